@@ -1,0 +1,86 @@
+// Per-worker counters: u64 words in one block a worker, written by that worker alone and read by
+// anyone at any time (aligned 64-bit stores; a reader sees each word old or new, never torn).
+//
+// Layout of a block (words): ends, extra, ports × kPortWords, services × kServiceWords,
+// servers × kServerWords; CounterLayout in src/native.ts describes it to JavaScript.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ends.h"
+#include "types.h"
+
+namespace sluice {
+
+// What is counted besides ends. EXTRA(name, help)
+#define SLUICE_EXTRAS(EXTRA)                                                      \
+  EXTRA(received, "packets received from ports; equals the sum of all ends")      \
+  EXTRA(handed_off, "packets given to the worker that owns their flow")           \
+  EXTRA(connections_created, "connections made")                                  \
+  EXTRA(connections_expired, "connections ended by their timeout")                \
+  EXTRA(connections_evicted, "half-open connections ended early to make room")    \
+  EXTRA(connections, "connections now")                                           \
+  EXTRA(client_option_added, "packets that carried the client's address")         \
+  EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")     \
+  EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")        \
+  EXTRA(partial_checksum_completed, "checksums a local kernel had left partial")  \
+  EXTRA(fragments_made, "IPv4 fragments sent")                                    \
+  EXTRA(reassembled, "IPv4 datagrams put together from fragments")                \
+  EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")   \
+  EXTRA(loops, "turns of the worker's loop")                                      \
+  EXTRA(idle_sleeps, "times the worker slept since no packet came")
+
+enum class Extra : uint8_t {
+#define EXTRA(name, help) name,
+  SLUICE_EXTRAS(EXTRA)
+#undef EXTRA
+      count_
+};
+inline constexpr size_t kExtraCount = static_cast<size_t>(Extra::count_);
+
+enum PortWord : uint8_t { kRxPackets, kRxBytes, kTxPackets, kTxBytes, kPortWords };
+// Order of CounterLayout.services / servers in src/native.ts.
+enum TrafficWord : uint8_t { kConns, kInPackets, kOutPackets, kInBytes, kOutBytes };
+inline constexpr size_t kServiceWords = 8;  // 5 used: one cache line a record
+enum ServerWord : uint8_t { kActive = 5, kInactive = 6 };
+inline constexpr size_t kServerWords = 8;
+
+struct CounterOffsets {
+  size_t ends, extra, ports, services, servers, words;
+
+  static constexpr CounterOffsets of(size_t ports, const Limits& limits) {
+    auto line = [](size_t words) { return (words + 7) & ~size_t{7}; };
+    CounterOffsets o{};
+    o.ends = 0;
+    o.extra = line(kEndCount);
+    o.ports = o.extra + line(kExtraCount);
+    o.services = o.ports + line(ports * kPortWords);
+    o.servers = o.services + limits.max_services * kServiceWords;
+    o.words = o.servers + limits.max_servers * kServerWords;
+    return o;
+  }
+};
+
+// One worker's view of its own block.
+class Counters {
+ public:
+  Counters(uint64_t* block, const CounterOffsets& offsets) : block_(block), o_(offsets) {}
+
+  void end(End end) { ++block_[o_.ends + static_cast<size_t>(end)]; }
+  void end(End end, uint64_t n) { block_[o_.ends + static_cast<size_t>(end)] += n; }
+  void add(Extra extra, int64_t n = 1) {
+    block_[o_.extra + static_cast<size_t>(extra)] += static_cast<uint64_t>(n);
+  }
+  uint64_t* port(uint16_t port) { return block_ + o_.ports + port * kPortWords; }
+  uint64_t* service(uint32_t slot) { return block_ + o_.services + slot * kServiceWords; }
+  uint64_t* server(uint32_t slot) { return block_ + o_.servers + slot * kServerWords; }
+  const uint64_t* block() const { return block_; }
+  const CounterOffsets& offsets() const { return o_; }
+
+ private:
+  uint64_t* block_;  // o_.words words, 64-byte aligned
+  CounterOffsets o_;
+};
+
+}  // namespace sluice

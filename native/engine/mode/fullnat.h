@@ -1,0 +1,94 @@
+// FullNAT: both ends change in both directions; the client's address rides in a TCP option (TOA)
+// or, for UDP, in an IP option.
+#pragma once
+
+#include <cstring>
+
+#include "../net/tcp_options.h"
+#include "mode.h"
+
+namespace sluice::mode::fullnat {
+
+inline Ends request_ends(const Connection<V4>& c) {
+  return {c.laddr, c.raddr, c.lport, c.rport};
+}
+inline Ends reply_ends(const Connection<V4>& c) { return {c.vaddr, c.caddr, c.vport, c.cport}; }
+
+inline void prepare(Connection<V4>& c) {
+  const Ends in{c.caddr, c.vaddr, c.cport, c.vport};
+  const Ends back{c.raddr, c.laddr, c.rport, c.lport};
+  c.request_l4 = delta_of(in, request_ends(c));
+  c.reply_l4 = delta_of(back, reply_ends(c));
+}
+
+inline void request(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
+  translate(ip, l4, l4_bytes, request_ends(c), c.request_l4);
+}
+inline void reply(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
+  translate(ip, l4, l4_bytes, reply_ends(c), c.reply_l4);
+}
+
+// Does this segment of a client carry its address? The SYN does, and whatever a server may see
+// before it has answered: segments that acknowledge nothing but its SYN.
+inline bool tcp_option_due(const net::Tcp& tcp, const Connection<V4>& c) {
+  if (tcp.flags & net::kRst) return false;
+  if (tcp.flags & net::kSyn) return true;
+  return c.has(kServerIsnKnown) && from_be(tcp.acknowledgement) == c.server_isn1;
+}
+
+// Opens `bytes` behind the first `head` bytes of a frame that now starts `bytes` earlier.
+inline void open_gap(uint8_t* start, size_t head, size_t bytes) {
+  std::memmove(start, start + bytes, head);
+}
+
+// Writes the option into the gap behind the fixed TCP header (20 bytes) and adjusts data offset,
+// total length and both checksums. `Write` is net::write_toa or net::write_enat.
+inline void insert_tcp_option(net::Ipv4* ip, net::Tcp* tcp, unsigned bytes, bool enat,
+                              const net::ClientOption& option) {
+  auto* gap = reinterpret_cast<uint8_t*>(tcp) + sizeof(net::Tcp);
+  if (enat) {
+    net::write_enat(gap, option);
+  } else {
+    net::write_toa(gap, option);
+  }
+  net::Delta l4;
+  const uint16_t offset_word = load<uint16_t>(&tcp->offset);
+  tcp->offset = static_cast<uint8_t>(tcp->offset + (bytes / 4 << 4));
+  l4.change16(offset_word, load<uint16_t>(&tcp->offset));
+  l4.add(net::sum_bytes(gap, bytes));
+  const uint16_t total = from_be(ip->total_length);
+  const uint16_t l4_was = static_cast<uint16_t>(total - ip->header_bytes());
+  l4.change16(to_be(l4_was), to_be(static_cast<uint16_t>(l4_was + bytes)));
+  be16 checksum = tcp->checksum;
+  l4.apply(checksum);
+  tcp->checksum = checksum;
+  const be16 length = to_be(static_cast<uint16_t>(total + bytes));
+  net::Delta l3;
+  l3.change16(ip->total_length, length);
+  ip->total_length = length;
+  be16 ip_checksum = ip->checksum;
+  l3.apply(ip_checksum);
+  ip->checksum = ip_checksum;
+}
+
+// The same for UDP: IP options right behind the fixed IPv4 header.
+inline void insert_ip_option(net::Ipv4* ip, unsigned bytes, const net::ClientOption& option) {
+  auto* gap = reinterpret_cast<uint8_t*>(ip) + sizeof(net::Ipv4);
+  net::write_ip_option(gap, 31, option.client_port, option.client);
+  if (bytes == net::kEnatUdpBytes) {
+    net::write_ip_option(gap + 8, 94, option.virtual_port, option.virtual_address);
+  }
+  net::Delta l3;
+  const uint16_t first = load<uint16_t>(ip);
+  ip->version_ihl = static_cast<uint8_t>(ip->version_ihl + bytes / 4);
+  l3.change16(first, load<uint16_t>(ip));
+  const be16 length = to_be(static_cast<uint16_t>(from_be(ip->total_length) + bytes));
+  l3.change16(ip->total_length, length);
+  ip->total_length = length;
+  l3.add(net::sum_bytes(gap, bytes));
+  be16 ip_checksum = ip->checksum;
+  l3.apply(ip_checksum);
+  ip->checksum = ip_checksum;
+}
+
+}  // namespace sluice::mode::fullnat

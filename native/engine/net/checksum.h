@@ -1,0 +1,96 @@
+// The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+//
+// Sums are kept in memory order: one's complement addition is byte-order independent (RFC 1071
+// section 2(B)), so no word is ever swapped.
+#pragma once
+
+#include <cstdint>
+
+#include "../types.h"
+#include "headers.h"
+
+namespace sluice::net {
+
+// Folds a 64-bit sum of 16-bit words to 16 bits.
+constexpr uint16_t fold(uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+// Sum of n bytes, an odd last byte padded with zero on its right (RFC 1071 section 1).
+inline uint64_t sum_bytes(const void* data, size_t n, uint64_t sum = 0) {
+  const uint8_t* p = static_cast<const uint8_t*>(data);
+  for (; n >= 4; p += 4, n -= 4) sum += load<uint32_t>(p);
+  if (n >= 2) {
+    sum += load<uint16_t>(p);
+    p += 2;
+    n -= 2;
+  }
+  if (n == 1) sum += *p;  // little-endian: the byte is the low one, as in memory order
+  return sum;
+}
+
+inline uint16_t checksum_of(const void* data, size_t n, uint64_t sum = 0) {
+  return static_cast<uint16_t>(~fold(sum_bytes(data, n, sum)));
+}
+
+// Pseudo-header of TCP and UDP over IPv4 (RFC 9293 section 3.1, RFC 768). `bytes`: L4 length.
+inline uint64_t pseudo_sum(be32 source, be32 destination, uint8_t protocol, uint16_t bytes) {
+  return uint64_t{source} + destination + to_be(uint16_t{protocol}) + to_be(bytes);
+}
+
+// A change to a checksum: eqn. 3 of RFC 1624 is HC' = ~(~HC + ~m + m'). A Delta gathers the
+// sum of all ~m + m' so that one application covers every field changed.
+class Delta {
+ public:
+  constexpr Delta() = default;
+  explicit constexpr Delta(uint16_t folded) : sum_(folded) {}
+
+  constexpr void change32(uint32_t from, uint32_t to) {
+    sum_ += uint64_t{static_cast<uint32_t>(~from)} + to;
+  }
+  constexpr void change16(uint16_t from, uint16_t to) {
+    sum_ += uint64_t{static_cast<uint16_t>(~from)} + to;
+  }
+  constexpr void add(uint64_t words) { sum_ += words; }
+  constexpr uint16_t folded() const { return fold(sum_); }
+  constexpr void apply(be16& checksum) const {
+    checksum = static_cast<uint16_t>(~fold(uint64_t{static_cast<uint16_t>(~checksum)} + sum_));
+  }
+
+ private:
+  uint64_t sum_ = 0;
+};
+
+// TTL - 1: the TTL is the first byte of its 16-bit word.
+inline void decrement_ttl(Ipv4& ip) {
+  const uint16_t from = load<uint16_t>(&ip.ttl);
+  --ip.ttl;
+  Delta delta;
+  delta.change16(from, load<uint16_t>(&ip.ttl));
+  be16 checksum = ip.checksum;
+  delta.apply(checksum);
+  ip.checksum = checksum;
+}
+
+inline void set_ip_checksum(Ipv4& ip) {
+  ip.checksum = 0;
+  ip.checksum = checksum_of(&ip, ip.header_bytes());
+}
+
+// Checksum field of TCP or UDP as computed in full; UDP's 0 becomes 0xffff (RFC 768).
+inline uint16_t l4_checksum(const Ipv4& ip, const void* l4, uint16_t bytes) {
+  return checksum_of(l4, bytes, pseudo_sum(ip.source, ip.destination, ip.protocol, bytes));
+}
+
+// Applies a delta to UDP's checksum: 0 stays "none", and a result of 0 is sent as 0xffff.
+inline void apply_udp(const Delta& delta, be16& checksum) {
+  if (checksum == 0) return;
+  delta.apply(checksum);
+  if (checksum == 0) checksum = 0xffff;
+}
+
+}  // namespace sluice::net

@@ -1,0 +1,32 @@
+// Stage 2, with more than one worker: a packet whose flow another worker owns goes to it by ring.
+//
+// A client's flow is owned by a hash of its address and port, which requests and NAT replies both
+// carry. A packet to a LIP is owned by its port's remainder (see LocalPorts).
+#include "../table/hash.h"
+#include "../worker.h"
+
+namespace sluice {
+
+uint16_t Worker::owner_of(const Packet& packet) const {
+  const TupleOf<V4>& t = packet.key.tuple;
+  const uint16_t n = options_.workers;
+  if (snapshot_->is_local(t.destination)) return from_be(t.destination_port) % n;
+  if (snapshot_->owns(t.destination)) return owner_of_client(t.source, t.source_port, n);
+  return owner_of_client(t.destination, t.destination_port, n);
+}
+
+void Worker::hand_off(Burst& burst) {
+  for (uint16_t i = 0; i < burst.n; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
+    const uint16_t owner = owner_of(packet);
+    if (owner == options_.index) continue;
+    packet.mbuf->port = packet.port;
+    packet.concern = Concern::ended;  // for this worker; the owner counts its end
+    counters_.add(Extra::handed_off);
+    push(to_worker_[owner], packet.mbuf, End::hand_off_full);
+    if (to_worker_[owner].n >= kBurst) flush_hand_off(owner);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,167 @@
+// Stage 4: what each packet is about, and for the first packet of a connection the choice of its
+// real server.
+#include "../mode/enat.h"
+#include "../mode/fullnat.h"
+#include "../mode/nat.h"
+#include "../worker.h"
+
+namespace sluice {
+
+using namespace net;
+
+void Worker::process(Packet& packet) {
+  switch (packet.concern) {
+    case Concern::ended: return;
+    case Concern::other: return owned_or_punt(packet);
+    case Concern::icmp_error: return related_error(packet);
+    case Concern::flow: break;
+  }
+  Direction direction{};
+  const uint32_t record = find_live(packet, direction);
+  if (record == kNone) return first_packet(packet);
+  if (direction == Direction::request) return forward_request(packet, record);
+  forward_reply(packet, record);
+}
+
+// Without a connection only a segment that may open one is scheduled: LVS takes anything but a
+// bare ACK (reset, as by any host) or RST (dropped).
+void Worker::first_packet(Packet& packet) {
+  const TupleOf<V4>& tuple = packet.key.tuple;
+  const Service* service =
+      snapshot_->service_at(tuple.destination, tuple.destination_port, packet.key.protocol);
+  if (service == nullptr) return owned_or_punt(packet);
+  if (snapshot_->owns(tuple.source)) return drop(packet, End::martian);
+  if (packet.key.protocol == kTcp && !(packet.tcp()->flags & kSyn)) {
+    if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
+    if (packet.tcp()->flags & kAck) return answer_reset(packet);
+  }
+  const ScheduleContext context{*service,          schedulers_[service->slot], counters_,
+                                options_.workers,  tuple.source,               tuple.source_port};
+  const uint32_t chosen = schedule(context);
+  if (chosen == kNone) {
+    return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,
+                       End::answered_port_unreachable);
+  }
+  const Server& server = service->servers[chosen];
+  const bool both_ends = server.mode == Mode::fullnat || server.mode == Mode::enat;
+  if (service->has(wire::kOnePacket) && packet.key.protocol == kUdp && !both_ends) {
+    return forward_once(packet, *service, server);
+  }
+  End failure{};
+  const uint32_t record = connect(packet, *service, server, failure);
+  if (record == kNone) return drop(packet, failure);
+  forward_request(packet, record);
+}
+
+// Makes the connection: record, tuples, local port, timer, counts. kNone and the reason if it
+// can't be made.
+uint32_t Worker::connect(const Packet& packet, const Service& service, const Server& server,
+                         End& failure) {
+  const uint32_t record = table_.allocate();
+  if (record == kNone) {
+    note(Note::table_full, service.slot);
+    failure = End::table_full;
+    return kNone;
+  }
+  const TupleOf<V4>& tuple = packet.key.tuple;
+  Record& c = table_[record];
+  c = Record{};
+  c.caddr = tuple.source;
+  c.cport = tuple.source_port;
+  c.vaddr = tuple.destination;
+  c.vport = tuple.destination_port;
+  c.raddr = server.address;
+  // DR and TUN leave the packet's port alone, whatever the server's says (as LVS).
+  const bool keeps_port = server.mode == Mode::dr || server.mode == Mode::tun;
+  c.rport = keeps_port ? tuple.destination_port : server.port;
+  c.server = server.slot;
+  c.service = static_cast<uint16_t>(service.slot);
+  c.flags = static_cast<uint8_t>(server.mode);
+  c.request_hop = c.reply_hop = UINT16_MAX;
+  c.fib_generation = fib_->generation();
+  c.last_seen_ms = static_cast<uint32_t>(now_ms_);
+  if (packet.key.protocol == kUdp) {
+    c.flags |= kUdpConnection;
+    c.state = State::udp;
+  } else {
+    const Sight sight =
+        server.mode == Mode::nat || server.mode == Mode::fullnat ? Sight::request : Sight::request_only;
+    c.state = next_state(State::none, sight, packet.tcp()->flags);
+  }
+  if (!keeps_port && !take_local_end(c, service, failure)) {
+    table_.release(record);
+    return kNone;
+  }
+  table_.insert(record, Direction::request, packet.hash);
+  if (c.has(kHasReplyTuple)) {
+    table_.insert(record, Direction::reply, table_.hash({c.reply(), c.protocol()}));
+  }
+  wheel_.add(record, now_ms_ + timeout_of(c.state));
+  uint64_t* counted = counters_.server(c.server);
+  ++counted[kConns];
+  ++counters_.service(c.service)[kConns];
+  if (is_active(c.state)) c.flags |= kCountedActive;
+  ++counted[is_active(c.state) ? kActive : kInactive];
+  counters_.add(Extra::connections_created);
+  counters_.add(Extra::connections);
+  return record;
+}
+
+// Gives a NAT, FullNAT or ENAT connection the tuple that replies come back with.
+bool Worker::take_local_end(Record& c, const Service& service, End& failure) {
+  c.flags |= kHasReplyTuple;
+  if (c.mode() == Mode::nat) {
+    mode::nat::prepare(c);
+    const FlowKey<V4> key{c.reply(), c.protocol()};
+    if (!table_.find(key, table_.hash(key))) return true;
+    note(Note::tuple_conflict, service.slot);
+    failure = End::tuple_conflict;
+    return false;
+  }
+  // ENAT without local addresses speaks from the VIP itself.
+  const std::span<const be32> locals =
+      service.locals.empty() ? std::span<const be32>(&service.address, 1) : service.locals;
+  uint32_t& cursor = local_cursor_[service.slot];
+  for (size_t tried = 0; tried < locals.size(); ++tried) {
+    c.laddr = locals[cursor++ % locals.size()];
+    c.lport = local_ports_.take({c.laddr, c.raddr, c.rport, c.protocol()});
+    if (c.lport == 0) continue;
+    c.flags |= kOwnsLocalPort;
+    mode::fullnat::prepare(c);
+    return true;
+  }
+  note(Note::local_ports_exhausted, service.slot);
+  failure = End::local_ports_exhausted;
+  return false;
+}
+
+// One-packet scheduling (ipvsadm -o): forwarded like a connection's packet, but none is kept.
+void Worker::forward_once(Packet& packet, const Service& service, const Server& server) {
+  Record c{};
+  const TupleOf<V4>& tuple = packet.key.tuple;
+  c.caddr = tuple.source;
+  c.cport = tuple.source_port;
+  c.vaddr = tuple.destination;
+  c.vport = tuple.destination_port;
+  c.raddr = server.address;
+  c.rport = server.mode == Mode::nat ? server.port : tuple.destination_port;
+  c.server = server.slot;
+  c.service = static_cast<uint16_t>(service.slot);
+  c.flags = static_cast<uint8_t>(static_cast<uint8_t>(server.mode) | kUdpConnection);
+  c.state = State::udp;
+  c.request_hop = c.reply_hop = UINT16_MAX;
+  c.fib_generation = fib_->generation();
+  if (server.mode == Mode::nat) mode::nat::prepare(c);
+  ++counters_.server(c.server)[kConns];
+  ++counters_.service(c.service)[kConns];
+  if (packet.ip->ttl <= 1) {
+    return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
+  }
+  End failure{};
+  const NextHop* hop = next_hop(c, Direction::request, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  count(c, Direction::request, packet.total_length());
+  emit_request(packet, c, *hop);
+}
+
+}  // namespace sluice

@@ -1,0 +1,265 @@
+// Stage 5: packets of a connection, in the five modes and both directions.
+#include "../mode/dr.h"
+#include "../mode/enat.h"
+#include "../mode/fullnat.h"
+#include "../mode/nat.h"
+#include "../mode/tunnel.h"
+#include "../worker.h"
+
+namespace sluice {
+
+using namespace net;
+
+namespace {
+
+constexpr End kRequestEnds[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
+                                      End::forwarded_fullnat, End::forwarded_enat};
+
+uint16_t l4_bytes_of(const Packet& packet) {
+  return packet.ip->protocol == kUdp ? from_be(packet.udp()->length) : packet.l4_bytes;
+}
+
+ClientOption client_option_of(const Connection<V4>& c, uint8_t toa_kind) {
+  return {toa_kind, c.caddr, c.cport, c.vaddr, c.vport};
+}
+
+}  // namespace
+
+void Worker::forward_request(Packet& packet, uint32_t record) {
+  if (server_gone(packet, record)) return;
+  Record& c = table_[record];
+  if (packet.key.protocol == kTcp) {
+    const Tcp& tcp = *packet.tcp();
+    const bool sees_replies = c.mode() == Mode::nat || c.mode() == Mode::fullnat;
+    update_state(record, sees_replies ? Sight::request : Sight::request_only, tcp.flags);
+    // ENAT's replies don't pass here: the client's first ACK tells the server's sequence.
+    if (c.mode() == Mode::enat) {
+      if (tcp.flags & kSyn) {
+        c.flags &= static_cast<uint8_t>(~kServerIsnKnown);
+      } else if ((tcp.flags & kAck) && !c.has(kServerIsnKnown)) {
+        c.server_isn1 = from_be(tcp.acknowledgement);
+        c.flags |= kServerIsnKnown;
+      }
+    }
+  }
+  c.last_seen_ms = static_cast<uint32_t>(now_ms_);
+  if (packet.ip->ttl <= 1) {
+    return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
+  }
+  End failure{};
+  const NextHop* hop = next_hop(c, Direction::request, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  count(c, Direction::request, packet.total_length());
+  emit_request(packet, c, *hop);
+}
+
+// The mode's rewrite, and out.
+void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop) {
+  const End end = kRequestEnds[static_cast<unsigned>(c.mode())];
+  const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
+  if (!fits(packet, c, hop, overhead, c.vaddr)) return;
+  switch (c.mode()) {
+    case Mode::nat:
+      mode::nat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
+      break;
+    case Mode::dr:
+      mode::dr::request(packet.ip);
+      break;
+    case Mode::tun: {
+      decrement_ttl(*packet.ip);
+      const Ipv4& inner = *packet.ip;
+      if (rte_pktmbuf_prepend(packet.mbuf, mode::tunnel::kIpipBytes) == nullptr) {
+        return drop(packet, End::no_headroom, &c);
+      }
+      uint8_t* outer = reinterpret_cast<uint8_t*>(packet.ip) - mode::tunnel::kIpipBytes;
+      mode::tunnel::encapsulate(outer, inner, hop.own, c.raddr,
+                                inner.dont_fragment() ? be16{0} : fresh_ip_id());
+      packet.ip = reinterpret_cast<Ipv4*>(outer);
+      break;
+    }
+    case Mode::fullnat:
+    case Mode::enat: {
+      const Service* service = snapshot_->service_of_slot(c.service);
+      if (service != nullptr && service->has(wire::kClientAddress)) {
+        const bool enat = c.mode() == Mode::enat;
+        const bool tcp = packet.key.protocol == kTcp;
+        if (tcp && (packet.tcp()->flags & kSyn)) {
+          lower_mss(packet.tcp(), enat ? kEnatBytes : kToaBytes);
+        }
+        unsigned bytes = client_option_bytes(packet, c);
+        if (bytes != 0 && packet.total_length() + bytes > hop.mtu) {
+          counters_.add(Extra::client_option_mtu);
+          bytes = 0;
+        }
+        if (bytes != 0) {
+          const ClientOption option = client_option_of(c, service->toa_kind);
+          const unsigned head = tcp ? packet.ip->header_bytes() + sizeof(Tcp) : sizeof(Ipv4);
+          if (!make_room(packet, bytes, head)) return drop(packet, End::no_headroom, &c);
+          if (tcp) {
+            packet.l4 -= bytes;
+            mode::fullnat::insert_tcp_option(packet.ip, packet.tcp(), bytes, enat, option);
+            packet.l4_bytes = static_cast<uint16_t>(packet.l4_bytes + bytes);
+          } else {
+            mode::fullnat::insert_ip_option(packet.ip, bytes, option);
+          }
+          counters_.add(Extra::client_option_added);
+        }
+        c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
+                                           : static_cast<uint8_t>(c.packets + 1);
+      }
+      mode::fullnat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
+      break;
+    }
+  }
+  send_to(packet, hop, end, &c);
+}
+
+void Worker::forward_reply(Packet& packet, uint32_t record) {
+  Record& c = table_[record];
+  const Service* service = snapshot_->service_of_slot(c.service);
+  if (packet.key.protocol == kTcp) {
+    Tcp& tcp = *packet.tcp();
+    update_state(record, Sight::reply, tcp.flags);
+    if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
+      c.server_isn1 = from_be(tcp.sequence) + 1;
+      c.flags |= kServerIsnKnown;
+      // What the client sends grows by the option until the server has answered.
+      if (c.mode() != Mode::nat && service != nullptr && service->has(wire::kClientAddress)) {
+        lower_mss(&tcp, c.mode() == Mode::enat ? kEnatBytes : kToaBytes);
+      }
+    }
+  }
+  c.last_seen_ms = static_cast<uint32_t>(now_ms_);
+  // Routers speak from an address of their own; a LIP is the one FullNAT's server knows.
+  const be32 own = fib_->own_address(packet.port);
+  const be32 source = c.mode() == Mode::nat && own != 0 ? own : packet.ip->destination;
+  if (packet.ip->ttl <= 1) {
+    return answer_icmp(packet, kTimeExceeded, 0, 0, source, End::answered_time_exceeded);
+  }
+  End failure{};
+  const NextHop* hop = next_hop(c, Direction::reply, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  count(c, Direction::reply, packet.total_length());
+  if (!fits(packet, c, *hop, 0, source)) return;
+  const uint16_t bytes = l4_bytes_of(packet);
+  if (c.mode() == Mode::nat) {
+    mode::nat::reply(packet.ip, packet.l4, bytes, c);
+    return send_to(packet, *hop, End::forwarded_nat_reply, &c);
+  }
+  // An ENAT server without its agent answers like a FullNAT one: it is served as such.
+  mode::fullnat::reply(packet.ip, packet.l4, bytes, c);
+  send_to(packet, *hop, End::forwarded_fullnat_reply, &c);
+}
+
+// Larger than the next hop takes, and not to be fragmented: the sender is told (RFC 1191), with
+// the TTL already lowered in the quote, as Linux does.
+bool Worker::fits(Packet& packet, const Record& c, const NextHop& hop, unsigned overhead,
+                  be32 source) {
+  if (packet.total_length() + overhead <= hop.mtu || !packet.ip->dont_fragment()) return true;
+  (void)c;
+  decrement_ttl(*packet.ip);
+  const be32 mtu = to_be(uint32_t{hop.mtu} - overhead);
+  answer_icmp(packet, kUnreachable, 4, mtu, source, End::answered_too_big);
+  return false;
+}
+
+// A connection whose real server is not configured any more is dropped silently, or ended and its
+// packet treated as a first one (LVS: expire_nodest_conn). With that setting a server that health
+// checks call down counts as gone, too.
+bool Worker::server_gone(Packet& packet, uint32_t record) {
+  const Record& c = table_[record];
+  const Server* server = snapshot_->server_of_slot(c.server);
+  if (server != nullptr && server->up) return false;
+  const Service* service = snapshot_->service_of_slot(c.service);
+  const bool reset = service != nullptr && service->has(wire::kResetOnServerRemoved);
+  if (server != nullptr && !reset) return false;
+  if (!reset) {
+    drop(packet, End::server_removed, &c);
+    return true;
+  }
+  destroy(record, Extra::connections_expired);
+  first_packet(packet);
+  return true;
+}
+
+const NextHop* Worker::next_hop(Record& c, Direction towards, End& failure) {
+  if (c.fib_generation != fib_->generation()) {
+    c.request_hop = c.reply_hop = UINT16_MAX;
+    c.fib_generation = fib_->generation();
+  }
+  const bool request = towards == Direction::request;
+  uint16_t& cached = request ? c.request_hop : c.reply_hop;
+  if (cached != UINT16_MAX) [[likely]] return &(*fib_)[cached];
+  const Fib::Answer answer = fib_->lookup(request ? c.raddr : c.caddr);
+  if (answer.next_hop != kNone && answer.next_hop < UINT16_MAX) {
+    cached = static_cast<uint16_t>(answer.next_hop);
+    return &(*fib_)[cached];
+  }
+  failure = answer.has_route ? End::no_neighbour : End::no_route;
+  note(answer.has_route ? Note::no_neighbour : Note::no_route, c.service);
+  if (answer.unresolved != 0) ask_for(answer.port, answer.unresolved);
+  return nullptr;
+}
+
+// Bytes of the client-address option that this packet should carry, 0 for none.
+unsigned Worker::client_option_bytes(const Packet& packet, const Record& c) {
+  const bool enat = c.mode() == Mode::enat;
+  unsigned bytes, header;
+  if (packet.key.protocol == kTcp) {
+    if (!mode::fullnat::tcp_option_due(*packet.tcp(), c)) return 0;
+    bytes = enat ? kEnatBytes : kToaBytes;
+    header = packet.tcp()->header_bytes();
+  } else {
+    if (c.packets >= 3 && !(enat && c.packets % mode::enat::kRepeatEvery == 0)) return 0;
+    bytes = enat ? kEnatUdpBytes : kUoaBytes;
+    header = packet.ip->header_bytes();
+  }
+  if (header + bytes > kMaxTcpHeader) {  // 60 bytes is the limit of an IPv4 header as well
+    counters_.add(Extra::client_option_no_room);
+    return 0;
+  }
+  return bytes;
+}
+
+// Opens `bytes` behind the Ethernet header and the first `head` bytes of the IP packet; the
+// packet's pointers move to the new place of what they point at.
+bool Worker::make_room(Packet& packet, unsigned bytes, unsigned head) {
+  uint8_t* start = reinterpret_cast<uint8_t*>(rte_pktmbuf_prepend(packet.mbuf, bytes));
+  if (start == nullptr) return false;
+  mode::fullnat::open_gap(start, sizeof(Ethernet) + head, bytes);
+  packet.ip = reinterpret_cast<Ipv4*>(reinterpret_cast<uint8_t*>(packet.ip) - bytes);
+  return true;
+}
+
+void Worker::update_state(uint32_t record, Sight sight, uint8_t flags) {
+  Record& c = table_[record];
+  const State state = next_state(c.state, sight, flags);
+  if (state == c.state) [[likely]] return;
+  // The wheel finds out about a later deadline by itself; an earlier one moves the record.
+  const bool sooner = timeout_of(state) < timeout_of(c.state);
+  c.state = state;
+  if (sooner) {
+    wheel_.remove(record);
+    wheel_.add(record, now_ms_ + timeout_of(state));
+  }
+  const bool active = is_active(state);
+  if (active == c.has(kCountedActive)) return;
+  uint64_t* counted = counters_.server(c.server);
+  --counted[active ? kInactive : kActive];
+  ++counted[active ? kActive : kInactive];
+  c.flags ^= kCountedActive;
+}
+
+void Worker::count(const Record& c, Direction direction, uint16_t bytes) {
+  const bool request = direction == Direction::request;
+  const TrafficWord packets_word = request ? kInPackets : kOutPackets;
+  const TrafficWord bytes_word = request ? kInBytes : kOutBytes;
+  uint64_t* service = counters_.service(c.service);
+  uint64_t* server = counters_.server(c.server);
+  ++service[packets_word];
+  service[bytes_word] += bytes;
+  ++server[packets_word];
+  server[bytes_word] += bytes;
+}
+
+}  // namespace sluice

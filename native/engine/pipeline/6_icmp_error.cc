@@ -1,0 +1,130 @@
+// Stage 6: ICMP errors that quote a packet of a connection, brought to whoever sent that packet
+// in the form they sent it.
+#include "../mode/dr.h"
+#include "../mode/fullnat.h"
+#include "../mode/nat.h"
+#include "../mode/tunnel.h"
+#include "../worker.h"
+
+namespace sluice {
+
+using namespace net;
+
+namespace {
+
+// Rewrites the quoted header's ends; its checksums follow as far as the quote reaches.
+void translate_quote(Ipv4* quoted, const uint8_t* end, const mode::Ends& to) {
+  uint8_t* l4 = reinterpret_cast<uint8_t*>(quoted) + quoted->header_bytes();
+  const mode::Ends from{quoted->source, quoted->destination, load<be16>(l4), load<be16>(l4 + 2)};
+  const Delta l4_delta(mode::delta_of(from, to));
+  Delta l3;
+  l3.change32(from.source, to.source);
+  l3.change32(from.destination, to.destination);
+  quoted->source = to.source;
+  quoted->destination = to.destination;
+  be16 checksum = quoted->checksum;
+  l3.apply(checksum);
+  quoted->checksum = checksum;
+  store(l4, to.source_port);
+  store(l4 + 2, to.destination_port);
+  if (quoted->protocol == kUdp) {
+    auto* udp = reinterpret_cast<Udp*>(l4);
+    checksum = udp->checksum;
+    apply_udp(l4_delta, checksum);
+    udp->checksum = checksum;
+  } else if (l4 + sizeof(Tcp) <= end) {
+    auto* tcp = reinterpret_cast<Tcp*>(l4);
+    checksum = tcp->checksum;
+    l4_delta.apply(checksum);
+    tcp->checksum = checksum;
+  }
+}
+
+}  // namespace
+
+void Worker::related_error(Packet& packet) {
+  Direction direction{};
+  const uint32_t record = find_live(packet, direction);
+  if (record == kNone) {
+    if (!snapshot_->owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
+    return drop(packet, End::icmp_without_connection);
+  }
+  const Record& c = table_[record];
+  if (fold(sum_bytes(packet.l4, packet.l4_bytes)) != 0xffff) {
+    return drop(packet, End::bad_icmp_checksum, &c);
+  }
+  if (packet.ip->ttl <= 1) return drop(packet, End::icmp_ttl_expired, &c);
+  if (packet.quote_depth == 1) {
+    if (c.mode() != Mode::tun) return punt(packet, End::punted_not_ours);
+    return relay_tunnel_error(packet, c);
+  }
+  translate_error(packet, record, direction);
+}
+
+// `direction` is that of the reverse of the quoted packet: an error about a reply comes from the
+// client's side and goes to the real server, and the other way round.
+void Worker::translate_error(Packet& packet, uint32_t record, Direction direction) {
+  Record& c = table_[record];
+  const bool to_server = direction == Direction::request;
+  End failure{};
+  const NextHop* hop = next_hop(c, to_server ? Direction::request : Direction::reply, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
+  // Quotes are at most 576 bytes long in practice: no error is sent about an error.
+  if (packet.total_length() + overhead > hop->mtu && packet.ip->dont_fragment()) {
+    return drop(packet, End::icmp_without_connection, &c);
+  }
+  if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
+    return emit_request(packet, c, *hop);
+  }
+  Ipv4* ip = packet.ip;
+  const be32 source = to_server ? (c.mode() == Mode::nat ? be32{ip->source} : c.laddr) : c.vaddr;
+  const be32 destination = to_server ? c.raddr : c.caddr;
+  // What the receiver had sent: a server its reply to the local end, a client its request.
+  const mode::Ends quoted = to_server ? mode::Ends{c.raddr, c.laddr, c.rport, c.lport}
+                                      : mode::Ends{c.caddr, c.vaddr, c.cport, c.vport};
+  translate_quote(packet.quoted, packet.l4 + packet.l4_bytes, quoted);
+  Delta l3;
+  l3.change32(ip->source, source);
+  l3.change32(ip->destination, destination);
+  ip->source = source;
+  ip->destination = destination;
+  be16 checksum = ip->checksum;
+  l3.apply(checksum);
+  ip->checksum = checksum;
+  decrement_ttl(*ip);
+  packet.icmp()->checksum = 0;
+  packet.icmp()->checksum = checksum_of(packet.l4, packet.l4_bytes);
+  send_to(packet, *hop, End::forwarded_icmp_error, &c);
+}
+
+// An error about an outer packet of ours says nothing to the client: it gets one of the same kind
+// from the VIP about its own packet, with room left for the outer header (RFC 2003 section 4).
+void Worker::relay_tunnel_error(Packet& packet, const Record& c) {
+  const uint8_t type = packet.icmp()->type, code = packet.icmp()->code;
+  be32 rest = 0;
+  if (type == kUnreachable && code == 4) {
+    const uint32_t mtu = from_be(packet.icmp()->rest) & 0xffff;
+    rest = to_be(mtu > 68 + mode::tunnel::kIpipBytes ? mtu - mode::tunnel::kIpipBytes : 68u);
+  }
+  Record copy = c;
+  End failure{};
+  const NextHop* hop = next_hop(copy, Direction::reply, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  // The quoted request, as far as it is there, becomes the packet to quote.
+  uint8_t* inner = reinterpret_cast<uint8_t*>(packet.quoted);
+  const uint8_t* end = packet.l4 + packet.l4_bytes;
+  const auto cut = static_cast<uint16_t>(inner - reinterpret_cast<uint8_t*>(packet.ip));
+  rte_pktmbuf_adj(packet.mbuf, cut);
+  packet.ip = packet.quoted;
+  packet.l4_bytes = 0;
+  const auto length = static_cast<uint16_t>(end - inner);
+  const auto quoted = static_cast<uint16_t>(packet.total_length());
+  if (quoted < length) rte_pktmbuf_trim(packet.mbuf, static_cast<uint16_t>(length - quoted));
+  if (!build_icmp(packet, type, code, rest, c.vaddr, c.caddr)) {
+    return drop(packet, End::no_headroom, &c);
+  }
+  send_to(packet, *hop, End::forwarded_icmp_error, &c);
+}
+
+}  // namespace sluice

@@ -1,0 +1,144 @@
+// Stage 8: every packet's end. Frames gather per port, twin and worker and leave a burst at a
+// time; what is not taken there is counted under another end than it was meant for.
+#include <rte_ip_frag.h>
+
+#include "../worker.h"
+
+namespace sluice {
+
+using namespace net;
+
+void Worker::reflect(Packet& packet, const Mac& to, End end) {
+  auto* ethernet = rte_pktmbuf_mtod(packet.mbuf, Ethernet*);
+  ethernet->destination = to;
+  ethernet->source = fib_->port(packet.port).mac;
+  if (end != End::answered_arp) ethernet->type = kEtherIpv4;
+  tell(packet, end, nullptr, packet.port);
+  push(to_port_[packet.port], packet.mbuf, end);
+  if (to_port_[packet.port].n >= kBurst) flush_port(packet.port);
+}
+
+void Worker::send_to(Packet& packet, const NextHop& hop, End end, const Record* record) {
+  if (packet.total_length() > hop.mtu) return send_fragments(packet, hop, end, record);
+  auto* ethernet = packet.ethernet();
+  ethernet->destination = hop.destination;
+  ethernet->source = hop.source;
+  ethernet->type = kEtherIpv4;
+  tell(packet, end, record, hop.port);
+  push(to_port_[hop.port], packet.mbuf, end);
+  if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);
+}
+
+// RFC 791 section 3.2. The first fragment carries the packet's end; the others are extra frames.
+void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record) {
+  constexpr uint16_t kMost = 8;  // an mbuf holds under 2 KiB: 8 fragments serve any MTU above 300
+  rte_mbuf* fragments[kMost];
+  const uint32_t source = packet.source;
+  rte_pktmbuf_adj(packet.mbuf, sizeof(Ethernet));
+  const int32_t made = rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, fragments, kMost, hop.mtu,
+                                                            options_.mbufs);
+  if (made <= 0) {
+    note(Note::mbufs_exhausted, record != nullptr ? record->service : 0);
+    return drop(packet, End::mbufs_exhausted, record);
+  }
+  tell(packet, end, record, hop.port);
+  rte_pktmbuf_free(packet.mbuf);
+  counters_.add(Extra::fragments_made, made);
+  counters_.end(end);
+  for (int32_t i = 0; i < made; ++i) {
+    set_ip_checksum(*rte_pktmbuf_mtod(fragments[i], Ipv4*));
+    auto* ethernet = reinterpret_cast<Ethernet*>(rte_pktmbuf_prepend(fragments[i], sizeof(Ethernet)));
+    ethernet->destination = hop.destination;
+    ethernet->source = hop.source;
+    ethernet->type = kEtherIpv4;
+    fragments[i]->hash.usr = source;
+    Out& out = to_port_[hop.port];
+    if (out.n == 2 * kBurst) flush_port(hop.port);
+    out.mbufs[out.n] = fragments[i];
+    out.ends[out.n++] = i == 0 ? end : End::fragment;
+  }
+  if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);
+}
+
+void Worker::punt(Packet& packet, End end) {
+  packet.concern = Concern::ended;
+  tell(packet, end, nullptr, packet.port);
+  push(to_twin_[packet.port], packet.mbuf, end);
+  if (to_twin_[packet.port].n >= kBurst) flush_punt(packet.port);
+}
+
+void Worker::drop(Packet& packet, End end, const Record* record) {
+  packet.concern = Concern::ended;
+  counters_.end(end);
+  tell(packet, end, record, -1);
+  rte_pktmbuf_free(packet.mbuf);
+}
+
+void Worker::tell(const Packet& packet, End end, const Record* record, int port) {
+  if (verdicts_ == nullptr) [[likely]] return;
+  Verdict verdict{packet.source, end, -1, -1, -1, port};
+  if (record != nullptr) {
+    verdict.mode = static_cast<int8_t>(record->mode());
+    verdict.service = record->service;
+    verdict.server = static_cast<int32_t>(record->server);
+  }
+  verdicts_->push_back(verdict);
+}
+
+void Worker::push(Out& out, rte_mbuf* mbuf, End end) {
+  out.mbufs[out.n] = mbuf;
+  out.ends[out.n] = end;
+  ++out.n;
+  if (end != End::hand_off_full) counters_.end(end);
+}
+
+void Worker::settle(Out& out, uint16_t sent, End instead) {
+  for (uint16_t i = sent; i < out.n; ++i) {
+    rte_pktmbuf_free(out.mbufs[i]);
+    if (out.ends[i] == End::fragment) continue;  // an extra frame: no packet's end
+    if (out.ends[i] != instead) counters_.end(out.ends[i], static_cast<uint64_t>(-1));
+    counters_.end(instead);
+  }
+  out.n = 0;
+}
+
+void Worker::flush_port(uint16_t port) {
+  Out& out = to_port_[port];
+  uint64_t bytes[2 * kBurst];
+  for (uint16_t i = 0; i < out.n; ++i) bytes[i] = rte_pktmbuf_pkt_len(out.mbufs[i]);
+  const uint16_t sent = sink_.transmit(port, out.mbufs, out.n);
+  uint64_t* counted = counters_.port(port);
+  counted[kTxPackets] += sent;
+  for (uint16_t i = 0; i < sent; ++i) counted[kTxBytes] += bytes[i];
+  settle(out, sent, End::transmit_full);
+}
+
+void Worker::flush_punt(uint16_t port) {
+  Out& out = to_twin_[port];
+  settle(out, sink_.punt(port, out.mbufs, out.n), End::punt_full);
+}
+
+void Worker::flush_hand_off(uint16_t worker) {
+  Out& out = to_worker_[worker];
+  const uint16_t sent = sink_.hand_off(worker, out.mbufs, out.n);
+  settle(out, sent, End::hand_off_full);
+}
+
+void Worker::note(Note what, uint32_t service) {
+  NoteState& state = notes_[static_cast<unsigned>(what)];
+  ++state.count;
+  if (state.last_ms != 0 && now_ms_ - state.last_ms < 1000) return;
+  sink_.note(what, state.count, service);
+  state.count = 0;
+  state.last_ms = now_ms_ == 0 ? 1 : now_ms_;
+}
+
+void Worker::ask_for(uint16_t port, be32 address) {
+  Asked& asked = asked_[(address ^ (address >> 24) ^ port) % 64];
+  if (asked.address == address && asked.port == port && now_ms_ - asked.at_ms < 1000) return;
+  asked = {address, port, now_ms_};
+  counters_.add(Extra::neighbour_requests);
+  sink_.resolve(port, address);
+}
+
+}  // namespace sluice

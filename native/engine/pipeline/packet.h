@@ -1,0 +1,51 @@
+// A packet on its way through the stages, and the burst it came with.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "../net/headers.h"
+#include "../table/connection.h"
+#include "../table/connection_table.h"
+
+namespace sluice {
+
+// What the next stage has to do with a packet.
+enum class Concern : uint8_t {
+  ended,       // has reached its end
+  flow,        // TCP or UDP: `key` and `hash` are set
+  icmp_error,  // quotes a packet: key and hash are the reverse of the quoted packet's
+  other        // IPv4, ours or the kernel's by destination alone
+};
+
+struct Packet {
+  rte_mbuf* mbuf;
+  net::Ipv4* ip;
+  uint8_t* l4;
+  uint64_t hash;
+  FlowKey<V4> key;
+  uint32_t candidate;  // record to prefetch, not yet confirmed
+  uint16_t port;       // index of the port it arrived on
+  uint16_t l4_bytes;   // of the IP payload
+  Concern concern;
+  uint8_t quote_depth;  // icmp_error: 1 if the quote is a tunnelled packet
+  net::Ipv4* quoted;    // icmp_error: the quoted packet's header (the inner one when tunnelled)
+  uint32_t source;      // mbuf->hash.usr on arrival
+
+  net::Ethernet* ethernet() const {
+    return reinterpret_cast<net::Ethernet*>(reinterpret_cast<uint8_t*>(ip) - sizeof(net::Ethernet));
+  }
+  net::Tcp* tcp() const { return reinterpret_cast<net::Tcp*>(l4); }
+  net::Udp* udp() const { return reinterpret_cast<net::Udp*>(l4); }
+  net::Icmp* icmp() const { return reinterpret_cast<net::Icmp*>(l4); }
+  uint16_t total_length() const { return from_be(ip->total_length); }
+};
+
+struct Burst {
+  uint16_t n;
+  bool handed_off;  // came from another worker: already counted as received, and ours
+  Packet packets[kBurst];
+};
+
+}  // namespace sluice

@@ -1,0 +1,46 @@
+#include "scheduler.h"
+
+#include "least_connection.h"
+#include "maglev_hash.h"
+#include "round_robin.h"
+#include "source_hash.h"
+#include "weighted_round_robin.h"
+
+namespace sluice {
+namespace {
+
+// After a change of the servers rr goes on behind its last choice, found again by slot, and wrr
+// starts a walk over the list under the bar it had, as LVS does.
+void follow(const ScheduleContext& c) {
+  SchedulerState& state = c.state;
+  if (state.fingerprint == c.service.fingerprint) return;
+  state.fingerprint = c.service.fingerprint;
+  state.position = kNone;
+  if (c.service.scheduler != SchedulerKind::rr) return;
+  for (uint32_t i = 0; i < c.service.servers.size(); ++i) {
+    if (c.service.servers[i].slot == state.last_slot) state.position = i;
+  }
+}
+
+uint32_t choose(const ScheduleContext& c) {
+  switch (c.service.scheduler) {
+    case SchedulerKind::rr: return schedule_rr(c);
+    case SchedulerKind::wrr: return schedule_wrr(c);
+    case SchedulerKind::lc: return schedule_least<false>(c);
+    case SchedulerKind::wlc: return schedule_least<true>(c);
+    case SchedulerKind::sh: return schedule_sh(c);
+    case SchedulerKind::mh: return schedule_mh(c);
+  }
+  return kNone;
+}
+
+}  // namespace
+
+uint32_t schedule(const ScheduleContext& context) {
+  follow(context);
+  const uint32_t chosen = choose(context);
+  if (chosen != kNone) context.state.last_slot = context.service.servers[chosen].slot;
+  return chosen;
+}
+
+}  // namespace sluice

@@ -1,0 +1,187 @@
+#include "snapshot.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <string>
+
+#include "error.h"
+#include "scheduler/lookup_tables.h"
+
+namespace sluice {
+namespace {
+
+[[noreturn]] void reject(size_t offset, const std::string& what) {
+  throw Error("ERR_NATIVE_SNAPSHOT", "snapshot, byte " + std::to_string(offset) + ": " + what);
+}
+
+template <class Record>
+std::span<const Record> section(const uint8_t* bytes, size_t n, const wire::Header& header,
+                                wire::Section which) {
+  const wire::SectionRef& ref = header.sections[which];
+  const size_t at = sizeof(wire::Header) > ref.offset ? n + 1 : ref.offset;
+  if (at > n || ref.offset % 4 != 0 || (n - at) / sizeof(Record) < ref.count) {
+    reject(offsetof(wire::Header, sections) + which * sizeof ref, "section lies outside the buffer");
+  }
+  return {reinterpret_cast<const Record*>(bytes + at), ref.count};
+}
+
+be32 v4_or_reject(const WideAddress& address, size_t offset) {
+  if (!is_v4(address)) reject(offset, "not an IPv4 address");
+  return v4_of(address);
+}
+
+uint64_t spread(uint64_t x) {
+  x *= 0x9e3779b97f4a7c15u;
+  return x ^ (x >> 32);
+}
+
+uint64_t service_key(be32 address, be16 port, uint8_t protocol) {
+  return spread((uint64_t{address} << 24) ^ (uint64_t{port} << 8) ^ protocol);
+}
+
+}  // namespace
+
+std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const Limits& limits,
+                                          size_t ports) {
+  if (n < sizeof(wire::Header)) reject(0, "shorter than its header");
+  const auto header = load<wire::Header>(bytes);
+  if (header.magic != wire::kMagic) reject(0, "not a snapshot");
+  if (header.version != wire::kVersion) reject(4, "unknown version");
+  if (header.total != n) reject(12, "length differs from the buffer's");
+  const auto services = section<wire::Service>(bytes, n, header, wire::kServices);
+  const auto servers = section<wire::Server>(bytes, n, header, wire::kServers);
+  const auto locals = section<WideAddress>(bytes, n, header, wire::kLocals);
+  const auto owned = section<WideAddress>(bytes, n, header, wire::kOwned);
+  auto place = [bytes](const auto& record) {
+    return static_cast<size_t>(reinterpret_cast<const uint8_t*>(&record) - bytes);
+  };
+
+  std::unique_ptr<Snapshot> snapshot(new Snapshot);
+  Snapshot& s = *snapshot;
+  s.generation_ = header.generation;
+  std::copy(std::begin(header.timeouts), std::end(header.timeouts), s.timeouts_);
+  s.servers_.resize(servers.size());
+  s.locals_.reserve(locals.size());
+  for (const WideAddress& local : locals) s.locals_.push_back(v4_or_reject(local, place(local)));
+  s.by_server_slot_.assign(limits.max_servers, nullptr);
+  s.by_service_slot_.assign(limits.max_services, nullptr);
+
+  s.services_.reserve(services.size());
+  for (const wire::Service& w : services) {
+    if (w.family != 4) reject(place(w) + 19, "address family not supported by the dataplane");
+    if (w.protocol != kTcp && w.protocol != kUdp) reject(place(w) + 18, "protocol is not TCP or UDP");
+    if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
+    if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
+    if (uint64_t{w.first_server} + w.server_count > servers.size()) {
+      reject(place(w) + 28, "servers outside their section");
+    }
+    if (uint64_t{w.first_local} + w.local_count > locals.size()) {
+      reject(place(w) + 36, "local addresses outside their section");
+    }
+    uint32_t max_weight = 0, gcd = 0;
+    uint64_t fingerprint = w.server_count;
+    for (uint32_t i = 0; i < w.server_count; ++i) {
+      const wire::Server& ws = servers[w.first_server + i];
+      if (ws.mode >= kModes) reject(place(ws) + 18, "unknown mode");
+      if (ws.slot >= limits.max_servers) reject(place(ws) + 24, "server slot beyond the limit");
+      const auto mode = static_cast<Mode>(ws.mode);
+      if (mode == Mode::fullnat && w.local_count == 0) {
+        reject(place(w) + 40, "FullNAT without a local address");
+      }
+      // Reversed: newest first.
+      Server& server = s.servers_[w.first_server + w.server_count - 1 - i];
+      server = {v4_or_reject(ws.address, place(ws)), to_be(ws.port), mode, ws.up != 0,
+                ws.weight, ws.slot, ws.upper, ws.lower};
+      s.by_server_slot_[ws.slot] = &server;
+      max_weight = std::max(max_weight, ws.weight);
+      gcd = std::gcd(gcd, ws.weight);
+      fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));
+    }
+    s.services_.push_back({v4_or_reject(w.address, place(w)), to_be(w.port), w.protocol,
+                           static_cast<SchedulerKind>(w.scheduler), w.flags, w.toa_kind, w.slot,
+                           std::span(s.servers_).subspan(w.first_server, w.server_count),
+                           std::span(s.locals_).subspan(w.first_local, w.local_count),
+                           {}, max_weight, std::max(gcd, 1u), fingerprint});
+    s.by_service_slot_[w.slot] = &s.services_.back();
+  }
+
+  s.owned_.assign(std::bit_ceil((owned.size() + locals.size()) * 2 + 2), {0, 0});
+  for (const WideAddress& address : owned) s.own(v4_or_reject(address, place(address)), kOwned);
+  for (const be32 local : s.locals_) s.own(local, kOwned | kLocalAddress);
+  for (const wire::Route& w : section<wire::Route>(bytes, n, header, wire::kRoutes)) {
+    if (w.family != 4 || w.length > 32) reject(place(w) + 32, "route is not IPv4");
+    if (w.port >= ports) reject(place(w) + 34, "route to a port that is not there");
+    const WideAddress zero{};
+    s.fib_.routes.push_back({v4_or_reject(w.address, place(w)), w.length, w.port,
+                             w.via == zero ? 0 : v4_or_reject(w.via, place(w) + 16)});
+  }
+  for (const wire::Neighbour& w : section<wire::Neighbour>(bytes, n, header, wire::kNeighbours)) {
+    if (w.port >= ports) reject(place(w) + 22, "neighbour on a port that is not there");
+    s.fib_.neighbours.push_back({v4_or_reject(w.address, place(w)), w.port, w.mac});
+  }
+  for (const auto& w : section<wire::PortAddress>(bytes, n, header, wire::kPortAddresses)) {
+    if (w.port >= ports) reject(place(w) + 17, "address of a port that is not there");
+    if (w.length > 32) reject(place(w) + 16, "prefix length is not IPv4's");
+    s.fib_.addresses.push_back({v4_or_reject(w.address, place(w)), w.length, w.port});
+  }
+  s.build_lookups();
+  return snapshot;
+}
+
+void Snapshot::build_lookups() {
+  service_index_.assign(std::bit_ceil(services_.size() * 2 + 2), 0);
+  size_t entries = 0;
+  for (const Service& service : services_) entries += lookup_table_size(service);
+  lookup_.resize(entries);
+  size_t next = 0;
+  for (size_t i = 0; i < services_.size(); ++i) {
+    Service& service = services_[i];
+    size_t at = service_key(service.address, service.port, service.protocol) &
+                (service_index_.size() - 1);
+    while (service_index_[at] != 0) at = (at + 1) & (service_index_.size() - 1);
+    service_index_[at] = static_cast<uint32_t>(i + 1);
+    const std::span<uint32_t> table(lookup_.data() + next, lookup_table_size(service));
+    fill_lookup_table(service, table);
+    service.lookup = table;
+    next += table.size();
+  }
+}
+
+const Service* Snapshot::service_at(be32 address, be16 port, uint8_t protocol) const {
+  const size_t mask = service_index_.size() - 1;
+  for (size_t at = service_key(address, port, protocol) & mask;; at = (at + 1) & mask) {
+    const uint32_t index = service_index_[at];
+    if (index == 0) return nullptr;
+    const Service& service = services_[index - 1];
+    if (service.address == address && service.port == port && service.protocol == protocol) {
+      return &service;
+    }
+  }
+}
+
+void Snapshot::own(be32 address, uint8_t flags) {
+  const size_t mask = owned_.size() - 1;
+  size_t at = spread(address) & mask;
+  while (owned_[at].flags != 0 && owned_[at].address != address) at = (at + 1) & mask;
+  owned_[at] = {address, static_cast<uint8_t>(owned_[at].flags | flags)};
+}
+
+uint8_t Snapshot::owned_flags(be32 address) const {
+  const size_t mask = owned_.size() - 1;
+  for (size_t at = spread(address) & mask; owned_[at].flags != 0; at = (at + 1) & mask) {
+    if (owned_[at].address == address) return owned_[at].flags;
+  }
+  return 0;
+}
+
+std::vector<be32> Snapshot::next_hops_wanted() const {
+  std::vector<be32> wanted;
+  wanted.reserve(servers_.size());
+  for (const Server& server : servers_) wanted.push_back(server.address);
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  return wanted;
+}
+
+}  // namespace sluice

@@ -1,0 +1,101 @@
+// What a worker must know of the configuration: immutable, built from the bytes that plan() makes,
+// swapped whole by RCU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "snapshot_wire.h"
+#include "table/fib.h"
+#include "types.h"
+
+namespace sluice {
+
+struct Server {
+  be32 address;
+  be16 port;
+  Mode mode;
+  bool up;
+  uint32_t weight;
+  uint32_t slot;
+  uint32_t upper, lower;  // LVS thresholds, connections; 0: none
+  bool available() const { return up && weight > 0; }
+};
+
+struct Service {
+  be32 address;
+  be16 port;
+  uint8_t protocol;
+  SchedulerKind scheduler;
+  uint8_t flags;  // wire::ServiceFlag
+  uint8_t toa_kind;
+  uint32_t slot;
+  // Newest first, as LVS keeps its list of real servers: schedulers walk it in this order.
+  std::span<const Server> servers;
+  std::span<const be32> locals;
+  // sh: 256 entries; mh: kMaglevSize. Indices into servers; empty for other schedulers.
+  std::span<const uint32_t> lookup;
+  // wrr: greatest weight and the weights' greatest common divisor.
+  uint32_t max_weight, weight_gcd;
+  uint64_t fingerprint;  // of the servers' slots and weights: tells schedulers of a change
+  bool has(wire::ServiceFlag flag) const { return (flags & flag) != 0; }
+};
+
+class Snapshot {
+ public:
+  // Throws Error ERR_NATIVE_SNAPSHOT with the place (byte offset) of what is wrong. `ports`: how
+  // many ports the engine has.
+  static std::unique_ptr<Snapshot> parse(const uint8_t* bytes, size_t n, const Limits& limits,
+                                         size_t ports);
+
+  uint32_t generation() const { return generation_; }
+  const uint32_t* timeouts() const { return timeouts_; }  // ms by State
+
+  // Service of a destination, nullptr if none.
+  const Service* service_at(be32 address, be16 port, uint8_t protocol) const;
+  const Service* service_of_slot(uint32_t slot) const {
+    return slot < by_service_slot_.size() ? by_service_slot_[slot] : nullptr;
+  }
+  // nullptr when the server is not configured any more.
+  const Server* server_of_slot(uint32_t slot) const {
+    return slot < by_server_slot_.size() ? by_server_slot_[slot] : nullptr;
+  }
+  // VIPs and LIPs: addresses the dataplane answers for.
+  bool owns(be32 address) const { return (owned_flags(address) & kOwned) != 0; }
+  // LIPs: their ports belong to workers.
+  bool is_local(be32 address) const { return (owned_flags(address) & kLocalAddress) != 0; }
+
+  // Static part of the Fib; ports are the engine's to fill in.
+  const FibInput& fib_input() const { return fib_; }
+  // Real servers whose next hops should be kept resolved.
+  std::vector<be32> next_hops_wanted() const;
+
+ private:
+  Snapshot() = default;
+  void build_lookups();
+  void own(be32 address, uint8_t flags);
+  uint8_t owned_flags(be32 address) const;
+
+  enum OwnedFlag : uint8_t { kOwned = 1, kLocalAddress = 2 };
+  struct OwnedAddress {
+    be32 address;
+    uint8_t flags;  // 0: empty
+  };
+
+  uint32_t generation_ = 0;
+  uint32_t timeouts_[kStates]{};
+  std::vector<Service> services_;
+  std::vector<Server> servers_;
+  std::vector<be32> locals_;
+  std::vector<uint32_t> lookup_;
+  std::vector<const Service*> by_service_slot_;
+  std::vector<const Server*> by_server_slot_;
+  std::vector<uint32_t> service_index_;  // open addressing: index + 1, 0 empty
+  std::vector<OwnedAddress> owned_;      // open addressing
+  FibInput fib_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,85 @@
+// The bytes of a snapshot as src/snapshot.ts writes them: little-endian numbers, addresses as 16
+// network-order bytes. Sections are found through (offset, count) pairs in the header and start
+// 8-byte aligned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "types.h"
+
+namespace sluice::wire {
+
+inline constexpr uint32_t kMagic = 0x49554c53;  // "SLUI"
+inline constexpr uint32_t kVersion = 1;
+
+enum Section : unsigned {
+  kServices,
+  kServers,
+  kLocals,
+  kOwned,
+  kRoutes,
+  kNeighbours,
+  kPortAddresses,
+  kSections
+};
+
+struct SectionRef {
+  uint32_t offset;  // bytes from the start
+  uint32_t count;   // records
+};
+
+struct Header {
+  uint32_t magic, version, generation, total;
+  SectionRef sections[kSections];
+  uint32_t timeouts[kStates];  // ms
+  uint8_t reserved[128 - 16 - 8 * kSections - 4 * kStates];
+};
+static_assert(sizeof(Header) == 128);
+
+enum ServiceFlag : uint8_t {
+  kSchedulePort = 1,
+  kScheduleFallback = 2,
+  kOnePacket = 4,
+  kResetOnServerRemoved = 8,
+  kClientAddress = 16,
+};
+
+struct Service {
+  WideAddress address;
+  uint16_t port;
+  uint8_t protocol, family, scheduler, flags, toa_kind, reserved0;
+  uint32_t slot, first_server, server_count, first_local, local_count;
+  uint8_t reserved[20];
+};
+static_assert(sizeof(Service) == 64 && offsetof(Service, slot) == 24);
+
+struct Server {
+  WideAddress address;
+  uint16_t port;
+  uint8_t mode, up;
+  uint32_t weight, slot, upper, lower;
+  uint8_t reserved[12];
+};
+static_assert(sizeof(Server) == 48 && offsetof(Server, weight) == 20);
+
+struct Route {
+  WideAddress address, via;
+  uint8_t length, family, port, reserved[5];
+};
+static_assert(sizeof(Route) == 40);
+
+struct Neighbour {
+  WideAddress address;
+  Mac mac;
+  uint8_t port, reserved;
+};
+static_assert(sizeof(Neighbour) == 24);
+
+struct PortAddress {
+  WideAddress address;
+  uint8_t length, port, reserved[6];
+};
+static_assert(sizeof(PortAddress) == 24);
+
+}  // namespace sluice::wire

@@ -1,0 +1,102 @@
+// A connection as a worker keeps it: one cache line for IPv4, both directions in one record.
+//
+// A record holds two tuples as they arrive at the director:
+//   request: client → virtual   (caddr:cport → vaddr:vport)
+//   reply:   real   → local     (raddr:rport → laddr:lport)
+// For NAT local is the client itself; for FullNAT it is LIP:lport; for ENAT it is the source the
+// director gave the request (only ICMP errors and resets come back to it). DR and TUN have none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../types.h"
+
+namespace sluice {
+
+template <class Family>
+struct TupleOf {
+  typename Family::Address source, destination;
+  be16 source_port, destination_port;
+};
+
+enum ConnectionFlag : uint8_t {
+  kModeMask = 0x07,
+  kHasReplyTuple = 0x08,   // both tuples are in the table
+  kOwnsLocalPort = 0x10,   // lport came from LocalPorts
+  kServerIsnKnown = 0x20,  // server_isn1 is valid
+  kUdpConnection = 0x40,
+  kCountedActive = 0x80,   // counted in ActiveConn, else InActConn
+};
+
+template <class Family>
+struct alignas(64) Connection;
+
+template <>
+struct alignas(64) Connection<V4> {
+  be32 caddr, vaddr;
+  be16 cport, vport;
+  be32 raddr, laddr;
+  be16 rport, lport;
+  uint32_t last_seen_ms;  // worker's clock, low 32 bits
+  uint32_t next, prev;    // timing wheel, or free list through next
+  uint32_t server;        // slot
+  uint16_t service;       // slot
+  uint8_t flags;          // ConnectionFlag
+  State state;
+  uint32_t server_isn1;       // server's first sequence number + 1, host order
+  uint16_t request_hop;       // next-hop index towards the real server
+  uint16_t reply_hop;         // towards the client (NAT, FullNAT)
+  uint16_t fib_generation;    // of both
+  uint8_t packets;            // from the client, saturating at 255
+  uint8_t client_options;     // client-address options sent, saturating at 255
+  uint16_t request_l4, reply_l4;  // folded checksum deltas of addresses and ports
+
+  Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
+  bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
+  uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
+  TupleOf<V4> request() const { return {caddr, vaddr, cport, vport}; }
+  TupleOf<V4> reply() const { return {raddr, laddr, rport, lport}; }
+};
+static_assert(sizeof(Connection<V4>) == 64, "one cache line");
+
+// IPv6: tuples fill the first line and a half; same trailing members. Its modes come later; the
+// layout is fixed here so that tables and listings are built for both.
+template <>
+struct alignas(64) Connection<V6> {
+  WideAddress caddr, vaddr, raddr, laddr;
+  be16 cport, vport, rport, lport;
+  uint32_t last_seen_ms, next, prev, server;
+  uint16_t service;
+  uint8_t flags;
+  State state;
+  uint32_t server_isn1;
+  uint16_t request_hop, reply_hop, fib_generation;
+  uint8_t packets, client_options;
+  uint16_t request_l4, reply_l4;
+
+  Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
+  bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
+  uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
+  TupleOf<V6> request() const { return {caddr, vaddr, cport, vport}; }
+  TupleOf<V6> reply() const { return {raddr, laddr, rport, lport}; }
+};
+static_assert(sizeof(Connection<V6>) == 128, "two cache lines");
+
+// Key of the table: a tuple and its protocol, exactly as received.
+template <class Family>
+struct FlowKey {
+  TupleOf<Family> tuple;
+  uint8_t protocol;
+};
+
+inline bool operator==(const TupleOf<V4>& a, const TupleOf<V4>& b) {
+  return a.source == b.source && a.destination == b.destination &&
+         a.source_port == b.source_port && a.destination_port == b.destination_port;
+}
+inline bool operator==(const TupleOf<V6>& a, const TupleOf<V6>& b) {
+  return a.source == b.source && a.destination == b.destination &&
+         a.source_port == b.source_port && a.destination_port == b.destination_port;
+}
+
+}  // namespace sluice

@@ -1,0 +1,167 @@
+// Connections of one worker: records found through 64-byte buckets of ten 16-bit tags and ten
+// references, so a lookup costs one line to decide and one to confirm, both prefetchable.
+//
+// Size is fixed at start: memory is committed only as it is touched, so a large limit costs
+// address space alone, and no packet ever waits for a resize.
+#pragma once
+
+#include <emmintrin.h>
+
+#include <cstdint>
+
+#include "connection.h"
+#include "hash.h"
+#include "memory.h"
+
+namespace sluice {
+
+// Where a key was found: record and which of its two tuples.
+struct Found {
+  uint32_t record = kNone;
+  Direction direction = Direction::request;
+  explicit operator bool() const { return record != kNone; }
+};
+
+template <class Family>
+class ConnectionTable {
+ public:
+  using Record = Connection<Family>;
+  using Key = FlowKey<Family>;
+
+  // 10 slots a bucket filled to 60 % on average: P(a bucket overflows) is about 4 %, Poisson(6).
+  static constexpr unsigned kSlots = 10;
+  static constexpr unsigned kPlannedFill = 6;
+
+  ConnectionTable(uint32_t max_records, HashKey secret)
+      : records_(max_records),
+        buckets_(uint64_t{max_records} * 2 / kPlannedFill + 4),
+        bucket_count_(static_cast<uint32_t>(uint64_t{max_records} * 2 / kPlannedFill + 1)),
+        secret_(secret) {}
+
+  uint64_t hash(const Key& key) const { return hash_of(key, secret_); }
+  void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&buckets_[home(hash)]); }
+
+  // First candidate by tag alone, to prefetch its record; kNone when no tag of the home bucket fits.
+  uint32_t candidate(uint64_t hash) const {
+    const Bucket& bucket = buckets_[home(hash)];
+    const unsigned hits = match(bucket, tag_of(hash));
+    return hits == 0 ? kNone : bucket.reference[__builtin_ctz(hits)] >> 1;
+  }
+  void prefetch_record(uint32_t record) const { __builtin_prefetch(&records_[record], 1); }
+
+  Found find(const Key& key, uint64_t hash) const {
+    const uint16_t tag = tag_of(hash);
+    for (uint32_t at = home(hash);; at = next(at)) {
+      const Bucket& bucket = buckets_[at];
+      for (unsigned hits = match(bucket, tag); hits != 0; hits &= hits - 1) {
+        const uint32_t reference = bucket.reference[__builtin_ctz(hits)];
+        const Record& record = records_[reference >> 1];
+        const auto direction = static_cast<Direction>(reference & 1);
+        if (record.protocol() == key.protocol && tuple_of(record, direction) == key.tuple) {
+          return {reference >> 1, direction};
+        }
+      }
+      if (bucket.overflowed == 0) return {};
+    }
+  }
+
+  // Both tuples or none. The caller has looked both up and found nothing.
+  void insert(uint32_t record, Direction direction, uint64_t hash) {
+    const uint16_t tag = tag_of(hash);
+    for (uint32_t at = home(hash);; at = next(at)) {
+      Bucket& bucket = buckets_[at];
+      const unsigned empty = match(bucket, 0);
+      if (empty != 0) {
+        const unsigned slot = __builtin_ctz(empty);
+        bucket.tag[slot] = tag;
+        bucket.reference[slot] = record << 1 | static_cast<uint32_t>(direction);
+        return;
+      }
+      ++bucket.overflowed;
+    }
+  }
+
+  void erase(uint32_t record, Direction direction, uint64_t hash) {
+    const uint16_t tag = tag_of(hash);
+    const uint32_t wanted = record << 1 | static_cast<uint32_t>(direction);
+    const uint32_t start = home(hash);
+    for (uint32_t at = start;; at = next(at)) {
+      Bucket& bucket = buckets_[at];
+      for (unsigned hits = match(bucket, tag); hits != 0; hits &= hits - 1) {
+        const unsigned slot = __builtin_ctz(hits);
+        if (bucket.reference[slot] != wanted) continue;
+        bucket.tag[slot] = 0;
+        for (uint32_t back = start; back != at; back = next(back)) --buckets_[back].overflowed;
+        return;
+      }
+    }
+  }
+
+  // A fresh record, or kNone when all are taken.
+  uint32_t allocate() {
+    uint32_t record = free_;
+    if (record != kNone) {
+      free_ = records_[record].next;
+    } else if (used_ < records_.size()) {
+      record = used_++;
+    } else {
+      return kNone;
+    }
+    ++size_;
+    return record;
+  }
+  void release(uint32_t record) {
+    records_[record].next = free_;
+    records_[record].flags = 0;
+    records_[record].state = State::none;
+    records_[record].caddr = {};
+    free_ = record;
+    --size_;
+  }
+
+  Record& operator[](uint32_t record) { return records_[record]; }
+  const Record& operator[](uint32_t record) const { return records_[record]; }
+  uint32_t size() const { return size_; }
+  uint32_t high_water() const { return used_; }  // records ever used: bound of a listing
+  bool is_live(uint32_t record) const { return records_[record].state != State::none; }
+
+ private:
+  struct alignas(64) Bucket {
+    uint16_t tag[kSlots];         // 0: empty
+    uint32_t reference[kSlots];   // record << 1 | direction
+    uint32_t overflowed;          // keys whose home is at or before this and that lie behind it
+  };
+  static_assert(sizeof(Bucket) == 64);
+
+  // The home bucket comes from the hash's upper half (Lemire's range reduction: any count works),
+  // the tag from its lower half.
+  uint32_t home(uint64_t hash) const {
+    return static_cast<uint32_t>(((hash >> 32) * bucket_count_) >> 32);
+  }
+  uint32_t next(uint32_t at) const { return at + 1 == bucket_count_ ? 0 : at + 1; }
+  static uint16_t tag_of(uint64_t hash) {
+    const uint16_t tag = static_cast<uint16_t>(hash);
+    return tag == 0 ? 1 : tag;
+  }
+  // Bit i: tag[i] == tag. Compares 16 lanes, of which the last 6 are references: masked off.
+  static unsigned match(const Bucket& bucket, uint16_t tag) {
+    const __m128i* at = reinterpret_cast<const __m128i*>(&bucket);
+    const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
+    const __m128i low = _mm_cmpeq_epi16(_mm_load_si128(at), wanted);
+    const __m128i high = _mm_cmpeq_epi16(_mm_load_si128(at + 1), wanted);
+    return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) & 0x3ff;
+  }
+  static TupleOf<Family> tuple_of(const Record& record, Direction direction) {
+    return direction == Direction::request ? record.request() : record.reply();
+  }
+
+  TableMemory<Record> records_;
+  TableMemory<Bucket> buckets_;
+  uint32_t bucket_count_;
+  HashKey secret_;
+  uint32_t free_ = kNone;
+  uint32_t used_ = 0;
+  uint32_t size_ = 0;
+};
+
+}  // namespace sluice

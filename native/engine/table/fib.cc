@@ -1,0 +1,71 @@
+#include "fib.h"
+
+namespace sluice {
+namespace {
+
+be32 mask_of(uint8_t length) {
+  return length == 0 ? 0 : to_be(static_cast<uint32_t>(~uint32_t{0} << (32 - length)));
+}
+
+}  // namespace
+
+Fib::Fib(const FibInput& input, uint16_t generation)
+    : ports_(input.ports),
+      own_(input.ports.size(), 0),
+      addresses_(input.addresses),
+      generation_(generation) {
+  auto add_route = [this](FibRoute route) {
+    route.network &= mask_of(route.length);
+    routes_[route.length][route.network] = route;
+    lengths_ |= uint64_t{1} << route.length;
+  };
+  for (const FibAddress& own : input.addresses) {
+    if (own_[own.port] == 0) own_[own.port] = own.address;
+    add_route({own.address, own.length, own.port, 0});
+  }
+  for (const FibRoute& route : input.routes) add_route(route);
+  next_hops_.reserve(input.neighbours.size());
+  for (const FibNeighbour& n : input.neighbours) {
+    NextHop hop{n.mac,     ports_[n.port].mac, n.port, true, ports_[n.port].mtu,
+                n.address, source_towards(n.port, n.address)};
+    auto [at, fresh] = by_neighbour_.try_emplace(key(n.port, n.address), next_hops_.size());
+    if (fresh) {
+      next_hops_.push_back(hop);
+    } else {
+      next_hops_[at->second] = hop;
+    }
+  }
+}
+
+Fib::Answer Fib::lookup(be32 destination) const {
+  for (uint64_t left = lengths_; left != 0;) {
+    const uint8_t length = static_cast<uint8_t>(63 - __builtin_clzll(left));
+    left &= ~(uint64_t{1} << length);
+    const auto found = routes_[length].find(destination & mask_of(length));
+    if (found == routes_[length].end()) continue;
+    const FibRoute& route = found->second;
+    const be32 gateway = route.via == 0 ? destination : route.via;
+    const auto hop = by_neighbour_.find(key(route.port, gateway));
+    if (hop == by_neighbour_.end()) return {kNone, true, route.port, gateway};
+    return {hop->second, true, route.port, 0};
+  }
+  return {kNone, false, 0, 0};
+}
+
+bool Fib::is_own(be32 address) const {
+  for (const FibAddress& own : addresses_) {
+    if (own.address == address) return true;
+  }
+  return false;
+}
+
+be32 Fib::source_towards(uint8_t port, be32 neighbour) const {
+  for (const FibAddress& own : addresses_) {
+    if (own.port == port && ((own.address ^ neighbour) & mask_of(own.length)) == 0) {
+      return own.address;
+    }
+  }
+  return own_[port];
+}
+
+}  // namespace sluice

@@ -1,0 +1,98 @@
+// Routes and neighbours of the director as a worker reads them: immutable, swapped whole by RCU.
+//
+// A worker does not look routes up per packet: connections remember a next-hop index together with
+// the generation of the Fib it came from. Neighbours are few, so the array stays in L1.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "../types.h"
+
+namespace sluice {
+
+struct FibRoute {
+  be32 network;
+  uint8_t length;  // 0 … 32
+  uint8_t port;
+  be32 via;  // 0: on link
+};
+
+struct FibNeighbour {
+  be32 address;
+  uint8_t port;
+  Mac mac;
+};
+
+struct FibAddress {
+  be32 address;
+  uint8_t length;
+  uint8_t port;
+};
+
+struct FibPort {
+  Mac mac;
+  uint16_t mtu;  // IP MTU in bytes
+};
+
+// Everything needed to send to one neighbour.
+struct NextHop {
+  Mac destination;
+  Mac source;
+  uint8_t port;
+  bool resolved;
+  uint16_t mtu;
+  be32 address;  // the neighbour's
+  be32 own;      // the director's address on that port towards it (DIP); 0 if it has none
+};
+
+struct FibInput {
+  std::vector<FibPort> ports;
+  std::vector<FibRoute> routes;  // connected ones are added from addresses
+  std::vector<FibNeighbour> neighbours;
+  std::vector<FibAddress> addresses;
+};
+
+class Fib {
+ public:
+  // Later routes win over earlier ones of the same network and length; so do neighbours.
+  Fib(const FibInput& input, uint16_t generation);
+
+  // Index of the next hop towards an address, kNone when no route leads there. A next hop that is
+  // not resolved yet has `resolved == false`, once per gateway of a route; on-link addresses
+  // without a neighbour entry give kNone and set `unresolved` to what must be asked for.
+  struct Answer {
+    uint32_t next_hop;
+    bool has_route;
+    uint8_t port;      // of the route
+    be32 unresolved;   // address to resolve on that port, 0 if none
+  };
+  Answer lookup(be32 destination) const;
+
+  const NextHop& operator[](uint32_t index) const { return next_hops_[index]; }
+  size_t size() const { return next_hops_.size(); }
+  uint16_t generation() const { return generation_; }
+  const FibPort& port(uint16_t index) const { return ports_[index]; }
+  size_t port_count() const { return ports_.size(); }
+  // First own address of a port, 0 if none.
+  be32 own_address(uint16_t port) const { return own_[port]; }
+  bool is_own(be32 address) const;
+
+ private:
+  static uint64_t key(uint8_t port, be32 address) {
+    return (uint64_t{port} << 32) | address;
+  }
+  be32 source_towards(uint8_t port, be32 neighbour) const;
+
+  std::vector<FibPort> ports_;
+  std::vector<be32> own_;
+  std::vector<FibAddress> addresses_;
+  std::vector<NextHop> next_hops_;
+  std::unordered_map<uint64_t, uint32_t> by_neighbour_;       // (port, address) → next hop
+  std::unordered_map<uint64_t, FibRoute> routes_[33];         // by prefix length
+  uint64_t lengths_ = 0;                                      // bit n: routes_[n] not empty
+  uint16_t generation_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,94 @@
+// Words shared by the whole engine: addresses, modes, schedulers, states, limits.
+//
+// Byte order: names with `be` hold network byte order as read from the packet; everything else is
+// the host's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace sluice {
+
+using be16 = uint16_t;
+using be32 = uint32_t;
+
+constexpr be16 to_be(uint16_t value) { return __builtin_bswap16(value); }
+constexpr uint16_t from_be(be16 value) { return __builtin_bswap16(value); }
+constexpr be32 to_be(uint32_t value) { return __builtin_bswap32(value); }
+constexpr uint32_t from_be(be32 value) { return __builtin_bswap32(value); }
+
+// Loads and stores at any alignment; packets promise none.
+template <class T>
+inline T load(const void* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+template <class T>
+inline void store(void* at, T value) {
+  std::memcpy(at, &value, sizeof value);
+}
+
+// 16 network-order bytes; IPv4 as ::ffff:a.b.c.d, as on the boundary.
+using WideAddress = std::array<uint8_t, 16>;
+using Mac = std::array<uint8_t, 6>;
+
+inline bool is_v4(const WideAddress& a) {
+  constexpr uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return std::memcmp(a.data(), prefix, sizeof prefix) == 0;
+}
+inline be32 v4_of(const WideAddress& a) { return load<be32>(a.data() + 12); }
+
+// Address families: what a record or template needs to know of each.
+struct V4 {
+  using Address = be32;
+  static constexpr unsigned kHeader = 20;  // bytes, without options (RFC 791)
+};
+struct V6 {
+  using Address = WideAddress;
+  static constexpr unsigned kHeader = 40;  // RFC 8200
+};
+
+inline constexpr uint8_t kIcmp = 1;
+inline constexpr uint8_t kIpip = 4;
+inline constexpr uint8_t kTcp = 6;
+inline constexpr uint8_t kUdp = 17;
+
+enum class Mode : uint8_t { nat, dr, tun, fullnat, enat };
+inline constexpr unsigned kModes = 5;
+
+enum class SchedulerKind : uint8_t { rr, wrr, lc, wlc, sh, mh };
+inline constexpr unsigned kSchedulers = 6;
+
+// Order is the boundary's (STATES in src/native.ts).
+enum class State : uint8_t {
+  none,
+  established,
+  syn_sent,
+  syn_recv,
+  fin_wait,
+  time_wait,
+  close,
+  close_wait,
+  last_ack,
+  listen,
+  synack,
+  udp,
+};
+inline constexpr unsigned kStates = 12;
+
+enum class Direction : uint8_t { request = 0, reply = 1 };
+
+inline constexpr unsigned kBurst = 32;      // packets a receive call; also the prefetch window
+inline constexpr unsigned kMaxPorts = 16;   // ports of one director
+inline constexpr unsigned kMaxWorkers = 16; // worker lcores
+inline constexpr uint32_t kNone = UINT32_MAX;
+
+struct Limits {
+  uint32_t max_connections;  // a worker
+  uint32_t max_services;     // slots
+  uint32_t max_servers;      // slots
+};
+
+}  // namespace sluice

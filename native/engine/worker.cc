@@ -1,0 +1,144 @@
+#include "worker.h"
+
+#include <cstring>
+
+namespace sluice {
+namespace {
+
+HashKey hash_key(uint64_t seed) {
+  uint64_t state = seed;
+  const uint64_t a = mix64(state);
+  return {a, mix64(state)};
+}
+
+// (LIP, RIP, rport, protocol) sets at once: every server with a few local addresses.
+uint32_t port_sets(const Limits& limits) { return limits.max_servers * 4 + 64; }
+
+}  // namespace
+
+Worker::Worker(const WorkerOptions& options, Sink& sink)
+    : options_(options),
+      sink_(sink),
+      counters_(options.counters, CounterOffsets::of(options.ports, options.limits)),
+      table_(options.limits.max_connections, hash_key(options.seed)),
+      wheel_(table_),
+      local_ports_(options.index, options.workers, port_sets(options.limits),
+                   options.limits.max_connections, options.seed ^ options.index),
+      schedulers_(options.limits.max_services),
+      local_cursor_(options.limits.max_services),
+      random_(options.seed + options.index),
+      ip_id_(static_cast<uint32_t>(mix64(random_))) {}
+
+Worker::~Worker() {
+  auto drain = [](Out& out) {
+    for (uint16_t i = 0; i < out.n; ++i) rte_pktmbuf_free(out.mbufs[i]);
+  };
+  for (Out& out : to_port_) drain(out);
+  for (Out& out : to_twin_) drain(out);
+  for (Out& out : to_worker_) drain(out);
+}
+
+void Worker::begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib) {
+  if (!started_) {
+    wheel_.start(now_ms);
+    started_ = true;
+  }
+  now_ms_ = now_ms;
+  snapshot_ = snapshot;
+  fib_ = fib;
+}
+
+void Worker::receive(uint16_t port, rte_mbuf** packets, uint16_t n) {
+  Burst burst;
+  burst.n = n;
+  burst.handed_off = false;
+  parse(burst, port, packets);
+  if (options_.workers > 1) hand_off(burst);
+  lookup(burst);
+  for (uint16_t i = 0; i < n; ++i) process(burst.packets[i]);
+}
+
+void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
+  Burst burst;
+  burst.n = n;
+  burst.handed_off = true;
+  parse(burst, 0, packets);
+  lookup(burst);
+  for (uint16_t i = 0; i < n; ++i) process(burst.packets[i]);
+}
+
+bool Worker::housekeep(unsigned budget) {
+  return wheel_.advance(now_ms_, budget, [this](uint32_t record) {
+    const Record& c = table_[record];
+    if (is_idle(c)) return bury(record, Extra::connections_expired);
+    const uint32_t idle = static_cast<uint32_t>(now_ms_) - c.last_seen_ms;
+    wheel_.add(record, now_ms_ + timeout_of(c.state) - idle);
+  });
+}
+
+void Worker::flush() {
+  for (uint16_t port = 0; port < options_.ports; ++port) {
+    if (to_port_[port].n != 0) flush_port(port);
+    if (to_twin_[port].n != 0) flush_punt(port);
+  }
+  for (uint16_t worker = 0; worker < options_.workers; ++worker) {
+    if (to_worker_[worker].n != 0) flush_hand_off(worker);
+  }
+}
+
+void Worker::destroy(uint32_t record, Extra why) {
+  wheel_.remove(record);
+  bury(record, why);
+}
+
+void Worker::bury(uint32_t record, Extra why) {
+  const Record& c = table_[record];
+  table_.erase(record, Direction::request, table_.hash({c.request(), c.protocol()}));
+  if (c.has(kHasReplyTuple)) {
+    table_.erase(record, Direction::reply, table_.hash({c.reply(), c.protocol()}));
+  }
+  if (c.has(kOwnsLocalPort)) {
+    local_ports_.give({c.laddr, c.raddr, c.rport, c.protocol()}, c.lport);
+  }
+  --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
+  counters_.add(why);
+  counters_.add(Extra::connections, -1);
+  table_.release(record);
+}
+
+uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
+  constexpr uint32_t kMostSeen = 65536;
+  const uint32_t end = table_.high_water();
+  uint32_t found = 0, at = cursor;
+  for (uint32_t seen = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
+    if (!table_.is_live(at)) continue;
+    const Record& c = table_[at];
+    uint8_t r[kListRecordBytes] = {};
+    auto address = [&r](size_t offset, be32 v4) {
+      if (v4 == 0) return;
+      r[offset + 10] = r[offset + 11] = 0xff;
+      store(r + offset + 12, v4);
+    };
+    address(0, c.caddr);
+    address(16, c.vaddr);
+    if (c.has(kOwnsLocalPort)) address(32, c.laddr);
+    address(48, c.raddr);
+    store(r + 64, from_be(c.cport));
+    store(r + 66, from_be(c.vport));
+    store(r + 68, c.has(kOwnsLocalPort) ? from_be(c.lport) : uint16_t{0});
+    store(r + 70, from_be(c.rport));
+    r[72] = c.protocol();
+    r[73] = static_cast<uint8_t>(c.mode());
+    r[74] = static_cast<uint8_t>(c.state);
+    r[75] = 4;
+    store(r + 76, uint32_t{c.service});
+    store(r + 80, c.server);
+    store(r + 84, static_cast<uint32_t>(now_ms_) - c.last_seen_ms);
+    store(r + 88, timeout_of(c.state));
+    out.insert(out.end(), r, r + sizeof r);
+    ++found;
+  }
+  return at < end ? at : 0;
+}
+
+}  // namespace sluice

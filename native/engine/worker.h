@@ -1,0 +1,198 @@
+// One worker: owns its connection table, timing wheel, local ports, scheduler state and counters,
+// and runs the pipeline over bursts. Knows nothing of EAL, threads or time: the caller passes
+// mbufs and the clock.
+//
+// A turn of the loop (live in live/lcore.cc, virtual in replay.cc) is
+//   worker.begin(now, snapshot, fib); worker.receive(...) for each queue; worker.housekeep();
+//   worker.flush(); report quiescence to RCU.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "counters.h"
+#include "mode/mode.h"
+#include "pipeline/packet.h"
+#include "scheduler/scheduler.h"
+#include "sink.h"
+#include "snapshot.h"
+#include "table/connection.h"
+#include "table/connection_table.h"
+#include "table/fib.h"
+#include "table/local_ports.h"
+#include "table/tcp_state.h"
+#include "table/timing_wheel.h"
+#include "types.h"
+
+namespace sluice {
+
+// One record per packet's end when asked for (replay, trace).
+struct Verdict {
+  uint32_t source;  // mbuf's hash.usr on arrival
+  End end;
+  int8_t mode;  // -1: none
+  int32_t service, server;
+  int32_t out_port;
+};
+
+struct WorkerOptions {
+  uint16_t index = 0;
+  uint16_t workers = 1;
+  Limits limits{};
+  uint64_t seed = 1;                    // IP IDs, port cursors, hash key
+  bool partial_checksums[kMaxPorts]{};  // by port: complete partial checksums on arrival
+  uint64_t* counters = nullptr;         // this worker's block
+  uint16_t ports = 0;
+  rte_mempool* mbufs = nullptr;  // for packets that have to be made
+};
+
+class Worker {
+ public:
+  Worker(const WorkerOptions& options, Sink& sink);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Start of a turn. now_ms: monotonic milliseconds. Both pointers stay valid until the next begin.
+  void begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib);
+  // Takes ownership of n ≤ kBurst mbufs that arrived on `port`.
+  void receive(uint16_t port, rte_mbuf** packets, uint16_t n);
+  // Packets that another worker received and handed off; mbuf->port says where they arrived.
+  void receive_handed_off(rte_mbuf** packets, uint16_t n);
+  // Expiry in bounded steps: at most `budget` connections are looked at. True when up to date.
+  bool housekeep(unsigned budget = 64);
+  // Sends what the turn has gathered.
+  void flush();
+
+  // Verdicts are appended here while set.
+  void set_verdicts(std::vector<Verdict>* verdicts) { verdicts_ = verdicts; }
+
+  // Appends kListRecordBytes for each live connection from record `cursor` on, until `limit` are
+  // found or 64 Ki records were seen; returns the next cursor, 0 at the end. Only from the
+  // worker's own thread (mailbox).
+  static constexpr size_t kListRecordBytes = 96;
+  uint32_t list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
+
+  Counters& counters() { return counters_; }
+  uint32_t connections() const { return table_.size(); }
+
+ private:
+  using Record = Connection<V4>;
+  using Table = ConnectionTable<V4>;
+
+  // pipeline/1_parse.cc: frame → headers and key, or an end.
+  void parse(Burst& burst, uint16_t port, rte_mbuf** mbufs);
+  void parse_packet(Packet& packet);
+  void parse_quote(Packet& packet);
+  void complete_partial_checksum(Packet& packet);
+  bool is_martian(be32 source) const;
+
+  // pipeline/2_owner.cc: packets of other workers' flows are handed off.
+  void hand_off(Burst& burst);
+  uint16_t owner_of(const Packet& packet) const;
+
+  // pipeline/3_lookup.cc: prefetches, then each packet's connection.
+  void lookup(Burst& burst);
+  uint32_t find_live(const Packet& packet, Direction& direction);
+
+  // pipeline/4_schedule.cc: first packets.
+  void process(Packet& packet);
+  void first_packet(Packet& packet);
+  uint32_t connect(const Packet& packet, const Service& service, const Server& server,
+                   End& failure);
+  bool take_local_end(Record& record, const Service& service, End& failure);
+  void forward_once(Packet& packet, const Service& service, const Server& server);
+
+  // pipeline/5_forward.cc: established traffic.
+  void forward_request(Packet& packet, uint32_t record);
+  void forward_reply(Packet& packet, uint32_t record);
+  void emit_request(Packet& packet, Record& record, const NextHop& hop);
+  bool fits(Packet& packet, const Record& record, const NextHop& hop, unsigned overhead,
+            be32 source);
+  bool server_gone(Packet& packet, uint32_t record);
+  const NextHop* next_hop(Record& record, Direction towards, End& failure);
+  unsigned client_option_bytes(const Packet& packet, const Record& record);
+  bool make_room(Packet& packet, unsigned bytes, unsigned head);
+  void update_state(uint32_t record, Sight sight, uint8_t flags);
+  void count(const Record& record, Direction direction, uint16_t bytes);
+
+  // pipeline/6_icmp_error.cc: errors about a connection, translated.
+  void related_error(Packet& packet);
+  void translate_error(Packet& packet, uint32_t record, Direction direction);
+  void relay_tunnel_error(Packet& packet, const Record& record);
+
+  // pipeline/7_answer.cc: what the director says itself, out of the port the packet came from.
+  void owned_or_punt(Packet& packet);
+  void answer_arp(Packet& packet, net::Arp* arp);
+  void answer_echo(Packet& packet);
+  void answer_reset(Packet& packet);
+  void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source, End end);
+  bool build_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
+                  be32 destination);
+
+  // pipeline/8_transmit.cc: ends, counted once a packet.
+  void reflect(Packet& packet, const Mac& to, End end);
+  void send_to(Packet& packet, const NextHop& hop, End end, const Record* record);
+  void send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record);
+  void punt(Packet& packet, End end);
+  void drop(Packet& packet, End end, const Record* record = nullptr);
+  void tell(const Packet& packet, End end, const Record* record, int port);
+  void note(Note what, uint32_t service);
+  void ask_for(uint16_t port, be32 address);
+
+  // table upkeep, worker.cc
+  uint32_t timeout_of(State state) const { return snapshot_->timeouts()[static_cast<unsigned>(state)]; }
+  bool is_idle(const Record& record) const {
+    return static_cast<uint32_t>(now_ms_) - record.last_seen_ms >= timeout_of(record.state);
+  }
+  void destroy(uint32_t record, Extra why);
+  void bury(uint32_t record, Extra why);  // of a record that is off the wheel
+  be16 fresh_ip_id() { return to_be(static_cast<uint16_t>(++ip_id_)); }
+
+  // Frames waiting for their port, TAP or worker, with the end they were counted under.
+  struct Out {
+    uint16_t n = 0;
+    rte_mbuf* mbufs[2 * kBurst];
+    End ends[2 * kBurst];
+  };
+  void push(Out& out, rte_mbuf* mbuf, End end);
+  void flush_port(uint16_t port);
+  void flush_punt(uint16_t port);
+  void flush_hand_off(uint16_t worker);
+  void settle(Out& out, uint16_t sent, End instead);
+
+  WorkerOptions options_;
+  Sink& sink_;
+  Counters counters_;
+  Table table_;
+  TimingWheel<Table> wheel_;
+  LocalPorts local_ports_;
+  std::vector<SchedulerState> schedulers_;  // by service slot
+  std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
+
+  const Snapshot* snapshot_ = nullptr;
+  const Fib* fib_ = nullptr;
+  uint64_t now_ms_ = 0;
+  bool started_ = false;
+  uint64_t random_;
+  uint32_t ip_id_;
+
+  std::vector<Verdict>* verdicts_ = nullptr;
+  Out to_port_[kMaxPorts];
+  Out to_twin_[kMaxPorts];
+  Out to_worker_[kMaxWorkers];
+  struct NoteState {
+    uint64_t last_ms = 0;
+    uint32_t count = 0;
+  } notes_[8];
+  // Neighbours asked for lately: a small direct-mapped memory, to ask once a second each.
+  struct Asked {
+    be32 address;
+    uint16_t port;
+    uint64_t at_ms;
+  } asked_[64]{};
+};
+
+}  // namespace sluice

@@ -1,0 +1,259 @@
+/**
+ * The boundary between TypeScript and the C++ addon: every native type and function, in one place.
+ *
+ * Rules: TypeScript validates and reports in full; C++ checks what it must not trust and throws an
+ * Error whose `code` is one of ERR_NATIVE_*. Bulk data crosses as typed arrays, never as objects in
+ * a loop. Nothing here blocks on a worker: requests to workers go through their mailbox.
+ */
+import { createRequire } from 'node:module';
+
+/** Where a packet ended (`kind` of a verdict). Names in `CounterLayout.ends` are finer. */
+export const VERDICT_KINDS = ['forwarded', 'answered', 'punted', 'dropped'] as const;
+export type VerdictKind = (typeof VERDICT_KINDS)[number];
+
+/** Forwarding methods in wire order, with ipvsadm's words. */
+export const MODES = ['nat', 'dr', 'tun', 'fullnat', 'enat'] as const;
+export type Mode = (typeof MODES)[number];
+export const FORWARD_WORDS: Record<Mode, string> = {
+  nat: 'Masq',
+  dr: 'Route',
+  tun: 'Tunnel',
+  fullnat: 'FullNat',
+  enat: 'ENat',
+};
+
+/** Schedulers in wire order. */
+export const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'] as const;
+export type Scheduler = (typeof SCHEDULERS)[number];
+
+/** Connection states in wire order, as ipvsadm -lnc prints them. */
+export const STATES = [
+  'NONE',
+  'ESTABLISHED',
+  'SYN_SENT',
+  'SYN_RECV',
+  'FIN_WAIT',
+  'TIME_WAIT',
+  'CLOSE',
+  'CLOSE_WAIT',
+  'LAST_ACK',
+  'LISTEN',
+  'SYNACK',
+  'UDP',
+] as const;
+export type ConnectionState = (typeof STATES)[number];
+
+export interface PortOptions {
+  /** Name used in configs and listings. */
+  name: string;
+  /** DPDK devargs of a virtual device (`net_af_packet0,iface=f0`) or a PCI address. Live only. */
+  device?: string;
+  /** MAC as 6 bytes. Replay needs it; live it overrides the device's own. */
+  mac?: Uint8Array;
+  /** IP MTU in bytes. */
+  mtu: number;
+  /** Name of the TAP twin, or undefined for none. Live only. */
+  twin?: string;
+  /** Addresses the twin gets: `a.b.c.d/len`. Live only (replay has them in the snapshot). */
+  addresses?: string[];
+  /** Frames from a local kernel may carry a partial checksum: complete them. */
+  partialChecksums?: boolean;
+  /** Receive and transmit queues; 1 unless told. */
+  queues?: number;
+}
+
+export interface EalOptions {
+  /** false: `--no-huge` (no root, no hugepages). */
+  hugepages: boolean;
+  /** MiB. */
+  memory: number;
+  /** CPU a worker; worker i runs on cpus[i]. Empty for replay. */
+  workerCpus: number[];
+  /** PCI addresses allowed; none means --no-pci. */
+  pci: string[];
+  /** DPDK log level 1 … 8; 4 (warning) unless told. */
+  logLevel?: number;
+}
+
+export interface EngineOptions {
+  eal: EalOptions;
+  ports: PortOptions[];
+  limits: Limits;
+  /** Back-off of a worker that sees no packet: after `afterUs` of empty polls sleep `sleepUs` (0: never). */
+  idle: { afterUs: number; sleepUs: number };
+  /** mbufs in the pool. */
+  mbufs: number;
+}
+
+export interface Limits {
+  /** Connections a worker holds (table size is fixed at start). */
+  maxConnections: number;
+  /** Slots: highest number of services / servers at once. */
+  maxServices: number;
+  maxServers: number;
+}
+
+export interface PortStatus {
+  name: string;
+  device: string;
+  mac: string;
+  mtu: number;
+  up: boolean;
+  twin: string;
+  /** Driver's own counters. */
+  rxPackets: number;
+  txPackets: number;
+  rxBytes: number;
+  txBytes: number;
+  rxMissed: number;
+  txErrors: number;
+  rxNoMbuf: number;
+}
+
+/** A group of equal records of 64-bit counters inside each worker's block. */
+export interface CounterGroup {
+  /** First word of record 0, relative to the worker's block. */
+  offset: number;
+  /** Words a record. */
+  stride: number;
+  /** Records. */
+  count: number;
+  /** Name of each word; '' is unused. */
+  names: string[];
+}
+
+/**
+ * Counters are u64 words: worker w's block starts at word w * words. Records of `services` and
+ * `servers` are indexed by slot, `ports` by port index, `ends` and `extra` have one record.
+ */
+export interface CounterLayout {
+  workers: number;
+  /** Words a worker. */
+  words: number;
+  /** One word per end of a packet: forwarded…, answered…, punted, dropped reasons. */
+  ends: CounterGroup;
+  /** For each word of `ends`: its kind and one sentence on what it means. */
+  endInfo: { kind: VerdictKind; help: string }[];
+  /** Things counted that are not ends (received, option left out, handed off …). */
+  extra: CounterGroup;
+  ports: CounterGroup;
+  /** conns inPkts outPkts inBytes outBytes */
+  services: CounterGroup;
+  /** conns inPkts outPkts inBytes outBytes active inactive */
+  servers: CounterGroup;
+}
+
+/** Bytes of one record of a connection listing; see `ConnectionView` in src/connections.ts. */
+export const CONNECTION_RECORD_BYTES = 96;
+/**
+ * Little-endian record: caddr[16] vaddr[16] laddr[16] daddr[16] (v4 as ::ffff:a.b.c.d; laddr is ::
+ * unless FullNAT/ENAT), u16 cport vport lport dport, u8 protocol mode state family, u32 serviceSlot,
+ * u32 serverSlot, u32 idleMs, u32 timeoutMs, u32 reserved.
+ */
+export interface ConnectionPage {
+  /** Pass back to go on; 0 when the listing is complete. */
+  cursor: number;
+  records: Uint8Array;
+}
+
+export interface EngineEvent {
+  /** 'log': a rate-limited line from the dataplane; 'link': a port's link changed. */
+  type: 'log' | 'link';
+  level: 'error' | 'warn' | 'info' | 'debug';
+  message: string;
+  /** ERR_… of a log line where it has one, e.g. ERR_LOCAL_PORTS_EXHAUSTED. */
+  code?: string;
+  count?: number;
+}
+
+/** Words of one verdict: input index, kind, end (index in `ends`), mode, service slot, server slot, out port, output index; -1 where it does not apply. */
+export const VERDICT_WORDS = 8;
+
+export interface ReplayBatch {
+  /** All frames, one after the other. */
+  bytes: Uint8Array;
+  /** n + 1 offsets into bytes. */
+  offsets: Uint32Array;
+  /** Nanoseconds since the epoch of the capture, ascending. */
+  times: BigUint64Array;
+  /** Index of the port each frame enters. */
+  ports: Uint8Array;
+}
+
+export interface ReplayResult {
+  bytes: Uint8Array;
+  offsets: Uint32Array;
+  times: BigUint64Array;
+  /** Port index; bit 7 set: went to that port's TAP twin. */
+  ports: Uint8Array;
+  /** Input frame that caused each output, -1 if none did. */
+  sources: Int32Array;
+  /** VERDICT_WORDS a received frame. */
+  verdicts: Int32Array;
+}
+
+export interface ReplayOptions {
+  ports: PortOptions[];
+  limits: Limits;
+  /** Seed of IP IDs and local port cursors. */
+  seed: number;
+  /** Most frames of one time and port that are given to the worker together: 1 … 32. */
+  burst: number;
+  /** Workers that share the frames by owner; 1 unless told. */
+  workers?: number;
+}
+
+/** One dataplane under a virtual clock. No root, no hugepages; many may live in one process. */
+export interface Replay {
+  /** Same snapshot bytes as the live engine takes. */
+  publish(snapshot: Uint8Array): void;
+  run(batch: ReplayBatch): ReplayResult;
+  /** Move the clock on (expiry runs); nanoseconds since the epoch. */
+  advance(toNs: bigint): void;
+  counters(): BigUint64Array;
+  connections(worker: number, cursor: number, limit: number): ConnectionPage;
+  /** mbufs taken from the pool and not given back: 0 between runs, or there is a leak. */
+  mbufsInUse(): number;
+  close(): void;
+}
+
+/** The live engine: one a process (EAL starts once). */
+export interface Engine {
+  publish(snapshot: Uint8Array): void;
+  counters(): BigUint64Array;
+  /** Address and length of the counters for the nan live view (native/live). */
+  countersLocation(): { address: bigint; bytes: number };
+  connections(worker: number, cursor: number, limit: number): Promise<ConnectionPage>;
+  ports(): PortStatus[];
+  /** Microseconds since each worker finished a loop: a stalled worker shows here. */
+  workerLag(): Float64Array;
+  stop(): void;
+}
+
+export interface NativeModule {
+  versions(): { dpdk: string; addon: string };
+  counterLayout(workers: number, ports: number, limits: Limits): CounterLayout;
+  startEngine(options: EngineOptions, onEvent: (event: EngineEvent) => void): Engine;
+  createReplay(options: ReplayOptions): Replay;
+}
+
+const require = createRequire(import.meta.url);
+let loaded: NativeModule | undefined;
+
+/** Loads the addon on first use, so that `sluice check` works where it is not built. */
+export function native(): NativeModule {
+  if (!loaded) {
+    const bindings = require('bindings') as (name: string) => NativeModule;
+    try {
+      loaded = bindings('sluice');
+    } catch (cause) {
+      const error = new Error(
+        `the native addon cannot be loaded (build it with: npm run build): ${(cause as Error).message}`,
+        { cause },
+      ) as Error & { code: string };
+      error.code = 'ERR_NATIVE_LOAD';
+      throw error;
+    }
+  }
+  return loaded;
+}

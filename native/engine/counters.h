@@ -26,7 +26,7 @@ namespace sluice {
   EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")        \
   EXTRA(partial_checksum_completed, "checksums a local kernel had left partial")  \
   EXTRA(fragments_made, "IPv4 fragments sent")                                    \
-  EXTRA(reassembled, "IPv4 datagrams put together from fragments")                \
+  EXTRA(datagrams_reassembled, "IPv4 datagrams put together from fragments")      \
   EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")   \
   EXTRA(loops, "turns of the worker's loop")                                      \
   EXTRA(idle_sleeps, "times the worker slept since no packet came")

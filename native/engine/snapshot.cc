@@ -106,9 +106,12 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     s.by_service_slot_[w.slot] = &s.services_.back();
   }
 
-  s.owned_.assign(std::bit_ceil((owned.size() + locals.size()) * 2 + 2), {0, 0});
+  s.owned_.assign(std::bit_ceil((owned.size() + locals.size() + servers.size()) * 2 + 2), {0, 0});
   for (const WideAddress& address : owned) s.own(v4_or_reject(address, place(address)), kOwned);
   for (const be32 local : s.locals_) s.own(local, kOwned | kLocalAddress);
+  for (const Server& server : s.servers_) {
+    if (server.mode == Mode::nat) s.own(server.address, kNatServer);
+  }
   for (const wire::Route& w : section<wire::Route>(bytes, n, header, wire::kRoutes)) {
     if (w.family != 4 || w.length > 32) reject(place(w) + 32, "route is not IPv4");
     if (w.port >= ports) reject(place(w) + 34, "route to a port that is not there");

@@ -67,6 +67,11 @@ class Snapshot {
   bool owns(be32 address) const { return (owned_flags(address) & kOwned) != 0; }
   // LIPs: their ports belong to workers.
   bool is_local(be32 address) const { return (owned_flags(address) & kLocalAddress) != 0; }
+  // Fragments have no ports to look a connection up by: those to an owned address, and those from
+  // a NAT real server, may belong to one.
+  bool fragments_concern_us(be32 source, be32 destination) const {
+    return owns(destination) || (owned_flags(source) & kNatServer) != 0;
+  }
 
   // Static part of the Fib; ports are the engine's to fill in.
   const FibInput& fib_input() const { return fib_; }
@@ -79,7 +84,7 @@ class Snapshot {
   void own(be32 address, uint8_t flags);
   uint8_t owned_flags(be32 address) const;
 
-  enum OwnedFlag : uint8_t { kOwned = 1, kLocalAddress = 2 };
+  enum OwnedFlag : uint8_t { kOwned = 1, kLocalAddress = 2, kNatServer = 4 };
   struct OwnedAddress {
     be32 address;
     uint8_t flags;  // 0: empty

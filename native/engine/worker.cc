@@ -26,6 +26,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
                    options.limits.max_connections, options.seed ^ options.index),
       schedulers_(options.limits.max_services),
       local_cursor_(options.limits.max_services),
+      fragments_(make_fragments()),
       random_(options.seed + options.index),
       ip_id_(static_cast<uint32_t>(mix64(random_))) {}
 
@@ -63,11 +64,13 @@ void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
   burst.n = n;
   burst.handed_off = true;
   parse(burst, 0, packets);
+  hand_off(burst);
   lookup(burst);
   for (uint16_t i = 0; i < n; ++i) process(burst.packets[i]);
 }
 
 bool Worker::housekeep(unsigned budget) {
+  expire_fragments();
   return wheel_.advance(now_ms_, budget, [this](uint32_t record) {
     const Record& c = table_[record];
     if (is_idle(c)) return bury(record, Extra::connections_expired);

@@ -10,6 +10,7 @@
 #include <rte_mbuf.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "counters.h"
@@ -37,6 +38,8 @@ struct Verdict {
   int32_t out_port;
 };
 
+inline constexpr unsigned kMostFragments = 8;  // of one datagram: rte_ip_frag's own limit
+
 struct WorkerOptions {
   uint16_t index = 0;
   uint16_t workers = 1;
@@ -46,6 +49,9 @@ struct WorkerOptions {
   uint64_t* counters = nullptr;         // this worker's block
   uint16_t ports = 0;
   rte_mempool* mbufs = nullptr;  // for packets that have to be made
+  // For datagrams put together from fragments: elements of kMostFragments times the largest
+  // MTU. Without it fragments are dropped.
+  rte_mempool* datagrams = nullptr;
 };
 
 class Worker {
@@ -84,13 +90,23 @@ class Worker {
 
   // pipeline/1_parse.cc: frame → headers and key, or an end.
   void parse(Burst& burst, uint16_t port, rte_mbuf** mbufs);
-  void parse_packet(Packet& packet);
+  void parse_packet(Packet& packet, bool handed_off);
   void parse_quote(Packet& packet);
   void complete_partial_checksum(Packet& packet);
   bool is_martian(be32 source) const;
+  static bool has_source_route(const net::Ipv4& ip);
+
+  // pipeline/1_reassemble.cc
+  struct Fragments;
+  static std::unique_ptr<Fragments, void (*)(Fragments*)> make_fragments();
+  bool reassemble(Packet& packet);
+  void expire_fragments();
+  void bury_fragments();
 
   // pipeline/2_owner.cc: packets of other workers' flows are handed off.
   void hand_off(Burst& burst);
+  bool hand_off_fragment(Packet& packet);
+  void give_to(uint16_t owner, Packet& packet);
   uint16_t owner_of(const Packet& packet) const;
 
   // pipeline/3_lookup.cc: prefetches, then each packet's connection.
@@ -109,8 +125,7 @@ class Worker {
   void forward_request(Packet& packet, uint32_t record);
   void forward_reply(Packet& packet, uint32_t record);
   void emit_request(Packet& packet, Record& record, const NextHop& hop);
-  bool fits(Packet& packet, const Record& record, const NextHop& hop, unsigned overhead,
-            be32 source);
+  bool fits(Packet& packet, const NextHop& hop, unsigned overhead, be32 source);
   bool server_gone(Packet& packet, uint32_t record);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
   unsigned client_option_bytes(const Packet& packet, const Record& record);
@@ -171,6 +186,8 @@ class Worker {
   LocalPorts local_ports_;
   std::vector<SchedulerState> schedulers_;  // by service slot
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
+
+  std::unique_ptr<Fragments, void (*)(Fragments*)> fragments_;
 
   const Snapshot* snapshot_ = nullptr;
   const Fib* fib_ = nullptr;

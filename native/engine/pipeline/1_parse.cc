@@ -16,8 +16,10 @@ void Worker::parse(Burst& burst, uint16_t port, rte_mbuf** mbufs) {
     packet.port = burst.handed_off ? mbufs[i]->port : port;
     packet.source = mbufs[i]->hash.usr;
     packet.concern = Concern::ended;
+    // Whoever handed a reassembled datagram off has left the size of its fragments here.
+    packet.fragment_bytes = burst.handed_off ? mbufs[i]->tso_segsz : 0;
     bytes += rte_pktmbuf_pkt_len(mbufs[i]);
-    parse_packet(packet);
+    parse_packet(packet, burst.handed_off);
     if (packet.concern == Concern::flow || packet.concern == Concern::icmp_error) {
       packet.hash = table_.hash(packet.key);
       table_.prefetch_bucket(packet.hash);
@@ -29,7 +31,7 @@ void Worker::parse(Burst& burst, uint16_t port, rte_mbuf** mbufs) {
   counters_.port(port)[kRxBytes] += bytes;
 }
 
-void Worker::parse_packet(Packet& packet) {
+void Worker::parse_packet(Packet& packet, bool handed_off) {
   rte_mbuf* mbuf = packet.mbuf;
   const uint32_t frame = rte_pktmbuf_data_len(mbuf);
   auto* ethernet = rte_pktmbuf_mtod(mbuf, Ethernet*);
@@ -56,14 +58,18 @@ void Worker::parse_packet(Packet& packet) {
   if (fold(sum_bytes(ip, header)) != 0xffff) return drop(packet, End::bad_ip_checksum);
   if (group) return punt(packet, End::punted_not_ours);  // multicast: routing daemons, VRRP
   if (is_martian(ip->source)) return drop(packet, End::martian);
+  if (header > sizeof(Ipv4) && has_source_route(*ip) && snapshot_->owns(ip->destination)) {
+    return drop(packet, End::source_route);
+  }
   // Ethernet pads short frames (IEEE 802.3 section 3.2.8): the IP length is the truth.
   if (total < available) rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(available - total));
 
   packet.l4 = reinterpret_cast<uint8_t*>(ip) + header;
   packet.l4_bytes = static_cast<uint16_t>(total - header);
   if (ip->is_fragment()) {
-    if (!snapshot_->owns(ip->destination)) return punt(packet, End::punted_not_ours);
-    return drop(packet, End::fragment);
+    if (!handed_off && hand_off_fragment(packet)) return;
+    if (!reassemble(packet)) return;
+    ip = packet.ip;
   }
   switch (ip->protocol) {
     case kTcp:
@@ -149,6 +155,18 @@ void Worker::complete_partial_checksum(Packet& packet) {
 bool Worker::is_martian(be32 source) const {
   const uint8_t first = static_cast<uint8_t>(source);  // first byte on the wire
   return first == 0 || first == 127 || first >= 224;
+}
+
+// Loose or strict source routing (RFC 791 section 3.1).
+bool Worker::has_source_route(const Ipv4& ip) {
+  const uint8_t* at = reinterpret_cast<const uint8_t*>(&ip + 1);
+  const uint8_t* end = reinterpret_cast<const uint8_t*>(&ip) + ip.header_bytes();
+  while (at + 1 < end && at[0] != 0) {
+    if (at[0] == 131 || at[0] == 137) return true;
+    if (at[0] != 1 && at[1] < 2) return false;
+    at += at[0] == 1 ? 1 : at[1];
+  }
+  return false;
 }
 
 }  // namespace sluice

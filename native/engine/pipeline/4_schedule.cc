@@ -30,7 +30,9 @@ void Worker::first_packet(Packet& packet) {
   const Service* service =
       snapshot_->service_at(tuple.destination, tuple.destination_port, packet.key.protocol);
   if (service == nullptr) return owned_or_punt(packet);
-  if (snapshot_->owns(tuple.source)) return drop(packet, End::martian);
+  if (snapshot_->owns(tuple.source) || fib_->is_own(tuple.source)) {
+    return drop(packet, End::martian);
+  }
   if (packet.key.protocol == kTcp && !(packet.tcp()->flags & kSyn)) {
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (packet.tcp()->flags & kAck) return answer_reset(packet);

@@ -57,7 +57,7 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
 void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop) {
   const End end = kRequestEnds[static_cast<unsigned>(c.mode())];
   const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
-  if (!fits(packet, c, hop, overhead, c.vaddr)) return;
+  if (!fits(packet, hop, overhead, c.vaddr)) return;
   switch (c.mode()) {
     case Mode::nat:
       mode::nat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
@@ -140,7 +140,7 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   const NextHop* hop = next_hop(c, Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, Direction::reply, packet.total_length());
-  if (!fits(packet, c, *hop, 0, source)) return;
+  if (!fits(packet, *hop, 0, source)) return;
   const uint16_t bytes = l4_bytes_of(packet);
   if (c.mode() == Mode::nat) {
     mode::nat::reply(packet.ip, packet.l4, bytes, c);
@@ -153,10 +153,9 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
 
 // Larger than the next hop takes, and not to be fragmented: the sender is told (RFC 1191), with
 // the TTL already lowered in the quote, as Linux does.
-bool Worker::fits(Packet& packet, const Record& c, const NextHop& hop, unsigned overhead,
-                  be32 source) {
+bool Worker::fits(Packet& packet, const NextHop& hop, unsigned overhead, be32 source) {
   if (packet.total_length() + overhead <= hop.mtu || !packet.ip->dont_fragment()) return true;
-  (void)c;
+  if (packet.fragment_bytes != 0) return true;  // leaves in fragments again
   decrement_ttl(*packet.ip);
   const be32 mtu = to_be(uint32_t{hop.mtu} - overhead);
   answer_icmp(packet, kUnreachable, 4, mtu, source, End::answered_too_big);

@@ -2,6 +2,8 @@
 // time; what is not taken there is counted under another end than it was meant for.
 #include <rte_ip_frag.h>
 
+#include <algorithm>
+
 #include "../worker.h"
 
 namespace sluice {
@@ -19,7 +21,9 @@ void Worker::reflect(Packet& packet, const Mac& to, End end) {
 }
 
 void Worker::send_to(Packet& packet, const NextHop& hop, End end, const Record* record) {
-  if (packet.total_length() > hop.mtu) return send_fragments(packet, hop, end, record);
+  if (packet.total_length() > hop.mtu || packet.fragment_bytes != 0) [[unlikely]] {
+    return send_fragments(packet, hop, end, record);
+  }
   auto* ethernet = packet.ethernet();
   ethernet->destination = hop.destination;
   ethernet->source = hop.source;
@@ -31,11 +35,13 @@ void Worker::send_to(Packet& packet, const NextHop& hop, End end, const Record* 
 
 // RFC 791 section 3.2. The first fragment carries the packet's end; the others are extra frames.
 void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record) {
-  constexpr uint16_t kMost = 8;  // an mbuf holds under 2 KiB: 8 fragments serve any MTU above 300
+  constexpr uint16_t kMost = 64;
   rte_mbuf* fragments[kMost];
   const uint32_t source = packet.source;
+  const uint16_t size = packet.fragment_bytes == 0 ? hop.mtu : std::min(hop.mtu, packet.fragment_bytes);
+  packet.ip->fragment = 0;  // a datagram that came in fragments leaves so, DF or not
   rte_pktmbuf_adj(packet.mbuf, sizeof(Ethernet));
-  const int32_t made = rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, fragments, kMost, hop.mtu,
+  const int32_t made = rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, fragments, kMost, size,
                                                             options_.mbufs);
   if (made <= 0) {
     note(Note::mbufs_exhausted, record != nullptr ? record->service : 0);

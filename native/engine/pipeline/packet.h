@@ -29,6 +29,7 @@ struct Packet {
   uint16_t port;       // index of the port it arrived on
   uint16_t l4_bytes;   // of the IP payload
   Concern concern;
+  uint16_t fragment_bytes;  // came in fragments of at most this IP length; 0: came whole
   uint8_t quote_depth;  // icmp_error: 1 if the quote is a tunnelled packet
   net::Ipv4* quoted;    // icmp_error: the quoted packet's header (the inner one when tunnelled)
   uint32_t source;      // mbuf->hash.usr on arrival

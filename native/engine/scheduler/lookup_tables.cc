@@ -1,10 +1,11 @@
 #include "lookup_tables.h"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "../snapshot.h"
-#include "../table/hash.h"
+#include "siphash.h"
 
 namespace sluice {
 namespace {
@@ -28,34 +29,30 @@ void fill_sh(const Service& service, std::span<uint32_t> table) {
 }
 
 // Maglev (Eisenbud et al., NSDI 2016, section 3.4): every server walks its own permutation of the
-// table and takes the next free entry in turn, a server of weight w w times a round (weights
-// divided by their gcd). Depends only on addresses, ports and weights, so that two directors agree.
+// table and takes free entries in turn. Offsets, skips and turns are LVS's, so that both choose the
+// same server: a turn is the weight over the weights' gcd, shifted to at most 6 bits, at least 1.
 void fill_maglev(const Service& service, std::span<uint32_t> table) {
   struct Walk {
-    uint32_t server, turns;
+    uint32_t server, turn;
     uint64_t next, skip;
   };
   std::fill(table.begin(), table.end(), kNoServer);
   const uint64_t size = table.size();
+  const int bits = std::bit_width(service.max_weight / service.weight_gcd);
+  const int shift = std::max(0, bits - 6);
   std::vector<Walk> walks;
   for (size_t i = 0; i < service.servers.size(); ++i) {
     const Server& server = service.servers[i];
     if (!server.available()) continue;
-    uint64_t state = (uint64_t{server.address} << 16) | server.port;
-    const uint64_t offset = mix64(state), skip = mix64(state);
-    walks.push_back({static_cast<uint32_t>(i), server.weight / service.weight_gcd, offset % size,
-                     skip % (size - 1) + 1});
+    const uint32_t id = from_be(server.address) + from_be(server.port);
+    const uint32_t turn = std::max(1u, server.weight / service.weight_gcd >> shift);
+    walks.push_back({static_cast<uint32_t>(i), turn, siphash_1_3(id, kMhOffsetKey) % size,
+                     siphash_1_3(id, kMhSkipKey) % (size - 1) + 1});
   }
   if (walks.empty()) return;
-  // Order by address, not by place in the list: adding a server must not reorder the others.
-  std::sort(walks.begin(), walks.end(), [&](const Walk& a, const Walk& b) {
-    const Server &x = service.servers[a.server], &y = service.servers[b.server];
-    return x.address != y.address ? from_be(x.address) < from_be(y.address)
-                                  : from_be(x.port) < from_be(y.port);
-  });
   for (uint64_t filled = 0;;) {
     for (Walk& walk : walks) {
-      for (uint32_t turn = 0; turn < walk.turns; ++turn) {
+      for (uint32_t taken = 0; taken < walk.turn; ++taken) {
         while (table[walk.next] != kNoServer) walk.next = (walk.next + walk.skip) % size;
         table[walk.next] = walk.server;
         if (++filled == size) return;

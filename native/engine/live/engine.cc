@@ -1,0 +1,203 @@
+#include "engine.h"
+
+#include <arpa/inet.h>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <string.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+
+#include "../error.h"
+#include "../snapshot_wire.h"
+#include "counter_block.h"
+
+namespace sluice {
+namespace {
+
+// Datagrams that may be on their way through the workers at once, put together from fragments.
+constexpr unsigned kDatagrams = 255;
+
+std::atomic<bool> running{false};
+
+int run_lcore(void* lcore) {
+  static_cast<Lcore*>(lcore)->run();
+  return 0;
+}
+
+// A configuration with nothing in it, for the time before the first publish.
+std::shared_ptr<const Snapshot> empty_snapshot(const Limits& limits, size_t ports) {
+  wire::Header header{};
+  header.magic = wire::kMagic;
+  header.version = wire::kVersion;
+  header.total = sizeof header;
+  for (wire::SectionRef& section : header.sections) section.offset = sizeof header;
+  return Snapshot::parse(reinterpret_cast<const uint8_t*>(&header), sizeof header, limits, ports);
+}
+
+FibAddress fib_address(const std::string& text, size_t port) {
+  const size_t slash = text.find('/');
+  in_addr address{};
+  const int length = slash == std::string::npos ? 32 : atoi(text.c_str() + slash + 1);
+  if (inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1 || length < 0 ||
+      length > 32) {
+    throw Error("ERR_NATIVE_ARGUMENT", "address '" + text + "' is not a.b.c.d/len");
+  }
+  return {address.s_addr, static_cast<uint8_t>(length), static_cast<uint8_t>(port)};
+}
+
+struct Listing final : Letter {
+  Listing(uint32_t cursor, uint32_t limit, PageHandler handler)
+      : from(cursor), limit(limit), handler(std::move(handler)) {
+    page->records.reserve(size_t{limit} * 96);
+  }
+  void read(Worker& worker) noexcept override {
+    page->cursor = worker.list(from, limit, page->records);
+  }
+  void answer(bool was_read) override { handler(was_read ? std::move(page) : nullptr); }
+
+  uint32_t from, limit;
+  PageHandler handler;
+  std::unique_ptr<ConnectionPage> page = std::make_unique<ConnectionPage>();
+};
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, EventHandler on_event)
+    : options_(options), offsets_(CounterOffsets::of(options.ports.size(), options.limits)) {
+  if (running.exchange(true)) {
+    throw Error("ERR_NATIVE_EAL_STARTED", "an engine is running in this process already");
+  }
+  try {
+    start(std::move(on_event));
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+Engine::~Engine() { stop(); }
+
+void Engine::start(EventHandler on_event) {
+  start_eal(options_.eal);
+  unsigned mtu = 0;
+  for (const PortOptions& port : options_.ports) mtu = std::max<unsigned>(mtu, port.mtu);
+  mbufs_ = make_mbuf_pool("sluice", std::max(options_.mbufs, mbufs_needed()), mtu, true);
+  datagrams_ = make_mbuf_pool("datagrams", kDatagrams, kMostFragments * mtu, true);
+
+  std::vector<FibPort> fib_ports;
+  std::vector<FibAddress> addresses;
+  Taps taps;
+  WorkerOptions worker;
+  for (const PortOptions& port : options_.ports) {
+    const size_t index = ports_.size();
+    ports_.push_back(Port::open(port, workers(), mbufs_));
+    fib_ports.push_back({ports_[index]->mac(), port.mtu});
+    worker.partial_checksums[index] = ports_[index]->partial_checksums();
+    taps.push_back(port.twin.empty() ? nullptr
+                                     : std::make_unique<Tap>(port.twin, ports_[index]->mac(),
+                                                             port.mtu, port.addresses));
+    if (!port.twin.empty()) continue;
+    for (const std::string& text : port.addresses) addresses.push_back(fib_address(text, index));
+  }
+
+  wiring_ = std::make_unique<Wiring>(workers());
+  publisher_ = std::make_unique<Publisher>(workers());
+  routing_ = std::make_unique<Routing>(std::move(fib_ports), std::move(addresses), *publisher_);
+  publisher_->publish(empty_snapshot(options_.limits, ports_.size()));
+  counters_ = make_counter_block(offsets_.words * workers());
+
+  worker.workers = static_cast<uint16_t>(workers());
+  worker.limits = options_.limits;
+  worker.seed = rte_rdtsc();
+  worker.ports = ports_.size();
+  worker.mbufs = mbufs_;
+  worker.datagrams = datagrams_;
+  for (size_t i = 0; i < workers(); ++i) {
+    worker.index = static_cast<uint16_t>(i);
+    worker.counters = counters_ + i * offsets_.words;
+    lcores_.push_back(
+        std::make_unique<Lcore>(worker, ports_, *wiring_, *publisher_, options_.idle));
+  }
+  for (const auto& port : ports_) {
+    for (const std::string& remark : port->remarks()) {
+      on_event({Event::Type::log, Event::Level::warn, remark, "", 0, -1});
+    }
+  }
+  slow_path_ = std::make_unique<SlowPath>(ports_, std::move(taps), *wiring_, *routing_,
+                                          *publisher_, mbufs_, std::move(on_event),
+                                          options_.eal.worker_cpus);
+  for (size_t i = 0; i < workers(); ++i) {
+    if (rte_eal_remote_launch(run_lcore, lcores_[i].get(), lcore_of_worker(i)) != 0) {
+      throw Error("ERR_NATIVE_EAL", "worker " + std::to_string(i) + "'s lcore is busy");
+    }
+  }
+  slow_path_->start();
+}
+
+// What receive rings, transmit queues, the rings between threads and caches can hold at once:
+// with fewer a port would stop receiving for good.
+unsigned Engine::mbufs_needed() const {
+  const size_t queues = options_.ports.size() * std::max<size_t>(workers(), 1);
+  const size_t rings = (workers() + 2) * (workers() + 1) * Wiring::kPackets;
+  return static_cast<unsigned>(queues * kMbufsPerQueue + rings + workers() * 512);
+}
+
+void Engine::check_running() const {
+  if (stopped_) throw Error("ERR_NATIVE_STOPPED", "the engine has been stopped");
+}
+
+void Engine::publish(const uint8_t* bytes, size_t n) {
+  check_running();
+  std::shared_ptr<const Snapshot> snapshot =
+      Snapshot::parse(bytes, n, options_.limits, ports_.size());
+  // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
+  routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
+  publisher_->publish(std::move(snapshot));
+}
+
+void Engine::connections(unsigned worker, uint32_t cursor, uint32_t limit, PageHandler handler) {
+  check_running();
+  wiring_->mail[worker].in.put(std::make_unique<Listing>(cursor, limit, std::move(handler)));
+}
+
+std::vector<PortStatus> Engine::ports() const {
+  check_running();
+  std::vector<PortStatus> all;
+  for (const auto& port : ports_) {
+    const PortOptions& o = port->options();
+    all.push_back({o.name, o.device, o.twin, port->mac(), o.mtu, port->is_up(), port->stats()});
+  }
+  return all;
+}
+
+std::vector<double> Engine::worker_lag_us() const {
+  check_running();
+  std::vector<double> lags;
+  for (const auto& lcore : lcores_) lags.push_back(lcore->lag_us());
+  return lags;
+}
+
+void Engine::stop() noexcept {
+  if (stopped_) return;
+  stopped_ = true;
+  for (auto& lcore : lcores_) lcore->stop();
+  for (size_t i = 0; i < lcores_.size(); ++i) rte_eal_wait_lcore(lcore_of_worker(i));
+  if (slow_path_) {
+    slow_path_->stop();
+    slow_path_->return_mail();
+  }
+  slow_path_.reset();  // closes the twins
+  lcores_.clear();
+  routing_.reset();
+  publisher_.reset();
+  wiring_.reset();  // frees what lies in rings
+  ports_.clear();   // frees what lies in devices
+  rte_mempool_free(mbufs_);
+  rte_mempool_free(datagrams_);
+  mbufs_ = datagrams_ = nullptr;
+  running.store(false);
+}
+
+}  // namespace sluice

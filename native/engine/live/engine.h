@@ -1,0 +1,87 @@
+// The live engine: ports, workers and the slow path as one thing that starts and stops. Knows
+// nothing of Node. Methods are for one control thread, except those of Publisher behind publish.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../counters.h"
+#include "../port/eal.h"
+#include "../port/ethdev.h"
+#include "event.h"
+#include "lcore.h"
+#include "routing.h"
+#include "slow_path.h"
+
+namespace sluice {
+
+struct EngineOptions {
+  EalOptions eal;
+  std::vector<PortOptions> ports;
+  Limits limits{};
+  IdleOptions idle;
+  unsigned mbufs = 0;
+};
+
+struct PortStatus {
+  std::string name, device, twin;
+  Mac mac;
+  unsigned mtu;
+  bool up;
+  PortStats stats;
+};
+
+struct ConnectionPage {
+  uint32_t cursor = 0;
+  std::vector<uint8_t> records;
+};
+// The page, or nullptr when the worker ended first. On the slow path's thread.
+using PageHandler = std::function<void(std::unique_ptr<ConnectionPage>)>;
+
+class Engine {
+ public:
+  // Starts everything or nothing. Throws Error.
+  Engine(const EngineOptions& options, EventHandler on_event);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Until then everything is the kernel's. Throws ERR_NATIVE_SNAPSHOT, ERR_NATIVE_STOPPED.
+  void publish(const uint8_t* bytes, size_t n);
+
+  size_t workers() const { return options_.eal.worker_cpus.size(); }
+  // workers() blocks of CounterOffsets::words; still readable after stop().
+  const uint64_t* counters() const { return counters_; }
+  size_t counter_words() const { return offsets_.words * workers(); }
+
+  void connections(unsigned worker, uint32_t cursor, uint32_t limit, PageHandler handler);
+  std::vector<PortStatus> ports() const;
+  std::vector<double> worker_lag_us() const;
+
+  // Joins the workers and the slow path, gives twins, devices and memory back. May be repeated.
+  void stop() noexcept;
+  bool stopped() const { return stopped_; }
+
+ private:
+  void start(EventHandler on_event);
+  void check_running() const;
+  unsigned mbufs_needed() const;
+
+  const EngineOptions options_;
+  CounterOffsets offsets_;
+  uint64_t* counters_ = nullptr;
+  bool stopped_ = false;
+  // In the order of creation: each uses those before it.
+  rte_mempool* mbufs_ = nullptr;
+  rte_mempool* datagrams_ = nullptr;  // reassembled from fragments
+  Ports ports_;
+  std::unique_ptr<Wiring> wiring_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Routing> routing_;
+  std::vector<std::unique_ptr<Lcore>> lcores_;
+  std::unique_ptr<SlowPath> slow_path_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,116 @@
+#include "lcore.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+namespace sluice {
+
+Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring,
+             Publisher& publisher, const IdleOptions& idle)
+    : index_(options.index),
+      ports_(ports),
+      wiring_(wiring),
+      publisher_(publisher),
+      sink_(options.index, ports, wiring),
+      worker_(options, sink_),
+      cycles_a_ms_(rte_get_tsc_hz() / 1000),
+      first_cycle_(rte_rdtsc()),
+      idle_cycles_(idle.after_us * (rte_get_tsc_hz() / 1'000'000)),
+      sleep_us_(idle.sleep_us),
+      now_(first_cycle_),
+      last_packet_(first_cycle_) {
+  for (uint16_t p = 0; p < ports.size(); ++p) {
+    if (index_ < ports[p]->rx_queues()) {
+      queues_.push_back({p, ports[p]->id(), static_cast<uint16_t>(index_)});
+    }
+  }
+}
+
+void Lcore::run() {
+  prctl(PR_SET_TIMERSLACK, 1);  // sleep as long as told, not 50 us longer
+  publisher_.enter(index_);
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    now_ = rte_rdtsc();
+    worker_.begin((now_ - first_cycle_) / cycles_a_ms_, publisher_.snapshot(), publisher_.fib());
+    const unsigned packets = receive() + receive_handed_off() + send_for_others();
+    wiring_.mail[index_].serve(worker_);
+    worker_.housekeep();
+    worker_.flush();
+    worker_.counters().add(Extra::loops);
+    publisher_.quiescent(index_);
+    heartbeat_.store(now_, std::memory_order_relaxed);
+    rest(packets);
+  }
+  publisher_.leave(index_);
+}
+
+unsigned Lcore::receive() {
+  unsigned total = 0;
+  for (const Queue& q : queues_) {
+    rte_mbuf* packets[kBurst];
+    const uint16_t n = rte_eth_rx_burst(q.device, q.queue, packets, kBurst);
+    if (n == 0) continue;
+    // DPDK numbers devices of the process, we number the ports of the configuration.
+    for (uint16_t i = 0; i < n; ++i) packets[i]->port = q.port;
+    worker_.receive(q.port, packets, n);
+    total += n;
+  }
+  return total;
+}
+
+unsigned Lcore::receive_handed_off() {
+  unsigned total = 0;
+  for (unsigned from = 0; from < wiring_.workers; ++from) {
+    if (from == index_) continue;
+    rte_mbuf* packets[kBurst];
+    const uint16_t n = wiring_.between(from, index_)->pop(packets, kBurst);
+    if (n != 0) worker_.receive_handed_off(packets, n);
+    total += n;
+  }
+  return total;
+}
+
+// Worker 0 has a transmit queue on every port.
+unsigned Lcore::send_for_others() {
+  if (index_ != 0) return 0;
+  unsigned total = 0;
+  send(wiring_.inject, false, total);
+  if (wiring_.workers > 1) send(wiring_.relay, true, total);
+  return total;
+}
+
+void Lcore::send(Ring& ring, bool counted, unsigned& total) {
+  rte_mbuf* packets[kBurst];
+  const uint16_t n = ring.pop(packets, kBurst);
+  total += n;
+  for (uint16_t i = 0; i < n; ++i) {
+    const uint16_t port = packets[i]->port;
+    const uint32_t bytes = rte_pktmbuf_pkt_len(packets[i]);
+    if (sink_.transmit(port, &packets[i], 1) == 0) {
+      rte_pktmbuf_free(packets[i]);
+    } else if (!counted) {
+      uint64_t* words = worker_.counters().port(port);
+      words[kTxPackets] += 1;
+      words[kTxBytes] += bytes;
+    }
+  }
+}
+
+void Lcore::rest(unsigned packets) {
+  if (packets != 0) last_packet_ = now_;
+  if (sleep_us_ == 0 || now_ - last_packet_ < idle_cycles_) return;
+  worker_.counters().add(Extra::idle_sleeps);
+  const timespec length{0, static_cast<long>(sleep_us_) * 1000};
+  nanosleep(&length, nullptr);
+}
+
+double Lcore::lag_us() const {
+  const uint64_t last = heartbeat_.load(std::memory_order_relaxed);
+  const uint64_t now = rte_rdtsc();
+  if (last == 0 || now < last) return 0;
+  return static_cast<double>(now - last) * 1e6 / static_cast<double>(rte_get_tsc_hz());
+}
+
+}  // namespace sluice

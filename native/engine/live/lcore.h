@@ -1,0 +1,61 @@
+// The loop of one worker's lcore. Everything it touches is its own, but for the rings, the mailbox
+// and the two published pointers.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "../worker.h"
+#include "live_sink.h"
+#include "publisher.h"
+
+namespace sluice {
+
+struct IdleOptions {
+  unsigned after_us = 1000;
+  unsigned sleep_us = 50;  // 0: poll for ever
+};
+
+class Lcore {
+ public:
+  Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, Publisher& publisher,
+        const IdleOptions& idle);
+
+  // Until stop(); on the lcore's own thread.
+  void run();
+  void stop() { stopping_.store(true, std::memory_order_relaxed); }
+
+  // Since the end of the last turn; 0 before the first.
+  double lag_us() const;
+  Worker& worker() { return worker_; }
+
+ private:
+  struct Queue {
+    uint16_t port;    // ours
+    uint16_t device;  // DPDK's
+    uint16_t queue;
+  };
+
+  unsigned receive();
+  unsigned receive_handed_off();
+  unsigned send_for_others();
+  void send(Ring& ring, bool counted, unsigned& total);
+  void rest(unsigned packets);
+
+  const unsigned index_;
+  const Ports& ports_;
+  Wiring& wiring_;
+  Publisher& publisher_;
+  LiveSink sink_;
+  Worker worker_;
+  std::vector<Queue> queues_;
+  const uint64_t cycles_a_ms_, first_cycle_;
+  const uint64_t idle_cycles_;
+  const unsigned sleep_us_;
+  uint64_t now_;           // cycles at the start of this turn
+  uint64_t last_packet_;   // cycles at the last turn that had one
+  alignas(64) std::atomic<uint64_t> heartbeat_{0};
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace sluice

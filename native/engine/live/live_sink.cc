@@ -1,0 +1,55 @@
+#include "live_sink.h"
+
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+namespace sluice {
+namespace {
+
+// A full queue of a fast device drains within this many tries; more would hold the worker up.
+constexpr unsigned kTries = 4;
+
+}  // namespace
+
+LiveSink::LiveSink(unsigned worker, const Ports& ports, Wiring& wiring)
+    : worker_(worker), wiring_(wiring) {
+  for (const auto& port : ports) {
+    outs_.push_back({port->id(), worker < port->tx_queues(), !port->options().twin.empty()});
+  }
+}
+
+uint16_t LiveSink::transmit(uint16_t port, rte_mbuf** packets, uint16_t n) {
+  const Out& out = outs_[port];
+  if (!out.has_queue) {
+    for (uint16_t i = 0; i < n; ++i) packets[i]->port = port;
+    return wiring_.relay.push(packets, n);
+  }
+  const auto queue = static_cast<uint16_t>(worker_);
+  uint16_t sent = rte_eth_tx_burst(out.device, queue, packets, n);
+  for (unsigned i = 1; i < kTries && sent < n; ++i) {
+    rte_pause();
+    sent += rte_eth_tx_burst(out.device, queue, packets + sent, n - sent);
+  }
+  return sent;
+}
+
+uint16_t LiveSink::punt(uint16_t port, rte_mbuf** packets, uint16_t n) {
+  if (!outs_[port].has_twin) return 0;
+  for (uint16_t i = 0; i < n; ++i) packets[i]->port = port;
+  return wiring_.punt[worker_]->push(packets, n);
+}
+
+uint16_t LiveSink::hand_off(uint16_t worker, rte_mbuf** packets, uint16_t n) {
+  return wiring_.between(worker_, worker)->push(packets, n);
+}
+
+// Lost when the ring is full: the next packet asks again.
+void LiveSink::resolve(uint16_t port, be32 address) {
+  wiring_.words[worker_]->push_word(Word::resolve(port, address));
+}
+
+void LiveSink::note(Note what, uint32_t count, uint32_t service_slot) {
+  wiring_.words[worker_]->push_word(Word::note(what, count, service_slot));
+}
+
+}  // namespace sluice

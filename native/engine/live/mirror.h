@@ -1,0 +1,75 @@
+// A copy of the kernel's IPv4 routes, neighbours and addresses on the twins, kept up to date by
+// netlink's notifications.
+//
+// Neighbours are followed one by one. A change of routes, addresses or links is answered by a new
+// dump of routes and addresses: the kernel doesn't announce each route that goes with an interface
+// or an address, and a new Fib costs as much as the dump. What the Fib can't say is left out: all
+// tables but main, types other than unicast, next hops of a multipath route after the first on a
+// twin.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../table/fib.h"
+#include "netlink.h"
+
+namespace sluice {
+
+class Mirror {
+ public:
+  struct Twin {
+    unsigned interface_index;
+    uint8_t port;
+  };
+  enum class Freshness { absent, usable, stale };
+
+  explicit Mirror(std::vector<Twin> twins);  // throws ERR_NATIVE_NETLINK
+  ~Mirror();
+  Mirror(const Mirror&) = delete;
+
+  int fd() const;  // readable: call read
+  // True when the result differs from the last one.
+  bool read();
+
+  // Routes, neighbours and addresses; ports are not filled in.
+  FibInput input() const;
+  Freshness neighbour(uint8_t port, be32 address) const;
+  // Neighbours that work but have not been confirmed for a while.
+  std::vector<std::pair<uint8_t, be32>> stale() const;
+
+  Netlink& requests() { return requests_; }
+  unsigned interface_of(uint8_t port) const;  // 0: the port has no twin
+  // Times the kernel had more to say than its buffer held, each followed by a full dump.
+  unsigned overruns() const { return overruns_; }
+
+ private:
+  struct Neighbour {
+    uint16_t state;
+    Mac mac;
+  };
+  struct KernelRoute {
+    uint32_t priority;
+    FibRoute route;
+  };
+
+  bool handle(const nlmsghdr* message);
+  bool handle_neighbour(const nlmsghdr* message);
+  void dump_neighbours();
+  void dump_routes();
+  void keep_route(const nlmsghdr* message);
+  const Twin* twin(unsigned interface_index) const;
+
+  const std::vector<Twin> twins_;
+  Netlink requests_;
+  mnl_socket* events_ = nullptr;
+  std::map<std::pair<uint8_t, be32>, Neighbour> neighbours_;
+  std::map<std::pair<be32, uint8_t>, KernelRoute> routes_;
+  std::vector<FibAddress> addresses_;
+  bool routes_outdated_ = true;
+  unsigned overruns_ = 0;
+};
+
+}  // namespace sluice

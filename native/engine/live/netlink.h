@@ -1,0 +1,37 @@
+// A request socket to the kernel's routing tables (rtnetlink, by libmnl), in the network namespace
+// of the thread that makes it.
+#pragma once
+
+#include <libmnl/libmnl.h>
+
+#include <functional>
+#include <string>
+
+#include "../types.h"
+
+namespace sluice {
+
+class Netlink {
+ public:
+  Netlink();  // throws ERR_NATIVE_NETLINK
+  ~Netlink();
+  Netlink(const Netlink&) = delete;
+
+  // `address` as a.b.c.d/len or with colons. Throws Error with `code`.
+  void add_address(unsigned interface_index, const std::string& address, const char* code);
+
+  // The kernel resolves or re-validates a neighbour as if it had a packet to send there.
+  void use_neighbour(unsigned interface_index, be32 address);
+
+  // All records of RTM_GETROUTE, RTM_GETNEIGH or RTM_GETADDR for IPv4. False when the kernel's
+  // tables changed so often meanwhile that no consistent dump was had.
+  bool dump(uint16_t type, const std::function<void(const nlmsghdr*)>& each);
+
+ private:
+  int acknowledged();  // errno of the answer, 0 if none
+
+  mnl_socket* socket_ = nullptr;
+  unsigned sequence_ = 0;
+};
+
+}  // namespace sluice

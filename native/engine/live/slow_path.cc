@@ -1,0 +1,227 @@
+#include "slow_path.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "../error.h"
+#include "../port/dpdk_log.h"
+
+namespace sluice {
+namespace {
+
+constexpr unsigned kFrames = 64;  // a round and twin or worker, so that each gets its turn
+// Rings can't be waited for: this is how long a punted frame may lie there.
+constexpr long kShortestWaitNs = 20'000, kLongestWaitNs = 200'000;
+constexpr uint64_t kCoalesceMs = 10;  // between two Fibs made from the kernel's changes
+constexpr uint64_t kSecondMs = 1000;
+
+std::vector<Mirror::Twin> twins_of(const Taps& taps) {
+  std::vector<Mirror::Twin> twins;
+  for (size_t port = 0; port < taps.size(); ++port) {
+    if (taps[port]) twins.push_back({taps[port]->index(), static_cast<uint8_t>(port)});
+  }
+  return twins;
+}
+
+}  // namespace
+
+SlowPath::SlowPath(const Ports& ports, Taps taps, Wiring& wiring, Routing& routing,
+                   Publisher& publisher, rte_mempool* mbufs, EventHandler handler,
+                   std::vector<unsigned> busy_cpus)
+    : ports_(ports),
+      taps_(std::move(taps)),
+      wiring_(wiring),
+      routing_(routing),
+      publisher_(publisher),
+      mbufs_(mbufs),
+      handler_(std::move(handler)),
+      busy_cpus_(std::move(busy_cpus)) {
+  for (const auto& tap : taps_) {
+    if (tap) polled_.push_back({tap->fd(), POLLIN, 0});
+  }
+  for (const auto& port : ports_) links_.push_back(port->is_up());
+  if (polled_.empty()) return;
+  // Made on the caller's thread: a failure is the start's, and routes are there from the start.
+  mirror_.emplace(twins_of(taps_));
+  resolver_.emplace(*mirror_, routing_);
+  polled_.push_back({mirror_->fd(), POLLIN, 0});
+  routing_.set_kernel(mirror_->input());
+}
+
+void SlowPath::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void SlowPath::stop() {
+  stopping_.store(true, std::memory_order_relaxed);
+  if (thread_.joinable()) thread_.join();
+}
+
+void SlowPath::run() {
+  pthread_setname_np(pthread_self(), "sluice-slow");
+  prctl(PR_SET_TIMERSLACK, 1000);
+  keep_off(busy_cpus_);
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    const unsigned work = to_kernel() + from_kernel() + read_words();
+    deliver_answers();
+    follow_kernel();
+    every_second();
+    wait(work);
+  }
+  deliver_answers();
+}
+
+unsigned SlowPath::to_kernel() {
+  unsigned total = 0;
+  for (auto& ring : wiring_.punt) {
+    rte_mbuf* packets[kFrames];
+    const uint16_t n = ring->pop(packets, kFrames);
+    for (uint16_t i = 0; i < n; ++i) taps_[packets[i]->port]->write(*packets[i]);
+    if (n != 0) rte_pktmbuf_free_bulk(packets, n);
+    total += n;
+  }
+  return total;
+}
+
+unsigned SlowPath::from_kernel() {
+  unsigned total = 0;
+  size_t polled = 0;
+  for (size_t port = 0; port < taps_.size(); ++port) {
+    if (!taps_[port] || (polled_[polled++].revents & POLLIN) == 0) continue;
+    for (unsigned i = 0; i < kFrames; ++i, ++total) {
+      rte_mbuf* packet = rte_pktmbuf_alloc(mbufs_);
+      if (packet == nullptr) break;
+      packet->port = static_cast<uint16_t>(port);
+      if (!taps_[port]->read(*packet) || wiring_.inject.push(&packet, 1) == 0) {
+        rte_pktmbuf_free(packet);
+        break;
+      }
+    }
+  }
+  return total;
+}
+
+unsigned SlowPath::read_words() {
+  unsigned total = 0;
+  const uint64_t now = now_ms();
+  for (auto& ring : wiring_.words) {
+    for (uint64_t word; ring->pop_word(&word); ++total) {
+      if (Word::tag(word) == Word::kNote) {
+        notes_.add(static_cast<Note>(Word::small(word)), Word::count(word), Word::value(word), now);
+      } else if (resolver_) {
+        resolver_->ask(Word::small(word), Word::value(word), now);
+      }
+    }
+  }
+  return total;
+}
+
+void SlowPath::deliver_answers() {
+  for (Mailbox& mailbox : wiring_.mail) {
+    if (mailbox.answered.empty()) continue;
+    for (auto& letter : mailbox.answered.take()) letter->answer(true);
+  }
+}
+
+void SlowPath::return_mail() {
+  deliver_answers();
+  for (Mailbox& mailbox : wiring_.mail) {
+    for (auto& letter : mailbox.in.take()) letter->answer(false);
+  }
+}
+
+void SlowPath::follow_kernel() {
+  if (!mirror_) return;
+  const uint64_t now = now_ms();
+  if (polled_.back().revents != 0 || now - second_ms_ >= kSecondMs) {
+    routing_changed_ |= mirror_->read();
+    polled_.back().revents = 0;
+  }
+  if (routing_changed_ && now - published_ms_ >= kCoalesceMs) {
+    routing_.set_kernel(mirror_->input());
+    routing_changed_ = false;
+    published_ms_ = now;
+  }
+  if (configuration_ != routing_.configurations()) {
+    configuration_ = routing_.configurations();
+    resolver_->tick(now);
+  }
+  if (overruns_ != mirror_->overruns()) {
+    overruns_ = mirror_->overruns();
+    log(Event::Level::info, "netlink notifications overran; routes and neighbours read anew");
+  }
+}
+
+void SlowPath::every_second() {
+  const uint64_t now = now_ms();
+  if (now - second_ms_ < kSecondMs) return;
+  second_ms_ = now;
+  if (resolver_) resolver_->tick(now);
+  notes_.tick(now);
+  publisher_.reclaim();
+  watch_links();
+  pass_dpdk_log_on();
+}
+
+void SlowPath::watch_links() {
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    const bool up = ports_[i]->is_up();
+    if (up == links_[i]) continue;
+    links_[i] = up;
+    Event event;
+    event.type = Event::Type::link;
+    event.level = up ? Event::Level::info : Event::Level::warn;
+    event.message = "port '" + ports_[i]->options().name + "' is " + (up ? "up" : "down");
+    handler_(std::move(event));
+  }
+}
+
+void SlowPath::pass_dpdk_log_on() {
+  for (dpdk_log::Line& line : dpdk_log::take()) {
+    // One level down: what stops us is thrown with DPDK's words, the rest are its probings.
+    const auto level = line.level <= 4 ? (line.level == 4 ? Event::Level::info : Event::Level::warn)
+                                       : Event::Level::debug;
+    log(level, "dpdk: " + line.text);
+  }
+}
+
+void SlowPath::wait(unsigned work) {
+  wait_ns_ = work != 0 ? 0 : std::clamp(wait_ns_ * 2, kShortestWaitNs, kLongestWaitNs);
+  const timespec timeout{0, wait_ns_};
+  // A twin whose interface was deleted is readable for ever: it is not asked again.
+  if (ppoll(polled_.data(), polled_.size(), &timeout, nullptr) <= 0) return;
+  for (pollfd& p : polled_) {
+    if ((p.revents & (POLLERR | POLLNVAL)) == 0 || &p == &polled_.back()) continue;
+    log(Event::Level::error, "a TAP twin was deleted by someone else; its port has none now",
+        "ERR_TWIN_GONE");
+    p.fd = -1;
+  }
+}
+
+void SlowPath::keep_off(const std::vector<unsigned>& cpus) {
+  cpu_set_t set;
+  if (pthread_getaffinity_np(pthread_self(), sizeof set, &set) != 0) return;
+  for (const unsigned cpu : cpus) CPU_CLR(cpu, &set);
+  if (CPU_COUNT(&set) != 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+uint64_t SlowPath::now_ms() const {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000 + static_cast<uint64_t>(t.tv_nsec) / 1'000'000;
+}
+
+void SlowPath::log(Event::Level level, std::string message, std::string code) {
+  Event event;
+  event.level = level;
+  event.message = std::move(message);
+  event.code = std::move(code);
+  handler_(std::move(event));
+}
+
+}  // namespace sluice

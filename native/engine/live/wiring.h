@@ -1,0 +1,51 @@
+// What connects the workers with one another and with the slow path: rings with one producer and
+// one consumer each, so that no thread ever waits for another.
+//
+//   worker w ─ hand_off[w][v] ─▶ worker v       packets whose flow v owns
+//   worker w ─ punt[w] ────────▶ slow path      for the TAP twin of mbuf->port
+//   worker w ─ words[w] ───────▶ slow path      resolve and note, see word.h
+//   slow path ─ inject ────────▶ worker 0       frames of the twins, to be sent on mbuf->port
+//   worker w ─ relay ──────────▶ worker 0       to be sent on mbuf->port, where w has no queue
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mailbox.h"
+#include "ring.h"
+
+namespace sluice {
+
+struct Wiring {
+  static constexpr unsigned kPackets = 1024;
+  static constexpr unsigned kWords = 256;
+
+  explicit Wiring(unsigned workers) : workers(workers), mail(workers) {
+    for (unsigned w = 0; w < workers; ++w) {
+      punt.push_back(std::make_unique<Ring>(kPackets));
+      words.push_back(std::make_unique<Ring>(kWords));
+      for (unsigned v = 0; v < workers; ++v) {
+        hand_off.push_back(w == v ? nullptr : std::make_unique<Ring>(kPackets));
+      }
+    }
+  }
+  // After every thread has ended.
+  ~Wiring() {
+    for (auto& ring : punt) ring->free_packets();
+    for (auto& ring : hand_off) {
+      if (ring) ring->free_packets();
+    }
+    inject.free_packets();
+    relay.free_packets();
+  }
+
+  Ring* between(unsigned from, unsigned to) { return hand_off[from * workers + to].get(); }
+
+  const unsigned workers;
+  std::vector<std::unique_ptr<Ring>> punt, words, hand_off;
+  Ring inject{kPackets};
+  Ring relay{kPackets, Ring::kMany};
+  std::vector<Mailbox> mail;
+};
+
+}  // namespace sluice

@@ -1,0 +1,107 @@
+// Part of stage 1: fragments of datagrams that concern us are gathered, whatever their order, and
+// go on as one packet, which leaves in fragments of the original size, as Linux has it.
+//
+// rte_ip_frag keeps them: 256 datagrams of up to 8 fragments at once, 30 s each (RFC 791 section
+// 3.2 leaves the time open; Linux waits as long). Each fragment is counted as reassembled when it
+// is taken in; one that dies in the table is counted as a dropped fragment instead.
+#include <rte_ip_frag.h>
+
+#include "../worker.h"
+
+namespace sluice {
+
+using namespace net;
+
+namespace {
+
+constexpr uint32_t kBuckets = 64;
+constexpr uint32_t kDatagrams = 256;
+constexpr uint64_t kWaitMs = 30'000;
+constexpr uint64_t kCheckMs = 100;
+
+}  // namespace
+
+struct Worker::Fragments {
+  rte_ip_frag_tbl* table = rte_ip_frag_table_create(kBuckets, kDatagrams / kBuckets, kDatagrams,
+                                                    kWaitMs, static_cast<int>(SOCKET_ID_ANY));
+  rte_ip_frag_death_row dead{};
+  uint64_t next_check_ms = 0;
+
+  ~Fragments() {
+    if (table != nullptr) rte_ip_frag_table_destroy(table);
+  }
+};
+
+std::unique_ptr<Worker::Fragments, void (*)(Worker::Fragments*)> Worker::make_fragments() {
+  return {new Fragments, [](Fragments* fragments) { delete fragments; }};
+}
+
+// True when the packet is whole now, with its pointers set anew; false when it has ended here.
+bool Worker::reassemble(Packet& packet) {
+  const Ipv4& ip = *packet.ip;
+  if (!snapshot_->fragments_concern_us(ip.source, ip.destination)) {
+    punt(packet, End::punted_not_ours);
+    return false;
+  }
+  if (fragments_->table == nullptr || options_.datagrams == nullptr) {
+    drop(packet, End::fragment);
+    return false;
+  }
+  const unsigned header = ip.header_bytes();
+  counters_.end(End::reassembled);
+  packet.mbuf->l2_len = sizeof(Ethernet);
+  packet.mbuf->l3_len = header;
+  const uint32_t source = packet.source;
+  packet.concern = Concern::ended;
+  rte_mbuf* whole = rte_ipv4_frag_reassemble_packet(
+      fragments_->table, &fragments_->dead, packet.mbuf, now_ms_,
+      reinterpret_cast<rte_ipv4_hdr*>(packet.ip));
+  bury_fragments();
+  if (whole == nullptr) {
+    tell(packet, End::reassembled, nullptr, -1);
+    return false;
+  }
+  counters_.end(End::reassembled, static_cast<uint64_t>(-1));  // this one ends as the datagram
+  uint16_t largest = 0;
+  for (const rte_mbuf* part = whole; part != nullptr; part = part->next) {
+    const unsigned bytes = part->data_len + (part == whole ? -sizeof(Ethernet) : header);
+    largest = std::max(largest, static_cast<uint16_t>(bytes));
+  }
+  rte_mbuf* copy = rte_pktmbuf_copy(whole, options_.datagrams, 0, UINT32_MAX);
+  packet.mbuf = whole;
+  if (copy == nullptr || copy->nb_segs > 1) {
+    rte_pktmbuf_free(copy);
+    note(Note::mbufs_exhausted, 0);
+    drop(packet, End::mbufs_exhausted);
+    return false;
+  }
+  rte_pktmbuf_free(whole);
+  counters_.add(Extra::datagrams_reassembled);
+  packet.mbuf = copy;
+  packet.source = copy->hash.usr = source;
+  packet.ip = reinterpret_cast<Ipv4*>(rte_pktmbuf_mtod(copy, uint8_t*) + sizeof(Ethernet));
+  set_ip_checksum(*packet.ip);
+  packet.l4 = reinterpret_cast<uint8_t*>(packet.ip) + header;
+  packet.l4_bytes = static_cast<uint16_t>(packet.total_length() - header);
+  packet.fragment_bytes = largest;
+  return true;
+}
+
+void Worker::expire_fragments() {
+  if (fragments_->table == nullptr || now_ms_ < fragments_->next_check_ms) return;
+  fragments_->next_check_ms = now_ms_ + kCheckMs;
+  rte_ip_frag_table_del_expired_entries(fragments_->table, &fragments_->dead, now_ms_);
+  bury_fragments();
+}
+
+void Worker::bury_fragments() {
+  rte_ip_frag_death_row& dead = fragments_->dead;
+  for (uint32_t i = 0; i < dead.cnt; ++i) {
+    rte_pktmbuf_free(dead.row[i]);
+    counters_.end(End::reassembled, static_cast<uint64_t>(-1));
+    counters_.end(End::fragment);
+  }
+  dead.cnt = 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,93 @@
+// A dataplane under a virtual clock: the same Worker as live, fed from memory, sending to memory.
+// Needs neither root nor hugepages, and the same input gives the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "counters.h"
+#include "port/ethdev.h"
+#include "worker.h"
+
+namespace sluice {
+
+struct ReplayOptions {
+  std::vector<PortOptions> ports;  // name, mac, mtu and partial_checksums are used
+  Limits limits{};
+  uint64_t seed = 1;
+  unsigned burst = kBurst;
+  unsigned workers = 1;
+};
+
+// Views of the caller's memory; src/native.ts says what they mean.
+struct ReplayBatch {
+  const uint8_t* bytes;
+  const uint32_t* offsets;  // frames + 1
+  const uint64_t* times;
+  const uint8_t* ports;
+  size_t frames;
+};
+
+struct ReplayVerdict {
+  int32_t input, kind, end, mode, service, server, out_port, output;
+};
+static_assert(sizeof(ReplayVerdict) == 8 * sizeof(int32_t));  // VERDICT_WORDS
+
+struct ReplayResult {
+  std::vector<uint8_t> bytes;
+  std::vector<uint32_t> offsets{0};
+  std::vector<uint64_t> times;
+  std::vector<uint8_t> ports;
+  std::vector<int32_t> sources;
+  std::vector<ReplayVerdict> verdicts;
+};
+
+inline constexpr uint8_t kToTwin = 0x80;  // in ReplayResult::ports
+
+class ReplayEngine {
+ public:
+  explicit ReplayEngine(const ReplayOptions& options);
+  ~ReplayEngine();
+  ReplayEngine(const ReplayEngine&) = delete;
+  ReplayEngine& operator=(const ReplayEngine&) = delete;
+
+  void publish(const uint8_t* bytes, size_t n);
+  ReplayResult run(const ReplayBatch& batch);
+  void advance(uint64_t to_ns);
+
+  const std::vector<uint64_t>& counters() const { return counters_; }
+  uint32_t list(unsigned worker, uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
+  size_t workers() const { return workers_.size(); }
+  unsigned mbufs_in_use() const;
+
+ private:
+  class Outlet;  // a worker's Sink
+
+  void move_clock(uint64_t to_ns);
+  void begin(size_t worker);
+  void turn(size_t worker, uint16_t port, rte_mbuf** packets, uint16_t n);
+  void pass_handed_off();
+  rte_mbuf* make(const ReplayBatch& batch, size_t frame);
+  void add_verdicts(size_t frames, ReplayResult& result);
+
+  const ReplayOptions options_;
+  const CounterOffsets offsets_;
+  std::vector<uint64_t> counters_;
+  rte_mempool* mbufs_ = nullptr;
+  rte_mempool* datagrams_ = nullptr;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const Fib> fib_;
+  uint16_t fib_generation_ = 0;
+  std::vector<std::unique_ptr<Outlet>> outlets_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::vector<rte_mbuf*>> handed_off_;  // by receiving worker
+  std::vector<Verdict> verdicts_;
+  ReplayResult* result_ = nullptr;  // of the run in progress
+  bool clock_set_ = false;
+  uint64_t first_ns_ = 0, now_ns_ = 0;
+  uint32_t base_ = 0;  // hash.usr of this run's frame 0: late packets of earlier runs stay apart
+};
+
+}  // namespace sluice

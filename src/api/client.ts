@@ -1,0 +1,115 @@
+/** Asks a running director over its control socket. */
+import { type IncomingMessage, request } from 'node:http';
+import { codeOf, ERRORS, type ErrorCode, SluiceError } from '../errors.js';
+import type {
+  ConnectionReport,
+  DropsReport,
+  ErrorReport,
+  PortReport,
+  ReloadReport,
+  ServiceReport,
+  StatusReport,
+} from './types.js';
+
+export interface ConnectionFilters {
+  /** Address of a client. */
+  client?: string | undefined;
+  /** Name of a service, or its `address:port`. */
+  service?: string | undefined;
+  /** At most so many; 0 or none: all. */
+  limit?: number | undefined;
+}
+
+export class ControlClient {
+  readonly socket: string;
+
+  constructor(socket: string) {
+    this.socket = socket;
+  }
+
+  services(): Promise<ServiceReport[]> {
+    return this.#json('GET', '/v1/services');
+  }
+
+  ports(): Promise<PortReport[]> {
+    return this.#json('GET', '/v1/ports');
+  }
+
+  drops(): Promise<DropsReport> {
+    return this.#json('GET', '/v1/drops');
+  }
+
+  status(): Promise<StatusReport> {
+    return this.#json('GET', '/v1/status');
+  }
+
+  reload(): Promise<ReloadReport> {
+    return this.#json('POST', '/v1/reload');
+  }
+
+  async *connections(filters: ConnectionFilters = {}): AsyncGenerator<ConnectionReport> {
+    const query = new URLSearchParams();
+    for (const [key, value] of Object.entries(filters)) {
+      if (value !== undefined) query.set(key, String(value));
+    }
+    const response = await this.#send('GET', `/v1/connections?${query}`);
+    for await (const line of lines(response)) yield JSON.parse(line) as ConnectionReport;
+  }
+
+  async #json<T>(method: string, path: string): Promise<T> {
+    return JSON.parse(await text(await this.#send(method, path))) as T;
+  }
+
+  async #send(method: string, path: string): Promise<IncomingMessage> {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const sent = request({ socketPath: this.socket, path, method, agent: false }, resolve);
+      sent.once('error', (error) => reject(unreachable(this.socket, error)));
+      sent.end();
+    });
+    if (response.statusCode === 200) return response;
+    throw refusal(await text(response));
+  }
+}
+
+function unreachable(socket: string, cause: Error): SluiceError {
+  const why: Record<string, string> = {
+    ENOENT: 'there is no such socket',
+    ECONNREFUSED: 'nobody listens on it',
+    EACCES: 'permission denied (the socket is its owner’s alone)',
+  };
+  const reason = why[codeOf(cause) ?? ''] ?? cause.message;
+  return new SluiceError('ERR_NOT_RUNNING', `no running director on ${socket}: ${reason}`, {
+    cause,
+  });
+}
+
+function refusal(body: string): SluiceError {
+  try {
+    const { code, message } = (JSON.parse(body) as ErrorReport).error;
+    return new SluiceError(code in ERRORS ? (code as ErrorCode) : 'ERR_API', message);
+  } catch {
+    return new SluiceError('ERR_API', `the director answered: ${body.slice(0, 200)}`);
+  }
+}
+
+async function* lines(response: IncomingMessage): AsyncGenerator<string> {
+  response.setEncoding('utf8');
+  let rest = '';
+  try {
+    for await (const chunk of response) {
+      const parts = (rest + chunk).split('\n');
+      rest = parts.pop() ?? '';
+      yield* parts;
+    }
+  } catch (cause) {
+    throw new SluiceError('ERR_API', 'the director broke off in the middle of its answer', {
+      cause,
+    });
+  }
+}
+
+async function text(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}

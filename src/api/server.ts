@@ -1,0 +1,181 @@
+/**
+ * The control API: JSON over HTTP on a Unix socket that only its owner may open. A handler that
+ * throws answers 500 and never more than that.
+ */
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import { codeOf, SluiceError } from '../errors.js';
+import type { ConnectionReport } from './types.js';
+
+export interface ConnectionQuery {
+  client?: string | undefined;
+  /** Name of a service, or `address:port`. */
+  service?: string | undefined;
+  limit: number;
+}
+
+/** What the director answers with; each may throw. */
+export interface Handlers {
+  services(): unknown;
+  ports(): unknown;
+  drops(): unknown;
+  status(): unknown;
+  reload(): unknown;
+  connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
+}
+
+/** Refuses if a director answers on the path, and clears away the socket of a dead one. */
+export async function claimSocket(path: string): Promise<void> {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    if (!lstatSync(path).isSocket()) {
+      throw new SluiceError('ERR_SOCKET', `${path} exists and is not a socket`);
+    }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    if (error instanceof SluiceError) throw error;
+    const why = (error as Error).message;
+    throw new SluiceError('ERR_SOCKET', `cannot use ${path}: ${why}`, { cause: error });
+  }
+  if (await answers(path)) {
+    throw new SluiceError('ERR_ALREADY_RUNNING', `a director is already running on ${path}`);
+  }
+  rmSync(path, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
+      else {
+        const message = `cannot tell whether a director runs on ${path}: ${error.message}`;
+        reject(new SluiceError('ERR_SOCKET', message, { cause: error }));
+      }
+    });
+  });
+}
+
+export async function serve(
+  path: string,
+  handlers: Handlers,
+  onError: (error: unknown) => void,
+): Promise<Server> {
+  const server = createServer((request, response) => {
+    answer(request, response, handlers).catch((error: unknown) => {
+      onError(error);
+      fail(response, 500, error);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new SluiceError('ERR_ALREADY_RUNNING', `a director is already running on ${path}`)
+          : new SluiceError('ERR_SOCKET', `cannot listen on ${path}: ${error.message}`),
+      );
+    });
+    // listen() binds at once: the socket never exists with wider rights.
+    const umask = process.umask(0o177);
+    try {
+      server.listen(path, () => resolve());
+    } finally {
+      process.umask(umask);
+    }
+  });
+  chmodSync(path, 0o600);
+  server.on('error', onError);
+  return server;
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handlers: Handlers,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://sluice');
+  const route = `${request.method} ${url.pathname}`;
+  request.resume();
+  switch (route) {
+    case 'GET /v1/services':
+      return json(response, 200, handlers.services());
+    case 'GET /v1/ports':
+      return json(response, 200, handlers.ports());
+    case 'GET /v1/drops':
+      return json(response, 200, handlers.drops());
+    case 'GET /v1/status':
+      return json(response, 200, handlers.status());
+    case 'POST /v1/reload':
+      try {
+        return json(response, 200, handlers.reload());
+      } catch (error) {
+        // The file is at fault, not the director, unless the error has no code.
+        return fail(response, codeOf(error) ? 422 : 500, error);
+      }
+    case 'GET /v1/connections':
+      return await connections(response, url, handlers);
+    default: {
+      const message = `${route} is not part of the control API`;
+      return fail(response, 404, new SluiceError('ERR_API', message));
+    }
+  }
+}
+
+/** One connection a line (application/x-ndjson): a listing of millions needs no memory. */
+async function connections(response: ServerResponse, url: URL, handlers: Handlers): Promise<void> {
+  const limit = Number(url.searchParams.get('limit') ?? 0);
+  if (!Number.isInteger(limit) || limit < 0) {
+    return fail(response, 400, new SluiceError('ERR_API', 'limit must be a whole number'));
+  }
+  const entries = handlers.connections({
+    client: url.searchParams.get('client') ?? undefined,
+    service: url.searchParams.get('service') ?? undefined,
+    limit,
+  });
+  const iterator = entries[Symbol.asyncIterator]();
+  let next: IteratorResult<ConnectionReport>;
+  try {
+    // The first step finds wrong filters while the status can still say so.
+    next = await iterator.next();
+  } catch (error) {
+    return fail(response, codeOf(error) ? 400 : 500, error);
+  }
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  while (!next.done && !response.destroyed) {
+    if (!response.write(`${JSON.stringify(next.value)}\n`)) await drained(response);
+    next = await iterator.next();
+  }
+  response.end();
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}
+
+function json(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+function fail(response: ServerResponse, status: number, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  json(response, status, { error: { code: codeOf(error) ?? 'ERR_API', message } });
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+/**
+ * The command line: one file a command. A user's mistake gets a sentence and an exit status (see
+ * errors.ts), never a stack trace; stdout has only what was asked for.
+ */
+import { Command, CommanderError } from 'commander';
+import { describe, ERRORS, EXIT, exitStatus } from '../errors.js';
+import { realserverCommand } from '../realserver/command.js';
+import { VERSION } from '../version.js';
+import { registerCheck } from './check.js';
+import { registerReload } from './reload.js';
+import { registerRepl } from './repl.js';
+import { registerReplay } from './replay.js';
+import { registerRun } from './run.js';
+import { registerShow } from './show.js';
+
+const EXAMPLES = `
+Examples:
+  sluice check -c director.yaml                      all mistakes of a file, with their places
+  sluice run -c director.yaml                        forward, until SIGTERM; SIGHUP reloads
+  sluice show services                               as ipvsadm -Ln
+  sluice show connections --client 192.0.2.7         as ipvsadm -Lnc
+  sluice replay -c director.yaml --in front=in.pcap --out DIR
+                                                     what would it do with these packets?
+  sluice repl                                        look around in a running director
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 no running director reached, 70 a bug of Sluice.
+'sluice errors' explains every ERR_ code.
+`;
+
+function buildProgram(): Command {
+  const program = new Command('sluice')
+    .description('A layer-4 load balancer for Linux Virtual Server users, on DPDK')
+    .version(VERSION)
+    .showHelpAfterError("('sluice help' and 'sluice help COMMAND' tell more)")
+    .configureHelp({
+      sortSubcommands: false,
+      helpWidth: Math.min(process.stdout.columns ?? 100, 100),
+    })
+    .addHelpText('after', EXAMPLES)
+    .exitOverride();
+  registerRun(program);
+  registerCheck(program);
+  registerShow(program);
+  registerReload(program);
+  registerReplay(program);
+  registerRepl(program);
+  program.addCommand(realserverCommand());
+  program
+    .command('errors')
+    .description('list every error code with its meaning')
+    .action(() => {
+      const width = Math.max(...Object.keys(ERRORS).map((code) => code.length));
+      for (const [code, meaning] of Object.entries(ERRORS)) {
+        process.stdout.write(`${code.padEnd(width)}  ${meaning}\n`);
+      }
+    });
+  for (const command of descendants(program)) command.exitOverride();
+  return program;
+}
+
+function* descendants(command: Command): Generator<Command> {
+  for (const child of command.commands) {
+    yield child;
+    yield* descendants(child);
+  }
+}
+
+async function main(): Promise<void> {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed);
+  });
+  try {
+    await buildProgram().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // It has printed its message. --help and --version also come this way, with status 0.
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      return;
+    }
+    process.stderr.write(`sluice: ${describe(error)}\n`);
+    process.exitCode = exitStatus(error);
+  }
+}
+
+await main();

@@ -1,0 +1,96 @@
+/** `sluice show <noun>`: listings of a running director, as text or as JSON. */
+import type { Command } from 'commander';
+import { type ConnectionFilters, ControlClient } from '../api/client.js';
+import type { ConnectionReport } from '../api/types.js';
+import {
+  CONNECTION_HEADER,
+  connectionLine,
+  formatDrops,
+  formatPorts,
+  formatServices,
+  formatStatistics,
+  formatStatus,
+} from './format.js';
+import {
+  jsonOption,
+  print,
+  printJson,
+  type TargetOptions,
+  targetOptions,
+  targetSocket,
+  wholeNumber,
+} from './options.js';
+
+interface ShowOptions extends TargetOptions {
+  json?: true;
+}
+
+export function registerShow(program: Command): void {
+  const show = program.command('show').description('listings of a running director');
+
+  noun(show, 'services', 'virtual services and real servers, as ipvsadm -Ln')
+    .option('--stats', 'packets and bytes, as ipvsadm -Ln --stats')
+    .option('--exact', 'with --stats: exact numbers, without K, M, G or T')
+    .action(async (options: ShowOptions & { stats?: true; exact?: true }) => {
+      const client = new ControlClient(targetSocket(options));
+      const services = await client.services();
+      if (options.json) printJson(services);
+      else if (options.stats) print(formatStatistics(services, options.exact ?? false));
+      else print(formatServices(services, await client.status()));
+    });
+
+  noun(show, 'connections', 'connections, as ipvsadm -Lnc, with local addresses')
+    .option('--client <address>', 'only those of a client')
+    .option('--service <service>', 'only those of a service: its name or address:port')
+    .option('--limit <n>', 'at most n (default: all)', wholeNumber('--limit', 0, 1e9))
+    .action((options: ShowOptions & ConnectionFilters) =>
+      showConnections(new ControlClient(targetSocket(options)), options),
+    );
+
+  noun(show, 'ports', 'ports with their devices, twins and traffic').action(
+    async (options: ShowOptions) => {
+      const ports = await new ControlClient(targetSocket(options)).ports();
+      if (options.json) printJson(ports);
+      else print(formatPorts(ports));
+    },
+  );
+
+  noun(show, 'drops', 'where packets ended: drop reasons that counted anything')
+    .option('--all', 'every reason and every other end, also those that stand at 0')
+    .action(async (options: ShowOptions & { all?: true }) => {
+      const drops = await new ControlClient(targetSocket(options)).drops();
+      if (options.json) printJson(drops);
+      else print(formatDrops(drops, options.all ?? false));
+    });
+
+  noun(show, 'status', 'version, configuration, workers, last reload').action(
+    async (options: ShowOptions) => {
+      const status = await new ControlClient(targetSocket(options)).status();
+      if (options.json) printJson(status);
+      else print(formatStatus(status));
+    },
+  );
+}
+
+function noun(show: Command, name: string, description: string): Command {
+  const command = show.command(name).description(description);
+  for (const option of targetOptions()) command.addOption(option);
+  return command.addOption(jsonOption('print JSON'));
+}
+
+/** Printed as they come: there may be millions. */
+async function showConnections(
+  client: ControlClient,
+  { json, client: address, service, limit }: ShowOptions & ConnectionFilters,
+): Promise<void> {
+  const connections = client.connections({ client: address, service, limit });
+  let next: IteratorResult<ConnectionReport> = await connections.next();
+  if (!json) print(CONNECTION_HEADER);
+  else print('[');
+  while (!next.done) {
+    const { value } = next;
+    next = await connections.next();
+    print(json ? `  ${JSON.stringify(value)}${next.done ? '' : ','}` : connectionLine(value));
+  }
+  if (json) print(']');
+}

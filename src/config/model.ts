@@ -1,0 +1,188 @@
+/**
+ * The Model: what a configuration says, with every default filled in, as plain data. Addresses
+ * are canonical text here; plan() turns them into bytes.
+ */
+import type { Mode, Scheduler } from '../native.js';
+import type { Cidr, Endpoint } from './address.js';
+import { connectedPort, nextHopPort } from './reach.js';
+import type { Parsed } from './schema.js';
+
+export interface Model {
+  director: DirectorModel;
+  timeouts: { tcpMs: number; tcpFinMs: number; udpMs: number };
+  ports: PortModel[];
+  routes: RouteModel[];
+  neighbours: NeighbourModel[];
+  services: ServiceModel[];
+}
+
+export interface DirectorModel {
+  name: string;
+  socket: string;
+  /** A count, or the CPUs themselves. */
+  workers: number | number[];
+  hugepages: boolean;
+  memory: number;
+  mbufs: number;
+  maxConnections: number;
+  maxServices: number;
+  maxServers: number;
+  idle: { afterUs: number; sleepUs: number };
+}
+
+export interface PortModel {
+  name: string;
+  /** undefined: the configuration is for `replay` and `check` only. */
+  device: string | undefined;
+  twin: string | undefined;
+  mac: string | undefined;
+  mtu: number;
+  queues: number | undefined;
+  partialChecksums: boolean;
+  addresses: Cidr[];
+}
+
+export interface RouteModel {
+  to: Cidr;
+  /** undefined: on link. */
+  via: string | undefined;
+  /** Said, or found by the next hop; undefined only in a file that check.ts refuses. */
+  port: string | undefined;
+}
+
+export interface NeighbourModel {
+  address: string;
+  mac: string;
+  port: string | undefined;
+}
+
+export interface ServiceModel {
+  name: string;
+  listen: Endpoint;
+  protocol: 'tcp' | 'udp';
+  mode: Mode;
+  scheduler: Scheduler;
+  schedulePort: boolean;
+  scheduleFallback: boolean;
+  onePacket: boolean;
+  onServerRemoved: 'drop' | 'reset';
+  clientAddress: 'toa' | 'none';
+  toaKind: number;
+  localAddresses: string[];
+  servers: ServerModel[];
+}
+
+export interface ServerModel {
+  /** With the port that is really used: the service's in modes that cannot change it. */
+  address: Endpoint;
+  weight: number;
+  mode: Mode;
+  upperThreshold: number;
+  lowerThreshold: number;
+}
+
+/** Modes that leave the client's TCP or UDP header as it is, destination port included. */
+export function keepsPort(mode: Mode): boolean {
+  return mode === 'dr' || mode === 'tun';
+}
+
+export function usesLocalAddress(mode: Mode): boolean {
+  return mode === 'fullnat' || mode === 'enat';
+}
+
+/** Devices whose frames come from a kernel of this machine, which leaves checksums to the card. */
+const KERNEL_DEVICES = /^net_(af_packet|af_xdp|tap|pcap)/;
+
+export function isPciAddress(device: string): boolean {
+  return /^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7](,|$)/i.test(device);
+}
+
+/** LVS's defaults (`ipvsadm --list --timeout`): 15 minutes, 2 minutes, 5 minutes. */
+const TIMEOUTS_US = { tcp: 900e6, tcpFin: 120e6, udp: 300e6 };
+
+export function buildModel(parsed: Parsed): Model {
+  const director = parsed.director ?? {};
+  const name = director.name ?? 'sluice';
+  const timeouts = { ...TIMEOUTS_US, ...withoutUndefined(parsed.timeouts ?? {}) };
+  const model: Model = {
+    director: {
+      name,
+      socket: director.socket ?? `/run/sluice/${name}.sock`,
+      workers: director.workers ?? 1,
+      hugepages: director.hugepages ?? true,
+      memory: director.memory ?? 512,
+      mbufs: director.mbufs ?? 32_768,
+      maxConnections: director.maxConnections ?? 1_000_000,
+      maxServices: director.maxServices ?? 1_024,
+      maxServers: director.maxServers ?? 8_192,
+      idle: {
+        afterUs: director.idle?.after ?? 1_000,
+        sleepUs: director.idle?.sleep ?? 50,
+      },
+    },
+    timeouts: {
+      tcpMs: timeouts.tcp / 1_000,
+      tcpFinMs: timeouts.tcpFin / 1_000,
+      udpMs: timeouts.udp / 1_000,
+    },
+    ports: parsed.ports.map((port) => ({
+      name: port.name,
+      device: port.device,
+      twin: port.twin === false ? undefined : (port.twin ?? `sl${port.name}`),
+      mac: port.mac,
+      mtu: port.mtu ?? 1500,
+      queues: port.queues,
+      partialChecksums: port.partialChecksums ?? KERNEL_DEVICES.test(port.device ?? ''),
+      addresses: port.addresses ?? [],
+    })),
+    routes: [],
+    neighbours: [],
+    services: (parsed.services ?? []).map(buildService),
+  };
+  model.neighbours = (parsed.neighbours ?? []).map(({ address, mac, port }) => ({
+    address,
+    mac,
+    port: port ?? connectedPort(model.ports, address),
+  }));
+  model.routes = (parsed.routes ?? []).map(({ to, via, port }) => ({
+    to,
+    via,
+    port: port ?? (via && nextHopPort(model.ports, model.neighbours, via)),
+  }));
+  return model;
+}
+
+function buildService(service: NonNullable<Parsed['services']>[number]): ServiceModel {
+  return {
+    name: service.name,
+    listen: service.listen,
+    protocol: service.protocol ?? 'tcp',
+    mode: service.mode,
+    scheduler: service.scheduler ?? 'wlc',
+    schedulePort: service.schedulePort ?? false,
+    scheduleFallback: service.scheduleFallback ?? false,
+    onePacket: service.onePacket ?? false,
+    onServerRemoved: service.onServerRemoved ?? 'drop',
+    clientAddress: service.clientAddress ?? 'toa',
+    toaKind: service.toaKind ?? 254,
+    localAddresses: service.localAddresses ?? [],
+    servers: (service.servers ?? []).map((server) => {
+      const ownMode = server.mode ?? service.mode;
+      // ipvsadm, too, gives a Route or Tunnel server the port of its service.
+      const port = keepsPort(ownMode) ? service.listen.port : server.address.port;
+      return {
+        address: { address: server.address.address, port },
+        weight: server.weight ?? 1,
+        mode: ownMode,
+        upperThreshold: server.upperThreshold ?? 0,
+        lowerThreshold: server.lowerThreshold ?? 0,
+      };
+    }),
+  };
+}
+
+function withoutUndefined<T extends object>(object: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * The shape of director.yaml, key by key. Each schema's message says only what was expected;
+ * load.ts puts the place and the given value before it. What needs more than one value to be
+ * judged is in check.ts. The table of all keys for people is README.md beside this file.
+ */
+import { z } from 'zod';
+import { MODES, SCHEDULERS } from '../native.js';
+import { type AddressFault, parseCidr, parseEndpoint, parseIPv4, parseMac } from './address.js';
+
+const expected = (text: string) => ({ error: () => `expected ${text}` });
+
+function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
+  const last = values[values.length - 1];
+  return z.enum(values, expected(`${values.slice(0, -1).join(', ')} or ${last}`));
+}
+
+const integer = (low: number, high: number, of = 'a whole number') =>
+  z
+    .int(expected(`${of} from ${low} to ${high}`))
+    .min(low)
+    .max(high);
+
+const flag = () => z.boolean(expected('true or false'));
+
+/** A string that `parse` understands; an IPv6 address gets a message of its own. */
+function text<T>(what: string, parse: (text: string) => { value: T } | { fault: AddressFault }) {
+  return z.string(expected(what)).transform((input, context) => {
+    const result = parse(input);
+    if ('value' in result) return result.value;
+    context.addIssue(
+      result.fault === 'ipv6'
+        ? {
+            code: 'custom',
+            message: `IPv6 modes come later; expected ${what}`,
+            params: { code: 'ERR_CONFIG_IPV6' },
+          }
+        : { code: 'custom', message: `expected ${what}` },
+    );
+    return z.NEVER;
+  });
+}
+
+/** A string of a pattern. */
+const word = (what: string, pattern: RegExp) => z.string(expected(what)).regex(pattern);
+
+const name = () =>
+  word(
+    'a name of letters, digits, dots, dashes and underscores that starts with a letter',
+    /^[A-Za-z][A-Za-z0-9._-]{0,62}$/,
+  );
+const address = () => text('an IPv4 address such as 192.0.2.1', parseIPv4);
+const network = () => text('an IPv4 network such as 192.0.2.0/24', parseCidr);
+const endpoint = (example: string) =>
+  text(`an IPv4 address and port such as ${example}`, parseEndpoint);
+
+const mac = () =>
+  text<string>('a unicast MAC address such as 02:00:00:00:01:01', (input) => {
+    const bytes = parseMac(input);
+    const unicast = bytes && ((bytes[0] as number) & 1) === 0 && bytes.some((byte) => byte !== 0);
+    return unicast ? { value: input.toLowerCase() } : { fault: 'invalid' };
+  });
+
+const UNITS: Record<string, number> = { us: 1, ms: 1e3, s: 1e6, m: 60e6, h: 3600e6 };
+
+/** `50us`, `1ms`, `15m`; a bare number counts in `unit`. Gives microseconds. */
+function duration(what: string, unit: string | undefined, lowUs: number, highUs: number) {
+  return z.union([z.number(), z.string()], expected(what)).transform((input, context) => {
+    const match = /^(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)?$/.exec(String(input).trim());
+    const factor = match && UNITS[match[2] ?? (Number(match[1]) === 0 ? 's' : (unit ?? ''))];
+    const us = match && factor ? Math.round(Number(match[1]) * factor) : Number.NaN;
+    if (us >= lowUs && us <= highUs) return us;
+    context.addIssue({ code: 'custom', message: `expected ${what}` });
+    return z.NEVER;
+  });
+}
+
+const timeout = () =>
+  duration('a time from 1 second to 31 days: seconds, or such as 15m', 's', 1e6, 2_678_400e6);
+const pause = () => duration('a time up to 1 s such as 50us or 1ms; 0 is never', undefined, 0, 1e6);
+
+const section = <T extends z.ZodRawShape>(shape: T) =>
+  z.strictObject(shape, expected('a block of keys'));
+const list = <T extends z.ZodType>(of: T, what: string) =>
+  z.array(of, expected(`a list of ${what}`));
+
+const cpus = expected('a number of workers from 1 to 64, or a list of CPU numbers such as [1, 2]');
+const cpuNumber = (low: number, high: number) => z.int(cpus).min(low).max(high);
+
+const director = section({
+  name: name().optional(),
+  socket: word(
+    'an absolute path of at most 107 bytes (a Unix socket has no longer one)',
+    /^\/.{1,106}$/,
+  ).optional(),
+  workers: z
+    .union([cpuNumber(1, 64), z.array(cpuNumber(0, 1023), cpus).min(1).max(64)], cpus)
+    .optional(),
+  hugepages: flag().optional(),
+  memory: integer(64, 1 << 20, 'a whole number of MiB').optional(),
+  mbufs: integer(1024, 1 << 24, 'a whole number of packet buffers').optional(),
+  maxConnections: integer(1024, 1 << 28).optional(),
+  maxServices: integer(1, 65536).optional(),
+  maxServers: integer(1, 1 << 20).optional(),
+  idle: section({ after: pause().optional(), sleep: pause().optional() }).optional(),
+});
+
+const timeouts = section({
+  tcp: timeout().optional(),
+  tcpFin: timeout().optional(),
+  udp: timeout().optional(),
+});
+
+const twin = expected('an interface name of at most 15 characters, or false for no twin');
+const port = section({
+  name: name(),
+  device: word(
+    'a DPDK device such as net_af_packet0,iface=eth1 or a PCI address such as 0000:01:00.0',
+    /^[A-Za-z0-9][^\s]{0,255}$/,
+  ).optional(),
+  twin: z
+    .union([z.string(twin).regex(/^[A-Za-z][A-Za-z0-9._-]{0,14}$/), z.literal(false)], twin)
+    .optional(),
+  mac: mac().optional(),
+  mtu: integer(576, 9600).optional(),
+  queues: integer(1, 64).optional(),
+  partialChecksums: flag().optional(),
+  addresses: list(
+    text('an address with its prefix length such as 192.0.2.1/24', parseCidr),
+    'addresses',
+  ).optional(),
+});
+
+const route = section({
+  to: network(),
+  via: address().optional(),
+  port: name().optional(),
+});
+
+const neighbour = section({
+  address: address(),
+  mac: mac(),
+  port: name().optional(),
+});
+
+const server = section({
+  address: endpoint('198.51.100.11:8080'),
+  weight: integer(0, 65535).optional(),
+  mode: oneOf(MODES).optional(),
+  upperThreshold: integer(0, 0xffff_ffff).optional(),
+  lowerThreshold: integer(0, 0xffff_ffff).optional(),
+});
+
+const service = section({
+  name: name(),
+  listen: endpoint('203.0.113.10:80'),
+  protocol: oneOf(['tcp', 'udp']).optional(),
+  mode: oneOf(MODES),
+  scheduler: oneOf(SCHEDULERS).optional(),
+  schedulePort: flag().optional(),
+  scheduleFallback: flag().optional(),
+  onePacket: flag().optional(),
+  onServerRemoved: oneOf(['drop', 'reset']).optional(),
+  clientAddress: oneOf(['toa', 'none']).optional(),
+  toaKind: integer(1, 255).optional(),
+  localAddresses: list(address(), 'IPv4 addresses').optional(),
+  servers: list(server, 'real servers').optional(),
+});
+
+export const schema = section({
+  director: director.optional(),
+  timeouts: timeouts.optional(),
+  ports: list(port, 'ports').min(1, expected('at least one port')),
+  routes: list(route, 'routes').optional(),
+  neighbours: list(neighbour, 'neighbours').optional(),
+  services: list(service, 'services').optional(),
+});
+
+export type Parsed = z.output<typeof schema>;
+
+/** The keys known at a path of the file, for suggestions. */
+export function keysAt(path: readonly PropertyKey[]): string[] {
+  let at: unknown = schema;
+  for (const step of path) {
+    const def = definition(at);
+    at = def.type === 'array' ? def.element : def.shape?.[step as string];
+    if (at === undefined) return [];
+  }
+  return Object.keys(definition(at).shape ?? {});
+}
+
+interface Definition {
+  type: string;
+  innerType?: unknown;
+  element?: unknown;
+  shape?: Record<string, unknown>;
+}
+
+function definition(of: unknown): Definition {
+  const def = (of as { _zod: { def: Definition } })._zod.def;
+  return def.type === 'optional' ? definition(def.innerType) : def;
+}

@@ -1,0 +1,134 @@
+/**
+ * Every coded error of the control plane. The addon throws ERR_NATIVE_* of its own; they pass
+ * through here only when an exit status is wanted.
+ *
+ * Exit statuses of `sluice`: 0 done; 1 what was asked for failed (a configuration with errors, an
+ * unreadable file); 2 wrong usage; 3 no running director could be reached; 70 a bug of ours.
+ */
+
+export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, internal: 70 } as const;
+
+/** What each code means, in one sentence: also the text of `sluice help errors`. */
+export const ERRORS = {
+  ERR_CONFIG: 'The configuration has errors; each is listed with its place.',
+  ERR_CONFIG_READ: 'The configuration file cannot be read.',
+  ERR_CONFIG_SYNTAX: 'The file is not well-formed YAML.',
+  ERR_CONFIG_UNKNOWN_KEY: 'A key that Sluice does not know; most often a slip of the pen.',
+  ERR_CONFIG_MISSING: 'A key that must be given is missing.',
+  ERR_CONFIG_VALUE: 'A value of the wrong kind or out of its range.',
+  ERR_CONFIG_IPV6: 'An IPv6 address: IPv6 forwarding comes in a later release.',
+  ERR_CONFIG_DUPLICATE: 'Two things have the same name, address or key.',
+  ERR_CONFIG_REFERENCE: 'A name that nothing in the file has.',
+  ERR_CONFIG_CONFLICT: 'Two settings that cannot both hold.',
+  ERR_CONFIG_UNREACHABLE: 'A next hop or neighbour that no port can reach.',
+  ERR_CONFIG_LIMIT: 'More services or servers than director.maxServices or maxServers allow.',
+  ERR_SLOTS_EXHAUSTED:
+    'No free slot: removed services or servers still have connections. Wait, or raise the limit.',
+  ERR_RESTART_NEEDED: 'A changed setting takes effect only at a restart; nothing was applied.',
+  ERR_NOT_ENOUGH_CPUS: 'More workers than CPUs this process may use.',
+  ERR_HUGEPAGES: 'Fewer hugepages are free than the configuration asks for.',
+  ERR_ALREADY_RUNNING: 'Another director already listens on the control socket.',
+  ERR_SOCKET: 'The control socket cannot be made.',
+  ERR_NOT_RUNNING: 'No director listens on the control socket.',
+  ERR_API: 'The running director refused or could not answer a request.',
+  ERR_USAGE: 'Wrong arguments on the command line.',
+  ERR_PCAP_READ: 'A capture file cannot be read.',
+  ERR_PCAP_FORMAT: 'Not a pcap or pcapng file, or of a kind that Sluice does not read.',
+  ERR_PCAP_TRUNCATED: 'A capture file ends in the middle of a record.',
+  ERR_PCAP_CORRUPT: 'A record of a capture file contradicts itself.',
+  ERR_REPLAY_PORT: 'A replay input names a port that the configuration does not have.',
+  ERR_REPLAY_MAC: 'Replay needs the MAC address of every port in the configuration.',
+  ERR_REPLAY_OUTPUT: 'A replay result cannot be written.',
+  ERR_REALSERVER_INTERFACE: 'The real server has no interface of that name.',
+  ERR_REALSERVER_PRIVILEGE: 'Loading the real server programs needs root or its capabilities.',
+  ERR_REALSERVER_KERNEL: 'The kernel of the real server is too old for the agent.',
+  ERR_REALSERVER_OBJECT: 'A BPF object is missing or damaged; npm run build makes it.',
+  ERR_REALSERVER_LOAD: 'The kernel refuses a BPF program or map; the message has its words.',
+  ERR_REALSERVER_ATTACH: 'A BPF program cannot be attached to an interface.',
+  ERR_REALSERVER_CGROUP: 'There is no cgroup2 to answer getpeername in, or it is not one.',
+  ERR_REALSERVER_PIN: 'The folder to pin in is in no bpf file system, or cannot be written.',
+  ERR_REALSERVER_ADDRESS: 'Neither an IPv4 address nor a prefix.',
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface Place {
+  file: string;
+  line: number;
+  column: number;
+}
+
+export function formatPlace(place: Place): string {
+  return `${place.file}:${place.line}:${place.column}`;
+}
+
+/** A mistake or a circumstance that a person can do something about: shown without a stack. */
+export class SluiceError extends Error {
+  override readonly name = 'SluiceError';
+  readonly code: ErrorCode;
+  readonly place: Place | undefined;
+
+  constructor(code: ErrorCode, message: string, more: { place?: Place; cause?: unknown } = {}) {
+    super(more.place ? `${formatPlace(more.place)}: ${message}` : message, { cause: more.cause });
+    this.code = code;
+    this.place = more.place;
+  }
+}
+
+/** One finding in a configuration file. Warnings have WARN_ codes and never stop anything. */
+export interface Problem {
+  severity: 'error' | 'warning';
+  code: string;
+  place: Place;
+  /** `services[0].servers[1].weight`; '' is the whole file. */
+  path: string;
+  message: string;
+}
+
+export function formatProblem(problem: Problem): string {
+  const label = problem.severity === 'warning' ? 'warning: ' : '';
+  const path = problem.path === '' ? '' : `${problem.path}: `;
+  return `${formatPlace(problem.place)}: ${label}${path}${problem.message}`;
+}
+
+/** Everything wrong with a configuration at once. */
+export class ConfigError extends SluiceError {
+  readonly problems: Problem[];
+
+  constructor(
+    file: string,
+    problems: Problem[],
+    code: 'ERR_CONFIG' | 'ERR_RESTART_NEEDED' = 'ERR_CONFIG',
+  ) {
+    const errors = problems.filter((problem) => problem.severity === 'error');
+    super(
+      code,
+      `${file} has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}:\n` +
+        errors.map((problem) => `  ${formatProblem(problem)}`).join('\n'),
+    );
+    this.problems = problems;
+  }
+}
+
+/** `code` of any error: ours, the addon's or Node's. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** A human sentence for any error; the stack only for bugs, that is, errors without a code. */
+export function describe(error: unknown): string {
+  const code = codeOf(error);
+  if (error instanceof Error) {
+    return code ? `${error.message} [${code}]` : (error.stack ?? error.message);
+  }
+  return String(error);
+}
+
+export function exitStatus(error: unknown): number {
+  const code = codeOf(error);
+  if (code === undefined) return EXIT.internal;
+  if (code === 'ERR_USAGE') return EXIT.usage;
+  if (code === 'ERR_NOT_RUNNING') return EXIT.unreachable;
+  return EXIT.failed;
+}

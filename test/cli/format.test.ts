@@ -1,0 +1,162 @@
+/** Listings, column by column, as ipvsadm prints them. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
+import {
+  connectionLine,
+  formatDrops,
+  formatServices,
+  formatStatistics,
+  scaled,
+  table,
+} from '../../src/cli/format.js';
+
+const figures = { conns: 1, inPkts: 20, outPkts: 300, inBytes: 4000, outBytes: 123_456_789_012 };
+const web: ServiceReport = {
+  name: 'web',
+  protocol: 'tcp',
+  address: '192.0.2.100',
+  port: 80,
+  scheduler: 'sh',
+  flags: ['sh-port', 'sh-fallback'],
+  slot: 0,
+  ...figures,
+  servers: [
+    {
+      address: '198.51.100.2',
+      port: 80,
+      mode: 'fullnat',
+      forward: 'FullNat',
+      weight: 1,
+      up: true,
+      slot: 0,
+      active: 0,
+      inactive: 0,
+      ...figures,
+    },
+    {
+      address: '198.51.100.123',
+      port: 65535,
+      mode: 'nat',
+      forward: 'Masq',
+      weight: 65535,
+      up: false,
+      slot: 1,
+      active: 1_000_000,
+      inactive: 12,
+      ...figures,
+    },
+  ],
+};
+const dns: ServiceReport = {
+  ...web,
+  protocol: 'udp',
+  port: 53,
+  scheduler: 'rr',
+  flags: ['ops'],
+  servers: [],
+};
+
+test('services as ipvsadm -Ln', () => {
+  assert.is(
+    formatServices([web, dns], { version: '0.1.0', maxConnections: 4096 }),
+    [
+      'IP Virtual Server version 0.1.0 (size=4096)',
+      'Prot LocalAddress:Port Scheduler Flags',
+      '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
+      'TCP  192.0.2.100:80 sh (sh-port,sh-fallback)',
+      '  -> 198.51.100.2:80              FullNat 1      0          0         ',
+      '  -> 198.51.100.123:65535         Masq    65535  1000000    12         down',
+      'UDP  192.0.2.100:53 rr ops',
+    ].join('\n'),
+  );
+});
+
+test('statistics as ipvsadm -Ln --stats', () => {
+  assert.is(
+    formatStatistics([web], false).split('\n').slice(0, 4).join('\n'),
+    [
+      'Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes',
+      '  -> RemoteAddress:Port',
+      'TCP  192.0.2.100:80                      1       20      300     4000  123456M',
+      '  -> 198.51.100.2:80                     1       20      300     4000  123456M',
+    ].join('\n'),
+  );
+  assert.match(formatStatistics([web], true), / 123456789012$/m);
+});
+
+test('large numbers', () => {
+  const rows: [number, string][] = [
+    [0, '0'],
+    [99_999_999, '99999999'],
+    [100_000_000, '100000K'],
+    [9_999_999_999, '9999999K'],
+    [10_000_000_000, '10000M'],
+    [10_000_000_000_000, '10000G'],
+    [10_000_000_000_000_000, '10000T'],
+  ];
+  for (const [value, text] of rows) assert.is(scaled(value, false), text);
+});
+
+const connection: ConnectionReport = {
+  worker: 0,
+  protocol: 'tcp',
+  client: '192.0.2.7',
+  clientPort: 40000,
+  virtual: '203.0.113.10',
+  virtualPort: 80,
+  local: '198.51.100.200',
+  localPort: 50123,
+  server: '198.51.100.11',
+  serverPort: 8080,
+  mode: 'fullnat',
+  state: 'ESTABLISHED',
+  serviceSlot: 0,
+  serverSlot: 0,
+  idleMs: 4_400,
+  timeoutMs: 900_000,
+  service: 'web',
+};
+
+test('connections as ipvsadm -Lnc, with the local address after its columns', () => {
+  assert.is(
+    connectionLine(connection),
+    'TCP 14:56  ESTABLISHED 192.0.2.7:40000    203.0.113.10:80    198.51.100.11:8080 198.51.100.200:50123',
+  );
+  assert.is(
+    connectionLine({ ...connection, protocol: 'udp', state: 'UDP', local: '', idleMs: 1e9 }),
+    'UDP 00:00  UDP         192.0.2.7:40000    203.0.113.10:80    198.51.100.11:8080',
+  );
+});
+
+test('drops: those that counted, or all ends', () => {
+  const drops = {
+    ends: [
+      { name: 'forwarded_nat', kind: 'forwarded' as const, help: 'sent', count: 5 },
+      { name: 'no_route', kind: 'dropped' as const, help: 'no route', count: 12 },
+      { name: 'martian', kind: 'dropped' as const, help: 'impossible source', count: 0 },
+    ],
+    extra: { received: 17 },
+  };
+  assert.is(
+    formatDrops(drops, false),
+    'Reason    Kind     Packets  Meaning\nno_route  dropped       12  no route',
+  );
+  assert.is(formatDrops(drops, true).split('\n').length, 7);
+  assert.is(formatDrops({ ends: [], extra: {} }, false), 'nothing has been dropped');
+});
+
+test('tables: figures to the right, nothing at the ends of lines', () => {
+  assert.is(
+    table(
+      ['A', 'N'],
+      [
+        ['x', '1'],
+        ['longer', '100'],
+      ],
+    ),
+    'A         N\nx         1\nlonger  100',
+  );
+});
+
+test.run();

@@ -1,0 +1,39 @@
+// Makes the free fields equal: only the identification of IP packets that a director makes itself.
+
+import { checksum, concat, ip4Text, readU16, u16 } from '../support/bytes.js';
+import { ICMP_ERRORS } from '../support/dissect.js';
+import type { Reaction, Sent } from './outcome.js';
+import { BACK } from './topology.js';
+
+/**
+ * The same frame with a fresh identification (and the header checksum with it) replaced by the
+ * number of its first use in this reaction: fragments of one packet must still share one.
+ * A wrong header checksum is left as it is, so it shows.
+ */
+export function normalise({ input, sent }: Reaction): Sent[] {
+  const seen = new Map<number, number>();
+  return sent.map(({ port, bytes }) => {
+    if (port === 'kernel' || !isFresh(bytes, input.bytes)) return { port, bytes };
+    const ihl = ((bytes[14] ?? 0) & 15) * 4;
+    const header = bytes.slice(14, 14 + ihl);
+    if (checksum(header) !== 0) return { port, bytes };
+    const id = readU16(header, 4);
+    const number = seen.get(id) ?? seen.size;
+    seen.set(id, number);
+    header.set(u16(number), 4);
+    header.set(u16(0), 10);
+    return { port, bytes: concat(bytes.subarray(0, 14), header, bytes.subarray(14 + ihl)) };
+  });
+}
+
+/** Outer packets without DF, and ICMP messages that aren't a client's or server's passed on. */
+function isFresh(bytes: Uint8Array, cause: Uint8Array): boolean {
+  if (readU16(bytes, 12) !== 0x0800) return false;
+  const protocol = bytes[23];
+  if (protocol === 4) return cause[23] !== 4 && (readU16(bytes, 20) & 0x4000) === 0;
+  if (protocol !== 1) return false;
+  return !isIcmpError(cause) || ip4Text(cause, 30) === BACK;
+}
+
+const isIcmpError = (bytes: Uint8Array) =>
+  bytes[23] === 1 && ICMP_ERRORS.has(bytes[14 + ((bytes[14] ?? 0) & 15) * 4] ?? -1);

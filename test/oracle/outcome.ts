@@ -1,0 +1,30 @@
+// What a director did at each step of a scenario, in the same words for both.
+
+import type { Step } from './scene.js';
+import type { Service } from './services.js';
+import type { Frame } from './uml.js';
+
+/** A connection as both directors list it: `client:port vport>server:port STATE`. */
+export interface Listing {
+  connections: string[];
+  /** `vport protocol server:port` → active and inactive connections. */
+  counts: Record<string, [active: number, inactive: number]>;
+}
+
+/** What one step led to. */
+export type Outcome = Reaction | { listing: Listing } | { services: Service[] };
+
+export interface Reaction {
+  input: Frame;
+  sent: Sent[];
+  /** Sluice's name for where the packet ended. */
+  end?: string;
+}
+
+/** `kernel`: handed to the kernel's own stack (only Sluice tells this apart). */
+export interface Sent {
+  port: 'front' | 'back' | 'kernel';
+  bytes: Uint8Array;
+}
+
+export const isFrame = (step: Step): step is Frame => typeof step === 'object' && 'bytes' in step;

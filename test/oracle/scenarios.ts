@@ -1,0 +1,18 @@
+// The table: every scenario that Linux IPVS and Sluice are both put through.
+
+import { forwarding } from './scenarios/forwarding.js';
+import { fragmented } from './scenarios/fragments.js';
+import { icmpErrors } from './scenarios/icmp.js';
+import { local } from './scenarios/local.js';
+import { removal } from './scenarios/removal.js';
+import { scheduling } from './scenarios/scheduling.js';
+import type { Scenario } from './scene.js';
+
+export const scenarios: Scenario[] = [
+  ...forwarding,
+  ...icmpErrors,
+  ...local,
+  ...removal,
+  ...fragmented,
+  ...scheduling,
+];

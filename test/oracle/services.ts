@@ -1,0 +1,73 @@
+// Virtual services as the scenarios write them, and as ipvsadm commands.
+
+import { type ServerName, serverAddress } from './topology.js';
+
+export type OracleMode = 'nat' | 'dr' | 'tun';
+export type OracleScheduler = 'rr' | 'wrr' | 'lc' | 'wlc' | 'sh' | 'mh';
+
+export interface Server {
+  name: ServerName;
+  /** The service's own port unless told; only NAT may map it. */
+  port?: number;
+  weight?: number;
+}
+
+export interface Service {
+  mode: OracleMode;
+  protocol: 'tcp' | 'udp';
+  port: number;
+  scheduler?: OracleScheduler;
+  /** sh and mh. */
+  schedulePort?: boolean;
+  scheduleFallback?: boolean;
+  onePacket?: boolean;
+  servers: Server[];
+}
+
+const forwarding: Record<OracleMode, string> = { nat: '-m', dr: '-g', tun: '-i' };
+
+export const endpointOf = (service: Service, server: Server) =>
+  `${serverAddress(server.name)}:${server.port ?? service.port}`;
+
+const id = (service: Service) => `${service.protocol} ${service.port}`;
+
+/** Lines for `ipvsadm -R` that lead from one state of a virtual address to another. */
+export function ipvsadm(vip: string, before: Service[], after: Service[]): string[] {
+  const lines: string[] = [];
+  const words = (service: Service) =>
+    `${service.protocol === 'tcp' ? '-t' : '-u'} ${vip}:${service.port}`;
+  const old = new Map(before.map((service) => [id(service), service]));
+  const wanted = new Map(after.map((service) => [id(service), service]));
+  for (const service of before) {
+    if (!wanted.has(id(service))) lines.push(`-D ${words(service)}`);
+  }
+  for (const service of after) {
+    const was = old.get(id(service));
+    if (!was) lines.push(`-A ${words(service)} ${schedulerWords(service)}`);
+    const gone = new Map(
+      (was?.servers ?? []).map((server) => [endpointOf(service, server), server]),
+    );
+    const added: string[] = [];
+    for (const server of service.servers) {
+      const at = endpointOf(service, server);
+      const known = gone.get(at);
+      gone.delete(at);
+      if (known && known.weight === server.weight) continue;
+      const rest = `-r ${at} ${forwarding[service.mode]} -w ${server.weight ?? 1}`;
+      added.push(`${known ? '-e' : '-a'} ${words(service)} ${rest}`);
+    }
+    for (const at of gone.keys()) lines.push(`-d ${words(service)} -r ${at}`);
+    lines.push(...added);
+  }
+  return lines;
+}
+
+function schedulerWords(service: Service): string {
+  const scheduler = service.scheduler ?? 'rr';
+  const flags = [
+    service.schedulePort ? `${scheduler}-port` : '',
+    service.scheduleFallback ? `${scheduler}-fallback` : '',
+  ].filter(Boolean);
+  const flagWords = flags.length > 0 ? ` -b ${flags.join(',')}` : '';
+  return `-s ${scheduler}${flagWords}${service.onePacket ? ' -o' : ''}`;
+}

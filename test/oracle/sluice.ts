@@ -1,0 +1,156 @@
+// Puts one scenario through Sluice: the real worker code, as `sluice replay` runs it.
+
+import { parseConfig } from '../../src/config/load.js';
+import type { Model } from '../../src/config/model.js';
+import { ConnectionView } from '../../src/connections.js';
+import { limits, replayPorts } from '../../src/engine-options.js';
+import { type CounterLayout, native, type Replay, VERDICT_WORDS } from '../../src/native.js';
+import { NO_SLOTS, plan, type Slots, serverKey } from '../../src/plan.js';
+import { encodeSnapshot } from '../../src/snapshot.js';
+import { isFrame, type Listing, type Outcome, type Sent } from './outcome.js';
+import type { Scenario, Scene } from './scene.js';
+import { endpointOf, type Service } from './services.js';
+import { topology } from './topology.js';
+import type { Frame } from './uml.js';
+
+const PORTS = ['front', 'back'] as const;
+const TWIN = 0x80;
+/** Virtual time between two frames. */
+const STEP_NS = 1_000_000n;
+
+/** JSON is YAML: the same configuration a user would write. */
+function configuration(scene: Scene, scenario: Scenario, services: Service[]): string {
+  return JSON.stringify({
+    director: { name: 'oracle', maxConnections: 4096 },
+    ports: PORTS.map((name) => ({
+      name,
+      mac: topology[name].mac,
+      mtu: topology[name].mtu,
+      addresses: [topology[name].address],
+    })),
+    routes: topology.routes,
+    neighbours: topology.neighbours,
+    services: services.map((service) => ({
+      name: `${service.protocol}-${service.port}`,
+      listen: `${scene.vip}:${service.port}`,
+      protocol: service.protocol,
+      mode: service.mode,
+      scheduler: service.scheduler ?? 'rr',
+      schedulePort: service.schedulePort ?? false,
+      scheduleFallback: service.scheduleFallback ?? false,
+      onePacket: service.onePacket ?? false,
+      onServerRemoved: scenario.resetOnServerRemoved ? 'reset' : 'drop',
+      servers: service.servers.map((server) => ({
+        address: endpointOf(service, server),
+        weight: server.weight ?? 1,
+      })),
+    })),
+  });
+}
+
+export function runSluice(scenario: Scenario, scene: Scene): Outcome[] {
+  return new Director(scenario, scene).run();
+}
+
+class Director {
+  readonly #scenario: Scenario;
+  readonly #scene: Scene;
+  #services: Service[] = [];
+  #model: Model;
+  #slots: Slots = NO_SLOTS;
+  #replay: Replay;
+  #layout: CounterLayout;
+  #now = 1_000_000_000_000n;
+
+  constructor(scenario: Scenario, scene: Scene) {
+    this.#scenario = scenario;
+    this.#scene = scene;
+    this.#model = this.#load(scenario.services);
+    const ports = replayPorts(this.#model, () => ({ file: 'oracle.yaml', line: 1, column: 1 }));
+    this.#layout = native().counterLayout(1, ports.length, limits(this.#model));
+    this.#replay = native().createReplay({ ports, limits: limits(this.#model), seed: 1, burst: 1 });
+  }
+
+  run(): Outcome[] {
+    try {
+      this.#publish();
+      return this.#scenario.steps(this.#scene).map((step): Outcome => {
+        if (isFrame(step)) return { input: step, ...this.#send(step) };
+        if (step === 'listing') return { listing: this.#listing() };
+        this.#model = this.#load(step.services);
+        this.#publish();
+        return { services: step.services };
+      });
+    } finally {
+      this.#replay.close();
+    }
+  }
+
+  #load(services: Service[]): Model {
+    this.#services = services;
+    const text = configuration(this.#scene, this.#scenario, services);
+    return parseConfig(text, 'oracle.yaml').model;
+  }
+
+  #publish(): void {
+    const busy = new Set([...this.#connections()].map((connection) => connection.serverSlot));
+    const planned = plan(this.#model, undefined, undefined, this.#slots, busy);
+    this.#slots = planned.slots;
+    this.#replay.publish(encodeSnapshot(planned.snapshot));
+  }
+
+  #send(frame: Frame): { sent: Sent[]; end: string } {
+    this.#now += STEP_NS;
+    const result = this.#replay.run({
+      bytes: frame.bytes,
+      offsets: Uint32Array.of(0, frame.bytes.length),
+      times: BigUint64Array.of(this.#now),
+      ports: Uint8Array.of(PORTS.indexOf(frame.port)),
+    });
+    const sent = Array.from(result.ports, (port, index): Sent => {
+      const name = PORTS[port & ~TWIN] ?? 'front';
+      return {
+        port: port & TWIN ? 'kernel' : name,
+        bytes: result.bytes.slice(result.offsets[index], result.offsets[index + 1]),
+      };
+    });
+    const [, , end = -1] = result.verdicts.subarray(0, VERDICT_WORDS);
+    return { sent, end: this.#layout.ends.names[end] ?? 'none' };
+  }
+
+  *#connections() {
+    let cursor = 0;
+    do {
+      const page = this.#replay.connections(0, cursor, 1024);
+      yield* new ConnectionView(page.records, 0);
+      cursor = page.cursor;
+    } while (cursor !== 0);
+  }
+
+  #listing(): Listing {
+    const connections = [...this.#connections()].map((one) =>
+      [
+        one.protocol.toUpperCase(),
+        `${one.client}:${one.clientPort}`,
+        `${one.virtual}:${one.virtualPort}`,
+        `${one.server}:${one.serverPort}`,
+        one.state,
+      ].join(' '),
+    );
+    const group = this.#layout.servers;
+    const words = this.#replay.counters();
+    const counts: Listing['counts'] = {};
+    this.#model.services.forEach((service) => {
+      for (const server of service.servers) {
+        const slot = this.#slots.servers.get(serverKey(service, server))?.slot ?? 0;
+        const at = (name: string) =>
+          Number(words[group.offset + slot * group.stride + group.names.indexOf(name)]);
+        const { protocol, listen } = service;
+        const { address } = server;
+        const key = `${protocol.toUpperCase()} ${listen.address}:${listen.port}`;
+        counts[`${key} ${address.address}:${address.port}`] = [at('active'), at('inactive')];
+      }
+    });
+    return { connections: connections.sort(), counts };
+  }
+}

@@ -1,0 +1,41 @@
+// The one network both directors are put into: same addresses, same MACs, same static neighbours.
+
+import type { Topology } from './uml.js';
+
+export const FRONT_MAC = '02:00:00:00:01:01';
+export const BACK_MAC = '02:00:00:00:01:02';
+export const GATEWAY = '192.0.2.254';
+export const GATEWAY_MAC = '02:00:00:00:00:fe';
+export const FRONT = '192.0.2.1';
+export const BACK = '198.51.100.1';
+
+/** Servers are called A, B, C … */
+export const SERVERS = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H'] as const;
+export type ServerName = (typeof SERVERS)[number];
+export const serverAddress = (name: ServerName) => `198.51.100.${11 + SERVERS.indexOf(name)}`;
+export const serverMac = (name: ServerName) => `02:00:00:00:02:${11 + SERVERS.indexOf(name)}`;
+
+/** Each scenario has a virtual address and clients to itself: connections outlive a scenario. */
+const SCENARIOS_AT_MOST = 327;
+const CLIENTS_AT_MOST = 200;
+export const vipOf = (scenario: number) => `198.19.${1 + (scenario >> 8)}.${scenario & 0xff}`;
+export function clientOf(scenario: number, host: number): string {
+  const at = scenario * CLIENTS_AT_MOST + host;
+  if (host > CLIENTS_AT_MOST || at > 0xffff) throw new Error('no client address left');
+  return `198.18.${at >> 8}.${at & 0xff}`;
+}
+
+export const topology: Topology = {
+  front: { mac: FRONT_MAC, address: `${FRONT}/24`, mtu: 1500 },
+  back: { mac: BACK_MAC, address: `${BACK}/24`, mtu: 1500 },
+  vips: Array.from({ length: SCENARIOS_AT_MOST }, (_, scenario) => vipOf(scenario)),
+  routes: [{ to: '198.18.0.0/16', via: GATEWAY }],
+  neighbours: [
+    { address: GATEWAY, mac: GATEWAY_MAC, port: 'front' },
+    ...SERVERS.map((name) => ({
+      address: serverAddress(name),
+      mac: serverMac(name),
+      port: 'back' as const,
+    })),
+  ],
+};

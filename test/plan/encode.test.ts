@@ -1,0 +1,175 @@
+/** encodeSnapshot(): every field at the offset that native/engine/snapshot_wire.h gives it. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { fromBytes, toBytes } from '../../src/config/address.js';
+import { DEFAULT_TIMEOUTS, encodeSnapshot, isIPv4, type Snapshot } from '../../src/snapshot.js';
+
+const snapshot: Snapshot = {
+  generation: 77,
+  timeouts: DEFAULT_TIMEOUTS,
+  services: [
+    {
+      address: toBytes('203.0.113.10'),
+      port: 80,
+      protocol: 'tcp',
+      scheduler: 'mh',
+      schedulePort: true,
+      scheduleFallback: false,
+      onePacket: false,
+      resetOnServerRemoved: true,
+      clientAddress: true,
+      toaKind: 254,
+      slot: 5,
+      servers: [
+        {
+          address: toBytes('198.51.100.11'),
+          port: 8080,
+          mode: 'enat',
+          weight: 65535,
+          slot: 9,
+          up: true,
+          upper: 100_000,
+          lower: 70_000,
+        },
+        {
+          address: toBytes('198.51.100.12'),
+          port: 8081,
+          mode: 'nat',
+          weight: 0,
+          slot: 10,
+          up: false,
+          upper: 0,
+          lower: 0,
+        },
+      ],
+      localAddresses: [toBytes('198.51.100.200')],
+    },
+    {
+      address: toBytes('203.0.113.11'),
+      port: 53,
+      protocol: 'udp',
+      scheduler: 'rr',
+      schedulePort: false,
+      scheduleFallback: true,
+      onePacket: true,
+      resetOnServerRemoved: false,
+      clientAddress: false,
+      toaKind: 200,
+      slot: 6,
+      servers: [],
+      localAddresses: [toBytes('198.51.100.201'), toBytes('198.51.100.202')],
+    },
+  ],
+  owned: [toBytes('203.0.113.10'), toBytes('203.0.113.11'), toBytes('198.51.100.200')],
+  routes: [{ address: toBytes('0.0.0.0'), length: 0, via: toBytes('192.0.2.254'), port: 1 }],
+  neighbours: [
+    { address: toBytes('192.0.2.254'), mac: Uint8Array.of(2, 0, 0, 0, 0, 254), port: 1 },
+  ],
+  portAddresses: [{ address: toBytes('192.0.2.1'), length: 24, port: 1 }],
+};
+
+const bytes = encodeSnapshot(snapshot);
+const view = new DataView(bytes.buffer);
+const u32 = (at: number) => view.getUint32(at, true);
+const u16 = (at: number) => view.getUint16(at, true);
+const address = (at: number) => fromBytes(bytes.subarray(at, at + 16));
+/** Offset and count of section i: services servers lips owned routes neighbours port-addresses. */
+const section = (index: number): [number, number] => [u32(16 + index * 8), u32(20 + index * 8)];
+
+test('the header: magic, version, generation, length, sections, timeouts', () => {
+  assert.is(Buffer.from(bytes.subarray(0, 4)).toString(), 'SLUI');
+  assert.is(u32(4), 1);
+  assert.is(u32(8), 77);
+  assert.is(u32(12), bytes.length);
+  assert.equal(
+    [0, 1, 2, 3, 4, 5, 6].map((index) => section(index)[1]),
+    [2, 2, 3, 3, 1, 1, 1],
+  );
+  assert.equal(
+    DEFAULT_TIMEOUTS.map((_, state) => u32(72 + state * 4)),
+    DEFAULT_TIMEOUTS,
+  );
+});
+
+test('sections are 8-byte aligned, in order, inside the message, without overlap', () => {
+  const sizes = [64, 48, 16, 16, 40, 24, 24];
+  let end = 128;
+  sizes.forEach((size, index) => {
+    const [start, count] = section(index);
+    assert.is(start, end);
+    assert.is(start % 8, 0);
+    end = start + Math.ceil((count * size) / 8) * 8;
+  });
+  assert.is(end, bytes.length);
+});
+
+test('services', () => {
+  const [first] = section(0);
+  assert.is(address(first), '203.0.113.10');
+  assert.is(u16(first + 16), 80);
+  assert.equal([...bytes.subarray(first + 18, first + 23)], [6, 4, 5, 1 | 8 | 16, 254]);
+  assert.equal(
+    [24, 28, 32, 36, 40].map((at) => u32(first + at)),
+    [5, 0, 2, 0, 1],
+  );
+  const second = first + 64;
+  assert.is(address(second), '203.0.113.11');
+  assert.equal([...bytes.subarray(second + 18, second + 23)], [17, 4, 0, 2 | 4, 200]);
+  assert.equal(
+    [24, 28, 32, 36, 40].map((at) => u32(second + at)),
+    [6, 2, 0, 1, 2],
+  );
+});
+
+test('servers', () => {
+  const [first] = section(1);
+  assert.is(address(first), '198.51.100.11');
+  assert.is(u16(first + 16), 8080);
+  assert.equal([...bytes.subarray(first + 18, first + 20)], [4, 1]);
+  assert.equal(
+    [20, 24, 28, 32].map((at) => u32(first + at)),
+    [65535, 9, 100_000, 70_000],
+  );
+  assert.is(address(first + 48), '198.51.100.12');
+  assert.equal([...bytes.subarray(first + 66, first + 68)], [0, 0]);
+});
+
+test('local and owned addresses, routes, neighbours, port addresses', () => {
+  const list = (index: number) => {
+    const [start, count] = section(index);
+    return Array.from({ length: count }, (_, at) => address(start + at * 16));
+  };
+  assert.equal(list(2), ['198.51.100.200', '198.51.100.201', '198.51.100.202']);
+  assert.equal(list(3), ['203.0.113.10', '203.0.113.11', '198.51.100.200']);
+  const [route] = section(4);
+  assert.is(address(route), '0.0.0.0');
+  assert.is(address(route + 16), '192.0.2.254');
+  assert.equal([...bytes.subarray(route + 32, route + 35)], [0, 4, 1]);
+  const [neighbour] = section(5);
+  assert.is(address(neighbour), '192.0.2.254');
+  assert.equal([...bytes.subarray(neighbour + 16, neighbour + 23)], [2, 0, 0, 0, 0, 254, 1]);
+  const [own] = section(6);
+  assert.is(address(own), '192.0.2.1');
+  assert.equal([...bytes.subarray(own + 16, own + 18)], [24, 1]);
+});
+
+test('an empty snapshot is its header', () => {
+  const empty = encodeSnapshot({
+    generation: 1,
+    timeouts: DEFAULT_TIMEOUTS,
+    services: [],
+    owned: [],
+    routes: [],
+    neighbours: [],
+    portAddresses: [],
+  });
+  assert.is(empty.length, 128);
+});
+
+test('IPv4 is told from IPv6', () => {
+  assert.ok(isIPv4(toBytes('192.0.2.1')));
+  assert.not.ok(isIPv4(toBytes('2001:db8::1')));
+  assert.not.ok(isIPv4(new Uint8Array(16)));
+});
+
+test.run();

@@ -1,0 +1,108 @@
+/**
+ * Runs test/**\/*.test.ts, each file in a process of its own (EAL starts once a process, and a crash
+ * in native code must fail one file only), and counts honestly: a file that ran no test, printed no
+ * totals or died is a failure, whatever uvu's own exit status says.
+ *
+ *   tsx test/runner.ts [--root DIR] [--timeout SECONDS] [FILTER ...]
+ *
+ * A filter is a part of a path. A file with `// serial` in its first lines runs alone, after the
+ * others; so does everything under test/lab and test/bench. `// timeout: 300` allows it more time.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { type FileResult, runFile } from './support/runFile.js';
+
+interface TestFile {
+  path: string;
+  name: string;
+  serial: boolean;
+  timeoutMs: number;
+}
+
+interface Options {
+  root: string;
+  timeoutSeconds: number;
+  filters: string[];
+}
+
+function parseArgs(argv: string[]): Options {
+  const options: Options = { root: resolve('test'), timeoutSeconds: 120, filters: [] };
+  for (let i = 0; i < argv.length; i++) {
+    const arg = argv[i]!;
+    if (arg === '--root') options.root = resolve(argv[++i] ?? '.');
+    else if (arg === '--timeout') options.timeoutSeconds = Number(argv[++i]);
+    else options.filters.push(arg);
+  }
+  return options;
+}
+
+function findTests({ root, timeoutSeconds, filters }: Options): TestFile[] {
+  const tests: TestFile[] = [];
+  for (const entry of readdirSync(root, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile() || !entry.name.endsWith('.test.ts')) continue;
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(process.cwd(), path);
+    const inside = relative(root, path);
+    // Fixtures are tests that fail on purpose; they are run by the runner's own test.
+    if (inside.split('/').includes('fixtures')) continue;
+    if (filters.length > 0 && !filters.some((filter) => name.includes(filter))) continue;
+    const head = readFileSync(path, 'utf8').split('\n', 12).join('\n');
+    const serial = /^\/\/ (serial|lab)\b/m.test(head) || /^(lab|bench)\//.test(inside);
+    const own = /^\/\/ timeout: (\d+)/m.exec(head);
+    tests.push({ path, name, serial, timeoutMs: Number(own?.[1] ?? timeoutSeconds) * 1000 });
+  }
+  return tests.sort((a, b) => a.name.localeCompare(b.name));
+}
+
+function report(test: TestFile, result: FileResult): void {
+  const seconds = (result.milliseconds / 1000).toFixed(1);
+  const skipped = result.skips.length > 0 ? `, ${result.skips.length} skipped` : '';
+  const counts = `${result.passed} passed${skipped}`;
+  if (result.problem === undefined) {
+    process.stdout.write(`ok    ${test.name}  ${counts}  ${seconds} s\n`);
+    return;
+  }
+  process.stdout.write(`FAIL  ${test.name}  ${result.problem}  ${counts}  ${seconds} s\n`);
+  process.stdout.write(`${result.output.trimEnd().replace(/^/gm, '      ')}\n`);
+}
+
+async function runAll(tests: TestFile[]): Promise<Map<TestFile, FileResult>> {
+  const results = new Map<TestFile, FileResult>();
+  const runOne = async (test: TestFile) => {
+    const result = await runFile(test.path, test.timeoutMs);
+    results.set(test, result);
+    report(test, result);
+  };
+  const queue = tests.filter((test) => !test.serial);
+  const lanes = Math.max(1, Math.min(2, cpus().length));
+  const lane = async () => {
+    for (let test = queue.shift(); test; test = queue.shift()) await runOne(test);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  for (const test of tests.filter((each) => each.serial)) await runOne(test);
+  return results;
+}
+
+async function main(): Promise<number> {
+  const tests = findTests(parseArgs(process.argv.slice(2)));
+  const results = await runAll(tests);
+  let passed = 0;
+  let failed = 0;
+  const skips: string[] = [];
+  for (const [test, result] of results) {
+    passed += result.passed;
+    failed += result.failed;
+    for (const { name, reason } of result.skips) skips.push(`${test.name}: ${name}: ${reason}`);
+  }
+  process.stdout.write('\n');
+  for (const line of skips) process.stdout.write(`skipped  ${line}\n`);
+  for (const [test, { problem }] of results) {
+    if (problem !== undefined) process.stdout.write(`failed   ${test.name}: ${problem}\n`);
+  }
+  if (tests.length === 0) process.stdout.write('no test file matches\n');
+  process.stdout.write(`${passed} passed, ${failed} failed, ${skips.length} skipped\n`);
+  return failed > 0 || passed + failed === 0 ? 1 : 0;
+}
+
+process.exitCode = await main();

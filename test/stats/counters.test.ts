@@ -1,0 +1,99 @@
+/** CounterView: sums over workers, names, new owners of slots. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { CounterLayout } from '../../src/native.js';
+import { CounterView } from '../../src/stats/counters.js';
+
+const SERVICE = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'];
+const layout: CounterLayout = {
+  workers: 2,
+  words: 64,
+  ends: { offset: 0, stride: 3, count: 1, names: ['forwarded_nat', '', 'no_route'] },
+  endInfo: [
+    { kind: 'forwarded', help: 'sent' },
+    { kind: 'dropped', help: 'unused' },
+    { kind: 'dropped', help: 'no route' },
+  ],
+  extra: { offset: 4, stride: 1, count: 1, names: ['received'] },
+  ports: { offset: 8, stride: 2, count: 2, names: ['rx', 'tx'] },
+  services: { offset: 16, stride: 8, count: 2, names: [...SERVICE, '', '', ''] },
+  servers: {
+    offset: 32,
+    stride: 8,
+    count: 2,
+    names: [...SERVICE, 'active', 'inactive', ''],
+  },
+};
+
+function workers(): { words: BigUint64Array; view: CounterView } {
+  const words = new BigUint64Array(new SharedArrayBuffer(2 * 64 * 8));
+  return { words, view: new CounterView(layout, () => words) };
+}
+
+test('figures are sums over workers, by name', () => {
+  const { words, view } = workers();
+  words[0] = 5n;
+  words[64] = 7n;
+  words[66] = 1n;
+  words[4] = 6n;
+  words[68] = 7n;
+  words[10] = 1n; // port 1, worker 0
+  words[64 + 11] = 2n;
+  assert.equal(view.ends(), [
+    { name: 'forwarded_nat', kind: 'forwarded', help: 'sent', count: 12 },
+    { name: 'no_route', kind: 'dropped', help: 'no route', count: 1 },
+  ]);
+  assert.equal(view.extra(), { received: 13 });
+  assert.equal(view.port(0), { rx: 0, tx: 0 });
+  assert.equal(view.port(1), { rx: 1, tx: 2 });
+});
+
+test('services and servers by slot', () => {
+  const { words, view } = workers();
+  for (let word = 0; word < 5; word++) words[16 + 8 + word] = BigInt(word + 1);
+  words[64 + 16 + 8] = 10n;
+  for (let word = 0; word < 7; word++) words[32 + word] = BigInt(100 + word);
+  assert.equal(view.service(0), { conns: 0, inPkts: 0, outPkts: 0, inBytes: 0, outBytes: 0 });
+  assert.equal(view.service(1), { conns: 11, inPkts: 2, outPkts: 3, inBytes: 4, outBytes: 5 });
+  assert.equal(view.server(0), {
+    conns: 100,
+    inPkts: 101,
+    outPkts: 102,
+    inBytes: 103,
+    outBytes: 104,
+    active: 105,
+    inactive: 106,
+  });
+});
+
+test('servers with connections of any worker are busy', () => {
+  const { words, view } = workers();
+  assert.equal(view.busyServers([0, 1]), new Set());
+  words[32 + 8 + 6] = 1n;
+  assert.equal(view.busyServers([0, 1]), new Set([1]));
+  words[64 + 32 + 5] = 1n;
+  assert.equal(view.busyServers([0, 1]), new Set([0, 1]));
+});
+
+test("a slot's new owner counts from zero, but has what there is now", () => {
+  const { words, view } = workers();
+  words[32] = 40n; // conns
+  words[64 + 32] = 2n;
+  words[32 + 5] = 3n; // active
+  words[16] = 9n;
+  view.rebase({ services: [0], servers: [0] });
+  assert.is(view.server(0).conns, 0);
+  assert.is(view.server(0).active, 3);
+  assert.is(view.service(0).conns, 0);
+  words[64 + 32] = 5n;
+  words[16] = 10n;
+  assert.is(view.server(0).conns, 3);
+  assert.is(view.service(0).conns, 1);
+});
+
+test('a read past the end of an older layout is zero, not an error', () => {
+  const short = new CounterView(layout, () => new BigUint64Array(64));
+  assert.is(short.server(1).conns, 0);
+});
+
+test.run();

@@ -1,0 +1,575 @@
+/**
+ * The dumb model of a director: one packet at a time, Maps and arrays, every checksum in full. It
+ * is the second opinion on native/engine, written from the specification (WIRE.md) and from what a
+ * real Linux IPVS was seen to do.
+ *
+ * Choices that are the engine's own (local address and port, IP IDs of made packets, mh's pick) are
+ * read off its output, checked for legality and followed from then on.
+ */
+import type { Mode, VerdictKind } from '../../../src/native.js';
+import type { Snapshot, SnapshotServer, SnapshotService } from '../../../src/snapshot.js';
+import { checksum, concat, ip4, macText, onesSum, readU16, u16 } from '../bytes.js';
+import { type Dissected, dissect } from '../dissect.js';
+import { arp, ethernet, ipPacket, tcpSegment } from '../packet.js';
+import {
+  type Connection,
+  Connections,
+  type Endpoint,
+  findServer,
+  findService,
+  noTally,
+  seesReplies,
+  type Tally,
+  text,
+} from './connections.js';
+import { type Hop, type ModelPort, routeTo, v4Text } from './fib.js';
+import {
+  checksumAt,
+  dontFragment,
+  type Fields,
+  ports as portsOf,
+  readFields,
+  readSequence,
+  rightChecksum,
+  segmentOf,
+  sizeOf,
+  tcpFlags,
+  tcpHeaderBytes,
+  writeFields,
+} from './fields.js';
+import { fragments, isMartian, toClient, toServer } from './forward.js';
+import { planIcmpError } from './icmp.js';
+import { predict, type SchedulingState, usable } from './schedulers.js';
+import { nextState, tcpEvent, timeoutOf } from './states.js';
+
+export interface Output {
+  port: number;
+  /** Went to the port's TAP twin. */
+  tap: boolean;
+  bytes: Uint8Array;
+}
+
+/** What the engine did with the packet. */
+export interface Seen {
+  kind: VerdictKind;
+  end: string;
+  outputs: Output[];
+}
+
+export interface Expected {
+  kind: VerdictKind;
+  /** Names of ends that are right; empty: any of that kind. */
+  ends: string[];
+  outputs: Output[];
+  mode?: Mode;
+  service?: number;
+  server?: number;
+  /** What the engine chose and must not. */
+  illegal?: string;
+}
+
+interface Arrival {
+  frame: Uint8Array;
+  port: number;
+  packet: Uint8Array;
+  fields: Fields;
+  seen: Seen;
+}
+
+export class Model {
+  readonly connections = new Connections();
+  readonly serviceTally = new Map<number, Tally>();
+  readonly serverTally = new Map<number, Tally>();
+  now = 0;
+  private readonly scheduling = new Map<number, SchedulingState>();
+  /** mh: client → server slot, for as long as the snapshot stays. */
+  private picks = new Map<string, number>();
+
+  constructor(
+    public snapshot: Snapshot,
+    readonly ports: ModelPort[],
+  ) {}
+
+  publish(snapshot: Snapshot): void {
+    this.snapshot = snapshot;
+    this.picks = new Map();
+  }
+
+  advance(nowMs: number): void {
+    this.now = nowMs;
+    this.connections.expire(nowMs);
+  }
+
+  receive(frame: Uint8Array, port: number, seen: Seen): Expected {
+    if (frame.length < 14) return drop('short_frame');
+    const own = this.ports[port] as ModelPort;
+    const toMac = macText(frame, 0);
+    const group = ((frame[0] as number) & 1) === 1;
+    if (!group && toMac !== own.mac) return drop('not_for_us_unicast');
+    const etherType = readU16(frame, 12);
+    const rest = frame.subarray(14);
+    if (etherType === 0x0806) return this.arp(frame, port);
+    if (etherType !== 0x0800) return punt('punted_not_ipv4', frame, port);
+    if (rest.length < 20) return drop('short_frame');
+    const header = ((rest[0] as number) & 15) * 4;
+    if ((rest[0] as number) >> 4 !== 4 || header < 20) return drop('bad_ip_header');
+    if (header > rest.length) return drop('bad_ip_header', 'bad_ip_length', 'short_frame');
+    const total = readU16(rest, 2);
+    if (total < header || total > rest.length) return drop('bad_ip_length');
+    if (checksum(rest.subarray(0, header)) !== 0) return drop('bad_ip_checksum');
+    const packet = rest.subarray(0, total);
+    const fields = readFields(packet);
+    // Multicast and broadcast are the kernel's, unicast in a group frame as well.
+    if (group) return punt('punted_not_ours', frame, port);
+    if (isMartian(fields.src)) return drop('martian');
+    const arrival: Arrival = { frame, port, packet, fields, seen };
+    const fragment = (fields.fragment & 0x3fff) !== 0;
+    if (fragment) {
+      return this.isOwned(fields.dst) ? drop('fragment') : punt('punted_not_ours', frame, port);
+    }
+    if ([1, 6, 17].includes(fields.protocol) && !headerFits(fields)) return drop('bad_l4_header');
+    if (fields.protocol === 1) return this.icmp(arrival);
+    if (fields.protocol === 6 || fields.protocol === 17) return this.transport(arrival);
+    if (!this.isOwned(fields.dst)) return punt('punted_not_ours', frame, port);
+    if (this.isOurs(fields.src)) return drop('martian');
+    return this.answerIcmp(arrival, 'answered_protocol_unreachable', 3, 2);
+  }
+
+  // ARP and what the director answers itself.
+
+  private arp(frame: Uint8Array, port: number): Expected {
+    const request = dissect(frame).arp;
+    const asks =
+      request &&
+      request.hardwareType === 1 &&
+      request.protocolType === 0x0800 &&
+      request.hardwareLength === 6 &&
+      request.protocolLength === 4 &&
+      request.op === 1 &&
+      request.sender !== request.target &&
+      this.isOwned(request.target);
+    if (!asks) return punt('punted_arp', frame, port);
+    const own = this.ports[port] as ModelPort;
+    return answer('answered_arp', port, [
+      arp({
+        op: 2,
+        senderMac: own.mac,
+        sender: request.target,
+        targetMac: request.senderMac,
+        target: request.sender,
+        fromMac: own.mac,
+        toMac: request.senderMac,
+      }),
+    ]);
+  }
+
+  private answerIcmp(a: Arrival, end: string, type: number, code: number, mtu = 0): Expected {
+    return this.icmpTo(a, end, a.fields.dst, a.packet, type, code, mtu);
+  }
+
+  /** An ICMP error to the packet's source; `from` is the address that speaks. */
+  private icmpTo(
+    a: Arrival,
+    end: string,
+    from: string,
+    about: Uint8Array,
+    type: number,
+    code: number,
+    mtu = 0,
+  ): Expected {
+    const body = concat(Uint8Array.of(type, code, 0, 0), u16(0), u16(mtu), about.subarray(0, 548));
+    body.set(u16(checksum(body)), 2);
+    const tos = 0xc0 | (a.fields.tos & 0x1e);
+    return this.answerFrom(a, end, ipPacket(from, a.fields.src, 1, body, { tos, id: freeId(a) }));
+  }
+
+  /** Answers go back to the station that the packet came from. */
+  private answerFrom(a: Arrival, end: string, packet: Uint8Array): Expected {
+    const fromMac = (this.ports[a.port] as ModelPort).mac;
+    return answer(end, a.port, [ethernet(packet, { fromMac, toMac: macText(a.frame, 6) })]);
+  }
+
+  /** RFC 9293 section 3.10.7.1. */
+  private reset(a: Arrival): Expected {
+    const { fields } = a;
+    const flags = tcpFlags(fields);
+    if (flags.includes('R')) return drop('reset_without_connection');
+    if (!checksumHolds(fields)) return drop('bad_l4_checksum');
+    const [sport, dport] = portsOf(fields);
+    const [seq, ack] = readSequence(fields);
+    const length =
+      fields.body.length -
+      tcpHeaderBytes(fields) +
+      (flags.includes('S') ? 1 : 0) +
+      (flags.includes('F') ? 1 : 0);
+    const segment = tcpSegment({
+      from: `${fields.dst}:${dport}`,
+      to: `${fields.src}:${sport}`,
+      window: 0,
+      ...(flags.includes('A')
+        ? { flags: 'R', seq: ack, ack: 0 }
+        : { flags: 'RA', seq: 0, ack: (seq + length) % 2 ** 32 }),
+    });
+    const header = { tos: fields.tos & 0xfc, id: 0, df: true };
+    return this.answerFrom(
+      a,
+      'answered_reset',
+      ipPacket(fields.dst, fields.src, 6, segment, header),
+    );
+  }
+
+  private echo(a: Arrival): Expected {
+    if (checksum(a.fields.body) !== 0) return drop('bad_icmp_checksum');
+    const body = a.fields.body.slice();
+    body[0] = 0;
+    body.set([0, 0], 2);
+    body.set(u16(checksum(body)), 2);
+    const fresh = { tos: a.fields.tos, id: freeId(a) };
+    return this.answerFrom(
+      a,
+      'answered_echo',
+      ipPacket(a.fields.dst, a.fields.src, 1, body, fresh),
+    );
+  }
+
+  // TCP and UDP.
+
+  private transport(a: Arrival): Expected {
+    const { fields } = a;
+    if (this.ports[a.port]?.partialChecksums) completePartial(fields);
+    const [sport, dport] = portsOf(fields);
+    const from: Endpoint = { ip: fields.src, port: sport };
+    const to: Endpoint = { ip: fields.dst, port: dport };
+    const known = this.connections.request(fields.protocol, from, to);
+    if (known) return this.known(a, known);
+    const replied = this.connections.reply(fields.protocol, from, to);
+    if (replied) return this.reply(a, replied);
+    const service = findService(this.snapshot.services, fields.protocol, to.ip, to.port);
+    if (service) return this.first(a, service, from, to);
+    if (!this.isOwned(fields.dst)) return punt('punted_not_ours', a.frame, a.port);
+    return this.noService(a);
+  }
+
+  private noService(a: Arrival): Expected {
+    if (this.isOurs(a.fields.src)) return drop('martian');
+    if (a.fields.protocol === 6) return this.reset(a);
+    if (!checksumHolds(a.fields)) return drop('bad_l4_checksum');
+    return this.answerIcmp(a, 'answered_port_unreachable', 3, 3);
+  }
+
+  /** A packet of a known connection from its client. */
+  private known(a: Arrival, connection: Connection): Expected {
+    const server = findServer(this.snapshot.services, connection);
+    if (server) return this.request(a, connection);
+    const service = findService(
+      this.snapshot.services,
+      connection.protocol,
+      connection.virtual.ip,
+      connection.virtual.port,
+    );
+    if (!service?.resetOnServerRemoved) return drop('server_removed');
+    this.connections.remove(connection);
+    return this.first(a, service, connection.client, connection.virtual);
+  }
+
+  /** The first packet of a client: scheduled if it may open a connection. */
+  private first(a: Arrival, service: SnapshotService, client: Endpoint, to: Endpoint): Expected {
+    const { fields } = a;
+    if (this.isOurs(fields.src)) return drop('martian');
+    if (fields.protocol === 6) {
+      // As LVS: anything may open a connection but a bare ACK (reset) or RST (dropped).
+      const flags = tcpFlags(fields);
+      if (!flags.includes('S') && /[RA]/.test(flags)) return this.reset(a);
+    }
+    const chosen = this.schedule(a, service, client);
+    if (chosen === undefined) return this.answerIcmp(a, 'answered_port_unreachable', 3, 3);
+    if (typeof chosen === 'string') return { ...drop(), illegal: chosen };
+    const connection: Connection = {
+      protocol: fields.protocol as 6 | 17,
+      mode: chosen.mode,
+      client,
+      virtual: to,
+      server: { ip: v4Text(chosen.address), port: chosen.port },
+      serviceSlot: service.slot,
+      serverSlot: chosen.slot,
+      state: 'NONE',
+      expires: Number.POSITIVE_INFINITY,
+      timeout: 0,
+      forwarded: 0,
+    };
+    if (chosen.mode === 'fullnat' || chosen.mode === 'enat') {
+      const local = this.chooseLocal(a, service, connection);
+      if (typeof local === 'string') return { ...drop(), illegal: local };
+      connection.local = local;
+    }
+    if (!this.connections.add(connection)) return drop('tuple_conflict');
+    for (const tally of this.tallies(connection)) tally.conns += 1;
+    return this.request(a, connection);
+  }
+
+  private schedule(
+    a: Arrival,
+    service: SnapshotService,
+    client: Endpoint,
+  ): SnapshotServer | string | undefined {
+    const state = this.scheduling.get(service.slot) ?? {};
+    this.scheduling.set(service.slot, state);
+    const loadOf = (server: SnapshotServer) => this.connections.load(server.slot);
+    const choice = predict(service, state, loadOf, ip4(client.ip), client.port);
+    if (choice.kind === 'none') return undefined;
+    if (choice.kind === 'server') return service.servers.find(({ slot }) => slot === choice.slot);
+    const ip = ipOf(a);
+    const mac = dissectFirst(a)?.eth.dst;
+    const target = service.servers.find((server) => {
+      const address = v4Text(server.address);
+      if (server.mode === 'dr') {
+        const hop = routeTo(this.snapshot, this.ports, address);
+        return typeof hop !== 'string' && hop.mac === mac;
+      }
+      const port = ip?.tcp?.dport ?? ip?.udp?.dport;
+      return ip?.dst === address && (server.mode === 'tun' || port === server.port);
+    });
+    if (!target || !usable(target, loadOf(target))) return `scheduled to ${ip?.dst ?? 'nobody'}`;
+    const key = `${service.slot} ${client.ip} ${service.schedulePort ? client.port : ''}`;
+    const before = this.picks.get(key);
+    this.picks.set(key, target.slot);
+    return before === undefined || before === target.slot
+      ? target
+      : `${client.ip} moved from server slot ${before} to ${target.slot}`;
+  }
+
+  private chooseLocal(
+    a: Arrival,
+    service: SnapshotService,
+    connection: Connection,
+  ): Endpoint | string {
+    const ip = ipOf(a);
+    const port = ip?.tcp?.sport ?? ip?.udp?.sport;
+    if (!ip || port === undefined) return 'no request left, so no local port can be read off';
+    const local = { ip: ip.src, port };
+    const allowed = service.localAddresses.map(v4Text);
+    if (allowed.length === 0 && connection.mode === 'enat') allowed.push(connection.virtual.ip);
+    if (!allowed.includes(local.ip)) return `${local.ip} is not a local address of the service`;
+    if (port < 1024) return `local port ${port}`;
+    if (this.connections.localTaken(connection.protocol, local, connection.server)) {
+      return `${text(local)} is already used towards ${text(connection.server)}`;
+    }
+    return local;
+  }
+
+  /** Forwards a request: state, counters, then TTL, rewriting and size. */
+  private request(a: Arrival, connection: Connection): Expected {
+    const about = {
+      mode: connection.mode,
+      service: connection.serviceSlot,
+      server: connection.serverSlot,
+    };
+    this.touch(a, connection, seesReplies(connection.mode) ? 'request' : 'requestOnly');
+    if (a.fields.ttl <= 1) return this.answerIcmp(a, 'answered_time_exceeded', 11, 0);
+    const hop = routeTo(this.snapshot, this.ports, connection.server.ip);
+    if (typeof hop === 'string') return { ...drop(hop), ...about };
+    for (const tally of this.tallies(connection)) {
+      tally.inPkts += 1;
+      tally.inBytes += a.packet.length;
+    }
+    const service = findService(
+      this.snapshot.services,
+      connection.protocol,
+      connection.virtual.ip,
+      connection.virtual.port,
+    );
+    const out = toServer(connection, a.fields, hop, service, freeId(a));
+    if (sizeOf(out) > hop.mtu && dontFragment(out)) {
+      return this.tooBig(a, a.fields.dst, hop.mtu - (connection.mode === 'tun' ? 20 : 0));
+    }
+    connection.forwarded += 1;
+    const sent = fragments(out, hop.mtu).map((piece) => framed(hop, writeFields(piece)));
+    return { ...forward(`forwarded_${connection.mode}`, hop.port, sent), ...about };
+  }
+
+  /** IPVS quotes with the TTL already lowered, RFC 1812 section 4.3.2.3 as it came: both will do. */
+  private tooBig(a: Arrival, from: string, mtu: number): Expected {
+    const lowered = { ...a.fields, ttl: a.fields.ttl - 1 };
+    const quotedTtl = ipOf(a)?.icmp?.quote?.ttl;
+    const about = quotedTtl === lowered.ttl ? writeFields(lowered) : a.packet;
+    return this.icmpTo(a, 'answered_too_big', from, about, 3, 4, mtu);
+  }
+
+  private reply(a: Arrival, connection: Connection): Expected {
+    const about = {
+      mode: connection.mode,
+      service: connection.serviceSlot,
+      server: connection.serverSlot,
+    };
+    // A router speaks from its own address; a FullNAT server knows the director by the LIP.
+    const speaker = connection.mode === 'nat' ? this.ownAddress(a.port) : a.fields.dst;
+    this.touch(a, connection, 'reply');
+    if (a.fields.ttl <= 1) {
+      return this.icmpTo(a, 'answered_time_exceeded', speaker, a.packet, 11, 0);
+    }
+    const hop = routeTo(this.snapshot, this.ports, connection.client.ip);
+    if (typeof hop === 'string') return { ...drop(hop), ...about };
+    for (const tally of this.tallies(connection)) {
+      tally.outPkts += 1;
+      tally.outBytes += a.packet.length;
+    }
+    const service = findService(
+      this.snapshot.services,
+      connection.protocol,
+      connection.virtual.ip,
+      connection.virtual.port,
+    );
+    const out = toClient(connection, a.fields, service);
+    if (sizeOf(out) > hop.mtu && dontFragment(out)) return this.tooBig(a, speaker, hop.mtu);
+    const sent = fragments(out, hop.mtu).map((piece) => framed(hop, writeFields(piece)));
+    // An ENAT server without its agent answers as a FullNAT one would, and is served.
+    const end = connection.mode === 'nat' ? 'forwarded_nat_reply' : 'forwarded_fullnat_reply';
+    return { ...forward(end, hop.port, sent), ...about };
+  }
+
+  private touch(
+    a: Arrival,
+    connection: Connection,
+    sight: 'request' | 'reply' | 'requestOnly',
+  ): void {
+    const { fields } = a;
+    if (fields.protocol === 17) {
+      connection.state = 'UDP';
+    } else {
+      const flags = tcpFlags(fields);
+      connection.state = nextState(connection.state, sight, tcpEvent(flags));
+      const [seq, ack] = readSequence(fields);
+      const answered = sight === 'reply' && flags.includes('S') && flags.includes('A');
+      if (answered) connection.firstAck = (seq + 1) % 2 ** 32;
+      // ENAT's replies are not seen: the client's first ACK tells, anew after each SYN.
+      if (connection.mode === 'enat' && sight === 'requestOnly') {
+        if (flags.includes('S')) connection.firstAck = undefined;
+        else if (flags.includes('A')) connection.firstAck ??= ack;
+      }
+    }
+    connection.timeout = timeoutOf(connection.state, this.snapshot.timeouts);
+    connection.expires = this.now + connection.timeout;
+  }
+
+  // ICMP.
+
+  private icmp(a: Arrival): Expected {
+    const { fields } = a;
+    const owned = this.isOwned(fields.dst);
+    const elsewhere = punt('punted_not_ours', a.frame, a.port);
+    const plan = planIcmpError(fields, this.connections);
+    if (typeof plan === 'string') {
+      if (!owned) return elsewhere;
+      if (this.isOurs(fields.src)) return drop('martian');
+      if (fields.body[0] === 8 && fields.body[1] === 0) return this.echo(a);
+      return drop(plan === 'not an error' ? 'icmp_not_echo' : 'icmp_without_connection');
+    }
+    if (checksum(fields.body) !== 0) return drop('bad_icmp_checksum');
+    // No ICMP error about an ICMP error (RFC 1122 section 3.2.2).
+    if (fields.ttl <= 1) return drop('icmp_ttl_expired');
+    const hop = routeTo(this.snapshot, this.ports, plan.towards);
+    if (typeof hop === 'string') return drop(hop);
+    const about = {
+      mode: plan.connection.mode,
+      service: plan.connection.serviceSlot,
+      server: plan.connection.serverSlot,
+    };
+    const out = plan.build(fields, hop, freeId(a));
+    if (sizeOf(out) > hop.mtu && dontFragment(out)) return { ...drop(), ...about };
+    const sent = fragments(out, hop.mtu).map((piece) => framed(hop, writeFields(piece)));
+    return { ...forward('forwarded_icmp_error', hop.port, sent), ...about };
+  }
+
+  private isOwned(address: string): boolean {
+    return this.snapshot.owned.some((owned) => v4Text(owned) === address);
+  }
+
+  /** The director's own addresses, the kernel's among them: nobody else may speak from them. */
+  private isOurs(address: string): boolean {
+    const own = this.snapshot.portAddresses.some((entry) => v4Text(entry.address) === address);
+    return own || this.isOwned(address);
+  }
+
+  private ownAddress(port: number): string {
+    const own = this.snapshot.portAddresses.find((entry) => entry.port === port);
+    return own ? v4Text(own.address) : '0.0.0.0';
+  }
+
+  private tallies(connection: Connection): Tally[] {
+    const of = (map: Map<number, Tally>, slot: number) => {
+      const tally = map.get(slot) ?? noTally();
+      map.set(slot, tally);
+      return tally;
+    };
+    return [
+      of(this.serviceTally, connection.serviceSlot),
+      of(this.serverTally, connection.serverSlot),
+    ];
+  }
+}
+
+function framed(hop: Hop, packet: Uint8Array): Uint8Array {
+  return ethernet(packet, { fromMac: hop.ownMac, toMac: hop.mac });
+}
+
+function drop(...ends: string[]): Expected {
+  return { kind: 'dropped', ends, outputs: [] };
+}
+
+function punt(end: string, frame: Uint8Array, port: number): Expected {
+  return { kind: 'punted', ends: [end], outputs: [{ port, tap: true, bytes: frame }] };
+}
+
+function answer(end: string, port: number, frames: Uint8Array[]): Expected {
+  const outputs = frames.map((bytes) => ({ port, tap: false, bytes }));
+  return { kind: 'answered', ends: [end], outputs };
+}
+
+function forward(end: string, port: number, frames: Uint8Array[]): Expected {
+  const outputs = frames.map((bytes) => ({ port, tap: false, bytes }));
+  return { kind: 'forwarded', ends: [end], outputs };
+}
+
+function dissectFirst(a: Arrival): Dissected | undefined {
+  const first = a.seen.outputs[0];
+  return first ? dissect(first.bytes) : undefined;
+}
+
+function ipOf(a: Arrival) {
+  return dissectFirst(a)?.ip;
+}
+
+/** ID of a packet the engine made: its own choice. */
+function freeId(a: Arrival): number {
+  return ipOf(a)?.id ?? 0;
+}
+
+function headerFits(fields: Fields): boolean {
+  const bytes = fields.body.length;
+  if (fields.protocol === 1) return bytes >= 8;
+  if (fields.protocol === 17) {
+    const length = bytes >= 8 ? readU16(fields.body, 4) : 0;
+    return length >= 8 && length <= bytes;
+  }
+  return bytes >= 20 && tcpHeaderBytes(fields) >= 20 && tcpHeaderBytes(fields) <= bytes;
+}
+
+function checksumHolds(fields: Fields): boolean {
+  const had = readU16(fields.body, checksumAt(fields.protocol));
+  if (fields.protocol === 17) return had === 0 || (rightChecksum(fields) || 0xffff) === had;
+  return rightChecksum(fields) % 0xffff === had % 0xffff;
+}
+
+/** A checksum that is only the pseudo-header's sum, as a local kernel leaves it for the NIC. */
+function completePartial(fields: Fields): void {
+  const at = checksumAt(fields.protocol);
+  const pseudo = onesSum(
+    ip4(fields.src),
+    ip4(fields.dst),
+    u16(fields.protocol),
+    u16(segmentOf(fields).length),
+  );
+  if (readU16(fields.body, at) !== pseudo) return;
+  const good = rightChecksum(fields);
+  fields.body.set(u16(fields.protocol === 17 && good === 0 ? 0xffff : good), at);
+}

@@ -1,0 +1,200 @@
+/**
+ * The schedulers, dumb. `predict` names the server that LVS would choose from the list in LVS's
+ * order (last added first), as a real Linux IPVS was seen to choose; 'any' where a hashing
+ * scheduler falls back and only the same answer for the same client is asked for.
+ */
+import type { SnapshotServer, SnapshotService } from '../../../src/snapshot.js';
+import { readU32 } from '../bytes.js';
+
+export interface Load {
+  active: number;
+  inactive: number;
+}
+
+export interface SchedulingState {
+  /** Server slot chosen last (rr, wrr); undefined before the first choice. */
+  last?: number;
+  /** wrr's bar. */
+  bar?: number;
+}
+
+export function usable(server: SnapshotServer, load: Load): boolean {
+  if (server.weight === 0 || !server.up) return false;
+  return server.upper === 0 || load.active + load.inactive < server.upper;
+}
+
+/** Servers in LVS's order. */
+export function listOrder(service: SnapshotService): SnapshotServer[] {
+  return [...service.servers].reverse();
+}
+
+export type Choice = { kind: 'none' } | { kind: 'server'; slot: number } | { kind: 'any' };
+
+const NONE: Choice = { kind: 'none' };
+
+export function predict(
+  service: SnapshotService,
+  state: SchedulingState,
+  loadOf: (server: SnapshotServer) => Load,
+  client: Uint8Array,
+  clientPort: number,
+): Choice {
+  const servers = listOrder(service);
+  const fit = servers.filter((server) => usable(server, loadOf(server)));
+  if (servers.length === 0) return NONE;
+  const chosen = (server: SnapshotServer | undefined): Choice =>
+    server ? { kind: 'server', slot: server.slot } : NONE;
+  switch (service.scheduler) {
+    case 'rr': {
+      const start = servers.findIndex((server) => server.slot === state.last) + 1;
+      const round = [...servers.slice(start), ...servers.slice(0, start)];
+      const pick = round.find((server) => fit.includes(server));
+      if (pick) state.last = pick.slot;
+      return chosen(pick);
+    }
+    case 'wrr':
+      return chosen(weightedRoundRobin(servers, fit, state));
+    case 'lc':
+      return chosen(lowest(fit, (server) => cost(loadOf(server))));
+    case 'wlc':
+      return chosen(lowest(fit, (server) => cost(loadOf(server)) / server.weight));
+    case 'sh': {
+      const port = service.schedulePort ? clientPort : 0;
+      const table = sourceHashTable(servers);
+      const bucket = (offset: number) =>
+        ((Math.imul(readU32(client, 0) + port, 0x61c88647) >>> 24) + offset) & 255;
+      const first = table[bucket(0)] as SnapshotServer;
+      if (fit.includes(first)) return chosen(first);
+      return service.scheduleFallback && fit.length > 0 ? { kind: 'any' } : NONE;
+    }
+    case 'mh': {
+      const table = maglevTable(servers);
+      const port = service.schedulePort ? clientPort : 0;
+      const first = table[hash(readU32(client, 0) + port, KEY_1) % MAGLEV_SIZE];
+      if (first && fit.includes(first)) return chosen(first);
+      return service.scheduleFallback && fit.length > 0 ? { kind: 'any' } : NONE;
+    }
+  }
+}
+
+/** LVS's load: an active connection weighs 256 inactive ones. */
+function cost(load: Load): number {
+  return load.active * 256 + load.inactive;
+}
+
+function lowest(
+  servers: SnapshotServer[],
+  value: (server: SnapshotServer) => number,
+): SnapshotServer | undefined {
+  return servers.reduce<SnapshotServer | undefined>(
+    (best, server) => (best === undefined || value(server) < value(best) ? server : best),
+    undefined,
+  );
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
+/**
+ * Rounds over the list with a falling bar: a server is picked when its weight reaches the bar. The
+ * first round has the lowest bar, so that each server is picked once (observed: 3:1 gives B A A A).
+ */
+function weightedRoundRobin(
+  servers: SnapshotServer[],
+  fit: SnapshotServer[],
+  state: SchedulingState,
+): SnapshotServer | undefined {
+  if (fit.length === 0) return undefined;
+  const weights = servers.map((server) => server.weight).filter((weight) => weight > 0);
+  const step = weights.reduce(gcd, 0);
+  const top = Math.max(...weights) - (step - 1);
+  state.bar ??= 1;
+  let at = servers.findIndex((server) => server.slot === state.last) + 1;
+  for (;;) {
+    for (; at < servers.length; at++) {
+      const server = servers[at] as SnapshotServer;
+      if (server.weight >= state.bar && fit.includes(server)) {
+        state.last = server.slot;
+        return server;
+      }
+    }
+    at = 0;
+    state.bar -= step;
+    if (state.bar <= 0) state.bar = top;
+  }
+}
+
+/** 256 buckets dealt out in list order, `weight` at a time. */
+function sourceHashTable(servers: SnapshotServer[]): SnapshotServer[] {
+  const turn = servers.flatMap((server) =>
+    new Array<SnapshotServer>(Math.max(1, server.weight)).fill(server),
+  );
+  return Array.from({ length: 256 }, (_, index) => turn[index % turn.length] as SnapshotServer);
+}
+
+const MAGLEV_SIZE = 4093;
+const KEY_1 = 2654435761n;
+const KEY_2 = 2654446892n;
+
+/** Each server in turn takes free slots of its own permutation (Maglev, NSDI '16, section 3.4). */
+function maglevTable(servers: SnapshotServer[]): SnapshotServer[] {
+  const fit = servers.filter((server) => server.weight > 0);
+  if (fit.length === 0) return [];
+  const step = fit.map((server) => server.weight).reduce(gcd, 0);
+  const top = Math.max(...fit.map((server) => server.weight / step));
+  const shift = Math.max(0, top.toString(2).length - 6);
+  const turns = fit.map((server) => {
+    const name = readU32(server.address, 12) + server.port;
+    return {
+      server,
+      slots: Math.max(1, (server.weight / step) >> shift),
+      next: hash(name, KEY_1) % MAGLEV_SIZE,
+      skip: (hash(name, KEY_2) % (MAGLEV_SIZE - 1)) + 1,
+    };
+  });
+  const table: SnapshotServer[] = [];
+  let free = MAGLEV_SIZE;
+  for (;;) {
+    for (const turn of turns) {
+      for (let taken = 0; taken < turn.slots; taken++) {
+        while (table[turn.next] !== undefined) turn.next = (turn.next + turn.skip) % MAGLEV_SIZE;
+        table[turn.next] = turn.server;
+        turn.next = (turn.next + turn.skip) % MAGLEV_SIZE;
+        free -= 1;
+        if (free === 0) return table;
+      }
+    }
+  }
+}
+
+/** SipHash-1-3 of one 32-bit number, the key used twice; its low 32 bits. */
+function hash(value: number, key: bigint): number {
+  const cut = (n: bigint) => n & 0xffffffffffffffffn;
+  const turn = (n: bigint, by: bigint) => cut((n << by) | (n >> (64n - by)));
+  let [v0, v1, v2, v3] = [
+    key ^ 0x736f6d6570736575n,
+    key ^ 0x646f72616e646f6dn,
+    key ^ 0x6c7967656e657261n,
+    key ^ 0x7465646279746573n,
+  ];
+  const round = () => {
+    v0 = cut(v0 + v1);
+    v1 = turn(v1, 13n) ^ v0;
+    v0 = turn(v0, 32n);
+    v2 = cut(v2 + v3);
+    v3 = turn(v3, 16n) ^ v2;
+    v0 = cut(v0 + v3);
+    v3 = turn(v3, 21n) ^ v0;
+    v2 = cut(v2 + v1);
+    v1 = turn(v1, 17n) ^ v2;
+    v2 = turn(v2, 32n);
+  };
+  const block = (4n << 56n) | BigInt(value >>> 0);
+  v3 ^= block;
+  round();
+  v0 ^= block;
+  v2 ^= 0xffn;
+  for (let n = 0; n < 3; n++) round();
+  return Number((v0 ^ v1 ^ v2 ^ v3) & 0xffffffffn);
+}

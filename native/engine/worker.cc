@@ -1,6 +1,6 @@
 #include "worker.h"
 
-#include <cstring>
+#include <algorithm>
 
 namespace sluice {
 namespace {
@@ -45,6 +45,10 @@ void Worker::begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib) {
     started_ = true;
   }
   now_ms_ = now_ms;
+  if (snapshot != snapshot_ && !std::equal(timeouts_, timeouts_ + kStates, snapshot->timeouts())) {
+    std::copy_n(snapshot->timeouts(), kStates, timeouts_);
+    relink_cursor_ = 0;
+  }
   snapshot_ = snapshot;
   fib_ = fib;
 }
@@ -71,12 +75,29 @@ void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
 
 bool Worker::housekeep(unsigned budget) {
   expire_fragments();
+  if (relink_cursor_ != kNone) relink(budget);
   return wheel_.advance(now_ms_, budget, [this](uint32_t record) {
     const Record& c = table_[record];
     if (is_idle(c)) return bury(record, Extra::connections_expired);
     const uint32_t idle = static_cast<uint32_t>(now_ms_) - c.last_seen_ms;
     wheel_.add(record, now_ms_ + timeout_of(c.state) - idle);
   });
+}
+
+// New timeouts may bring deadlines forward, which the wheel would find out too late: every record
+// is put in its place again, some at a time.
+void Worker::relink(unsigned budget) {
+  const uint32_t end = table_.high_water();
+  for (; relink_cursor_ < end; ++relink_cursor_) {
+    if (budget-- == 0) return;
+    if (!table_.is_live(relink_cursor_)) continue;
+    const Record& c = table_[relink_cursor_];
+    const uint32_t idle = static_cast<uint32_t>(now_ms_) - c.last_seen_ms;
+    const uint32_t timeout = timeout_of(c.state);
+    wheel_.remove(relink_cursor_);
+    wheel_.add(relink_cursor_, now_ms_ + (timeout > idle ? timeout - idle : 0));
+  }
+  relink_cursor_ = kNone;
 }
 
 void Worker::flush() {

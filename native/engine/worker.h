@@ -124,7 +124,7 @@ class Worker {
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
   void forward_reply(Packet& packet, uint32_t record);
-  void emit_request(Packet& packet, Record& record, const NextHop& hop);
+  void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
   bool fits(Packet& packet, const NextHop& hop, unsigned overhead, be32 source);
   bool server_gone(Packet& packet, uint32_t record);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
@@ -163,6 +163,7 @@ class Worker {
     return static_cast<uint32_t>(now_ms_) - record.last_seen_ms >= timeout_of(record.state);
   }
   void destroy(uint32_t record, Extra why);
+  void relink(unsigned budget);
   void bury(uint32_t record, Extra why);  // of a record that is off the wheel
   be16 fresh_ip_id() { return to_be(static_cast<uint16_t>(++ip_id_)); }
 
@@ -193,6 +194,8 @@ class Worker {
   const Fib* fib_ = nullptr;
   uint64_t now_ms_ = 0;
   bool started_ = false;
+  uint32_t timeouts_[kStates]{};    // of the snapshot that the wheel was last in line with
+  uint32_t relink_cursor_ = kNone;  // next record to move after they changed
   uint64_t random_;
   uint32_t ip_id_;
 

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr double kMostBytes = 1024.0 * 1024 * 1024;
+constexpr double kMostBytes = 64.0 * 1024 * 1024 * 1024;
 
 void refuse(const char* message) {
   v8::Local<v8::Value> error = Nan::TypeError(message);
@@ -26,7 +26,7 @@ void view(const Nan::FunctionCallbackInfo<v8::Value>& info) {
     return refuse("address must be a bigint, an aligned address");
   }
   const double bytes = info[1]->IsNumber() ? info[1].As<v8::Number>()->Value() : 0;
-  if (!(bytes > 0 && bytes <= kMostBytes)) return refuse("bytes must be a number up to 1 GiB");
+  if (!(bytes > 0 && bytes <= kMostBytes)) return refuse("bytes must be a number up to 64 Gi");
 
   std::unique_ptr<v8::BackingStore> store = v8::SharedArrayBuffer::NewBackingStore(
       reinterpret_cast<void*>(address), static_cast<size_t>(bytes),

@@ -5,9 +5,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <ifaddrs.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -140,10 +142,14 @@ class LoadedAgent final : public Agent {
   }
 
   void MakePinFolder() {
-    if (mkdir(options_.pin_dir.c_str(), 0700) != 0 && errno != EEXIST)
-      throw Error("ERR_REALSERVER_PIN",
-                  "cannot make " + options_.pin_dir + " (is it in a bpf file system?): " +
-                      Reason(errno));
+    const std::string& folder = options_.pin_dir;
+    const size_t slash = folder.find_last_of('/');
+    const std::string parent = slash == std::string::npos ? "." : folder.substr(0, slash + 1);
+    struct statfs fs = {};
+    if (statfs(parent.c_str(), &fs) != 0 || fs.f_type != BPF_FS_MAGIC)
+      throw Error("ERR_REALSERVER_PIN", parent + " is not in a bpf file system");
+    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+      throw Error("ERR_REALSERVER_PIN", "cannot make " + folder + ": " + Reason(errno));
   }
 
   std::string PinPath(const std::string& name) const {

@@ -38,26 +38,31 @@ class LinkHook final : public Hook {
   const char* how_;
 };
 
-// Filters outlive their maker: a killed agent leaves them behind, unlike links.
+bpf_tc_attach_point PointOf(Direction direction) {
+  return direction == Direction::kIngress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+}
+
+// Filters outlive their maker: a killed agent leaves them behind, unlike links. libbpf's option
+// structures are made where they are used, since it wants their padding to be zero.
 class FilterHook final : public Hook {
  public:
-  FilterHook(bpf_tc_hook hook, bool made_hook, bpf_tc_opts opts)
-      : hook_(hook), made_hook_(made_hook), opts_(opts) {}
+  FilterHook(int index, Direction direction, uint32_t priority, bool made_qdisc)
+      : index_(index), direction_(direction), priority_(priority), made_qdisc_(made_qdisc) {}
   ~FilterHook() override {
-    opts_.prog_fd = 0;
-    opts_.prog_id = 0;
-    opts_.flags = 0;
-    bpf_tc_detach(&hook_, &opts_);
-    if (!made_hook_) return;
-    hook_.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
-    bpf_tc_hook_destroy(&hook_);
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = index_, .attach_point = PointOf(direction_));
+    LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = priority_);
+    bpf_tc_detach(&hook, &opts);
+    if (!made_qdisc_) return;
+    hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+    bpf_tc_hook_destroy(&hook);
   }
   const char* how() const override { return "clsact"; }
 
  private:
-  bpf_tc_hook hook_;
-  bool made_hook_;
-  bpf_tc_opts opts_;
+  int index_;
+  Direction direction_;
+  uint32_t priority_;
+  bool made_qdisc_;
 };
 
 void Pin(int fd, const std::string& pin) {
@@ -79,20 +84,19 @@ int TakeOverLink(int program, const std::string& pin) {
 }
 
 std::unique_ptr<Hook> AttachFilter(int program, int index, const InterfaceHook& wanted) {
-  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = index,
-              .attach_point =
-                  wanted.direction == Direction::kIngress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+  // Our own priorities, so that filters of others stay where they are.
+  const uint32_t priority = kFilterPriority + static_cast<uint32_t>(wanted.order);
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = index, .attach_point = PointOf(wanted.direction));
   const int made = bpf_tc_hook_create(&hook);
   if (made < 0 && made != -EEXIST)
     throw Error("ERR_REALSERVER_ATTACH", "no clsact on " + wanted.interface + ": " + Reason(made));
-  // Our own priorities, so that filters of others stay where they are.
   LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = program, .flags = BPF_TC_F_REPLACE, .handle = 1,
-              .priority = kFilterPriority + static_cast<uint32_t>(wanted.order));
+              .priority = priority);
   const int error = bpf_tc_attach(&hook, &opts);
   if (error < 0)
     throw Error("ERR_REALSERVER_ATTACH",
                 "no filter on " + wanted.interface + ": " + Reason(error));
-  return std::make_unique<FilterHook>(hook, made == 0, opts);
+  return std::make_unique<FilterHook>(index, wanted.direction, priority, made == 0);
 }
 
 std::unique_ptr<Hook> AttachLink(int program, int index, const InterfaceHook& wanted) {

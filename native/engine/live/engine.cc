@@ -92,7 +92,7 @@ void Engine::start(EventHandler on_event) {
   WorkerOptions worker;
   for (const PortOptions& port : options_.ports) {
     const size_t index = ports_.size();
-    ports_.push_back(Port::open(port, workers(), mbufs_));
+    ports_.push_back(std::make_unique<Port>(port, workers(), mbufs_));
     fib_ports.push_back({ports_[index]->mac(), port.mtu});
     worker.partial_checksums[index] = ports_[index]->partial_checksums();
     taps.push_back(port.twin.empty() ? nullptr

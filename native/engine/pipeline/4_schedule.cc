@@ -163,7 +163,8 @@ void Worker::forward_once(Packet& packet, const Service& service, const Server& 
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, Direction::request, packet.total_length());
-  emit_request(packet, c, *hop);
+  constexpr End kEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun};
+  emit_request(packet, c, *hop, kEnd[static_cast<unsigned>(server.mode)]);
 }
 
 }  // namespace sluice

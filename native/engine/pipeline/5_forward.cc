@@ -12,7 +12,7 @@ using namespace net;
 
 namespace {
 
-constexpr End kRequestEnds[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
+constexpr End kRequestEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
                                       End::forwarded_fullnat, End::forwarded_enat};
 
 uint16_t l4_bytes_of(const Packet& packet) {
@@ -50,12 +50,11 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, Direction::request, packet.total_length());
-  emit_request(packet, c, *hop);
+  emit_request(packet, c, *hop, kRequestEnd[static_cast<unsigned>(c.mode())]);
 }
 
 // The mode's rewrite, and out.
-void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop) {
-  const End end = kRequestEnds[static_cast<unsigned>(c.mode())];
+void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end) {
   const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
   if (!fits(packet, hop, overhead, c.vaddr)) return;
   switch (c.mode()) {
@@ -118,15 +117,11 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   Record& c = table_[record];
   const Service* service = snapshot_->service_of_slot(c.service);
   if (packet.key.protocol == kTcp) {
-    Tcp& tcp = *packet.tcp();
+    const Tcp& tcp = *packet.tcp();
     update_state(record, Sight::reply, tcp.flags);
     if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
       c.server_isn1 = from_be(tcp.sequence) + 1;
       c.flags |= kServerIsnKnown;
-      // What the client sends grows by the option until the server has answered.
-      if (c.mode() != Mode::nat && service != nullptr && service->has(wire::kClientAddress)) {
-        lower_mss(&tcp, c.mode() == Mode::enat ? kEnatBytes : kToaBytes);
-      }
     }
   }
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
@@ -145,6 +140,11 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   if (c.mode() == Mode::nat) {
     mode::nat::reply(packet.ip, packet.l4, bytes, c);
     return send_to(packet, *hop, End::forwarded_nat_reply, &c);
+  }
+  // What the client sends grows by the option until the server has answered.
+  const bool syn = packet.key.protocol == kTcp && (packet.tcp()->flags & kSyn);
+  if (syn && service != nullptr && service->has(wire::kClientAddress)) {
+    lower_mss(packet.tcp(), c.mode() == Mode::enat ? kEnatBytes : kToaBytes);
   }
   // An ENAT server without its agent answers like a FullNAT one: it is served as such.
   mode::fullnat::reply(packet.ip, packet.l4, bytes, c);

@@ -75,7 +75,7 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
     return drop(packet, End::icmp_without_connection, &c);
   }
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
-    return emit_request(packet, c, *hop);
+    return emit_request(packet, c, *hop, End::forwarded_icmp_error);
   }
   Ipv4* ip = packet.ip;
   const be32 source = to_server ? (c.mode() == Mode::nat ? be32{ip->source} : c.laddr) : c.vaddr;

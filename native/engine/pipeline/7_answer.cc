@@ -26,8 +26,9 @@ bool l4_checksum_is_right(const Packet& packet) {
 
 // Packets with no connection and no service.
 void Worker::owned_or_punt(Packet& packet) {
-  if (!snapshot_->owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
   if (snapshot_->owns(packet.ip->source)) return drop(packet, End::martian);
+  if (!snapshot_->owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
+  if (fib_->is_own(packet.ip->source)) return drop(packet, End::martian);
   const be32 vip = packet.ip->destination;
   switch (packet.ip->protocol) {
     case kTcp:
@@ -49,7 +50,8 @@ void Worker::owned_or_punt(Packet& packet) {
 
 void Worker::answer_arp(Packet& packet, Arp* arp) {
   const bool ours = arp->operation == to_be(uint16_t{1}) && arp->protocol == kEtherIpv4 &&
-                    arp->hardware == to_be(uint16_t{1}) && arp->sender != arp->target &&
+                    arp->hardware == to_be(uint16_t{1}) && arp->hardware_size == sizeof(Mac) &&
+                    arp->protocol_size == sizeof(be32) && arp->sender != arp->target &&
                     snapshot_->owns(arp->target);
   if (!ours) return punt(packet, End::punted_arp);
   const Mac requester = arp->sender_mac;

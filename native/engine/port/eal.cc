@@ -70,7 +70,9 @@ class RuntimeDirectory {
 std::string cpus_of(const cpu_set_t& set) {
   std::string list;
   for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
+    if (!CPU_ISSET(cpu, &set)) continue;
+    if (!list.empty()) list += ',';
+    list += std::to_string(cpu);
   }
   return list;
 }
@@ -181,7 +183,7 @@ rte_mempool* make_mbuf_pool(const std::string& name, unsigned mbufs, unsigned mt
   // "rts": a thread that is preempted in the middle of an operation doesn't make the others spin,
   // and the slow path is an ordinary thread.
   rte_mempool* pool = rte_pktmbuf_pool_create_by_ops(
-      name.c_str(), mbufs, shared ? 256 : 0, 0,
+      name.c_str(), mbufs, shared ? std::min(256u, mbufs / 2) : 0, 0,
       static_cast<uint16_t>(std::min(room + RTE_PKTMBUF_HEADROOM, 65535u)), SOCKET_ID_ANY,
       shared ? "ring_mt_rts" : "ring_mp_mc");
   if (pool == nullptr) {

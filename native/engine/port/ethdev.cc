@@ -6,7 +6,6 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -60,23 +59,6 @@ std::string complete(const PortOptions& options, unsigned workers) {
 }
 
 }  // namespace
-
-std::unique_ptr<Port> Port::open(const PortOptions& options, unsigned workers,
-                                 rte_mempool* mbufs) {
-  constexpr int kTries = 20;
-  constexpr timespec kPause{0, 50'000'000};
-  for (int tries = 1;; ++tries) {
-    try {
-      return std::make_unique<Port>(options, workers, mbufs);
-    } catch (const Error& error) {
-      if (error.code() != "ERR_NATIVE_PORT_SETUP" || !starts_with(options.device, "net_af_xdp") ||
-          tries == kTries) {
-        throw;
-      }
-    }
-    nanosleep(&kPause, nullptr);
-  }
-}
 
 Port::Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs) : options_(options) {
   try {

@@ -33,11 +33,6 @@ inline constexpr unsigned kMbufsPerQueue = 4096;
 
 class Port {
  public:
-  // As the constructor, but waits a moment for a device that its last user is still giving back:
-  // the kernel frees AF_XDP sockets some time after they are closed.
-  static std::unique_ptr<Port> open(const PortOptions& options, unsigned workers,
-                                    rte_mempool* mbufs);
-
   // Throws ERR_NATIVE_PORT_INTERFACE, ERR_NATIVE_PORT_DEVICE, ERR_NATIVE_PORT_DUPLICATE,
   // ERR_NATIVE_PORT_SETUP, each naming the port and its device.
   Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs);

@@ -47,10 +47,9 @@ bool Worker::reassemble(Packet& packet) {
     drop(packet, End::fragment);
     return false;
   }
-  const unsigned header = ip.header_bytes();
   counters_.end(End::reassembled);
   packet.mbuf->l2_len = sizeof(Ethernet);
-  packet.mbuf->l3_len = header;
+  packet.mbuf->l3_len = ip.header_bytes();
   const uint32_t source = packet.source;
   packet.concern = Concern::ended;
   rte_mbuf* whole = rte_ipv4_frag_reassemble_packet(
@@ -64,7 +63,8 @@ bool Worker::reassemble(Packet& packet) {
   counters_.end(End::reassembled, static_cast<uint64_t>(-1));  // this one ends as the datagram
   uint16_t largest = 0;
   for (const rte_mbuf* part = whole; part != nullptr; part = part->next) {
-    const unsigned bytes = part->data_len + (part == whole ? -sizeof(Ethernet) : header);
+    // Later parts have lost their headers: l3_len still says how long each was.
+    const unsigned bytes = part->data_len + (part == whole ? -sizeof(Ethernet) : part->l3_len);
     largest = std::max(largest, static_cast<uint16_t>(bytes));
   }
   rte_mbuf* copy = rte_pktmbuf_copy(whole, options_.datagrams, 0, UINT32_MAX);
@@ -81,6 +81,8 @@ bool Worker::reassemble(Packet& packet) {
   packet.source = copy->hash.usr = source;
   packet.ip = reinterpret_cast<Ipv4*>(rte_pktmbuf_mtod(copy, uint8_t*) + sizeof(Ethernet));
   set_ip_checksum(*packet.ip);
+  // The first fragment's header, which need not be as long as this one's (RFC 791: copied flag).
+  const unsigned header = packet.ip->header_bytes();
   packet.l4 = reinterpret_cast<uint8_t*>(packet.ip) + header;
   packet.l4_bytes = static_cast<uint16_t>(packet.total_length() - header);
   packet.fragment_bytes = largest;

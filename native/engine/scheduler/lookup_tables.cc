@@ -11,18 +11,20 @@ namespace sluice {
 namespace {
 
 // Each server takes as many buckets in a row as its weight, in list order, until all are taken.
-// A server of weight 0 keeps one: its clients are refused or fall back, as LVS has it.
+// A server of weight 0 keeps one: its clients are refused or fall back, as LVS has it. One that is
+// down has none, as if health checks had taken it out of the list.
 void fill_sh(const Service& service, std::span<uint32_t> table) {
-  if (service.servers.empty()) {
-    std::fill(table.begin(), table.end(), kNoServer);
-    return;
+  std::vector<uint32_t> up;
+  for (uint32_t i = 0; i < service.servers.size(); ++i) {
+    if (service.servers[i].up) up.push_back(i);
   }
-  size_t server = 0;
+  if (up.empty()) return std::fill(table.begin(), table.end(), kNoServer);
+  size_t turn = 0;
   uint32_t taken = 0;
   for (uint32_t& bucket : table) {
-    bucket = static_cast<uint32_t>(server);
-    if (++taken >= service.servers[server].weight) {
-      server = (server + 1) % service.servers.size();
+    bucket = up[turn];
+    if (++taken >= service.servers[bucket].weight) {
+      turn = (turn + 1) % up.size();
       taken = 0;
     }
   }

@@ -1,5 +1,7 @@
 #include "scheduler.h"
 
+#include <algorithm>
+
 #include "least_connection.h"
 #include "maglev_hash.h"
 #include "round_robin.h"
@@ -9,14 +11,16 @@
 namespace sluice {
 namespace {
 
-// After a change of the servers rr goes on behind its last choice, found again by slot, and wrr
-// starts a walk over the list under the bar it had, as LVS does.
+// After a change of the servers rr goes on behind its last choice, found again by slot, or at its
+// successor if it is gone; wrr starts a walk over the list under the bar it had. As LVS does.
 void follow(const ScheduleContext& c) {
   SchedulerState& state = c.state;
   if (state.fingerprint == c.service.fingerprint) return;
   state.fingerprint = c.service.fingerprint;
+  const uint32_t before = state.position;
   state.position = kNone;
-  if (c.service.scheduler != SchedulerKind::rr) return;
+  if (c.service.scheduler != SchedulerKind::rr || before == kNone) return;
+  if (before > 0) state.position = std::min<uint32_t>(before, c.service.servers.size()) - 1;
   for (uint32_t i = 0; i < c.service.servers.size(); ++i) {
     if (c.service.servers[i].slot == state.last_slot) state.position = i;
   }

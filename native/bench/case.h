@@ -1,0 +1,44 @@
+// What one measurement is of, as the command line names it.
+#pragma once
+
+#include <string>
+
+#include "engine/types.h"
+
+namespace sluice::bench {
+
+enum class Traffic : uint8_t { request, reply, mixed };
+
+// Frame sizes are Ethernet's own, the 4 bytes of FCS included (RFC 1242 section 3.5): a frame of 64
+// has 60 bytes in memory.
+inline constexpr unsigned kFcs = 4;
+inline constexpr unsigned kImix = 0;  // 7 of 64, 4 of 594, 1 of 1518
+
+struct Case {
+  Mode mode = Mode::fullnat;
+  uint8_t protocol = kUdp;
+  uint32_t flows = 1000;
+  unsigned bytes = 64;  // kImix: the mix
+  Traffic traffic = Traffic::request;
+
+  // Real server's replies pass the director.
+  bool sees_replies() const { return mode == Mode::nat || mode == Mode::fullnat; }
+  std::string name() const;  // fullnat/udp/request/1000/64
+};
+
+const char* name_of(Mode mode);
+const char* name_of(Traffic traffic);
+
+// Each throws ERR_BENCH_ARGUMENT with what it would have taken.
+Mode mode_of(const std::string& text);
+uint8_t protocol_of(const std::string& text);
+Traffic traffic_of(const std::string& text);
+unsigned bytes_of(const std::string& text);
+uint64_t number_of(const std::string& option, const std::string& text, uint64_t least,
+                   uint64_t most);
+// mode/protocol/direction[/flows[/bytes]]
+Case case_of(const std::string& text);
+// A case that can't be: replies that the director never sees, flows beyond the address plan.
+void check(const Case& c);
+
+}  // namespace sluice::bench

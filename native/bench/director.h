@@ -1,0 +1,42 @@
+// The director under measurement: the live loop (engine/live/lcore.cc) on the bench's port, with a
+// configuration as plan() would publish it.
+#pragma once
+
+#include <memory>
+
+#include "case.h"
+#include "engine/live/lcore.h"
+#include "port.h"
+
+namespace sluice::bench {
+
+class Director {
+ public:
+  Director(const Case& c, rte_mempool* mbufs, const BenchPort& port);
+
+  // On the calling thread until stop().
+  void run() { lcore_->run(); }
+  void stop() { lcore_->stop(); }
+  // Does something between two turns, on the thread of run().
+  void post(std::unique_ptr<Letter> letter) { wiring_.mail[0].in.put(std::move(letter)); }
+
+  Worker& worker() { return lcore_->worker(); }
+  uint64_t end(End end) const { return block_[static_cast<size_t>(end)]; }
+  uint64_t extra(Extra extra) const { return block_[offsets_.extra + static_cast<size_t>(extra)]; }
+  uint64_t sum_of_ends() const;
+  // "name 12, name 3" of every end that is no forwarding; for messages.
+  std::string losses() const;
+
+  static constexpr uint32_t kDefaultConnections = 1'000'000;  // the configuration's default
+
+ private:
+  static Limits limits_of(const Case& c);
+
+  const CounterOffsets offsets_;
+  uint64_t* block_;
+  Wiring wiring_{1};
+  Publisher publisher_{1};
+  std::unique_ptr<Lcore> lcore_;
+};
+
+}  // namespace sluice::bench

@@ -1,0 +1,112 @@
+#include "frames.h"
+
+#include "addresses.h"
+
+namespace sluice::bench {
+
+using namespace net;
+
+namespace {
+
+constexpr uint8_t kTtl = 64;
+constexpr unsigned kMssBytes = 4;
+
+unsigned l4_header_of(uint8_t protocol, Segment segment) {
+  if (protocol == kUdp) return sizeof(Udp);
+  const bool opens = segment == Segment::syn || segment == Segment::syn_ack;
+  return sizeof(Tcp) + (opens ? kMssBytes : 0);
+}
+
+// Segments of a connection that goes on have passed the handshake by this much, so that they
+// acknowledge more than the server's SYN and carry no client address any more.
+constexpr uint32_t kPassed = 1000;
+
+void write_tcp(Tcp* tcp, Segment segment, bool reply) {
+  const uint32_t mine = reply ? kServerIsn : kClientIsn, other = reply ? kClientIsn : kServerIsn;
+  const bool opens = segment == Segment::syn || segment == Segment::syn_ack;
+  const uint32_t passed = segment == Segment::data ? kPassed : 0;
+  tcp->sequence = to_be(mine + (opens ? 0 : 1 + passed));
+  tcp->acknowledgement = segment == Segment::syn ? 0 : to_be(other + 1 + passed);
+  tcp->offset = static_cast<uint8_t>((sizeof(Tcp) + (opens ? kMssBytes : 0)) / 4 << 4);
+  tcp->flags = segment == Segment::syn       ? kSyn
+               : segment == Segment::syn_ack ? kSyn | kAck
+               : segment == Segment::ack     ? kAck
+                                             : kAck | kPsh;
+  tcp->window = to_be(uint16_t{0xffff});
+  if (!opens) return;
+  uint8_t* option = reinterpret_cast<uint8_t*>(tcp + 1);
+  option[0] = 2;  // MSS
+  option[1] = kMssBytes;
+  store(option + 2, to_be(uint16_t{1460}));
+}
+
+}  // namespace
+
+Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes)
+    : length_(static_cast<uint16_t>(bytes - kFcs)) {
+  auto* ethernet = reinterpret_cast<Ethernet*>(bytes_);
+  ethernet->destination = plan::kDirectorMac;
+  ethernet->source = reply ? plan::server_mac(0) : plan::kRouterMac;
+  ethernet->type = kEtherIpv4;
+  const unsigned l4_header = l4_header_of(protocol, segment);
+  // What opens a connection carries no data: the frame is padded instead.
+  const unsigned l4_bytes = segment == Segment::data
+                                ? length_ - sizeof(Ethernet) - sizeof(Ipv4)
+                                : l4_header;
+  auto* ip = reinterpret_cast<Ipv4*>(ethernet + 1);
+  ip->version_ihl = 0x45;
+  ip->total_length = to_be(static_cast<uint16_t>(sizeof(Ipv4) + l4_bytes));
+  ip->id = to_be(uint16_t{0x1234});
+  ip->fragment = kDontFragment;
+  ip->ttl = kTtl;
+  ip->protocol = protocol;
+  uint8_t* l4 = reinterpret_cast<uint8_t*>(ip + 1);
+  if (protocol == kTcp) {
+    write_tcp(reinterpret_cast<Tcp*>(l4), segment, reply);
+    checksum_at_ = offsetof(Tcp, checksum);
+  } else {
+    reinterpret_cast<Udp*>(l4)->length = to_be(static_cast<uint16_t>(l4_bytes));
+    checksum_at_ = offsetof(Udp, checksum);
+  }
+  for (unsigned i = l4_header; i < l4_bytes; ++i) l4[i] = static_cast<uint8_t>(i * 7 + 1);
+  ip_sum_ = sum_bytes(ip, sizeof(Ipv4));
+  l4_sum_ = sum_bytes(l4, l4_bytes, pseudo_sum(0, 0, protocol, static_cast<uint16_t>(l4_bytes)));
+}
+
+const char* inspect(const rte_mbuf* mbuf, const Case& c, Sent& sent) {
+  sent = {};
+  const auto* ethernet = rte_pktmbuf_mtod(mbuf, const Ethernet*);
+  if (rte_pktmbuf_data_len(mbuf) < sizeof(Ethernet) + sizeof(Ipv4)) return "frame is short";
+  sent.to = ethernet->destination;
+  if (ethernet->source != plan::kDirectorMac) return "source MAC is not the director's";
+  if (ethernet->type != kEtherIpv4) return "frame is not IPv4";
+  const auto* ip = reinterpret_cast<const Ipv4*>(ethernet + 1);
+  const unsigned bytes = rte_pktmbuf_data_len(mbuf) - sizeof(Ethernet);
+  if (from_be(ip->total_length) != bytes) return "IP length is not the frame's";
+  if (fold(sum_bytes(ip, ip->header_bytes())) != 0xffff) return "IP checksum is wrong";
+  if (ip->ttl != kTtl - 1) return "TTL is not lowered by one";
+  if (c.mode == Mode::tun) {
+    if (ip->protocol != kIpip || ip->source != plan::kDip) return "outer header is wrong";
+    sent.tunnel_to = ip->destination;
+    const auto* inner = ip + 1;
+    if (from_be(inner->total_length) + sizeof(Ipv4) != bytes) return "inner length is wrong";
+    if (fold(sum_bytes(inner, inner->header_bytes())) != 0xffff) {
+      return "inner IP checksum is wrong";
+    }
+    ip = inner;
+  }
+  if (ip->protocol != c.protocol) return "protocol has changed";
+  const uint8_t* l4 = reinterpret_cast<const uint8_t*>(ip) + ip->header_bytes();
+  const auto l4_bytes = static_cast<uint16_t>(from_be(ip->total_length) - ip->header_bytes());
+  const uint64_t pseudo = pseudo_sum(ip->source, ip->destination, ip->protocol, l4_bytes);
+  if (fold(sum_bytes(l4, l4_bytes, pseudo)) != 0xffff) return "L4 checksum is wrong";
+  sent.ends = {ip->source, ip->destination, load<be16>(l4), load<be16>(l4 + 2)};
+  sent.ip_options = static_cast<uint8_t>(ip->header_bytes() - sizeof(Ipv4));
+  if (c.protocol == kTcp) {
+    sent.tcp_options = static_cast<uint8_t>(
+        reinterpret_cast<const Tcp*>(l4)->header_bytes() - sizeof(Tcp));
+  }
+  return nullptr;
+}
+
+}  // namespace sluice::bench

@@ -1,0 +1,128 @@
+/**
+ * Seeds of the pipeline fuzzer: a conversation a mode, in the record format of
+ * native/fuzz/pipeline.cc (control byte, u16 LE length, frame), against the director that
+ * native/fuzz/fixture.h sets up.
+ */
+import * as p from '../support/packet.js';
+
+/** Control bits of a record. */
+const BACK = 1;
+const REPAIR_CHECKSUMS = 2;
+const REPAIR_MAC = 4;
+const MINUTE_LATER = 0x20;
+
+const CLIENT = '198.18.0.2';
+const SERVERS = ['198.51.100.11', '198.51.100.12'];
+const TCP_CLIENT = `${CLIENT}:40000`;
+const UDP_CLIENT = `${CLIENT}:4000`;
+
+function record(control: number, frame: Uint8Array): Uint8Array {
+  const head = Uint8Array.of(
+    control | REPAIR_CHECKSUMS | REPAIR_MAC,
+    frame.length & 255,
+    frame.length >> 8,
+  );
+  return p.concat(head, frame);
+}
+
+const front = (frame: Uint8Array, control = 0) => record(control, frame);
+const back = (frame: Uint8Array) => record(BACK, frame);
+
+function requests(vip: string): Uint8Array[] {
+  const tcp = { from: TCP_CLIENT, to: `${vip}:80` };
+  const udp = { from: UDP_CLIENT, to: `${vip}:53` };
+  const options = [p.mss(1460), p.sackOk, p.timestamps(1, 0), p.nop, p.wscale(7)];
+  return [
+    front(p.tcp({ ...tcp, flags: 'S', seq: 1000, options })),
+    front(p.tcp({ ...tcp, flags: 'A', seq: 1001, ack: 5001 })),
+    front(p.tcp({ ...tcp, flags: 'PA', seq: 1001, ack: 5001, df: true, payload: p.pattern(1460) })),
+    front(p.udp({ ...udp, payload: 'query' })),
+    front(p.udp({ ...udp, payload: 'query', checksum: 'none' })),
+    front(p.udp({ ...udp, payload: 'query', checksum: 'partial' })),
+    front(p.udp({ ...udp, payload: p.pattern(1472) })),
+    front(p.udp({ ...udp, payload: 'options', ipOptions: [Uint8Array.of(7, 7, 4, 0, 0, 0, 0)] })),
+    front(p.echo({ from: CLIENT, to: vip })),
+    front(
+      p.icmpError({
+        from: CLIENT,
+        to: vip,
+        type: 3,
+        code: 1,
+        quote: p.tcp({ from: `${vip}:80`, to: TCP_CLIENT, flags: 'PA', payload: 'x' }),
+      }),
+    ),
+  ];
+}
+
+function replies(server: string, mode: number): Uint8Array[] {
+  const port = 8000 + mode;
+  const inner = p.tcp({ from: TCP_CLIENT, to: `203.0.113.${10 + mode}:80`, flags: 'A' });
+  const outer = p.ip({ from: '198.51.100.1', to: server }, 4, p.ipOf(inner));
+  const options = [p.mss(1460)];
+  return [
+    back(p.tcp({ from: `${server}:${port}`, to: TCP_CLIENT, flags: 'SA', seq: 5000, options })),
+    back(p.udp({ from: `${server}:${port}`, to: UDP_CLIENT, payload: 'answer' })),
+    back(
+      p.icmpError({
+        from: '198.51.100.254',
+        to: CLIENT,
+        type: 11,
+        code: 0,
+        quote: p.udp({ from: UDP_CLIENT, to: `${server}:${port}`, payload: 'query' }),
+      }),
+    ),
+    back(
+      p.icmpError({ from: server, to: '198.51.100.1', type: 3, code: 4, mtu: 1400, quote: outer }),
+    ),
+  ];
+}
+
+function endings(vip: string): Uint8Array[] {
+  const tcp = { from: TCP_CLIENT, to: `${vip}:80` };
+  return [
+    front(p.tcp({ ...tcp, flags: 'A', ttl: 1 })),
+    front(p.tcp({ ...tcp, flags: 'FA', seq: 2000 })),
+    front(p.tcp({ ...tcp, flags: 'S', seq: 9000 }), MINUTE_LATER),
+    front(p.tcp({ ...tcp, flags: 'RA' })),
+    front(p.tcp({ from: `${CLIENT}:1`, to: `${vip}:81`, flags: 'S' })),
+    front(p.udp({ from: `${CLIENT}:1`, to: `${vip}:81`, payload: 'nobody' })),
+    front(p.arp({ op: 1, senderMac: '02:00:00:00:00:fe', sender: '192.0.2.254', target: vip })),
+  ];
+}
+
+/** A UDP datagram of three fragments, in order and backwards. */
+function fragments(vip: string): Uint8Array[] {
+  const whole = p.ipOf(p.udp({ from: UDP_CLIENT, to: `${vip}:53`, payload: p.pattern(2000) }));
+  const parts = [0, 800, 1600].map((start) =>
+    front(
+      p.ip(
+        {
+          from: CLIENT,
+          to: vip,
+          id: 77,
+          mf: start < 1600,
+          fragmentOffset: start / 8,
+        },
+        17,
+        whole.subarray(20 + start, Math.min(20 + start + 800, whole.length)),
+      ),
+    ),
+  );
+  return [...parts, ...[...parts].reverse()];
+}
+
+/** Name of each seed and its bytes. */
+export function seeds(): Map<string, Uint8Array> {
+  const all = new Map<string, Uint8Array>();
+  ['nat', 'dr', 'tun', 'fullnat', 'enat'].forEach((name, mode) => {
+    const vip = `203.0.113.${10 + mode}`;
+    const conversation = [
+      ...requests(vip),
+      ...SERVERS.flatMap((server) => replies(server, mode)),
+      ...endings(vip),
+    ];
+    all.set(name, p.concat(...conversation));
+    all.set(`${name}-fragments`, p.concat(...fragments(vip)));
+  });
+  return all;
+}

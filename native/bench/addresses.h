@@ -1,6 +1,6 @@
-// The network of the benchmark: one armed, clients behind a router, 16 real servers on link, as DPVS
-// was measured. Flow n is a client address and port by arithmetic alone, so that making a request
-// reads no table.
+// The network of the benchmark: one armed, clients behind a router, 16 real servers on link, as
+// DPVS was measured. Flow n is a client address and port by arithmetic alone, so that making a
+// request reads no table.
 #pragma once
 
 #include <algorithm>
@@ -30,13 +30,17 @@ inline constexpr be16 kRport = to_be(uint16_t{8080});
 inline constexpr be32 server(unsigned i) {
   return v4(198, 51, 100, static_cast<uint8_t>(11 + i));
 }
-inline constexpr unsigned server_of(be32 address) { return (from_be(address) & 0xff) - 11; }
+inline constexpr unsigned server_of(be32 address) {
+  return (from_be(address) & 0xff) - 11;
+}
 
 inline constexpr unsigned kMostLocals = 32;
 inline constexpr be32 local(unsigned i) {
   return v4(198, 51, 100, static_cast<uint8_t>(200 + i));
 }
-inline constexpr unsigned local_of(be32 address) { return (from_be(address) & 0xff) - 200; }
+inline constexpr unsigned local_of(be32 address) {
+  return (from_be(address) & 0xff) - 200;
+}
 // A local address has 64 512 ports towards each server; filled to at most 80 %.
 inline constexpr unsigned locals_for(uint32_t flows) {
   return std::max(2u, static_cast<unsigned>(flows / (kServers * 51'600u) + 1));

@@ -12,12 +12,18 @@ namespace {
 constexpr const char* kModeNames[kModes] = {"nat", "dr", "tun", "fullnat", "enat"};
 constexpr const char* kTrafficNames[] = {"request", "reply", "mixed"};
 
-[[noreturn]] void refuse(const std::string& what) { throw Error("ERR_BENCH_ARGUMENT", what); }
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error("ERR_BENCH_ARGUMENT", what);
+}
 
 }  // namespace
 
-const char* name_of(Mode mode) { return kModeNames[static_cast<unsigned>(mode)]; }
-const char* name_of(Traffic traffic) { return kTrafficNames[static_cast<unsigned>(traffic)]; }
+const char* name_of(Mode mode) {
+  return kModeNames[static_cast<unsigned>(mode)];
+}
+const char* name_of(Traffic traffic) {
+  return kTrafficNames[static_cast<unsigned>(traffic)];
+}
 
 std::string Case::name() const {
   return std::string(name_of(mode)) + "/" + (protocol == kTcp ? "tcp" : "udp") + "/" +

@@ -18,8 +18,8 @@ WideAddress wide(be32 address) {
 }
 
 // LVS's defaults, as src/snapshot.ts has them.
-constexpr uint32_t kTimeouts[kStates] = {2'000,   900'000, 120'000, 60'000,  120'000, 120'000,
-                                         10'000,  60'000,  30'000,  120'000, 120'000, 300'000};
+constexpr uint32_t kTimeouts[kStates] = {2'000,  900'000, 120'000, 60'000,  120'000, 120'000,
+                                         10'000, 60'000,  30'000,  120'000, 120'000, 300'000};
 
 // Appends a snapshot's sections in their order and notes where each lies.
 class Writer {
@@ -131,8 +131,8 @@ std::string Director::losses() const {
   std::string text;
   for (size_t i = 0; i < kEndCount; ++i) {
     if (kEnds[i].kind == Kind::FORWARDED || block_[i] == 0) continue;
-    text += (text.empty() ? "" : ", ") + std::string(kEnds[i].name) + " " +
-            std::to_string(block_[i]);
+    text +=
+        (text.empty() ? "" : ", ") + std::string(kEnds[i].name) + " " + std::to_string(block_[i]);
   }
   return text.empty() ? "none" : text;
 }

@@ -50,9 +50,8 @@ Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes)
   ethernet->type = kEtherIpv4;
   const unsigned l4_header = l4_header_of(protocol, segment);
   // What opens a connection carries no data: the frame is padded instead.
-  const unsigned l4_bytes = segment == Segment::data
-                                ? length_ - sizeof(Ethernet) - sizeof(Ipv4)
-                                : l4_header;
+  const unsigned l4_bytes =
+      segment == Segment::data ? length_ - sizeof(Ethernet) - sizeof(Ipv4) : l4_header;
   auto* ip = reinterpret_cast<Ipv4*>(ethernet + 1);
   ip->version_ihl = 0x45;
   ip->total_length = to_be(static_cast<uint16_t>(sizeof(Ipv4) + l4_bytes));
@@ -103,8 +102,8 @@ const char* inspect(const rte_mbuf* mbuf, const Case& c, Sent& sent) {
   sent.ends = {ip->source, ip->destination, load<be16>(l4), load<be16>(l4 + 2)};
   sent.ip_options = static_cast<uint8_t>(ip->header_bytes() - sizeof(Ipv4));
   if (c.protocol == kTcp) {
-    sent.tcp_options = static_cast<uint8_t>(
-        reinterpret_cast<const Tcp*>(l4)->header_bytes() - sizeof(Tcp));
+    sent.tcp_options =
+        static_cast<uint8_t>(reinterpret_cast<const Tcp*>(l4)->header_bytes() - sizeof(Tcp));
   }
   return nullptr;
 }

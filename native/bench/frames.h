@@ -69,8 +69,8 @@ class Frame {
 // What a frame says that the director has sent.
 struct Sent {
   Mac to;
-  Ends ends;       // of the inner packet in a tunnel
-  be32 tunnel_to;  // 0: in none
+  Ends ends;                        // of the inner packet in a tunnel
+  be32 tunnel_to;                   // 0: in none
   uint8_t ip_options, tcp_options;  // bytes
 };
 // Reads a frame and everything in it that can be checked without knowing its flow: lengths,

@@ -125,7 +125,7 @@ class Worker {
   void forward_request(Packet& packet, uint32_t record);
   void forward_reply(Packet& packet, uint32_t record);
   void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
-  bool fits(Packet& packet, const NextHop& hop, unsigned overhead, be32 source);
+  bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
   bool server_gone(Packet& packet, uint32_t record);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
   unsigned client_option_bytes(const Packet& packet, const Record& record);

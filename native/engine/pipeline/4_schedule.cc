@@ -23,8 +23,8 @@ void Worker::process(Packet& packet) {
   forward_reply(packet, record);
 }
 
-// Without a connection only a segment that may open one is scheduled: LVS takes anything but a
-// bare ACK (reset, as by any host) or RST (dropped).
+// Without a connection only a SYN is scheduled, also one with ACK, FIN or data, as in LVS. RST is
+// dropped, anything else reset as by any host.
 void Worker::first_packet(Packet& packet) {
   const TupleOf<V4>& tuple = packet.key.tuple;
   const Service* service =
@@ -33,9 +33,9 @@ void Worker::first_packet(Packet& packet) {
   if (snapshot_->owns(tuple.source) || fib_->is_own(tuple.source)) {
     return drop(packet, End::martian);
   }
-  if (packet.key.protocol == kTcp && !(packet.tcp()->flags & kSyn)) {
+  if (packet.key.protocol == kTcp) {
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
-    if (packet.tcp()->flags & kAck) return answer_reset(packet);
+    if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
   const ScheduleContext context{*service,          schedulers_[service->slot], counters_,
                                 options_.workers,  tuple.source,               tuple.source_port};
@@ -156,13 +156,13 @@ void Worker::forward_once(Packet& packet, const Service& service, const Server& 
   if (server.mode == Mode::nat) mode::nat::prepare(c);
   ++counters_.server(c.server)[kConns];
   ++counters_.service(c.service)[kConns];
+  count(c, Direction::request, packet.total_length());
   if (packet.ip->ttl <= 1) {
     return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
   }
   End failure{};
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  count(c, Direction::request, packet.total_length());
   constexpr End kEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun};
   emit_request(packet, c, *hop, kEnd[static_cast<unsigned>(server.mode)]);
 }

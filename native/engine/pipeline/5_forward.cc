@@ -43,20 +43,25 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
     }
   }
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
+  count(c, Direction::request, packet.total_length());  // as LVS: before anything can go wrong
   if (packet.ip->ttl <= 1) {
     return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
   }
   End failure{};
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  count(c, Direction::request, packet.total_length());
   emit_request(packet, c, *hop, kRequestEnd[static_cast<unsigned>(c.mode())]);
 }
 
 // The mode's rewrite, and out.
 void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end) {
   const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
-  if (!fits(packet, hop, overhead, c.vaddr)) return;
+  if (!fits(packet, hop, overhead)) {
+    // Linux has lowered the TTL by then, and quotes it so.
+    decrement_ttl(*packet.ip);
+    return answer_icmp(packet, kUnreachable, 4, to_be(uint32_t{hop.mtu} - overhead), c.vaddr,
+                       End::answered_too_big);
+  }
   switch (c.mode()) {
     case Mode::nat:
       mode::nat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
@@ -134,8 +139,11 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   End failure{};
   const NextHop* hop = next_hop(c, Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
+  if (!fits(packet, *hop, 0)) {
+    return answer_icmp(packet, kUnreachable, 4, to_be(uint32_t{hop->mtu}), source,
+                       End::answered_too_big);
+  }
   count(c, Direction::reply, packet.total_length());
-  if (!fits(packet, *hop, 0, source)) return;
   const uint16_t bytes = l4_bytes_of(packet);
   if (c.mode() == Mode::nat) {
     mode::nat::reply(packet.ip, packet.l4, bytes, c);
@@ -151,15 +159,11 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   send_to(packet, *hop, End::forwarded_fullnat_reply, &c);
 }
 
-// Larger than the next hop takes, and not to be fragmented: the sender is told (RFC 1191), with
-// the TTL already lowered in the quote, as Linux does.
-bool Worker::fits(Packet& packet, const NextHop& hop, unsigned overhead, be32 source) {
-  if (packet.total_length() + overhead <= hop.mtu || !packet.ip->dont_fragment()) return true;
-  if (packet.fragment_bytes != 0) return true;  // leaves in fragments again
-  decrement_ttl(*packet.ip);
-  const be32 mtu = to_be(uint32_t{hop.mtu} - overhead);
-  answer_icmp(packet, kUnreachable, 4, mtu, source, End::answered_too_big);
-  return false;
+// False: larger than the next hop takes, and not to be fragmented; the sender is to be told (RFC
+// 1191). What came in fragments leaves in fragments, whatever its DF said.
+bool Worker::fits(const Packet& packet, const NextHop& hop, unsigned overhead) const {
+  return packet.total_length() + overhead <= hop.mtu || !packet.ip->dont_fragment() ||
+         packet.fragment_bytes != 0;
 }
 
 // A connection whose real server is not configured any more is dropped silently, or ended and its

@@ -69,9 +69,10 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
   End failure{};
   const NextHop* hop = next_hop(c, to_server ? Direction::request : Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
+  count(c, direction, packet.total_length());
   const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
   // Quotes are at most 576 bytes long in practice: no error is sent about an error.
-  if (packet.total_length() + overhead > hop->mtu && packet.ip->dont_fragment()) {
+  if (!fits(packet, *hop, overhead)) {
     return drop(packet, End::icmp_without_connection, &c);
   }
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {

@@ -82,13 +82,9 @@ void Worker::answer_echo(Packet& packet) {
                 fresh_ip_id(), 0, kTtl, kIcmp, 0, source, destination};
   set_ip_checksum(*packet.ip);
   Icmp* icmp = packet.icmp();
-  const uint16_t was = load<uint16_t>(icmp);
   icmp->type = kEchoReply;
-  Delta delta;
-  delta.change16(was, load<uint16_t>(icmp));
-  be16 checksum = icmp->checksum;
-  delta.apply(checksum);
-  icmp->checksum = checksum;
+  icmp->checksum = 0;
+  icmp->checksum = checksum_of(icmp, packet.l4_bytes);
   reflect(packet, from, End::answered_echo);
 }
 

@@ -15,6 +15,7 @@
 #include "dpdk_log.h"
 #include "eal.h"
 #include "interface.h"
+#include "packet_socket.h"
 
 namespace sluice {
 namespace {
@@ -79,7 +80,8 @@ void Port::fail(const char* code, const std::string& what) const {
 void Port::probe(unsigned workers) {
   if (options_.device.empty()) fail("ERR_NATIVE_PORT_DEVICE", "no device given");
   const std::string name = device_name(options_.device);
-  const bool on_kernel = starts_with(name, "net_af_packet") || starts_with(name, "net_af_xdp");
+  const bool on_packet = starts_with(name, "net_af_packet");
+  const bool on_kernel = on_packet || starts_with(name, "net_af_xdp");
   if (on_kernel) {
     interface_ = argument(options_.device, "iface").value_or("");
     if (interface_.empty()) fail("ERR_NATIVE_PORT_DEVICE", "iface=… is missing");
@@ -94,7 +96,9 @@ void Port::probe(unsigned workers) {
   }
   dpdk_log::forget();
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) != 0) {
-    const int error = rte_dev_probe(complete(options_, workers).c_str());
+    const std::string devargs = complete(options_, workers);
+    auto probe = [&devargs] { return rte_dev_probe(devargs.c_str()); };
+    const int error = on_packet ? without_fanout(probe) : probe();
     if (error != 0) fail("ERR_NATIVE_PORT_DEVICE", dpdk_reason(error));
     if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) != 0) {
       fail("ERR_NATIVE_PORT_DEVICE", "its driver made no ethernet device");
@@ -102,7 +106,10 @@ void Port::probe(unsigned workers) {
   }
   probed_ = true;
   // AF_XDP takes the frames away from the kernel, AF_PACKET only copies them.
-  if (starts_with(name, "net_af_packet")) {
+  if (on_packet) {
+    if (!spread_packet_sockets(interface::index_of(interface_))) {
+      fail("ERR_NATIVE_PORT_SETUP", "its packet sockets don't share the frames by flow");
+    }
     kernel_off_ = std::make_unique<KernelOff>(interface::index_of(interface_));
     if (!kernel_off_->reason().empty()) {
       remarks_.push_back("port '" + options_.name + "': the kernel also handles the frames of '" +

@@ -1,0 +1,356 @@
+#include "forward.h"
+
+#include <rte_cycles.h>
+
+#include <fstream>
+
+#include "callgrind.h"
+
+namespace sluice::bench {
+namespace {
+
+// How closely the transmit callback reads what leaves.
+enum class Reading : uint8_t {
+  sum,    // every byte, into a digest
+  learn,  // checked in full against its flow; the first frame of a flow says how it is translated
+};
+
+struct Job {
+  enum What : uint8_t { director, floor } what = director;
+  Segment segment = Segment::data;
+  Traffic traffic = Traffic::request;
+  bool sequential = false;
+  Reading reading = Reading::sum;
+  uint64_t packets = 0;  // 0: as many as fit into `cycles`
+  uint64_t cycles = 0;
+  bool measured = false;
+  bool first_packets = false;  // carry the client's address, where the mode tells it
+  std::string part{};          // name of callgrind's part
+};
+
+constexpr End kRequestEnds[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
+                                      End::forwarded_fullnat, End::forwarded_enat};
+
+uint64_t huge_kib() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  for (std::string word; file >> word;) {
+    uint64_t kib = 0;
+    if (word == "AnonHugePages:" && file >> kib) return kib;
+  }
+  return 0;
+}
+
+class Forward final : public PortUser {
+ public:
+  Forward(const Case& c, const ForwardOptions& options, rte_mempool* mbufs)
+      : case_(c),
+        options_(options),
+        generator_(c),
+        port_(mbufs, *this),
+        director_(c, mbufs, port_) {
+    write_script();
+  }
+
+  ForwardResult run() {
+    director_.run();
+    if (result_.failure.empty() && at_ < script_.size()) fail("the script did not end");
+    return result_;
+  }
+
+  uint16_t receive(rte_mbuf** mbufs, uint16_t n) override;
+  void transmit(rte_mbuf* const* mbufs, uint16_t n) override;
+
+ private:
+  // Runs floor jobs until the script comes to another kind.
+  struct FloorLetter final : Letter {
+    explicit FloorLetter(Forward& forward) : forward(forward) {}
+    void read(Worker&) noexcept override {
+      forward.in_floor_ = true;
+      while (forward.in_floor_) swap_macs(forward.port_.device());
+    }
+    void answer(bool) override {}
+    Forward& forward;
+  };
+
+  void write_script();
+  void add_fill();
+  void add_measured();
+  bool is_over(const Job& job, uint64_t now) const;
+  bool begin(const Job& job);
+  void end(const Job& job, uint64_t now);
+  void account(const Job& job);
+  void check_table();
+  void fail(const std::string& what);
+  const char* learn(const Job& job, const rte_mbuf* mbuf);
+  void read_in_full(rte_mbuf* const* mbufs, uint16_t n);
+
+  const Case case_;
+  const ForwardOptions options_;
+  Generator generator_;
+  BenchPort port_;
+  Director director_;
+  std::vector<Job> script_;
+  size_t at_ = 0;
+  bool started_ = false;  // the job at at_
+  bool in_floor_ = false;
+  uint64_t first_cycle_ = 0, made_ = 0, made_replies_ = 0, sent_ = 0;
+  uint64_t ends_before_ = 0, requests_before_ = 0, replies_before_ = 0;
+  ForwardResult result_;
+};
+
+void Forward::write_script() {
+  add_fill();
+  Job check;
+  check.traffic = case_.traffic;
+  check.reading = Reading::learn;
+  check.packets = options_.instructions != 0 ? 1024 : 65536;
+  script_.push_back(check);
+  add_measured();
+}
+
+// The table through the packet path: UDP by as many packets as carry the client's address, TCP by a
+// handshake, of which the director sees the server's part where replies pass it.
+void Forward::add_fill() {
+  Job job;
+  job.sequential = true;
+  job.reading = Reading::learn;
+  job.packets = case_.flows;
+  job.first_packets = true;
+  auto add = [&](Segment segment, Traffic traffic) {
+    job.segment = segment;
+    job.traffic = traffic;
+    script_.push_back(job);
+  };
+  if (case_.protocol == kTcp) {
+    add(Segment::syn, Traffic::request);
+    if (case_.sees_replies()) add(Segment::syn_ack, Traffic::reply);
+    add(Segment::ack, Traffic::request);
+    return;
+  }
+  const bool tells = case_.mode == Mode::fullnat || case_.mode == Mode::enat;
+  for (unsigned i = 0; i < (tells ? 3 : 1); ++i) add(Segment::data, Traffic::request);
+}
+
+void Forward::add_measured() {
+  Job job;
+  job.traffic = case_.traffic;
+  auto add = [&](Job::What what, uint64_t packets, double seconds, bool measured) {
+    job.what = what;
+    job.packets = packets;
+    job.cycles = static_cast<uint64_t>(seconds * static_cast<double>(rte_get_tsc_hz()));
+    job.measured = measured;
+    script_.push_back(job);
+  };
+  if (options_.instructions != 0) {
+    // Each kind three times: the first warms up, the next two differ in length only.
+    for (const Job::What what : {Job::director, Job::floor}) {
+      for (const unsigned times : {1u, 1u, 2u}) {
+        job.part =
+            case_.name() + (what == Job::floor ? " floor " : " director ") + std::to_string(times);
+        add(what, options_.instructions * times, 0, true);
+      }
+    }
+    return;
+  }
+  add(Job::director, 0, options_.warm_up_seconds, false);
+  for (unsigned i = 0; i < options_.runs; ++i) {
+    // A lead-in brings back to the caches what the other kind has displaced.
+    for (const Job::What what : {Job::director, Job::floor}) {
+      add(what, 0, options_.seconds / 10, false);
+      add(what, 0, options_.seconds, true);
+    }
+  }
+}
+
+bool Forward::is_over(const Job& job, uint64_t now) const {
+  return job.packets != 0 ? made_ >= job.packets : now - first_cycle_ >= job.cycles;
+}
+
+// Between two turns all frames made before have left: a job ends at the receive call after its
+// last frame, and the next begins in the same call.
+uint16_t Forward::receive(rte_mbuf** mbufs, uint16_t n) {
+  const uint64_t now = rte_rdtsc();
+  if (started_ && is_over(script_[at_], now)) end(script_[at_], now);
+  if (!result_.failure.empty() || at_ == script_.size()) {
+    in_floor_ = false;
+    director_.stop();
+    return 0;
+  }
+  const Job& job = script_[at_];
+  if (!started_ && !begin(job)) return 0;
+  if (job.packets != 0) {
+    n = static_cast<uint16_t>(std::min<uint64_t>(n, job.packets - made_));
+  }
+  n = generator_.make(mbufs, n);
+  made_ += n;
+  if (job.traffic == Traffic::mixed) made_replies_ += n / 2;
+  if (job.traffic == Traffic::reply) made_replies_ += n;
+  return n;
+}
+
+// False when the job has to wait for the loop to come to its place.
+bool Forward::begin(const Job& job) {
+  if ((job.what == Job::floor) != in_floor_) {
+    if (in_floor_) {
+      in_floor_ = false;
+    } else {
+      director_.post(std::make_unique<FloorLetter>(*this));
+    }
+    return false;
+  }
+  if (job.reading == Reading::sum && result_.huge_kib == 0) {
+    check_table();
+    result_.huge_kib = huge_kib();
+    callgrind::start();
+  }
+  generator_.start(job.segment, job.traffic, job.sequential);
+  made_ = made_replies_ = sent_ = 0;
+  ends_before_ = director_.sum_of_ends();
+  requests_before_ = director_.end(kRequestEnds[static_cast<unsigned>(case_.mode)]);
+  replies_before_ =
+      director_.end(End::forwarded_nat_reply) + director_.end(End::forwarded_fullnat_reply);
+  started_ = true;
+  first_cycle_ = rte_rdtsc();
+  return true;
+}
+
+void Forward::end(const Job& job, uint64_t now) {
+  if (!job.part.empty()) callgrind::dump(job.part.c_str());
+  if (job.what == Job::director) account(job);
+  if (job.measured) {
+    auto& runs = job.what == Job::floor ? result_.floor : result_.director;
+    runs.push_back({made_, now - first_cycle_});
+  }
+  if (job.what == Job::floor && sent_ != made_) fail("the floor lost frames");
+  started_ = false;
+  ++at_;
+}
+
+// Every packet has to be forwarded as its kind is, and to have left through the port.
+void Forward::account(const Job& job) {
+  const uint64_t accounted = director_.sum_of_ends() - ends_before_;
+  const uint64_t requests =
+      director_.end(kRequestEnds[static_cast<unsigned>(case_.mode)]) - requests_before_;
+  const uint64_t replies = director_.end(End::forwarded_nat_reply) +
+                           director_.end(End::forwarded_fullnat_reply) - replies_before_;
+  if (job.measured) {
+    result_.offered += made_;
+    result_.accounted += accounted;
+  }
+  if (accounted == made_ && requests == made_ - made_replies_ && replies == made_replies_ &&
+      sent_ == made_) {
+    return;
+  }
+  fail("of " + std::to_string(made_) + " packets offered (" + std::to_string(made_replies_) +
+       " replies) the counters know " + std::to_string(accounted) + ", " +
+       std::to_string(requests) + " requests and " + std::to_string(replies) +
+       " replies were forwarded, " + std::to_string(sent_) +
+       " frames left; losses: " + director_.losses());
+}
+
+// Before anything is measured: as many connections as flows, TCP's established.
+void Forward::check_table() {
+  const uint64_t connections = director_.extra(Extra::connections);
+  if (connections != case_.flows) {
+    return fail(std::to_string(connections) + " connections for " + std::to_string(case_.flows) +
+                " flows");
+  }
+  constexpr size_t kStateAt = 74;  // in a record of Worker::list
+  const State wanted = case_.protocol == kTcp ? State::established : State::udp;
+  std::vector<uint8_t> records;
+  director_.worker().list(0, std::min(case_.flows, 65536u), records);
+  for (size_t at = 0; at < records.size(); at += Worker::kListRecordBytes) {
+    if (static_cast<State>(records[at + kStateAt]) != wanted) {
+      return fail("a connection is in state " + std::to_string(records[at + kStateAt]));
+    }
+  }
+}
+
+void Forward::fail(const std::string& what) {
+  if (result_.failure.empty()) result_.failure = what;
+}
+
+void Forward::transmit(rte_mbuf* const* mbufs, uint16_t n) {
+  sent_ += n;
+  if (script_[at_].reading != Reading::sum) return read_in_full(mbufs, n);
+  uint64_t digest = result_.digest;
+  for (uint16_t i = 0; i < n; ++i) {
+    const auto* at = rte_pktmbuf_mtod(mbufs[i], const uint8_t*);
+    // Whole words: up to seven bytes more than the frame, which the mbuf has.
+    const unsigned bytes = rte_pktmbuf_data_len(mbufs[i]);
+    for (unsigned o = 0; o < bytes; o += sizeof digest) digest += load<uint64_t>(at + o);
+  }
+  result_.digest = digest;
+}
+
+void Forward::read_in_full(rte_mbuf* const* mbufs, uint16_t n) {
+  for (uint16_t i = 0; i < n && result_.failure.empty(); ++i) {
+    const char* wrong = learn(script_[at_], mbufs[i]);
+    if (wrong != nullptr) {
+      fail("frame of flow " + std::to_string(mbufs[i]->hash.usr) + ": " + wrong);
+    }
+  }
+}
+
+const char* Forward::learn(const Job& job, const rte_mbuf* mbuf) {
+  Sent sent;
+  if (const char* wrong = inspect(mbuf, case_, sent); wrong != nullptr) return wrong;
+  const uint32_t flow = mbuf->hash.usr;
+  if (flow >= case_.flows) return "its mark is no flow's";
+  const Ends request = generator_.request_ends(flow);
+  auto same = [](const Ends& a, const Ends& b) {
+    return a.source == b.source && a.destination == b.destination &&
+           a.source_port == b.source_port && a.destination_port == b.destination_port;
+  };
+  const Ends answer{request.destination, request.source, request.destination_port,
+                    request.source_port};
+  if (sent.to == plan::kRouterMac) {
+    return same(sent.ends, answer) ? nullptr : "reply is not VIP to client";
+  }
+  unsigned server = 0;
+  while (server < plan::kServers && sent.to != plan::server_mac(server)) ++server;
+  if (server == plan::kServers) return "destination MAC is nobody's";
+  Learned& learned = generator_.learned(flow);
+  const bool first = learned.server == 0;
+  if (!first && learned.server != server + 1) return "real server has changed";
+  learned.server = static_cast<uint8_t>(server + 1);
+
+  if (case_.mode == Mode::dr || case_.mode == Mode::tun) {
+    if (case_.mode == Mode::tun && sent.tunnel_to != plan::server(server)) {
+      return "tunnel leads to another server than the MAC";
+    }
+    return same(sent.ends, request) ? nullptr : "request has been changed";
+  }
+  if (sent.ends.destination != plan::server(server) || sent.ends.destination_port != plan::kRport) {
+    return "destination is not that server";
+  }
+  if (case_.mode == Mode::nat) {
+    return sent.ends.source == request.source && sent.ends.source_port == request.source_port
+               ? nullptr
+               : "source is not the client";
+  }
+  const unsigned local = plan::local_of(sent.ends.source);
+  if (local >= plan::locals_for(case_.flows)) return "source is no local address";
+  if (first) {
+    learned.local = static_cast<uint8_t>(local);
+    learned.local_port = sent.ends.source_port;
+  } else if (learned.local != local || learned.local_port != sent.ends.source_port) {
+    return "local address or port has changed";
+  }
+  const unsigned mss = job.segment == Segment::syn ? 4 : 0;
+  const unsigned options = case_.protocol == kTcp ? sent.tcp_options - mss : sent.ip_options;
+  if (job.first_packets && options == 0) return "client's address is not told";
+  if (!job.first_packets && options != 0 && case_.mode != Mode::enat) {
+    return "client's address is told for ever";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+ForwardResult forward(const Case& c, const ForwardOptions& options, rte_mempool* mbufs) {
+  check(c);
+  return Forward(c, options, mbufs).run();
+}
+
+}  // namespace sluice::bench

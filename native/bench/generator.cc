@@ -1,0 +1,69 @@
+#include "generator.h"
+
+#include <algorithm>
+
+namespace sluice::bench {
+namespace {
+
+// Simple IMIX, 7 : 4 : 1, spread over the round.
+constexpr unsigned kImixBytes[] = {64, 594, 1518};
+constexpr uint8_t kImixRound[] = {0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 1, 0};
+
+}  // namespace
+
+Generator::Generator(const Case& c)
+    : mode_(c.mode),
+      protocol_(c.protocol),
+      bytes_(c.bytes),
+      flows_(c.flows),
+      learned_(c.flows),
+      frames_(new Frame[2][kSizes]) {}
+
+void Generator::start(Segment segment, Traffic traffic, bool sequential) {
+  traffic_ = traffic;
+  sequential_ = sequential;
+  next_flow_ = 0;
+  turn_ = 0;
+  const bool mix = bytes_ == kImix && segment == Segment::data;
+  for (unsigned i = 0; i < kMixed; ++i) sizes_[i] = mix ? kImixRound[i] : 0;
+  for (unsigned size = 0; size < kSizes; ++size) {
+    const unsigned bytes = mix ? kImixBytes[size] : segment == Segment::data ? bytes_ : 64;
+    for (const bool reply : {false, true}) {
+      frames_[reply][size] = Frame(protocol_, segment, reply, bytes == kImix ? 64 : bytes);
+    }
+  }
+  if (!sequential) draw();
+}
+
+Ends Generator::reply_ends(uint32_t flow) const {
+  const Learned& l = learned_[flow];
+  const be32 server = plan::server(l.server - 1u);
+  if (mode_ == Mode::nat)
+    return {server, plan::client(flow), plan::kRport, plan::client_port(flow)};
+  return {server, plan::local(l.local), plan::kRport, l.local_port};
+}
+
+// A burst ahead, so that what a reply needs to know is in the cache when it is made: a NIC's frames
+// are not waited for either.
+void Generator::draw() {
+  for (uint32_t& flow : drawn_) {
+    flow = random_flow();
+    if (traffic_ != Traffic::request) __builtin_prefetch(&learned_[flow]);
+  }
+}
+
+uint16_t Generator::make(rte_mbuf** mbufs, uint16_t n) {
+  if (sequential_) {
+    n = static_cast<uint16_t>(std::min<uint32_t>(n, flows_ - next_flow_));
+    for (uint16_t i = 0; i < n; ++i) drawn_[i] = next_flow_++;
+  }
+  for (uint16_t i = 0; i < n; ++i) {
+    const uint32_t flow = drawn_[i];
+    const bool reply = traffic_ == Traffic::reply || (traffic_ == Traffic::mixed && (i & 1) != 0);
+    frame(reply).write(mbufs[i], flow, reply ? reply_ends(flow) : request_ends(flow));
+  }
+  if (!sequential_) draw();
+  return n;
+}
+
+}  // namespace sluice::bench

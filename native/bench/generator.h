@@ -1,0 +1,69 @@
+// What the port receives: frames of flows one after another or at random, from the clients, the
+// real servers or both in turn.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "addresses.h"
+#include "case.h"
+#include "engine/table/memory.h"
+#include "frames.h"
+
+namespace sluice::bench {
+
+// How the director has translated a flow, learned from what it sent: four bytes, so that the floor
+// of replies stays close to that of requests.
+struct Learned {
+  be16 local_port;
+  uint8_t local;
+  uint8_t server;  // + 1; 0: not seen yet
+};
+
+class Generator {
+ public:
+  explicit Generator(const Case& c);
+
+  // What the next frames are. Sequential: each flow once, from the first.
+  void start(Segment segment, Traffic traffic, bool sequential);
+  // Makes n frames, fewer where a sequence ends.
+  uint16_t make(rte_mbuf** mbufs, uint16_t n);
+
+  Learned& learned(uint32_t flow) { return learned_[flow]; }
+  Ends request_ends(uint32_t flow) const {
+    return {plan::client(flow), plan::kVip, plan::client_port(flow), plan::kVport};
+  }
+  // As the real server sends it.
+  Ends reply_ends(uint32_t flow) const;
+
+ private:
+  static constexpr unsigned kSizes = 3;
+  static constexpr unsigned kMixed = 12;
+
+  uint32_t random_flow() {
+    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint32_t>(((random_ >> 32) * flows_) >> 32);
+  }
+  void draw();
+  const Frame& frame(bool reply) {
+    const unsigned size = sizes_[turn_];
+    turn_ = turn_ + 1 == kMixed ? 0 : turn_ + 1;
+    return frames_[reply][size];
+  }
+
+  const Mode mode_;
+  const uint8_t protocol_;
+  const unsigned bytes_;
+  const uint32_t flows_;
+  Traffic traffic_ = Traffic::request;
+  bool sequential_ = false;
+  uint32_t next_flow_ = 0;
+  uint64_t random_ = 0x9e3779b97f4a7c15u;
+  uint32_t drawn_[kBurst]{};  // flows of the next burst, whose translations are on their way
+  unsigned turn_ = 0;
+  uint8_t sizes_[kMixed]{};
+  TableMemory<Learned> learned_;
+  std::unique_ptr<Frame[][kSizes]> frames_;  // by direction
+};
+
+}  // namespace sluice::bench

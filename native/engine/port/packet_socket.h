@@ -1,0 +1,18 @@
+// Corrections to DPDK's af_packet driver, which puts its sockets into a fanout group that has the
+// kernel put fragments together: datagrams longer than a ring's frame then arrive cut off, and no
+// devargs of 22.11 change it. It also receives what the kernel itself sends on the interface.
+#pragma once
+
+#include <functional>
+
+namespace sluice {
+
+// Runs `probe` while PACKET_FANOUT does nothing: on a thread of its own, whose system call filter
+// ends with it. Where the kernel has no such filters `probe` runs without.
+int without_fanout(const std::function<int()>& probe);
+
+// This process's packet sockets on an interface: frames as they come from outside only, spread by
+// flow if there are several. False: a socket refused.
+bool spread_packet_sockets(unsigned interface_index);
+
+}  // namespace sluice

@@ -150,7 +150,7 @@ export class Director {
   }
 
   #report(what: string, error: unknown): void {
-    this.#log.error(`${what}: ${describe(error)}; forwarding goes on`, { code: codeOf(error) });
+    this.#log.error(`${what}: ${describe(error)}; forwarding goes on`);
   }
 
   #eventHandler(): (event: EngineEvent) => void {

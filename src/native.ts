@@ -163,7 +163,10 @@ export interface EngineEvent {
   message: string;
   /** ERR_… of a log line where it has one, e.g. ERR_LOCAL_PORTS_EXHAUSTED. */
   code?: string;
+  /** Times it happened since the last such line. */
   count?: number;
+  /** Service it last happened to, where it is one's. */
+  serviceSlot?: number;
 }
 
 /** Words of one verdict: input index, kind, end (index in `ends`), mode, service slot, server slot, out port, output index; -1 where it does not apply. */

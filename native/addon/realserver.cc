@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real server's agent for JavaScript: arguments in, plain values out. Types: RealserverNative in
-// src/realserver/types.ts.
+// The real server's agent for JavaScript: arguments in, plain values out. Types: RealserverNative
+// in src/realserver/types.ts.
 #include <napi.h>
 
 #include <memory>
@@ -98,8 +98,8 @@ Napi::Value Attach(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsObject())
     Throw(env, {"ERR_REALSERVER_OPTIONS", "expected an object of options"});
   try {
-    auto handle = std::make_unique<Handle>(
-        Agent::Attach(ReadOptions(env, info[0].As<Napi::Object>())));
+    auto handle =
+        std::make_unique<Handle>(Agent::Attach(ReadOptions(env, info[0].As<Napi::Object>())));
     return Napi::External<Handle>::New(env, handle.release(),
                                        [](Napi::Env, Handle* data) { delete data; });
   } catch (const realserver::Error& error) {
@@ -143,7 +143,9 @@ Napi::Value RefreshAddresses(const Napi::CallbackInfo& info) {
   }
 }
 
-void Detach(const Napi::CallbackInfo& info) { Held(info).reset(); }
+void Detach(const Napi::CallbackInfo& info) {
+  Held(info).reset();
+}
 
 }  // namespace
 }  // namespace sluice::addon
@@ -152,7 +154,8 @@ Napi::Object InitRealserver(Napi::Env env, Napi::Object exports) {
   exports.Set("realserverAttach", Napi::Function::New<sluice::addon::Attach>(env));
   exports.Set("realserverAttachments", Napi::Function::New<sluice::addon::Attachments>(env));
   exports.Set("realserverCounters", Napi::Function::New<sluice::addon::Counters>(env));
-  exports.Set("realserverRefreshAddresses", Napi::Function::New<sluice::addon::RefreshAddresses>(env));
+  exports.Set("realserverRefreshAddresses",
+              Napi::Function::New<sluice::addon::RefreshAddresses>(env));
   exports.Set("realserverDetach", Napi::Function::New<sluice::addon::Detach>(env));
   return exports;
 }

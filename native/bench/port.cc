@@ -1,6 +1,5 @@
 #include "port.h"
 
-#include <rte_ethdev.h>
 
 #include "addresses.h"
 #include "engine/error.h"
@@ -29,7 +28,7 @@ BenchPort::BenchPort(rte_mempool* mbufs, PortUser& user) {
   options.device = "net_null0,copy=0";
   options.mac = plan::kDirectorMac;
   options.mtu = kMtu;
-  ports_.push_back(Port::open(options, 1, mbufs));
+  ports_.push_back(std::make_unique<Port>(options, 1, mbufs));
   rx_ = rte_eth_add_rx_callback(device(), 0, on_receive, &user);
   tx_ = rte_eth_add_tx_callback(device(), 0, on_transmit, &user);
   if (rx_ == nullptr || tx_ == nullptr) {

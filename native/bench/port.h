@@ -4,6 +4,7 @@
 // other device.
 #pragma once
 
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
 #include "engine/live/live_sink.h"

@@ -47,7 +47,9 @@ struct AddressLess {
 };
 using AddressSet = std::set<sluice_rs_address, AddressLess>;
 
-std::string Reason(int error) { return std::strerror(error < 0 ? -error : error); }
+std::string Reason(int error) {
+  return std::strerror(error < 0 ? -error : error);
+}
 
 // What libbpf had to say last: the verifier's words when a program is refused.
 thread_local std::string g_said;
@@ -131,7 +133,9 @@ class LoadedAgent final : public Agent {
   }
 
  private:
-  bool Wants(uint32_t modes) const { return (options_.modes & modes) != 0; }
+  bool Wants(uint32_t modes) const {
+    return (options_.modes & modes) != 0;
+  }
 
   void CheckOptions() {
     for (const std::string& interface : options_.interfaces)
@@ -195,7 +199,9 @@ class LoadedAgent final : public Agent {
     }
   }
 
-  static std::string Said() { return g_said.empty() ? "" : "\n" + g_said; }
+  static std::string Said() {
+    return g_said.empty() ? "" : "\n" + g_said;
+  }
 
   void Configure() {
     sluice_rs_config config = {};
@@ -249,8 +255,8 @@ class LoadedAgent final : public Agent {
 
   void Update(const char* name, const void* key, const void* value) {
     if (bpf_map_update_elem(Map(name), key, value, BPF_ANY) < 0)
-      throw Error("ERR_REALSERVER_LOAD", std::string("cannot fill map ") + name + ": " +
-                                             Reason(errno));
+      throw Error("ERR_REALSERVER_LOAD",
+                  std::string("cannot fill map ") + name + ": " + Reason(errno));
   }
 
   int Program(const char* name) const {
@@ -266,7 +272,8 @@ class LoadedAgent final : public Agent {
       // Egress first: no reply may leave before its way back is known.
       OnInterface("client_egress", interface, Direction::kEgress, 0);
       // Tunnels are opened before their contents are looked at.
-      if (Wants(SLUICE_RS_MODE_TUN)) OnInterface("tunnel_ingress", interface, Direction::kIngress, 0);
+      if (Wants(SLUICE_RS_MODE_TUN))
+        OnInterface("tunnel_ingress", interface, Direction::kIngress, 0);
       if (rewriting) OnInterface("client_ingress", interface, Direction::kIngress, 1);
     }
     if (!rewriting) return;
@@ -291,8 +298,8 @@ class LoadedAgent final : public Agent {
 
   void OnCgroup(const char* program, int attach_type, int cgroup) {
     hooks_.push_back(AttachCgroup(Program(program), attach_type, cgroup, PinPath(program)));
-    attachments_.push_back({program, options_.cgroup.empty() ? "/" : options_.cgroup,
-                            hooks_.back()->how()});
+    attachments_.push_back(
+        {program, options_.cgroup.empty() ? "/" : options_.cgroup, hooks_.back()->how()});
   }
 
   Options options_;

@@ -36,7 +36,7 @@ struct Options {
   std::vector<sluice_rs_address> vips;
   uint32_t modes = SLUICE_RS_MODE_TUN | SLUICE_RS_MODE_TOA | SLUICE_RS_MODE_ENAT;
   uint8_t toa_kind = 254;
-  std::string cgroup;   // empty: the root of this cgroup namespace, mounted or not
+  std::string cgroup;  // empty: the root of this cgroup namespace, mounted or not
   Means means = Means::kAuto;
   std::string pin_dir;  // empty: all goes with the Agent
   uint32_t max_flows = 131072;

@@ -25,7 +25,9 @@ constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
 constexpr uint32_t kFilterPriority = 0x5c00;
 
-std::string Reason(int error) { return std::strerror(error < 0 ? -error : error); }
+std::string Reason(int error) {
+  return std::strerror(error < 0 ? -error : error);
+}
 
 class LinkHook final : public Hook {
  public:
@@ -94,8 +96,7 @@ std::unique_ptr<Hook> AttachFilter(int program, int index, const InterfaceHook& 
               .priority = priority);
   const int error = bpf_tc_attach(&hook, &opts);
   if (error < 0)
-    throw Error("ERR_REALSERVER_ATTACH",
-                "no filter on " + wanted.interface + ": " + Reason(error));
+    throw Error("ERR_REALSERVER_ATTACH", "no filter on " + wanted.interface + ": " + Reason(error));
   return std::make_unique<FilterHook>(index, wanted.direction, priority, made == 0);
 }
 
@@ -118,7 +119,8 @@ std::unique_ptr<Hook> AttachInterface(int program, const InterfaceHook& wanted) 
   if (fd >= 0) return std::make_unique<LinkHook>(fd, "tcx");
   if (auto link = AttachLink(program, index, wanted)) return link;
   if (wanted.means == Means::kTcx)
-    throw Error("ERR_REALSERVER_ATTACH", "no TCX link on " + wanted.interface + ": " + Reason(errno));
+    throw Error("ERR_REALSERVER_ATTACH",
+                "no TCX link on " + wanted.interface + ": " + Reason(errno));
   return AttachFilter(program, index, wanted);
 }
 
@@ -127,8 +129,7 @@ std::unique_ptr<Hook> AttachCgroup(int program, int attach_type, int cgroup,
   int fd = TakeOverLink(program, pin);
   if (fd >= 0) return std::make_unique<LinkHook>(fd, "cgroup");
   fd = bpf_link_create(program, cgroup, static_cast<bpf_attach_type>(attach_type), nullptr);
-  if (fd < 0)
-    throw Error("ERR_REALSERVER_CGROUP", "cannot attach to the cgroup: " + Reason(errno));
+  if (fd < 0) throw Error("ERR_REALSERVER_CGROUP", "cannot attach to the cgroup: " + Reason(errno));
   Pin(fd, pin);
   return std::make_unique<LinkHook>(fd, "cgroup");
 }

@@ -15,8 +15,9 @@
 #define ENAT_OVERHEAD 20    // both options and two NOPs
 #define FROM_HOST 0         // skb->pkt_type of a frame for this machine
 
-static __always_inline int unlabelled(__be32 source, int fresh) {
-  if (is_vip4(source)) {
+static __always_inline int unlabelled(const struct sluice_rs_config* cfg, __be32 source,
+                                      int fresh) {
+  if ((cfg->modes & SLUICE_RS_MODE_ENAT) && is_vip4(source)) {
     count(SLUICE_RS_ENAT_STATELESS);
     return DROP;
   }
@@ -44,15 +45,14 @@ static __always_inline int tcp_ingress(struct __sk_buff* skb, const struct sluic
   int syn = (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
   if (flow && flow->kind == SLUICE_RS_KIND_TUN) return NEXT;
   if (!flow || syn) {
-    struct tcp_walk walk = {};
-    walk_tcp_options(skb, p, cfg->toa_kind, &walk);
-    enum belief belief =
-        walk.told.has_client ? judge(cfg, &walk.told, p->ip.saddr) : REFUSED;
+    struct told told = {};
+    read_tcp_options(skb, p, cfg->toa_kind, &told);
+    enum belief belief = told.has_client ? judge(cfg, &told, p->ip.saddr) : REFUSED;
     if (belief != BELIEVED) {
       if (flow) forget(key, flow);
-      return belief == WRONG ? DROP : unlabelled(p->ip.saddr, syn);
+      return belief == WRONG ? DROP : unlabelled(cfg, p->ip.saddr, syn);
     }
-    flow = learn(cfg, key, &walk.told, skb->ifindex, now);
+    flow = learn(cfg, key, &told, skb->ifindex, now);
     if (!flow) return DROP;
   }
   touch(key, flow, now);
@@ -83,7 +83,7 @@ static __always_inline int udp_ingress(struct __sk_buff* skb, const struct sluic
       forget(key, flow);
       flow = 0;
     }
-    if (!flow) return unlabelled(p->ip.saddr, 1);
+    if (!flow) return unlabelled(cfg, p->ip.saddr, 1);
   }
   touch(key, flow, now);
   return give_client(skb, p, flow);

@@ -80,8 +80,7 @@ static __always_inline __be16 candidate_port(const struct sluice_rs_flow* flow, 
 // LIP:lport is the same flow, come anew or from another director.
 static __always_inline int keeps_port(const struct sluice_rs_config* cfg,
                                       const struct sluice_rs_flow* owner,
-                                      const struct sluice_rs_flow* flow, __u8 protocol,
-                                      __u64 now) {
+                                      const struct sluice_rs_flow* flow, __u8 protocol, __u64 now) {
   if (ended(owner) || rested(cfg, owner, protocol, now)) return 0;
   return flow->kind != SLUICE_RS_KIND_ENAT || !same_flow(owner, flow);
 }
@@ -119,8 +118,7 @@ static __always_inline void touch(const struct sluice_rs_flow_key* key, struct s
   if (!rewrites(flow)) return;
   struct sluice_rs_flow_key seen;
   seen_key(&seen, key, flow, flow->seen_port);
-  if (!bpf_map_lookup_elem(&reverse, &seen))
-    bpf_map_update_elem(&reverse, &seen, key, BPF_NOEXIST);
+  if (!bpf_map_lookup_elem(&reverse, &seen)) bpf_map_update_elem(&reverse, &seen, key, BPF_NOEXIST);
 }
 
 static __always_inline __u8 kind_told(const struct told* told, __u8 protocol) {
@@ -131,11 +129,10 @@ static __always_inline __u8 kind_told(const struct told* told, __u8 protocol) {
 enum belief { REFUSED, BELIEVED, WRONG };
 
 // Who may tell: a director's address; a VIP as source is ENAT's own without local addresses.
-static __always_inline enum belief judge(const struct sluice_rs_config* cfg, const struct told* told,
-                                    __be32 source) {
+static __always_inline enum belief judge(const struct sluice_rs_config* cfg,
+                                         const struct told* told, __be32 source) {
   __u32 mode = told->has_vip ? SLUICE_RS_MODE_ENAT : SLUICE_RS_MODE_TOA;
-  if (!(cfg->modes & mode) ||
-      !(is_director4(source) || (told->has_vip && is_vip4(source)))) {
+  if (!(cfg->modes & mode) || !(is_director4(source) || (told->has_vip && is_vip4(source)))) {
     count(SLUICE_RS_OPTION_REFUSED);
     return REFUSED;
   }

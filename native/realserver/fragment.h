@@ -5,8 +5,8 @@
 
 #include "rewrite.h"
 
-static __always_inline void fragment_key(struct sluice_rs_fragment_key* key,
-                                         const struct iphdr* ip, int egress) {
+static __always_inline void fragment_key(struct sluice_rs_fragment_key* key, const struct iphdr* ip,
+                                         int egress) {
   map4(&key->source, ip->saddr);
   map4(&key->destination, ip->daddr);
   key->id = ip->id;

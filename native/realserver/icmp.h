@@ -64,7 +64,8 @@ static __always_inline int rewrite_quoted(struct __sk_buff* skb, const struct qu
                                           enum side side, __be32 to, __be16 to_port) {
   __be32 from = side == SOURCE ? q->ip.saddr : q->ip.daddr;
   __be16 from_port = side == SOURCE ? q->ports.source : q->ports.destination;
-  __u32 at = q->at + (side == SOURCE ? offsetof(struct iphdr, saddr) : offsetof(struct iphdr, daddr));
+  __u32 at =
+      q->at + (side == SOURCE ? offsetof(struct iphdr, saddr) : offsetof(struct iphdr, daddr));
   __u32 sum = q->l4 + checksum_at(q->ip.protocol);
   __u64 flags = checksum_flags(q->ip.protocol);
   if (from != to) {

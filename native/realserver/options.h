@@ -30,63 +30,55 @@ struct told {
   __u8 bytes;  // IP options to strip
 };
 
-// TCP options are walked by bpf_loop (Linux 5.17): its body is verified once, where an unrolled
-// walk of 40 steps branches beyond what the verifier takes.
 #define TCP_OPTION_BYTES 40  // RFC 9293 3.1
-#define GO_ON 0
-#define STOP 1
 
-struct tcp_walk {
-  struct __sk_buff* skb;
-  __u32 at;
-  __u32 end;
-  __u32 toa_kind;
-  struct told told;
-  __u32 mss_at;  // 0: none met
-  __u16 mss;
+// Where the options of interest are, from the frame's start; 0: none met.
+struct tcp_options {
+  __u32 toa;
+  __u32 vip;
+  __u32 mss;
 };
 
-static long tcp_option(__u32 step, struct tcp_walk* walk) {
-  __u32 at = walk->at;
-  __u8 head[2];
-  if (at >= walk->end || bpf_skb_load_bytes(walk->skb, at, head, 1) < 0) return STOP;
-  if (head[0] == TCP_OPTION_END) return STOP;
-  if (head[0] == TCP_OPTION_NOP) {
-    walk->at = at + 1;
-    return GO_ON;
+// The first option of a kind counts: the director puts its own before whatever the client sent.
+//
+// Written for the verifier. A step's length is computed without a branch and its place kept below
+// 256 (14 + 60 + 60 at most), so that the paths of a step meet again instead of multiplying over 40
+// steps. Neither bpf_loop, which needs a JIT, nor a global function, which needs the kernel's BTF.
+static __always_inline void find_tcp_options(struct __sk_buff* skb, const struct packet* p,
+                                             __u8 toa_kind, struct tcp_options* found) {
+  __u32 at = p->l4 + sizeof(struct tcphdr);
+  __u32 end = p->l4 + p->tcp_words * 4;
+  for (int step = 0; step < TCP_OPTION_BYTES; step++) {
+    __u8 head[2];
+    if (at + 2 > end || bpf_skb_load_bytes(skb, at, head, 2) < 0) return;
+    __u32 kind = head[0];
+    if (kind == TCP_OPTION_END) return;
+    __u32 nop = ((kind ^ TCP_OPTION_NOP) - 1) >> 31;
+    asm volatile("" : "+r"(nop));
+    __u32 length = nop + head[1] * (1 - nop);
+    if (length + nop < 2 || at + length > end) return;
+    if (kind == TCP_OPTION_MSS && length == 4) found->mss = at;
+    if (kind == toa_kind && length == 8 && !found->toa) found->toa = at;
+    if (kind == TCP_OPTION_EXPERIMENT && length == 10 && !found->vip) found->vip = at;
+    at = (at + length) & 0xff;
   }
-  if (bpf_skb_load_bytes(walk->skb, at, head, 2) < 0) return STOP;
-  if (head[1] < 2 || at + head[1] > walk->end) return STOP;
-  walk->at = at + head[1];
-  if (head[0] == TCP_OPTION_MSS && head[1] == 4) {
-    __be16 mss;
-    if (bpf_skb_load_bytes(walk->skb, at + 2, &mss, 2) < 0) return STOP;
-    walk->mss_at = at + 2;
-    walk->mss = bpf_ntohs(mss);
-  } else if (head[0] == walk->toa_kind && head[1] == 8) {
-    if (bpf_skb_load_bytes(walk->skb, at + 2, &walk->told.client, 6) < 0) return STOP;
-    walk->told.has_client = 1;
-  } else if (head[0] == TCP_OPTION_EXPERIMENT && head[1] == 10) {
-    struct {
-      __be16 id;
-      struct endpoint vip;
-    } __attribute__((packed)) option;
-    if (bpf_skb_load_bytes(walk->skb, at + 2, &option, 8) < 0) return STOP;
-    if (option.id == bpf_htons(ENAT_EXID)) {
-      walk->told.vip = option.vip;
-      walk->told.has_vip = 1;
-    }
-  }
-  return GO_ON;
 }
 
-static __always_inline void walk_tcp_options(struct __sk_buff* skb, const struct packet* p,
-                                             __u8 toa_kind, struct tcp_walk* walk) {
-  walk->skb = skb;
-  walk->at = p->l4 + sizeof(struct tcphdr);
-  walk->end = p->l4 + p->tcp_words * 4;
-  walk->toa_kind = toa_kind;
-  if (p->tcp_words > 5) bpf_loop(TCP_OPTION_BYTES, tcp_option, walk, 0);
+static __always_inline void read_tcp_options(struct __sk_buff* skb, const struct packet* p,
+                                             __u8 toa_kind, struct told* told) {
+  struct tcp_options found = {};
+  struct {
+    __be16 id;
+    struct endpoint vip;
+  } __attribute__((packed)) option;
+  if (p->tcp_words == 5) return;
+  find_tcp_options(skb, p, toa_kind, &found);
+  if (!found.toa || bpf_skb_load_bytes(skb, found.toa + 2, &told->client, 6) < 0) return;
+  told->has_client = 1;
+  if (!found.vip || bpf_skb_load_bytes(skb, found.vip + 2, &option, sizeof(option)) < 0) return;
+  if (option.id != bpf_htons(ENAT_EXID)) return;
+  told->vip = option.vip;
+  told->has_vip = 1;
 }
 
 // The director puts its options right after the fixed header, so they are looked for there only:
@@ -147,16 +139,18 @@ static __always_inline int strip_ip_options(struct __sk_buff* skb, struct packet
 // Lowers the MSS of a SYN-ACK so that what the director adds to the client's segments still fits.
 // 1: lowered, 0: nothing to lower, negative: the kernel refused.
 static __always_inline int lower_mss(struct __sk_buff* skb, const struct packet* p, __u16 by) {
-  struct tcp_walk walk = {};
-  walk_tcp_options(skb, p, 0, &walk);
-  if (walk.mss_at == 0 || walk.mss <= MSS_LEAST + by) return 0;
-  __be16 from = bpf_htons(walk.mss);
-  __be16 to = bpf_htons(walk.mss - by);
+  struct tcp_options found = {};
+  __be16 from;
+  find_tcp_options(skb, p, 0, &found);
+  if (!found.mss || bpf_skb_load_bytes(skb, found.mss + 2, &from, 2) < 0) return 0;
+  __u16 mss = bpf_ntohs(from);
+  if (mss <= MSS_LEAST + by) return 0;
+  __be16 to = bpf_htons(mss - by);
   // At an odd offset the bytes lie in the other halves of the checksum's words.
-  int odd = (walk.mss_at - p->l4) & 1;
+  int odd = (found.mss - p->l4) & 1;
   __u16 sum_from = odd ? __builtin_bswap16(from) : from;
   __u16 sum_to = odd ? __builtin_bswap16(to) : to;
   if (bpf_l4_csum_replace(skb, p->l4 + 16, sum_from, sum_to, 2) < 0) return -1;
-  if (bpf_skb_store_bytes(skb, walk.mss_at, &to, 2, 0) < 0) return -1;
+  if (bpf_skb_store_bytes(skb, found.mss + 2, &to, 2, 0) < 0) return -1;
   return 1;
 }

@@ -44,10 +44,10 @@ struct sluice_rs_flow_key {
 };
 
 enum sluice_rs_kind {
-  SLUICE_RS_KIND_TOA = 1,  // FullNAT TCP: nothing rewritten, getpeername answers
-  SLUICE_RS_KIND_UOA = 2,  // FullNAT UDP: source rewritten, replies go back to the LIP
+  SLUICE_RS_KIND_TOA = 1,   // FullNAT TCP: nothing rewritten, getpeername answers
+  SLUICE_RS_KIND_UOA = 2,   // FullNAT UDP: source rewritten, replies go back to the LIP
   SLUICE_RS_KIND_ENAT = 3,  // source rewritten, replies leave as VIP:vport
-  SLUICE_RS_KIND_TUN = 4   // remote CIP:cport, local VIP:vport: the SYN-ACK's MSS is lowered
+  SLUICE_RS_KIND_TUN = 4    // remote CIP:cport, local VIP:vport: the SYN-ACK's MSS is lowered
 };
 
 #define SLUICE_RS_FIN_IN 1

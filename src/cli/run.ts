@@ -1,9 +1,12 @@
 /** `sluice run`: a director in the foreground, until SIGTERM or SIGINT. */
 import { type Command, Option } from 'commander';
 import { Director } from '../director.js';
-import { codeOf, describe, EXIT } from '../errors.js';
+import { describe, EXIT } from '../errors.js';
 import { createLogger, LEVELS, type Level } from '../log.js';
 import { configOption } from './options.js';
+
+/** The last lines of the log get so long to leave. */
+const FLUSH_MS = 500;
 
 interface RunOptions {
   config: string;
@@ -24,8 +27,19 @@ export function registerRun(program: Command): void {
 }
 
 async function run(options: RunOptions): Promise<void> {
+  // A log nobody reads any more (a closed pipe, a full disk) is no reason to stop, nor to complain
+  // about in the log.
+  process.stderr.on('error', () => {});
   const log = createLogger({ level: options.logLevel, json: options.logJson ?? false });
-  const director = await Director.start(options.config, log);
+
+  // From the first moment: unhandled, SIGHUP ends a process.
+  let director: Director | undefined;
+  let reloadLater = false;
+  process.on('SIGHUP', () => {
+    if (director) reload(director);
+    else reloadLater = true;
+  });
+  director = await Director.start(options.config, log);
 
   const stop = (signal: NodeJS.Signals) => {
     log.info(`${signal}: stopping`);
@@ -33,24 +47,27 @@ async function run(options: RunOptions): Promise<void> {
     try {
       director.stop();
     } catch (error) {
-      log.error(`stopping: ${describe(error)}`, { code: codeOf(error) });
+      log.error(`stopping: ${describe(error)}`);
       status = EXIT.internal;
     }
     log.end(() => process.exit(status));
+    setTimeout(() => process.exit(status), FLUSH_MS);
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
-  process.on('SIGHUP', () => {
-    try {
-      director.reload();
-    } catch {
-      // reload() has logged it, with places; the running state is untouched.
-    }
-  });
   // The workers do not need JavaScript: whatever goes wrong here, packets go on.
   const survive = (error: unknown) => {
     log.error(`a bug, please report it; forwarding goes on: ${describe(error)}`);
   };
   process.on('uncaughtException', survive);
   process.on('unhandledRejection', survive);
+  if (reloadLater) reload(director);
+}
+
+function reload(director: Director): void {
+  try {
+    director.reload();
+  } catch {
+    // reload() has logged it, with places; the running state is untouched.
+  }
 }

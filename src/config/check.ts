@@ -70,10 +70,7 @@ function checkPorts(model: Model, parsed: Parsed, findings: Findings): void {
     const path = ['ports', index];
     const here = `ports[${index}]`;
     findings.unique(names, port.name, here, [...path, 'name'], `${port.name} is also the name of`);
-    if (port.device) {
-      const at = [...path, 'device'];
-      findings.unique(devices, port.device, port.name, at, 'this is also the device of port');
-    }
+    if (port.device) checkDevice(port.device, port.name, path, devices, findings);
     if (port.mac) {
       findings.unique(macs, port.mac, port.name, [...path, 'mac'], 'this is also the MAC of port');
     }
@@ -115,6 +112,21 @@ function checkPorts(model: Model, parsed: Parsed, findings: Findings): void {
       networks.push({ network, port: port.name });
     });
   });
+}
+
+/** DPDK tells devices apart by what is before the comma; two must not share an interface either. */
+function checkDevice(
+  device: string,
+  port: string,
+  path: Path,
+  seen: Map<string, string>,
+  findings: Findings,
+): void {
+  const at = [...path, 'device'];
+  const id = device.split(',')[0] as string;
+  const iface = /,iface=([^,]+)/.exec(device)?.[1];
+  findings.unique(seen, id, port, at, `${id} is also the device of port`);
+  if (iface) findings.unique(seen, `iface ${iface}`, port, at, `${iface} is also used by port`);
 }
 
 function edgeFault(cidr: Cidr): string | undefined {

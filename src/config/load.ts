@@ -37,7 +37,8 @@ export function parseConfig(text: string, file: string): Loaded {
   const problems = source.syntaxProblems();
   if (problems.length > 0) throw new ConfigError(file, problems);
 
-  const whole = source.value();
+  const whole = source.value(problems);
+  if (problems.length > 0) throw new ConfigError(file, problems);
   const first = schema.safeParse(whole);
   let parsed: Parsed | undefined = first.data;
   let rest: Pruned = { value: whole, original: (path) => path, dropped: new Set() };
@@ -100,8 +101,20 @@ class Source {
   }
 
   /** Plain data. Empty sections (`routes:` with all entries commented out) count as absent. */
-  value(): unknown {
-    const value: unknown = this.#documents[0]?.toJS({ maxAliasCount: 1000 }) ?? {};
+  value(problems: Problem[]): unknown {
+    let value: unknown;
+    try {
+      value = this.#documents[0]?.toJS({ maxAliasCount: 1000 }) ?? {};
+    } catch (error) {
+      // An alias without its anchor, or so many that they would fill the memory.
+      problems.push({
+        severity: 'error',
+        code: 'ERR_CONFIG_SYNTAX',
+        place: this.#place(0),
+        path: '',
+        message: `not well-formed YAML: ${(error as Error).message}`,
+      });
+    }
     if (!isRecord(value)) return value;
     return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== null));
   }

@@ -1,5 +1,35 @@
-/** Did you mean …: the nearest known word, if it is near enough to be a slip of the pen. */
+/** Words of ipvsadm, keepalived.conf and DPVS for what has another name here. */
+const SYNONYMS: Record<string, string> = {
+  vip: 'listen',
+  address: 'listen',
+  virtualserver: 'services',
+  virtualservers: 'services',
+  realserver: 'servers',
+  realservers: 'servers',
+  destinations: 'servers',
+  lbalgo: 'scheduler',
+  lvssched: 'scheduler',
+  lbkind: 'mode',
+  lvsmethod: 'mode',
+  forward: 'mode',
+  laddr: 'localAddresses',
+  lip: 'localAddresses',
+  lips: 'localAddresses',
+  uthreshold: 'upperThreshold',
+  lthreshold: 'lowerThreshold',
+  ops: 'onePacket',
+  gateway: 'via',
+  nexthop: 'via',
+  destination: 'to',
+  interface: 'device',
+  kni: 'twin',
+  tap: 'twin',
+};
+
+/** Did you mean …: a synonym, or the nearest known word that a slip of the pen may have meant. */
 export function suggest(word: string, known: readonly string[]): string | undefined {
+  const synonym = SYNONYMS[squash(word)];
+  if (synonym && known.includes(synonym)) return synonym;
   let best: string | undefined;
   // A third of the letters may differ, and one always.
   let limit = Math.max(1, Math.floor(word.length / 3));

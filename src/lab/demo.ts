@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { Command, InvalidArgumentError } from 'commander';
+import type { ServiceReport } from '../api/types.js';
 import { LabError } from './command.js';
 import { ALL_MODES, type FiveModes, startFiveModes } from './five-modes.js';
 import { Lab } from './lab.js';
@@ -14,7 +15,7 @@ import { bulkTransfer, dnsQueries, httpRequests } from './load.js';
 import { Progress } from './progress.js';
 import { paint } from './table.js';
 import { CLIENT, type ModeName, VIP } from './topology.js';
-import { judge, type ModeResult, rates, resultTable } from './verdict.js';
+import { type DirectorCounts, judge, type ModeResult, rates, resultTable } from './verdict.js';
 
 interface Options {
   mode: ModeName[];
@@ -44,6 +45,17 @@ function difference(after: Map<string, number>, before: Map<string, number>): Ma
   return result;
 }
 
+/** The director's own figures of a mode's services, since its start. */
+async function directorCounts(bench: FiveModes, mode: ModeName): Promise<DirectorCounts> {
+  const services = (await bench.director.get('/v1/services')) as ServiceReport[];
+  const one = (what: string) => services.find(({ name }) => name === `${mode}-${what}`);
+  return {
+    httpConnections: one('http')?.conns ?? 0,
+    dnsPackets: one('dns')?.inPkts ?? 0,
+    replies: (one('http')?.outPkts ?? 0) + (one('dns')?.outPkts ?? 0),
+  };
+}
+
 const roles = (lab: Lab) => lab.spaces.realServers.map(({ role }) => role);
 
 async function tryMode(
@@ -64,12 +76,14 @@ async function tryMode(
   );
   dns.clients = difference(dnsClients(bench), before);
   progress.update(`${label} iperf3 ${options.seconds} s up, ${options.seconds} s down`);
-  const transfer = await bulkTransfer(lab, vip, options.seconds);
-  const wrong = judge(roles(lab), http, dns, transfer);
+  const transfer = await bulkTransfer(lab, bench.iperf.values(), vip, options.seconds);
+  const director = await directorCounts(bench, mode);
+  const result = { mode, http, dns, transfer, director };
+  const wrong = judge(roles(lab), result);
   const text = `${label} ${http.asked - http.failed} HTTP, ${dns.asked - dns.failed} DNS, ${rates(transfer)} Gb/s`;
   if (wrong.length === 0) progress.good(text);
   else progress.bad(text);
-  return { mode, http, dns, transfer, wrong };
+  return { ...result, wrong };
 }
 
 function asJson(results: ModeResult[]): string {

@@ -4,7 +4,7 @@
  */
 import { startAgent } from './agent.js';
 import type { Director } from './director.js';
-import { DNS_PORT, DnsServer, HttpServer, IPERF_PORT, startIperf } from './fixtures.js';
+import { DNS_PORT, DnsServer, HttpServer, IPERF_PORT, IperfServer } from './fixtures.js';
 import type { Lab } from './lab.js';
 import {
   BACK_PREFIX,
@@ -94,6 +94,7 @@ export interface FiveModes {
   director: Director;
   http: Map<string, HttpServer>;
   dns: Map<string, DnsServer>;
+  iperf: Map<string, IperfServer>;
 }
 
 /** Starts agents, servers and the director, and reports each step to `say`. */
@@ -104,16 +105,17 @@ export async function startFiveModes(
 ): Promise<FiveModes> {
   const http = new Map<string, HttpServer>();
   const dns = new Map<string, DnsServer>();
+  const iperf = new Map<string, IperfServer>();
   for (const { role } of lab.spaces.realServers) {
     say(`${role}: agent, nginx, iperf3, dnsmasq`);
     await startAgent(lab, role);
     http.set(role, await HttpServer.start(lab, role));
     dns.set(role, await DnsServer.start(lab, role));
-    await startIperf(lab, role);
+    iperf.set(role, await IperfServer.start(lab, role));
   }
   const socket = lab.path('director1.sock');
   say('director: sluice run');
   const director = lab.director({ yaml: fiveModesYaml(lab, socket, options), socket });
   await director.start();
-  return { director, http, dns };
+  return { director, http, dns, iperf };
 }

@@ -94,12 +94,33 @@ ${HTTP_PORTS.map((port) => `    listen ${port} backlog=4096;`).join('\n')}
 }
 
 /** `iperf3 -s`: one transfer at a time, on a control and a data connection. */
-export async function startIperf(lab: Lab, role: string): Promise<LabProcess> {
-  const namespace = lab.ns(role);
-  const argv = ['iperf3', '-s', '-p', String(IPERF_PORT), '--forceflush'];
-  const process = namespace.spawn(argv, { log: lab.path(role, 'iperf3.log') });
-  await listening(namespace, 'tcp', IPERF_PORT, process);
-  return process;
+export class IperfServer {
+  readonly process: LabProcess;
+
+  private constructor(process: LabProcess) {
+    this.process = process;
+  }
+
+  static async start(lab: Lab, role: string): Promise<IperfServer> {
+    mkdirSync(lab.path(role), { recursive: true });
+    const argv = ['iperf3', '-s', '-p', String(IPERF_PORT), '--forceflush'];
+    const process = lab.ns(role).spawn(argv, { log: lab.path(role, 'iperf3.log') });
+    await listening(lab.ns(role), 'tcp', IPERF_PORT, process);
+    return new IperfServer(process);
+  }
+
+  /**
+   * After each transfer iperf3 closes its listening socket and opens another one. A client that
+   * comes in between is reset, which would look like a fault of the director.
+   */
+  async ready(): Promise<boolean> {
+    const { process } = this;
+    return until(
+      () =>
+        process.output.lastIndexOf('Server listening') >
+        process.output.lastIndexOf('Accepted connection'),
+    );
+  }
 }
 
 /** dnsmasq that answers DNS_NAME with its own name and logs who asked. */

@@ -71,7 +71,7 @@ export class Lab {
       realServers: 3,
       directors: 1,
       loopbackVips: [VIP.dr, VIP.tun],
-      serverChecksums: 'full',
+      checksums: 'full',
       ...options,
     });
     open.add(lab);

@@ -1,5 +1,5 @@
 /** Load from the client: curl, dig and iperf3, with what came back counted. */
-import { BIG_PATH, DNS_NAME, IPERF_PORT } from './fixtures.js';
+import { BIG_PATH, DNS_NAME, IPERF_PORT, type IperfServer } from './fixtures.js';
 import type { Lab } from './lab.js';
 
 export interface Answers {
@@ -88,11 +88,17 @@ interface IperfReport {
   end?: { sum_received?: { bits_per_second?: number; bytes?: number } };
 }
 
-/** iperf3 for some seconds each way. */
-export async function bulkTransfer(lab: Lab, server: string, seconds: number): Promise<Transfer> {
+/** iperf3 for some seconds each way, through `address` to whichever of the servers is behind it. */
+export async function bulkTransfer(
+  lab: Lab,
+  servers: Iterable<IperfServer>,
+  address: string,
+  seconds: number,
+): Promise<Transfer> {
   const result: Transfer = { up: 0, down: 0, trouble: '' };
   for (const direction of ['up', 'down'] as const) {
-    const argv = ['iperf3', '-J', '-c', server, '-p', String(IPERF_PORT), '-t', String(seconds)];
+    for (const server of servers) await server.ready();
+    const argv = ['iperf3', '-J', '-c', address, '-p', String(IPERF_PORT), '-t', String(seconds)];
     argv.push('--connect-timeout', '3000', ...(direction === 'down' ? ['-R'] : []));
     const iperf = lab.ns('client').spawn(argv, { timeout: seconds + 12 });
     await iperf.wait();

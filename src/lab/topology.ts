@@ -51,10 +51,10 @@ export interface TopologyOptions {
   /** Addresses the real servers have on lo for DR and TUN, with ARP kept silent. */
   loopbackVips: string[];
   /**
-   * `partial`: the servers' frames reach the director as a local kernel hands them on, with the
-   * checksum left to an interface that never computes it. `full`: as from a real wire.
+   * `partial`: frames of the client and the servers reach the director as a local kernel hands them
+   * on, with the checksum left to an interface that never computes it. `full`: as from a wire.
    */
-  serverChecksums: 'full' | 'partial';
+  checksums: 'full' | 'partial';
 }
 
 export interface Namespaces {
@@ -114,9 +114,9 @@ function plug(
   spaces.switch.ip(`link set ${port} master ${bridge}`, `link set ${port} up`);
 }
 
-function buildClientAndRouter(spaces: Namespaces): void {
+function buildClientAndRouter(spaces: Namespaces, options: TopologyOptions): void {
   const { client, router } = spaces;
-  connect(client, 'c0', router, 'c0');
+  connect(client, 'c0', router, 'c0', options.checksums);
   client.ip(
     `addr add ${CLIENT}/24 dev c0`,
     'link set c0 up',
@@ -164,7 +164,7 @@ function buildRealServer(
   n: number,
   options: TopologyOptions,
 ): void {
-  plug(spaces, server, 'b0', 'back', options.serverChecksums);
+  plug(spaces, server, 'b0', 'back', options.checksums);
   // The second address is outside the first one's subnet entry, or it would be a mere secondary.
   server.ip(
     `addr add ${realServer(n)}/${BACK_PREFIX} dev b0`,
@@ -186,7 +186,7 @@ export function build(spaces: Namespaces, options: TopologyOptions): void {
   const all = [spaces.client, spaces.router, spaces.switch];
   for (const namespace of [...all, ...spaces.directors, ...spaces.realServers]) quiet(namespace);
   buildSwitch(spaces.switch);
-  buildClientAndRouter(spaces);
+  buildClientAndRouter(spaces, options);
   spaces.directors.forEach((director, i) => {
     buildDirector(spaces, director, i + 1);
   });

@@ -3,19 +3,32 @@ import type { Answers, Transfer } from './load.js';
 import { type Cell, type Column, renderTable } from './table.js';
 import { CLIENT, type ModeName } from './topology.js';
 
+/** What the director itself counted meanwhile, so that no other path can pass for it. */
+export interface DirectorCounts {
+  httpConnections: number;
+  dnsPackets: number;
+  /** Packets of replies that came back through it. */
+  replies: number;
+}
+
 export interface ModeResult {
   mode: ModeName;
   http: Answers;
   dns: Answers;
   transfer: Transfer;
+  director: DirectorCounts;
   /** Why the row is not green; empty when it is. */
   wrong: string[];
 }
 
+/** In these modes the director is on the way back, too. */
+const RETURNS: readonly ModeName[] = ['nat', 'fullnat'];
+
 const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0);
 
-/** What a row has to show before it is called good. */
-export function judge(roles: string[], http: Answers, dns: Answers, transfer: Transfer): string[] {
+/** What a row has to show before it is called good: an empty list, or what is wrong with it. */
+export function judge(roles: string[], result: Omit<ModeResult, 'wrong'>): string[] {
+  const { mode, http, dns, transfer, director } = result;
   const wrong: string[] = [];
   for (const [name, answers] of [
     ['HTTP requests', http],
@@ -34,6 +47,16 @@ export function judge(roles: string[], http: Answers, dns: Answers, transfer: Tr
       const seen = [...answers.clients].map(([address, n]) => `${address} (${n})`).join(', ');
       wrong.push(`${name}: the servers saw ${seen || 'nobody'}, not ${CLIENT} (${answers.asked})`);
     }
+  }
+  // A client's port used again soon is the same connection to a director; nine in ten is certain.
+  if (http.failed === 0 && director.httpConnections < 0.9 * http.asked) {
+    wrong.push(`the director counted ${director.httpConnections} connections for ${http.asked}`);
+  }
+  if (dns.failed === 0 && director.dnsPackets < dns.asked) {
+    wrong.push(`the director counted ${director.dnsPackets} packets for ${dns.asked} queries`);
+  }
+  if (director.replies > 0 !== RETURNS.includes(mode)) {
+    wrong.push(`${director.replies} packets of replies came back through the director`);
   }
   if (transfer.up === 0 || transfer.down === 0) wrong.push(`iperf3 ${transfer.trouble}`);
   return wrong;
@@ -67,9 +90,10 @@ export function resultTable(roles: string[], results: ModeResult[], colour: bool
     { title: 'failed', align: 'right' },
     { title: roles.join(' '), align: 'right' },
     { title: 'client seen' },
+    { title: 'replies' },
     { title: 'Gb/s up / down', align: 'right' },
   ];
-  const rows = results.map(({ mode, http, dns, transfer, wrong }): Cell[] => {
+  const rows = results.map(({ mode, http, dns, transfer, director, wrong }): Cell[] => {
     const style = wrong.length === 0 ? 'good' : 'bad';
     return [
       { text: wrong.length === 0 ? '✔' : '✘', style },
@@ -77,6 +101,7 @@ export function resultTable(roles: string[], results: ModeResult[], colour: bool
       ...counts(http),
       ...counts(dns),
       seen(http, dns),
+      { text: director.replies > 0 ? 'by director' : 'direct' },
       { text: rates(transfer), style: transfer.up > 0 && transfer.down > 0 ? 'plain' : 'bad' },
     ];
   });

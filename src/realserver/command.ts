@@ -76,7 +76,7 @@ export function realserverCommand(): Command {
     .option('--json', 'one JSON object a line')
     .addHelpText(
       'after',
-      '\nSIGUSR1 prints the counters. Needs root and Linux 5.17; 6.6 for attachments that end with\n' +
+      '\nSIGUSR1 prints the counters. Needs root and Linux 5.14; 6.6 for attachments that end with\n' +
         'the process whatever ends it.',
     )
     .action((options: RealserverOptions) => runRealserver(options));

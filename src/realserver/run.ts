@@ -31,7 +31,7 @@ function reporterFor(options: RealserverOptions): Reporter {
 }
 
 /**
- * Resolves after SIGINT or SIGTERM. SIGUSR1 prints the counters. Errors of attaching are thrown,
+ * Resolves after SIGINT, SIGTERM or SIGHUP. SIGUSR1 prints the counters. Errors of attaching are thrown,
  * coded ERR_REALSERVER_….
  */
 export async function runRealserver(options: RealserverOptions): Promise<void> {
@@ -53,8 +53,7 @@ export async function runRealserver(options: RealserverOptions): Promise<void> {
   // Before anything is printed: whoever waits for the line may signal at once.
   process.on('SIGUSR1', count);
   const ended = new Promise<void>((done) => {
-    process.once('SIGINT', done);
-    process.once('SIGTERM', done);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, done);
   });
   const refresh = setInterval(() => addon.realserverRefreshAddresses(handle), REFRESH_MS);
   reporter.attached({

@@ -27,7 +27,7 @@ export const GROUPS = {
   ],
   'the load': ['curl', 'wrk', 'iperf3', 'bind9-dnsutils'],
   'the oracles': ['python3', 'python3-scapy', 'tcpdump', 'tshark', 'valgrind'],
-  'the peers': ['user-mode-linux', 'ipvsadm', 'keepalived'],
+  'the peers': ['user-mode-linux', 'kmod', 'ipvsadm', 'keepalived'],
 };
 
 // Units that Debian enables for the packages above. The lab starts its own copies inside network

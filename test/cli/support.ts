@@ -1,14 +1,27 @@
 /** Runs the CLI as a user does: its own process, stdout and stderr apart. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-export const COMMAND = [process.execPath, '--import', TSX, MAIN];
+/** The compiled program if no source is newer (it starts in half the time), else the sources. */
+function command(): string[] {
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
+  const newest = Math.max(
+    ...sources
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => statSync(join(ROOT, 'src', name)).mtimeMs),
+  );
+  const built = statSync(join(ROOT, 'dist/.tsbuildinfo'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return built > newest
+    ? [process.execPath, join(ROOT, 'dist/cli/main.js')]
+    : [process.execPath, '--import', import.meta.resolve('tsx'), join(ROOT, 'src/cli/main.ts')];
+}
+
+export const COMMAND = command();
 
 export interface Ran {
   status: number | null;

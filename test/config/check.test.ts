@@ -29,12 +29,25 @@ table([
     says: [
       '6:11: ports[1].name: front is also the name of ports[0]',
       '6:11: ports[1].name: slfront is also the twin of port front',
-      '7:13: ports[1].device: this is also the device of port front',
+      '7:13: ports[1].device: net_null0 is also the device of port front',
       '8:10: ports[1].mac: this is also the MAC of port front',
       '9:17: ports[1].addresses[0]: already an address of port front',
       '11:11: ports[2].twin: slfront is also the twin of port front',
       '12:17: warning: ports[2].addresses[0]: its network overlaps 192.0.2.0/24 of port front; ' +
         'the longer prefix, then the first port, is used',
+    ],
+  },
+  {
+    it: 'devices of one name or on one interface',
+    yaml: `ports:
+  - { name: a, device: "net_af_packet0,iface=f0" }
+  - { name: b, device: "net_af_packet0,iface=f1" }
+  - { name: c, device: "net_af_xdp0,iface=f0,queue_count=1" }
+  - { name: d, device: "net_af_packet1,iface=f2" }
+`,
+    says: [
+      '3:24: ports[1].device: net_af_packet0 is also the device of port a',
+      '4:24: ports[2].device: f0 is also used by port a',
     ],
   },
   {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { run, runRaw, until } from '../../src/lab/command.js';
-import { BIG_BYTES, DNS_NAME, DnsServer, HttpServer, startIperf } from '../../src/lab/fixtures.js';
+import { BIG_BYTES, DNS_NAME, DnsServer, HttpServer, IperfServer } from '../../src/lab/fixtures.js';
 import { Lab, type LabOptions } from '../../src/lab/lab.js';
 import { directoryOf, sweep } from '../../src/lab/registry.js';
 import { CLIENT, natServer, realServer } from '../../src/lab/topology.js';
@@ -97,7 +97,7 @@ if (process.getuid?.() !== 0) {
       const rip = realServer(1);
       const http = await HttpServer.start(lab, 'rs1');
       const dns = await DnsServer.start(lab, 'rs1');
-      await startIperf(lab, 'rs1');
+      await IperfServer.start(lab, 'rs1');
 
       for (const port of [80, 8080]) {
         assert.is(client.exec(['curl', '-sS', `http://${rip}:${port}/`]), `rs1 ${CLIENT}\n`);

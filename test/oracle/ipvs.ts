@@ -1,7 +1,7 @@
 // Puts one scenario through Linux IPVS.
 
 import { ip4, ip4Text } from '../support/bytes.js';
-import { isFrame, type Listing, type Outcome } from './outcome.js';
+import { isFrame, type Listing, type Outcome, type Statistics, sortedListing } from './outcome.js';
 import type { Scenario, Scene } from './scene.js';
 import { ipvsadm, type Service } from './services.js';
 import type { Frame, Uml } from './uml.js';
@@ -22,6 +22,10 @@ export async function runIpvs(uml: Uml, scenario: Scenario, scene: Scene): Promi
   let services = scenario.services;
   const expire = '/proc/sys/net/ipv4/vs/expire_nodest_conn';
   if (scenario.resetOnServerRemoved) await uml.sh(`echo 1 >${expire}`);
+  const { mtu } = scenario;
+  const setMtu = (front = 1500, back = 1500) =>
+    uml.sh(`ip link set vec0 mtu ${front} && ip link set vec1 mtu ${back}`);
+  if (mtu) await setMtu(mtu.front, mtu.back);
   const outcomes: Outcome[] = [];
   let frames: Frame[] = [];
   const flush = async () => {
@@ -38,7 +42,7 @@ export async function runIpvs(uml: Uml, scenario: Scenario, scene: Scene): Promi
     }
     await flush();
     if (step === 'listing') {
-      outcomes.push({ listing: await listing(uml, scene.vip, services) });
+      outcomes.push({ listing: await listing(uml, scene.vip) });
     } else {
       await restore(uml, ipvsadm(scene.vip, services, step.services));
       services = step.services;
@@ -47,35 +51,60 @@ export async function runIpvs(uml: Uml, scenario: Scenario, scene: Scene): Promi
   }
   await flush();
   if (scenario.resetOnServerRemoved) await uml.sh(`echo 0 >${expire}`);
+  if (mtu) await setMtu();
   return outcomes;
 }
 
-async function listing(uml: Uml, vip: string, services: Service[]): Promise<Listing> {
-  const counts: Listing['counts'] = {};
-  let service = '';
-  const words = services.map(({ protocol, port }) => `-${protocol[0]} ${vip}:${port}`);
-  const lists = words.map((text) => `ipvsadm -L -n ${text}`);
-  for (const line of (await uml.sh([...lists, ':'].join('; '))).split('\n')) {
-    const [first, second = '', , , active, inactive] = line.trim().split(/\s+/);
-    if (first === 'TCP' || first === 'UDP') service = `${first} ${second}`;
-    else if (first === '->' && /^\d/.test(second)) {
-      counts[`${service} ${second}`] = [Number(active), Number(inactive)];
-    }
-  }
-  const connections: string[] = [];
+/** One process in the guest for both of IPVS's tables, cut down to the address. */
+async function listing(uml: Uml, vip: string): Promise<Listing> {
   const hex = Buffer.from(ip4(vip)).toString('hex').toUpperCase();
-  for (const line of (await uml.sh(`grep ' ${hex} ' /proc/net/ip_vs_conn || :`)).split('\n')) {
-    const [protocol, client, cport, virtual, vport, server, dport, state] = line.split(/\s+/);
-    if (virtual !== hex) continue;
-    const ends = [
-      hexEndpoint(client, cport),
-      hexEndpoint(virtual, vport),
-      hexEndpoint(server, dport),
-    ];
-    connections.push(`${protocol} ${ends.join(' ')} ${state}`);
+  const lines = await uml.sh(
+    `awk -v v=${hex} '/^[A-Z]/ { on = index($2, v ":") == 1 } on || index($0, " " v " ")' ` +
+      '/proc/net/ip_vs /proc/net/ip_vs_conn',
+  );
+  const counts: Listing['counts'] = {};
+  const found: [connection: string, expiry: number][] = [];
+  let service = '';
+  for (const line of lines.split('\n')) {
+    const words = line.trim().split(/\s+/);
+    const [first, second = '', third, virtual, vport, server, port, state, expiry] = words;
+    if (virtual === hex) {
+      const ends = [[second, third].join(':'), `${hex}:${vport}`, `${server}:${port}`];
+      found.push([`${first} ${ends.map(endpoint).join(' ')} ${state}`, Number(expiry)]);
+    } else if (first === '->') {
+      const [active, inactive] = words.slice(4).map(Number);
+      counts[`${service} ${endpoint(second)}`] = [active ?? 0, inactive ?? 0];
+    } else if (second) service = `${first} ${endpoint(second)}`;
   }
-  return { connections: connections.sort(), counts };
+  return sortedListing(found, counts);
 }
 
-const hexEndpoint = (address = '', port = '') =>
-  `${ip4Text(Buffer.from(address, 'hex'))}:${Number.parseInt(port, 16)}`;
+function endpoint(hex: string): string {
+  const [address = '', port = ''] = hex.split(':');
+  return `${ip4Text(Buffer.from(address, 'hex'))}:${Number.parseInt(port, 16)}`;
+}
+
+/** IPVS brings these up to date every 2 s. */
+export const STATISTICS_MS = 2500;
+
+export async function ipvsStatistics(
+  uml: Uml,
+  { vip }: Scene,
+  services: Service[],
+): Promise<Statistics> {
+  const lists = services.map(
+    ({ protocol, port }) => `ipvsadm -L -n --stats --exact -${protocol[0]} ${vip}:${port}`,
+  );
+  const result: Statistics = {};
+  let service = '';
+  for (const line of (await uml.sh(lists.join('; '))).split('\n')) {
+    const words = line.trim().split(/\s+/);
+    const [first = '', second = ''] = words;
+    const isService = first === 'TCP' || first === 'UDP';
+    if (isService) service = `${first} ${second}`;
+    if (isService || /^\d/.test(second)) {
+      result[isService ? service : `${service} ${second}`] = words.slice(-5).map(Number);
+    }
+  }
+  return result;
+}

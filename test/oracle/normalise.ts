@@ -15,7 +15,7 @@ export function normalise({ input, sent }: Reaction): Sent[] {
   return sent.map(({ port, bytes }) => {
     if (port === 'kernel' || !isFresh(bytes, input.bytes)) return { port, bytes };
     const ihl = ((bytes[14] ?? 0) & 15) * 4;
-    const header = bytes.slice(14, 14 + ihl);
+    const header = Uint8Array.from(bytes.subarray(14, 14 + ihl));
     if (checksum(header) !== 0) return { port, bytes };
     const id = readU16(header, 4);
     const number = seen.get(id) ?? seen.size;

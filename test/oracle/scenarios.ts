@@ -4,6 +4,7 @@ import { forwarding } from './scenarios/forwarding.js';
 import { fragmented } from './scenarios/fragments.js';
 import { icmpErrors } from './scenarios/icmp.js';
 import { local } from './scenarios/local.js';
+import { mtuAndStatistics } from './scenarios/mtu.js';
 import { removal } from './scenarios/removal.js';
 import { scheduling } from './scenarios/scheduling.js';
 import type { Scenario } from './scene.js';
@@ -14,5 +15,6 @@ export const scenarios: Scenario[] = [
   ...local,
   ...removal,
   ...fragmented,
+  ...mtuAndStatistics,
   ...scheduling,
 ];

@@ -38,6 +38,10 @@ export interface Scenario {
   services: Service[];
   /** LVS's expire_nodest_conn. */
   resetOnServerRemoved?: boolean;
+  /** Of the ports, where it isn't 1500. */
+  mtu?: { front?: number; back?: number };
+  /** Compare the statistics in the end. */
+  statistics?: true;
   steps: (s: Scene) => Step[];
   /** Names of the differences on purpose (differences.ts) that show here. */
   differs?: string[];

@@ -1,13 +1,26 @@
 // Puts one scenario through Sluice: the real worker code, as `sluice replay` runs it.
 
 import { parseConfig } from '../../src/config/load.js';
-import type { Model } from '../../src/config/model.js';
+import type { Model, ServiceModel } from '../../src/config/model.js';
 import { ConnectionView } from '../../src/connections.js';
 import { limits, replayPorts } from '../../src/engine-options.js';
-import { type CounterLayout, native, type Replay, VERDICT_WORDS } from '../../src/native.js';
-import { NO_SLOTS, plan, type Slots, serverKey } from '../../src/plan.js';
+import {
+  type CounterGroup,
+  type CounterLayout,
+  native,
+  type Replay,
+  VERDICT_WORDS,
+} from '../../src/native.js';
+import { NO_SLOTS, plan, type Slots, serverKey, serviceKey } from '../../src/plan.js';
 import { encodeSnapshot } from '../../src/snapshot.js';
-import { isFrame, type Listing, type Outcome, type Sent } from './outcome.js';
+import {
+  isFrame,
+  type Listing,
+  type Outcome,
+  type Sent,
+  type Statistics,
+  sortedListing,
+} from './outcome.js';
 import type { Scenario, Scene } from './scene.js';
 import { endpointOf, type Service } from './services.js';
 import { topology } from './topology.js';
@@ -25,7 +38,7 @@ function configuration(scene: Scene, scenario: Scenario, services: Service[]): s
     ports: PORTS.map((name) => ({
       name,
       mac: topology[name].mac,
-      mtu: topology[name].mtu,
+      mtu: scenario.mtu?.[name] ?? 1500,
       addresses: [topology[name].address],
     })),
     routes: topology.routes,
@@ -48,8 +61,16 @@ function configuration(scene: Scene, scenario: Scenario, services: Service[]): s
   });
 }
 
-export function runSluice(scenario: Scenario, scene: Scene): Outcome[] {
-  return new Director(scenario, scene).run();
+export function runSluice(
+  scenario: Scenario,
+  scene: Scene,
+): { outcomes: Outcome[]; statistics: Statistics } {
+  const director = new Director(scenario, scene);
+  try {
+    return { outcomes: director.run(), statistics: director.statistics() };
+  } finally {
+    director.close();
+  }
 }
 
 class Director {
@@ -72,18 +93,18 @@ class Director {
   }
 
   run(): Outcome[] {
-    try {
+    this.#publish();
+    return this.#scenario.steps(this.#scene).map((step): Outcome => {
+      if (isFrame(step)) return { input: step, ...this.#send(step) };
+      if (step === 'listing') return { listing: this.#listing() };
+      this.#model = this.#load(step.services);
       this.#publish();
-      return this.#scenario.steps(this.#scene).map((step): Outcome => {
-        if (isFrame(step)) return { input: step, ...this.#send(step) };
-        if (step === 'listing') return { listing: this.#listing() };
-        this.#model = this.#load(step.services);
-        this.#publish();
-        return { services: step.services };
-      });
-    } finally {
-      this.#replay.close();
-    }
+      return { services: step.services };
+    });
+  }
+
+  close(): void {
+    this.#replay.close();
   }
 
   #load(services: Service[]): Model {
@@ -128,7 +149,7 @@ class Director {
   }
 
   #listing(): Listing {
-    const connections = [...this.#connections()].map((one) =>
+    const found = [...this.#connections()].map((one): [string, number] => [
       [
         one.protocol.toUpperCase(),
         `${one.client}:${one.clientPort}`,
@@ -136,21 +157,45 @@ class Director {
         `${one.server}:${one.serverPort}`,
         one.state,
       ].join(' '),
-    );
-    const group = this.#layout.servers;
-    const words = this.#replay.counters();
+      one.timeoutMs / 1000,
+    ]);
     const counts: Listing['counts'] = {};
-    this.#model.services.forEach((service) => {
-      for (const server of service.servers) {
-        const slot = this.#slots.servers.get(serverKey(service, server))?.slot ?? 0;
-        const at = (name: string) =>
-          Number(words[group.offset + slot * group.stride + group.names.indexOf(name)]);
-        const { protocol, listen } = service;
-        const { address } = server;
-        const key = `${protocol.toUpperCase()} ${listen.address}:${listen.port}`;
-        counts[`${key} ${address.address}:${address.port}`] = [at('active'), at('inactive')];
-      }
-    });
-    return { connections: connections.sort(), counts };
+    const read = this.#reader(this.#layout.servers);
+    for (const { key, slot } of this.#servers()) {
+      counts[key] = [read(slot, 'active'), read(slot, 'inactive')];
+    }
+    return sortedListing(found, counts);
+  }
+
+  statistics(): Statistics {
+    const result: Statistics = {};
+    const words = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'];
+    const service = this.#reader(this.#layout.services);
+    for (const one of this.#model.services) {
+      const slot = this.#slots.services.get(serviceKey(one))?.slot ?? 0;
+      result[nameOf(one)] = words.map((word) => service(slot, word));
+    }
+    const server = this.#reader(this.#layout.servers);
+    for (const { key, slot } of this.#servers()) {
+      result[key] = words.map((word) => server(slot, word));
+    }
+    return result;
+  }
+
+  #servers(): { key: string; slot: number }[] {
+    return this.#model.services.flatMap((service) =>
+      service.servers.map((server) => ({
+        key: `${nameOf(service)} ${server.address.address}:${server.address.port}`,
+        slot: this.#slots.servers.get(serverKey(service, server))?.slot ?? 0,
+      })),
+    );
+  }
+
+  #reader({ offset, stride, names }: CounterGroup): (slot: number, name: string) => number {
+    const words = this.#replay.counters();
+    return (slot, name) => Number(words[offset + slot * stride + names.indexOf(name)]);
   }
 }
+
+const nameOf = ({ protocol, listen }: ServiceModel) =>
+  `${protocol.toUpperCase()} ${listen.address}:${listen.port}`;

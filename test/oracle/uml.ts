@@ -94,6 +94,10 @@ export class Uml {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Boots a guest with the topology's addresses, routes, permanent neighbours and IPVS. */
   static async boot(topology: Topology): Promise<Uml> {
     const uml = new Uml();
@@ -151,7 +155,8 @@ export class Uml {
       'sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0',
       'sysctl -qw net.ipv4.conf.default.send_redirects=0 net.ipv4.conf.all.rp_filter=0',
       // Time must not decide whether an ICMP error is sent.
-      'sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000',
+      'sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000' +
+        ' net.ipv4.icmp_msgs_burst=1000000',
       'ip link set lo up',
     );
     for (const [device, port] of [

@@ -239,17 +239,25 @@ export class RealServerLab {
     return lines<Flow>(this.director?.stdout ?? '').filter((line) => 'flow' in line);
   }
 
-  /** Starts `sluice realserver` in a server's namespace. */
-  async agent(vips: string[], more: string[] = [], role = 'rs1'): Promise<Agent> {
+  /** Starts `sluice realserver` in a server's namespace; `within` is a program that starts it. */
+  async agent(
+    vips: string[],
+    more: string[] = [],
+    { role = 'rs1', within = [] as string[] } = {},
+  ): Promise<Agent> {
     const directors = [DIP, ...LIPS].flatMap((each) => ['--director', each]);
     const wide = vips.flatMap((vip) => ['--vip', vip]);
-    const process = this.spawnAgent(['--interface', 'b0', ...directors, ...wide, ...more], role);
+    const process = this.spawnAgent(
+      ['--interface', 'b0', ...directors, ...wide, ...more],
+      role,
+      within,
+    );
     await ready(process, '"attached"');
     return new Agent(process);
   }
 
-  spawnAgent(args: string[], role = 'rs1'): LabProcess {
-    const argv = [...sluiceCommand(), 'realserver', '--json', ...args];
+  spawnAgent(args: string[], role = 'rs1', within: string[] = []): LabProcess {
+    const argv = [...within, ...sluiceCommand(), 'realserver', '--json', ...args];
     const agent = this.lab.ns(role).spawn(argv);
     this.#agents.push(agent);
     return agent;

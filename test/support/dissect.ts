@@ -268,7 +268,8 @@ export function diff(got: unknown, wanted: unknown, path = ''): string[] {
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? `"${value}"` : (JSON.stringify(value) ?? 'nothing');
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 240 ? `${text.slice(0, 240)}…` : text;
 }
 
 /** Names of all checksums in the packet that do not verify, inner and quoted ones included. */

@@ -2,9 +2,10 @@
 
 import { equalBytes, hex, readU16 } from './bytes.js';
 import { badChecksums, diff, dissect } from './dissect.js';
-import { text } from './model/connections.js';
-import { type Expected, Model } from './model/model.js';
+import { type Endpoint, text } from './model/connections.js';
+import { Model } from './model/model.js';
 import { isActive } from './model/states.js';
+import type { Expected } from './model/verdicts.js';
 import { type Arriving, Bench, type BenchOptions, type Step } from './replay.js';
 import type { World } from './world.js';
 
@@ -17,6 +18,21 @@ export class Duo {
   constructor(world: World, options: BenchOptions = {}) {
     this.bench = new Bench(world, options);
     this.model = new Model(world.snapshot, world.ports);
+    this.model.peek = (protocol, client, virtual) => this.peek(protocol, client, virtual);
+  }
+
+  private peek(protocol: number, client: Endpoint, virtual: Endpoint) {
+    const found = this.bench
+      .connections()
+      .find(
+        (one) =>
+          one.protocol === (protocol === 6 ? 'tcp' : 'udp') &&
+          `${one.client}:${one.clientPort}` === text(client) &&
+          `${one.virtual}:${one.virtualPort}` === text(virtual),
+      );
+    if (!found) return undefined;
+    const local = found.local === '' ? undefined : { ip: found.local, port: found.localPort };
+    return { serverSlot: found.serverSlot, local };
   }
 
   publish(world: World): void {
@@ -33,7 +49,9 @@ export class Duo {
       for (const output of step.outputs) if (!output.tap) this.sent.push(output.bytes);
       const expected = this.model.receive(frame, port, step);
       const all = disagreements(step, expected);
-      return all.length === 0 ? [] : [`frame ${index} on port ${port}: ${hex(frame)}`, ...all];
+      return all.length === 0
+        ? []
+        : [`frame ${index} on port ${port}: ${shortened(hex(frame))}`, ...all];
     });
     return { steps, complaints };
   }
@@ -119,6 +137,11 @@ export class Duo {
   close(): void {
     this.bench.close();
   }
+}
+
+/** Payloads tell little. */
+function shortened(text: string): string {
+  return text.length > 240 ? `${text.slice(0, 240)}…` : text;
 }
 
 /** What the model finds wrong with a step. */

@@ -15,7 +15,7 @@ import {
 import { encodeSnapshot, type Snapshot } from '../../src/snapshot.js';
 import { concat, mac } from './bytes.js';
 import type { ModelPort } from './model/fib.js';
-import type { Output } from './model/model.js';
+import type { Output } from './model/verdicts.js';
 import type { World } from './world.js';
 
 /** The virtual clock starts here: 2026-01-01T00:00:00Z. */

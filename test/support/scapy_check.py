@@ -22,6 +22,12 @@ def hexed(value):
     return value
 
 
+def option_kind(option):
+    if not hasattr(option, "copy_flag"):  # padding behind the end of the list
+        return 0
+    return int(option.copy_flag) << 7 | int(option.optclass) << 5 | int(option.option)
+
+
 def ip_facts(data, path, out):
     """data: bytes from the first byte of an IPv4 header on, possibly cut off."""
     ip = IP(data)
@@ -29,8 +35,7 @@ def ip_facts(data, path, out):
     facts = {
         "at": path, "src": ip.src, "dst": ip.dst, "ttl": ip.ttl, "id": ip.id, "tos": ip.tos,
         "len": ip.len, "ihl": ip.ihl, "flags": str(ip.flags), "frag": ip.frag, "proto": ip.proto,
-        "options": [{"kind": int(o.copy_flag) << 7 | int(o.optclass) << 5 | int(o.option),
-                     "raw": bytes(o).hex()} for o in ip.options],
+        "options": [{"kind": option_kind(o), "raw": bytes(o).hex()} for o in ip.options],
         "bad": [],
     }
     out.append(facts)

@@ -10,7 +10,7 @@ import type { Ip } from './dissect.js';
 import { dissect } from './dissect.js';
 import { Duo, differ } from './duo.js';
 import { text } from './model/connections.js';
-import type { Output } from './model/model.js';
+import type { Output } from './model/verdicts.js';
 import type { Arriving, Bench, Step } from './replay.js';
 import { scapy, scapyBadChecksums, scapyMissing } from './scapy.js';
 import { skip } from './skip.js';

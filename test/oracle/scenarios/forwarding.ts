@@ -12,6 +12,7 @@ const anyMode: Scenario[] = MODES.flatMap((mode) => [
   {
     say: `${mode}: a TCP connection is opened, used and closed by the client`,
     services: web(mode),
+    statistics: true,
     steps: (s) => [
       s.tcp('S', { options: [Uint8Array.of(2, 4, 5, 180)] }),
       'listing',
@@ -53,6 +54,7 @@ const anyMode: Scenario[] = MODES.flatMap((mode) => [
   {
     say: `${mode}: UDP queries of one client`,
     services: web(mode),
+    statistics: true,
     steps: (s) => [s.udp(), 'listing', s.udp({ payload: pattern(1200) }), s.udp({ payload: '' })],
   },
   {
@@ -186,6 +188,7 @@ const natOnly: Scenario[] = [
   {
     say: 'nat: both directions of a TCP connection, closed by the client',
     services: web('nat'),
+    statistics: true,
     steps: (s) => [
       s.tcp('S'),
       s.reply('SA', { ack: 1001, options: [Uint8Array.of(2, 4, 5, 180)] }),
@@ -239,6 +242,7 @@ const natOnly: Scenario[] = [
   {
     say: 'nat: UDP replies with right, bad and no checksum',
     services: web('nat'),
+    statistics: true,
     steps: (s) => [
       s.udp(),
       s.udpReply(),
@@ -287,4 +291,28 @@ const natOnly: Scenario[] = [
   },
 ];
 
-export const forwarding: Scenario[] = [...anyMode, ...natOnly];
+/** Three services on one address, a mode each: nothing of one leaks into another. */
+const together: Scenario[] = [
+  {
+    say: 'nat, dr and tun services side by side on one address',
+    services: MODES.map((mode, at) => ({
+      mode,
+      protocol: 'tcp',
+      port: 80 + at,
+      servers: [{ name: 'A' }, { name: 'B' }],
+    })),
+    steps: (s) => [
+      ...[80, 81, 82].flatMap((dport) => [
+        s.tcp('S', { dport }),
+        s.tcp('S', { dport, sport: 40001 }),
+        s.tcp('A', { dport }),
+      ]),
+      s.reply('SA', { sport: 80, server: 'B' }),
+      s.reply('SA', { sport: 80, dport: 40001, server: 'A' }),
+      'listing',
+    ],
+    statistics: true,
+  },
+];
+
+export const forwarding: Scenario[] = [...anyMode, ...natOnly, ...together];

@@ -99,7 +99,6 @@ const reloads: Scenario[] = changes.flatMap(([say, scheduler, before, after]) =>
       ...range(16, 40).map((host) => s.tcp('S', { host })),
       'listing',
     ],
-    differs: ['order-after-reload'],
   })),
 );
 
@@ -113,9 +112,9 @@ const hashed: Scenario[] = (['sh', 'mh'] as const).flatMap((scheduler) =>
     [100, 201, 7],
   ].flatMap((weights) => [
     {
-      say: `${scheduler} ${weights.join(',')}: 200 clients`,
+      say: `${scheduler} ${weights.join(',')}: 120 clients`,
       services: tcp(scheduler, weights),
-      steps: (s) => range(200).map((host) => s.tcp('S', { host })),
+      steps: (s) => range(120).map((host) => s.tcp('S', { host })),
     },
     {
       say: `${scheduler} ${weights.join(',')} with ports: 40 flows of 3 clients`,

@@ -127,8 +127,8 @@ export function findServer(
   services: SnapshotService[],
   connection: Connection,
 ): SnapshotServer | undefined {
-  const { protocol, virtual, server } = connection;
+  const { protocol, virtual, serverSlot } = connection;
   return findService(services, protocol, virtual.ip, virtual.port)?.servers.find(
-    (candidate) => v4Text(candidate.address) === server.ip && candidate.port === server.port,
+    (candidate) => candidate.slot === serverSlot,
   );
 }

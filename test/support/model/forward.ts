@@ -18,12 +18,6 @@ import {
   writeFields,
 } from './fields.js';
 
-/** Source addresses no packet may come from (RFC 1812 section 5.3.7). */
-export function isMartian(source: string): boolean {
-  const first = Number(source.split('.')[0]);
-  return first === 0 || first === 127 || first >= 224;
-}
-
 /** TOA is 8 bytes; ENAT adds 10 for the virtual address and 2 of padding. */
 export function tcpOptionBytes(connection: Connection): number {
   return connection.mode === 'enat' ? 20 : 8;
@@ -133,46 +127,10 @@ export function toClient(
       packet.dst = connection.client.ip;
       setPorts(packet, connection.virtual.port, connection.client.port);
       const told = connection.mode !== 'nat' && (service?.clientAddress ?? false);
-      if (told && packet.protocol === 6 && /S.*A/.test(tcpFlags(packet))) {
+      if (told && packet.protocol === 6 && tcpFlags(packet).includes('S')) {
         lowerMss(packet, tcpOptionBytes(connection));
       }
     },
     true,
   );
-}
-
-/** The packet in pieces that fit (RFC 791 section 3.2); options with the copied bit go into each. */
-export function fragments(fields: Fields, mtu: number): Fields[] {
-  if (sizeOf(fields) <= mtu) return [fields];
-  const pieces: Fields[] = [];
-  let at = 0;
-  let options = fields.options;
-  while (at < fields.body.length) {
-    const room = Math.floor((mtu - 20 - options.length) / 8) * 8;
-    const last = fields.body.length - at <= mtu - 20 - options.length;
-    const body = fields.body.slice(at, last ? undefined : at + room);
-    pieces.push({
-      ...fields,
-      options,
-      body,
-      fragment: (fields.fragment & 0x1fff) + at / 8 + (last ? fields.fragment & 0x2000 : 0x2000),
-    });
-    at += body.length;
-    options = copiedOptions(fields.options);
-  }
-  return pieces;
-}
-
-function copiedOptions(options: Uint8Array): Uint8Array {
-  const kept: Uint8Array[] = [];
-  let at = 0;
-  while (at < options.length && options[at] !== 0) {
-    const kind = options[at] as number;
-    const length = kind === 1 ? 1 : (options[at + 1] ?? 0);
-    if (length < 1) break;
-    if (kind & 0x80) kept.push(options.slice(at, at + length));
-    at += length;
-  }
-  const joined = concat(...kept);
-  return concat(joined, new Uint8Array((4 - (joined.length % 4)) % 4));
 }

@@ -9,6 +9,8 @@ export interface IcmpPlan {
   connection: Connection;
   /** Address it is routed to. */
   towards: string;
+  /** Counted as a packet of the connection: from its client, or from its server. */
+  counts?: 'in' | 'out';
   build(fields: Fields, hop: Hop, freshId: number): Fields;
 }
 
@@ -70,6 +72,7 @@ function towardsClient(connection: Connection): IcmpPlan {
   return {
     connection,
     towards: client.ip,
+    counts: 'out',
     build: (fields) => ({
       ...fields,
       ttl: fields.ttl - 1,
@@ -86,7 +89,7 @@ function towardsClient(connection: Connection): IcmpPlan {
 /** The client, or a router on the way to it, complains about a reply: the server is told. */
 function towardsServer(connection: Connection): IcmpPlan {
   const { mode, server, local, client } = connection;
-  const plan = { connection, towards: server.ip };
+  const plan = { connection, towards: server.ip, counts: 'in' as const };
   if (mode === 'dr') return { ...plan, build: (fields) => ({ ...fields, ttl: fields.ttl - 1 }) };
   if (mode === 'tun') {
     return {

@@ -6,11 +6,13 @@
  * Choices that are the engine's own (local address and port, IP IDs of made packets, mh's pick) are
  * read off its output, checked for legality and followed from then on.
  */
-import type { Mode, VerdictKind } from '../../../src/native.js';
+import type { Mode } from '../../../src/native.js';
 import type { Snapshot, SnapshotServer, SnapshotService } from '../../../src/snapshot.js';
-import { checksum, concat, ip4, macText, onesSum, readU16, u16 } from '../bytes.js';
-import { type Dissected, dissect } from '../dissect.js';
-import { arp, ethernet, ipPacket, tcpSegment } from '../packet.js';
+import { checksum, concat, ip4, macText, readU16 } from '../bytes.js';
+import { dissect } from '../dissect.js';
+import { ethernet } from '../packet.js';
+import { arpReply, echoReply, icmpError, resetTo } from './answers.js';
+import { checksumHolds, completePartial, hasSourceRoute, headerFits, isMartian } from './checks.js';
 import {
   type Connection,
   Connections,
@@ -24,48 +26,26 @@ import {
 } from './connections.js';
 import { type Hop, type ModelPort, routeTo, v4Text } from './fib.js';
 import {
-  checksumAt,
   dontFragment,
   type Fields,
   ports as portsOf,
   readFields,
   readSequence,
-  rightChecksum,
-  segmentOf,
   sizeOf,
   tcpFlags,
-  tcpHeaderBytes,
   writeFields,
 } from './fields.js';
-import { fragments, isMartian, toClient, toServer } from './forward.js';
+import { toClient, toServer } from './forward.js';
+import { fragments, Reassembly } from './fragments.js';
 import { planIcmpError } from './icmp.js';
 import { predict, type SchedulingState, usable } from './schedulers.js';
 import { nextState, tcpEvent, timeoutOf } from './states.js';
+import { answer, drop, type Expected, forward, punt, type Seen } from './verdicts.js';
 
-export interface Output {
-  port: number;
-  /** Went to the port's TAP twin. */
-  tap: boolean;
-  bytes: Uint8Array;
-}
-
-/** What the engine did with the packet. */
-export interface Seen {
-  kind: VerdictKind;
-  end: string;
-  outputs: Output[];
-}
-
-export interface Expected {
-  kind: VerdictKind;
-  /** Names of ends that are right; empty: any of that kind. */
-  ends: string[];
-  outputs: Output[];
-  mode?: Mode;
-  service?: number;
-  server?: number;
-  /** What the engine chose and must not. */
-  illegal?: string;
+/** What the engine's table says of a connection. */
+export interface Peeked {
+  local?: Endpoint;
+  serverSlot: number;
 }
 
 interface Arrival {
@@ -74,6 +54,8 @@ interface Arrival {
   packet: Uint8Array;
   fields: Fields;
   seen: Seen;
+  /** Largest of the fragments it came in; 65535: came whole. */
+  pieceBytes: number;
 }
 
 export class Model {
@@ -81,9 +63,14 @@ export class Model {
   readonly serviceTally = new Map<number, Tally>();
   readonly serverTally = new Map<number, Tally>();
   now = 0;
+  private readonly reassembly = new Reassembly();
   private readonly scheduling = new Map<number, SchedulingState>();
   /** mh: client → server slot, for as long as the snapshot stays. */
   private picks = new Map<string, number>();
+
+  /** Asks the engine's table about a connection whose first packet left nothing to read. */
+  peek: (protocol: number, client: Endpoint, virtual: Endpoint) => Peeked | undefined = () =>
+    undefined;
 
   constructor(
     public snapshot: Snapshot,
@@ -108,7 +95,9 @@ export class Model {
     if (!group && toMac !== own.mac) return drop('not_for_us_unicast');
     const etherType = readU16(frame, 12);
     const rest = frame.subarray(14);
-    if (etherType === 0x0806) return this.arp(frame, port);
+    if (etherType === 0x0806) {
+      return rest.length < 28 ? drop('short_frame') : this.arp(frame, port);
+    }
     if (etherType !== 0x0800) return punt('punted_not_ipv4', frame, port);
     if (rest.length < 20) return drop('short_frame');
     const header = ((rest[0] as number) & 15) * 4;
@@ -122,15 +111,29 @@ export class Model {
     // Multicast and broadcast are the kernel's, unicast in a group frame as well.
     if (group) return punt('punted_not_ours', frame, port);
     if (isMartian(fields.src)) return drop('martian');
-    const arrival: Arrival = { frame, port, packet, fields, seen };
-    const fragment = (fields.fragment & 0x3fff) !== 0;
-    if (fragment) {
-      return this.isOwned(fields.dst) ? drop('fragment') : punt('punted_not_ours', frame, port);
+    if (hasSourceRoute(fields) && this.isOwned(fields.dst)) return drop('source_route');
+    const arrival: Arrival = { frame, port, packet, fields, seen, pieceBytes: 65535 };
+    if ((fields.fragment & 0x3fff) === 0) return this.datagram(arrival);
+    if (!this.isOwned(fields.dst) && !this.isNatServer(fields.src)) {
+      return punt('punted_not_ours', frame, port);
     }
+    const whole = this.reassembly.add(fields, this.now);
+    if (!whole) return { kind: 'forwarded', ends: ['reassembled'], outputs: [] };
+    return this.datagram({
+      ...arrival,
+      fields: whole.fields,
+      packet: writeFields(whole.fields),
+      pieceBytes: whole.pieceBytes,
+    });
+  }
+
+  /** A whole IP packet to this station. */
+  private datagram(arrival: Arrival): Expected {
+    const { fields } = arrival;
     if ([1, 6, 17].includes(fields.protocol) && !headerFits(fields)) return drop('bad_l4_header');
     if (fields.protocol === 1) return this.icmp(arrival);
     if (fields.protocol === 6 || fields.protocol === 17) return this.transport(arrival);
-    if (!this.isOwned(fields.dst)) return punt('punted_not_ours', frame, port);
+    if (!this.isOwned(fields.dst)) return this.leave(arrival);
     if (this.isOurs(fields.src)) return drop('martian');
     return this.answerIcmp(arrival, 'answered_protocol_unreachable', 3, 2);
   }
@@ -138,33 +141,20 @@ export class Model {
   // ARP and what the director answers itself.
 
   private arp(frame: Uint8Array, port: number): Expected {
-    const request = dissect(frame).arp;
-    const asks =
-      request &&
-      request.hardwareType === 1 &&
-      request.protocolType === 0x0800 &&
-      request.hardwareLength === 6 &&
-      request.protocolLength === 4 &&
-      request.op === 1 &&
-      request.sender !== request.target &&
-      this.isOwned(request.target);
-    if (!asks) return punt('punted_arp', frame, port);
     const own = this.ports[port] as ModelPort;
-    return answer('answered_arp', port, [
-      arp({
-        op: 2,
-        senderMac: own.mac,
-        sender: request.target,
-        targetMac: request.senderMac,
-        target: request.sender,
-        fromMac: own.mac,
-        toMac: request.senderMac,
-      }),
-    ]);
+    const reply = arpReply(frame, own.mac, (address) => this.isOwned(address));
+    return reply ? answer('answered_arp', port, [reply]) : punt('punted_arp', frame, port);
   }
 
-  private answerIcmp(a: Arrival, end: string, type: number, code: number, mtu = 0): Expected {
-    return this.icmpTo(a, end, a.fields.dst, a.packet, type, code, mtu);
+  /** To the kernel; a datagram that came in fragments goes there as one packet. */
+  private leave(a: Arrival): Expected {
+    if (this.isOwned(a.fields.src)) return drop('martian');
+    const frame = concat(a.frame.subarray(0, 14), a.packet);
+    return punt('punted_not_ours', frame, a.port);
+  }
+
+  private answerIcmp(a: Arrival, end: string, type: number, code: number): Expected {
+    return this.icmpTo(a, end, a.fields.dst, a.packet, [type, code, 0]);
   }
 
   /** An ICMP error to the packet's source; `from` is the address that speaks. */
@@ -173,14 +163,9 @@ export class Model {
     end: string,
     from: string,
     about: Uint8Array,
-    type: number,
-    code: number,
-    mtu = 0,
+    what: [type: number, code: number, mtu: number],
   ): Expected {
-    const body = concat(Uint8Array.of(type, code, 0, 0), u16(0), u16(mtu), about.subarray(0, 548));
-    body.set(u16(checksum(body)), 2);
-    const tos = 0xc0 | (a.fields.tos & 0x1e);
-    return this.answerFrom(a, end, ipPacket(from, a.fields.src, 1, body, { tos, id: freeId(a) }));
+    return this.answerFrom(a, end, icmpError(from, a.fields, about, what, freeId(a)));
   }
 
   /** Answers go back to the station that the packet came from. */
@@ -189,54 +174,24 @@ export class Model {
     return answer(end, a.port, [ethernet(packet, { fromMac, toMac: macText(a.frame, 6) })]);
   }
 
-  /** RFC 9293 section 3.10.7.1. */
   private reset(a: Arrival): Expected {
-    const { fields } = a;
-    const flags = tcpFlags(fields);
-    if (flags.includes('R')) return drop('reset_without_connection');
-    if (!checksumHolds(fields)) return drop('bad_l4_checksum');
-    const [sport, dport] = portsOf(fields);
-    const [seq, ack] = readSequence(fields);
-    const length =
-      fields.body.length -
-      tcpHeaderBytes(fields) +
-      (flags.includes('S') ? 1 : 0) +
-      (flags.includes('F') ? 1 : 0);
-    const segment = tcpSegment({
-      from: `${fields.dst}:${dport}`,
-      to: `${fields.src}:${sport}`,
-      window: 0,
-      ...(flags.includes('A')
-        ? { flags: 'R', seq: ack, ack: 0 }
-        : { flags: 'RA', seq: 0, ack: (seq + length) % 2 ** 32 }),
-    });
-    const header = { tos: fields.tos & 0xfc, id: 0, df: true };
-    return this.answerFrom(
-      a,
-      'answered_reset',
-      ipPacket(fields.dst, fields.src, 6, segment, header),
-    );
+    if (tcpFlags(a.fields).includes('R')) return drop('reset_without_connection');
+    if (!checksumHolds(a.fields)) return drop('bad_l4_checksum');
+    return this.answerFrom(a, 'answered_reset', resetTo(a.fields));
   }
 
   private echo(a: Arrival): Expected {
     if (checksum(a.fields.body) !== 0) return drop('bad_icmp_checksum');
-    const body = a.fields.body.slice();
-    body[0] = 0;
-    body.set([0, 0], 2);
-    body.set(u16(checksum(body)), 2);
-    const fresh = { tos: a.fields.tos, id: freeId(a) };
-    return this.answerFrom(
-      a,
-      'answered_echo',
-      ipPacket(a.fields.dst, a.fields.src, 1, body, fresh),
-    );
+    return this.answerFrom(a, 'answered_echo', echoReply(a.fields, freeId(a)));
   }
 
   // TCP and UDP.
 
   private transport(a: Arrival): Expected {
     const { fields } = a;
-    if (this.ports[a.port]?.partialChecksums) completePartial(fields);
+    if (this.ports[a.port]?.partialChecksums && completePartial(fields)) {
+      a.packet = writeFields(fields);
+    }
     const [sport, dport] = portsOf(fields);
     const from: Endpoint = { ip: fields.src, port: sport };
     const to: Endpoint = { ip: fields.dst, port: dport };
@@ -246,7 +201,7 @@ export class Model {
     if (replied) return this.reply(a, replied);
     const service = findService(this.snapshot.services, fields.protocol, to.ip, to.port);
     if (service) return this.first(a, service, from, to);
-    if (!this.isOwned(fields.dst)) return punt('punted_not_ours', a.frame, a.port);
+    if (!this.isOwned(fields.dst)) return this.leave(a);
     return this.noService(a);
   }
 
@@ -260,14 +215,11 @@ export class Model {
   /** A packet of a known connection from its client. */
   private known(a: Arrival, connection: Connection): Expected {
     const server = findServer(this.snapshot.services, connection);
-    if (server) return this.request(a, connection);
-    const service = findService(
-      this.snapshot.services,
-      connection.protocol,
-      connection.virtual.ip,
-      connection.virtual.port,
-    );
-    if (!service?.resetOnServerRemoved) return drop('server_removed');
+    const { protocol, virtual } = connection;
+    const service = findService(this.snapshot.services, protocol, virtual.ip, virtual.port);
+    const resets = service?.resetOnServerRemoved === true;
+    if (server && (server.up || !resets)) return this.request(a, connection);
+    if (!service || !resets) return drop('server_removed');
     this.connections.remove(connection);
     return this.first(a, service, connection.client, connection.virtual);
   }
@@ -277,9 +229,8 @@ export class Model {
     const { fields } = a;
     if (this.isOurs(fields.src)) return drop('martian');
     if (fields.protocol === 6) {
-      // As LVS: anything may open a connection but a bare ACK (reset) or RST (dropped).
       const flags = tcpFlags(fields);
-      if (!flags.includes('S') && /[RA]/.test(flags)) return this.reset(a);
+      if (flags.includes('R') || !flags.includes('S')) return this.reset(a);
     }
     const chosen = this.schedule(a, service, client);
     if (chosen === undefined) return this.answerIcmp(a, 'answered_port_unreachable', 3, 3);
@@ -289,7 +240,8 @@ export class Model {
       mode: chosen.mode,
       client,
       virtual: to,
-      server: { ip: v4Text(chosen.address), port: chosen.port },
+      // DR and TUN leave the packet's port alone, whatever the server's says.
+      server: { ip: v4Text(chosen.address), port: keepsPort(chosen.mode) ? to.port : chosen.port },
       serviceSlot: service.slot,
       serverSlot: chosen.slot,
       state: 'NONE',
@@ -318,18 +270,16 @@ export class Model {
     const choice = predict(service, state, loadOf, ip4(client.ip), client.port);
     if (choice.kind === 'none') return undefined;
     if (choice.kind === 'server') return service.servers.find(({ slot }) => slot === choice.slot);
-    const ip = ipOf(a);
-    const mac = dissectFirst(a)?.eth.dst;
-    const target = service.servers.find((server) => {
-      const address = v4Text(server.address);
-      if (server.mode === 'dr') {
-        const hop = routeTo(this.snapshot, this.ports, address);
-        return typeof hop !== 'string' && hop.mac === mac;
-      }
-      const port = ip?.tcp?.dport ?? ip?.udp?.dport;
-      return ip?.dst === address && (server.mode === 'tun' || port === server.port);
+    const peeked = this.peek(a.fields.protocol, client, {
+      ip: v4Text(service.address),
+      port: service.port,
     });
-    if (!target || !usable(target, loadOf(target))) return `scheduled to ${ip?.dst ?? 'nobody'}`;
+    const target = service.servers.find(({ slot }) => slot === (peeked?.serverSlot ?? -1));
+    if (!target || !usable(target, loadOf(target))) return `scheduled to ${peeked?.serverSlot}`;
+    if (service.scheduler === 'rr') {
+      state.last = target.slot;
+      return target;
+    }
     const key = `${service.slot} ${client.ip} ${service.schedulePort ? client.port : ''}`;
     const before = this.picks.get(key);
     this.picks.set(key, target.slot);
@@ -343,14 +293,17 @@ export class Model {
     service: SnapshotService,
     connection: Connection,
   ): Endpoint | string {
-    const ip = ipOf(a);
+    const ip = a.seen.kind === 'forwarded' ? ipOf(a) : undefined;
     const port = ip?.tcp?.sport ?? ip?.udp?.sport;
-    if (!ip || port === undefined) return 'no request left, so no local port can be read off';
-    const local = { ip: ip.src, port };
+    const local =
+      ip && port !== undefined
+        ? { ip: ip.src, port }
+        : this.peek(connection.protocol, connection.client, connection.virtual)?.local;
+    if (!local) return 'nothing left and no connection was made: no local port';
     const allowed = service.localAddresses.map(v4Text);
     if (allowed.length === 0 && connection.mode === 'enat') allowed.push(connection.virtual.ip);
     if (!allowed.includes(local.ip)) return `${local.ip} is not a local address of the service`;
-    if (port < 1024) return `local port ${port}`;
+    if (local.port < 1024) return `local port ${local.port}`;
     if (this.connections.localTaken(connection.protocol, local, connection.server)) {
       return `${text(local)} is already used towards ${text(connection.server)}`;
     }
@@ -365,13 +318,11 @@ export class Model {
       server: connection.serverSlot,
     };
     this.touch(a, connection, seesReplies(connection.mode) ? 'request' : 'requestOnly');
+    // As LVS: counted before anything can go wrong.
+    this.count(a, connection, 'in');
     if (a.fields.ttl <= 1) return this.answerIcmp(a, 'answered_time_exceeded', 11, 0);
     const hop = routeTo(this.snapshot, this.ports, connection.server.ip);
     if (typeof hop === 'string') return { ...drop(hop), ...about };
-    for (const tally of this.tallies(connection)) {
-      tally.inPkts += 1;
-      tally.inBytes += a.packet.length;
-    }
     const service = findService(
       this.snapshot.services,
       connection.protocol,
@@ -379,11 +330,11 @@ export class Model {
       connection.virtual.port,
     );
     const out = toServer(connection, a.fields, hop, service, freeId(a));
-    if (sizeOf(out) > hop.mtu && dontFragment(out)) {
+    if (isTooBig(a, out, hop)) {
       return this.tooBig(a, a.fields.dst, hop.mtu - (connection.mode === 'tun' ? 20 : 0));
     }
     connection.forwarded += 1;
-    const sent = fragments(out, hop.mtu).map((piece) => framed(hop, writeFields(piece)));
+    const sent = cut(a, out, hop);
     return { ...forward(`forwarded_${connection.mode}`, hop.port, sent), ...about };
   }
 
@@ -392,7 +343,7 @@ export class Model {
     const lowered = { ...a.fields, ttl: a.fields.ttl - 1 };
     const quotedTtl = ipOf(a)?.icmp?.quote?.ttl;
     const about = quotedTtl === lowered.ttl ? writeFields(lowered) : a.packet;
-    return this.icmpTo(a, 'answered_too_big', from, about, 3, 4, mtu);
+    return this.icmpTo(a, 'answered_too_big', from, about, [3, 4, mtu]);
   }
 
   private reply(a: Arrival, connection: Connection): Expected {
@@ -405,14 +356,10 @@ export class Model {
     const speaker = connection.mode === 'nat' ? this.ownAddress(a.port) : a.fields.dst;
     this.touch(a, connection, 'reply');
     if (a.fields.ttl <= 1) {
-      return this.icmpTo(a, 'answered_time_exceeded', speaker, a.packet, 11, 0);
+      return this.icmpTo(a, 'answered_time_exceeded', speaker, a.packet, [11, 0, 0]);
     }
     const hop = routeTo(this.snapshot, this.ports, connection.client.ip);
     if (typeof hop === 'string') return { ...drop(hop), ...about };
-    for (const tally of this.tallies(connection)) {
-      tally.outPkts += 1;
-      tally.outBytes += a.packet.length;
-    }
     const service = findService(
       this.snapshot.services,
       connection.protocol,
@@ -420,8 +367,11 @@ export class Model {
       connection.virtual.port,
     );
     const out = toClient(connection, a.fields, service);
-    if (sizeOf(out) > hop.mtu && dontFragment(out)) return this.tooBig(a, speaker, hop.mtu);
-    const sent = fragments(out, hop.mtu).map((piece) => framed(hop, writeFields(piece)));
+    if (isTooBig(a, out, hop)) {
+      return this.icmpTo(a, 'answered_too_big', speaker, a.packet, [3, 4, hop.mtu]);
+    }
+    this.count(a, connection, 'out');
+    const sent = cut(a, out, hop);
     // An ENAT server without its agent answers as a FullNAT one would, and is served.
     const end = connection.mode === 'nat' ? 'forwarded_nat_reply' : 'forwarded_fullnat_reply';
     return { ...forward(end, hop.port, sent), ...about };
@@ -456,7 +406,7 @@ export class Model {
   private icmp(a: Arrival): Expected {
     const { fields } = a;
     const owned = this.isOwned(fields.dst);
-    const elsewhere = punt('punted_not_ours', a.frame, a.port);
+    const elsewhere = this.leave(a);
     const plan = planIcmpError(fields, this.connections);
     if (typeof plan === 'string') {
       if (!owned) return elsewhere;
@@ -474,10 +424,17 @@ export class Model {
       service: plan.connection.serviceSlot,
       server: plan.connection.serverSlot,
     };
+    if (plan.counts) this.count(a, plan.connection, plan.counts);
     const out = plan.build(fields, hop, freeId(a));
-    if (sizeOf(out) > hop.mtu && dontFragment(out)) return { ...drop(), ...about };
-    const sent = fragments(out, hop.mtu).map((piece) => framed(hop, writeFields(piece)));
+    if (isTooBig(a, out, hop)) return { ...drop(), ...about };
+    const sent = cut(a, out, hop);
     return { ...forward('forwarded_icmp_error', hop.port, sent), ...about };
+  }
+
+  private isNatServer(address: string): boolean {
+    return this.snapshot.services.some((service) =>
+      service.servers.some((server) => server.mode === 'nat' && v4Text(server.address) === address),
+    );
   }
 
   private isOwned(address: string): boolean {
@@ -495,6 +452,13 @@ export class Model {
     return own ? v4Text(own.address) : '0.0.0.0';
   }
 
+  private count(a: Arrival, connection: Connection, way: 'in' | 'out'): void {
+    for (const tally of this.tallies(connection)) {
+      tally[`${way}Pkts`] += 1;
+      tally[`${way}Bytes`] += a.packet.length;
+    }
+  }
+
   private tallies(connection: Connection): Tally[] {
     const of = (map: Map<number, Tally>, slot: number) => {
       const tally = map.get(slot) ?? noTally();
@@ -508,68 +472,30 @@ export class Model {
   }
 }
 
+function keepsPort(mode: Mode): boolean {
+  return mode === 'dr' || mode === 'tun';
+}
+
+/** Too big to send: what came in fragments leaves in fragments, DF or not. */
+function isTooBig(a: Arrival, out: Fields, hop: Hop): boolean {
+  return a.pieceBytes === 65535 && sizeOf(out) > hop.mtu && dontFragment(out);
+}
+
+function cut(a: Arrival, out: Fields, hop: Hop): Uint8Array[] {
+  const pieces = fragments(out, Math.min(hop.mtu, a.pieceBytes));
+  return pieces.map((piece) => framed(hop, writeFields(piece)));
+}
+
 function framed(hop: Hop, packet: Uint8Array): Uint8Array {
   return ethernet(packet, { fromMac: hop.ownMac, toMac: hop.mac });
 }
 
-function drop(...ends: string[]): Expected {
-  return { kind: 'dropped', ends, outputs: [] };
-}
-
-function punt(end: string, frame: Uint8Array, port: number): Expected {
-  return { kind: 'punted', ends: [end], outputs: [{ port, tap: true, bytes: frame }] };
-}
-
-function answer(end: string, port: number, frames: Uint8Array[]): Expected {
-  const outputs = frames.map((bytes) => ({ port, tap: false, bytes }));
-  return { kind: 'answered', ends: [end], outputs };
-}
-
-function forward(end: string, port: number, frames: Uint8Array[]): Expected {
-  const outputs = frames.map((bytes) => ({ port, tap: false, bytes }));
-  return { kind: 'forwarded', ends: [end], outputs };
-}
-
-function dissectFirst(a: Arrival): Dissected | undefined {
-  const first = a.seen.outputs[0];
-  return first ? dissect(first.bytes) : undefined;
-}
-
 function ipOf(a: Arrival) {
-  return dissectFirst(a)?.ip;
+  const first = a.seen.outputs[0];
+  return first ? dissect(first.bytes).ip : undefined;
 }
 
 /** ID of a packet the engine made: its own choice. */
 function freeId(a: Arrival): number {
   return ipOf(a)?.id ?? 0;
-}
-
-function headerFits(fields: Fields): boolean {
-  const bytes = fields.body.length;
-  if (fields.protocol === 1) return bytes >= 8;
-  if (fields.protocol === 17) {
-    const length = bytes >= 8 ? readU16(fields.body, 4) : 0;
-    return length >= 8 && length <= bytes;
-  }
-  return bytes >= 20 && tcpHeaderBytes(fields) >= 20 && tcpHeaderBytes(fields) <= bytes;
-}
-
-function checksumHolds(fields: Fields): boolean {
-  const had = readU16(fields.body, checksumAt(fields.protocol));
-  if (fields.protocol === 17) return had === 0 || (rightChecksum(fields) || 0xffff) === had;
-  return rightChecksum(fields) % 0xffff === had % 0xffff;
-}
-
-/** A checksum that is only the pseudo-header's sum, as a local kernel leaves it for the NIC. */
-function completePartial(fields: Fields): void {
-  const at = checksumAt(fields.protocol);
-  const pseudo = onesSum(
-    ip4(fields.src),
-    ip4(fields.dst),
-    u16(fields.protocol),
-    u16(segmentOf(fields).length),
-  );
-  if (readU16(fields.body, at) !== pseudo) return;
-  const good = rightChecksum(fields);
-  fields.body.set(u16(fields.protocol === 17 && good === 0 ? 0xffff : good), at);
 }

@@ -16,6 +16,8 @@ export interface SchedulingState {
   last?: number;
   /** wrr's bar. */
   bar?: number;
+  /** Servers and weights the last choice was made from. */
+  among?: string;
 }
 
 export function usable(server: SnapshotServer, load: Load): boolean {
@@ -39,13 +41,25 @@ export function predict(
   client: Uint8Array,
   clientPort: number,
 ): Choice {
-  const servers = listOrder(service);
+  // rr and the least-connection ones pass a server that is down by; for the others it is as if
+  // health checks had taken it out of the list, which shapes their tables and rounds.
+  const all = listOrder(service);
+  const shaped = ['wrr', 'sh', 'mh'].includes(service.scheduler);
+  const servers = shaped ? all.filter(({ up }) => up) : all;
   const fit = servers.filter((server) => usable(server, loadOf(server)));
   if (servers.length === 0) return NONE;
   const chosen = (server: SnapshotServer | undefined): Choice =>
     server ? { kind: 'server', slot: server.slot } : NONE;
+  const among = servers.map(({ slot, weight }) => `${slot}×${weight}`).join();
+  const changed = state.among !== undefined && state.among !== among;
+  state.among = among;
   switch (service.scheduler) {
     case 'rr': {
+      const gone = changed && !servers.some(({ slot }) => slot === state.last);
+      if (gone && fit.length > 0) {
+        state.last = undefined;
+        return { kind: 'any' };
+      }
       const start = servers.findIndex((server) => server.slot === state.last) + 1;
       const round = [...servers.slice(start), ...servers.slice(0, start)];
       const pick = round.find((server) => fit.includes(server));
@@ -53,6 +67,8 @@ export function predict(
       return chosen(pick);
     }
     case 'wrr':
+      // After a change the walk starts over, under the bar it had.
+      if (changed) state.last = undefined;
       return chosen(weightedRoundRobin(servers, fit, state));
     case 'lc':
       return chosen(lowest(fit, (server) => cost(loadOf(server))));
@@ -109,7 +125,9 @@ function weightedRoundRobin(
   const weights = servers.map((server) => server.weight).filter((weight) => weight > 0);
   const step = weights.reduce(gcd, 0);
   const top = Math.max(...weights) - (step - 1);
-  state.bar ??= 1;
+  const bar = Math.min(state.bar ?? 1, top);
+  // Bars are 1 above the multiples of the step, also after a change of weights.
+  state.bar = Math.floor((bar - 1) / step) * step + 1;
   let at = servers.findIndex((server) => server.slot === state.last) + 1;
   for (;;) {
     for (; at < servers.length; at++) {

@@ -1,0 +1,328 @@
+// serial
+// timeout: 240
+/**
+ * A running director in a network namespace of its own, driven as its administrator would: the
+ * command line, signals, the configuration file. What it forwards is tested elsewhere.
+ */
+import { type ChildProcess, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type {
+  ConnectionReport,
+  DropsReport,
+  PortReport,
+  ServiceReport,
+  StatusReport,
+} from '../../src/api/types.js';
+import { hex } from '../support/bytes.js';
+import { tcp } from '../support/packet.js';
+import { skip } from '../support/skip.js';
+import { Folder, finished, start } from './support.js';
+
+const folder = new Folder();
+const SOCKET = folder.file('d1.sock');
+const MAC = '02:00:00:00:01:01';
+
+const yaml = (servers: string, more = '') => `\
+director:
+  name: d1
+  socket: ${SOCKET}
+  hugepages: false
+  memory: 256
+  mbufs: 8192
+  maxConnections: 4096
+  maxServices: 16
+  maxServers: 16
+ports:
+  - name: front
+    device: net_af_packet0,iface=f0
+    mac: ${MAC}
+    addresses: [192.0.2.1/24]
+neighbours:
+  - { address: 192.0.2.11, mac: 02:00:00:00:02:01 }
+  - { address: 192.0.2.12, mac: 02:00:00:00:02:02 }
+services:
+  - name: web
+    listen: 203.0.113.10:80
+    mode: nat
+    scheduler: rr
+    servers: [${servers}]
+${more}`;
+const A = '{ address: 192.0.2.11:8080, weight: 3 }';
+const B = '{ address: 192.0.2.12:8080 }';
+
+/** A veth pair whose one end the director has; frames are thrown in at the other. */
+const NAMESPACE = [
+  'unshare',
+  '--net',
+  'sh',
+  '-c',
+  'ip link add f0 type veth peer name f1 && ip link set f0 up && ip link set f1 up && exec "$@"',
+  'sh',
+];
+/** Throws outside all handlers when asked to: what a bug of ours would do. */
+const BUG = `data:text/javascript,process.on('SIGUSR2',()=>{throw new Error('a test threw this')})`;
+
+class Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<{ status: number | null }>;
+  log = '';
+
+  constructor() {
+    const [node, ...rest] = ['env', `NODE_OPTIONS=--import="${BUG}"`];
+    this.child = start(['run', '-c', 'd1.yaml'], folder.path, [
+      ...NAMESPACE,
+      node as string,
+      ...rest,
+    ]);
+    this.child.stderr?.on('data', (chunk: Buffer) => {
+      this.log += chunk;
+    });
+    this.ended = finished(this.child);
+  }
+
+  /** Waits until the log has matched; gives what it has said since `from`. */
+  async says(pattern: RegExp, from = 0): Promise<string> {
+    const deadline = Date.now() + 30_000;
+    while (!pattern.test(this.log.slice(from))) {
+      if (Date.now() > deadline || this.child.exitCode !== null) {
+        throw new Error(`waited for ${pattern} in vain:\n${this.log}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return this.log.slice(from);
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.child.kill(signal);
+    return (await this.ended).status;
+  }
+
+  /** Puts frames on the wire at the far end. */
+  throwIn(...frames: Uint8Array[]): void {
+    const program =
+      'import socket,sys\n' +
+      's=socket.socket(socket.AF_PACKET,socket.SOCK_RAW)\n' +
+      's.bind(("f1",0))\n' +
+      'for l in sys.stdin: s.send(bytes.fromhex(l))\n';
+    const args = ['--net', `--target=${this.child.pid}`, 'python3', '-c', program];
+    const ran = spawnSync('nsenter', args, { input: frames.map(hex).join('\n') });
+    assert.is(ran.status, 0, String(ran.stderr));
+  }
+}
+
+const show = async <T>(...args: string[]): Promise<T> => {
+  const ran = await folder.run('show', ...args, '--json', '--socket', SOCKET);
+  assert.is(ran.status, 0, ran.stderr);
+  return JSON.parse(ran.stdout) as T;
+};
+const syn = (from: string) =>
+  tcp({ from, to: '203.0.113.10:80', flags: 'S', toMac: MAC, fromMac: '02:00:00:00:02:09' });
+/** Asks until the answer is as wanted: frames take their time. */
+async function until<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const answer = await ask();
+    if (wanted(answer) || Date.now() > deadline) return answer;
+  }
+}
+
+let running: Running | undefined;
+test.after(async () => {
+  await running?.stop('SIGKILL');
+  folder.remove();
+});
+
+function missing(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root for a network namespace';
+  const ran = spawnSync('unshare', ['--net', 'ip', 'link'], { encoding: 'utf8' });
+  return ran.status === 0 ? undefined : `no network namespaces: ${ran.error ?? ran.stderr}`;
+}
+
+function tests(): void {
+  test('it starts, says so, and answers', async () => {
+    folder.write('d1.yaml', yaml(A));
+    running = new Running();
+    await running.says(/director d1 forwards on CPU \d+/);
+    const status = await show<StatusReport>('status');
+    assert.is(status.status, 'ready');
+    assert.is(status.name, 'd1');
+    assert.is(status.generation, 1);
+    assert.is(status.config, folder.file('d1.yaml'));
+    assert.match(status.dpdk, /^DPDK \d+\.\d+/);
+    assert.is(status.workers.length, 1);
+    assert.is(status.lastReload, null);
+    const [port] = await show<PortReport[]>('ports');
+    assert.equal(
+      [port?.name, port?.mac, port?.mtu, port?.up, port?.twin, port?.addresses],
+      ['front', MAC, 1500, true, 'slfront', ['192.0.2.1/24']],
+    );
+  });
+
+  test('a second director on the same socket refuses to start, the first goes on', async () => {
+    const ran = await finished(start(['run', '-c', 'd1.yaml'], folder.path, NAMESPACE));
+    assert.is(ran.status, 1);
+    assert.match(ran.stderr, /a director is already running on .* \[ERR_ALREADY_RUNNING\]/);
+    assert.is((await show<StatusReport>('status')).status, 'ready');
+  });
+
+  test('connections and counters of real frames', async () => {
+    running?.throwIn(syn('192.0.2.7:40000'), syn('192.0.2.8:40001'));
+    const all = await until(
+      () => show<ConnectionReport[]>('connections'),
+      (found) => found.length === 2,
+    );
+    assert.equal(all.map(({ client, clientPort }) => `${client}:${clientPort}`).sort(), [
+      '192.0.2.7:40000',
+      '192.0.2.8:40001',
+    ]);
+    const [one] = await show<ConnectionReport[]>('connections', '--client', '192.0.2.8');
+    assert.equal(
+      [one?.service, one?.mode, one?.state, one?.virtual, one?.server, one?.serverPort, one?.local],
+      ['web', 'nat', 'SYN_RECV', '203.0.113.10', '192.0.2.11', 8080, ''],
+    );
+    assert.ok((one?.timeoutMs ?? 0) === 60_000 && (one?.idleMs ?? 1e9) < 30_000);
+    assert.is((await show<unknown[]>('connections', '--service', '203.0.113.10:80')).length, 2);
+    assert.is((await show<unknown[]>('connections', '--limit', '1')).length, 1);
+    const [web] = await show<ServiceReport[]>('services');
+    assert.equal([web?.conns, web?.inPkts, web?.outPkts], [2, 2, 0]);
+    const [server] = web?.servers ?? [];
+    assert.equal(
+      [server?.conns, (server?.active ?? 0) + (server?.inactive ?? 0), server?.forward],
+      [2, 2, 'Masq'],
+    );
+    const { ends } = await show<DropsReport>('drops');
+    assert.is(ends.find(({ name }) => name === 'forwarded_nat')?.count, 2);
+  });
+
+  test('the same as text, with a wrong filter refused', async () => {
+    const [services, connections, wrong] = await Promise.all([
+      folder.run('show', 'services', '--socket', SOCKET),
+      folder.run('show', 'connections', '-c', 'd1.yaml'),
+      folder.run('show', 'connections', '--service', 'nope', '--socket', SOCKET),
+    ]);
+    assert.match(
+      services.stdout,
+      /^TCP {2}203\.0\.113\.10:80 rr\n {2}-> 192\.0\.2\.11:8080 {14}Masq {4}3 {6}\d/m,
+    );
+    assert.match(
+      connections.stdout,
+      /^TCP \d\d:\d\d {2}SYN_RECV {4}192\.0\.2\.7:40000 {4}203\.0\.113\.10:80 {4}192\.0\.2\.11:8080$/m,
+    );
+    assert.is(wrong.status, 1);
+    assert.match(wrong.stderr, /no service is called or listens on nope \[ERR_API\]/);
+  });
+
+  test('the REPL shows live objects and awaits by itself', async () => {
+    const child = start(['repl', '--socket', SOCKET], folder.path);
+    const ran = await finished(
+      child,
+      'director.services\n(await director.connections({ client: "192.0.2.7" })).length + 41\n' +
+        "director.connections({ service: 'nope' })\n",
+    );
+    assert.is(ran.status, 0, ran.stderr);
+    assert.match(ran.stdout, /TCP {2}203\.0\.113\.10:80 rr/);
+    assert.match(ran.stdout, /d1> 42\n/);
+    assert.match(ran.stdout, /no service is called or listens on nope \[ERR_API\]\n/);
+  });
+
+  test('SIGHUP takes over a changed file', async () => {
+    folder.write('d1.yaml', yaml(`${B}, ${A.replace('3', '5')}`));
+    const from = running?.log.length ?? 0;
+    running?.child.kill('SIGHUP');
+    const log = (await running?.says(/reloaded/, from)) ?? '';
+    assert.match(
+      log,
+      /servers \+tcp 203\.0\.113\.10:80 → 192\.0\.2\.12:8080, ~tcp 203\.0\.113\.10:80 → 192\.0\.2\.11:8080/,
+    );
+    const [web] = await show<ServiceReport[]>('services');
+    assert.equal(
+      web?.servers.map(({ address, weight, conns }) => [address, weight, conns]),
+      [
+        ['192.0.2.12', 1, 0],
+        ['192.0.2.11', 5, 2],
+      ],
+    );
+    assert.is((await show<StatusReport>('status')).generation, 2);
+  });
+
+  test('SIGHUP with a bad file: every place in the log, the running state untouched', async () => {
+    const before = await show<ServiceReport[]>('services');
+    folder.write('d1.yaml', yaml('{ address: 192.0.2.11:8080, weight: heavy }', 'servces: []\n'));
+    const from = running?.log.length ?? 0;
+    running?.child.kill('SIGHUP');
+    const log = (await running?.says(/servces/, from)) ?? '';
+    assert.match(log, /reload refused, the running state is untouched \[ERR_CONFIG\]/);
+    assert.match(log, /d1\.yaml:23:51: services\[0\]\.servers\[0\]\.weight: is "heavy", expected/);
+    assert.match(log, /d1\.yaml:24:1: servces: unknown key, did you mean services\?/);
+    assert.equal(await show('services'), before);
+    const { generation, lastReload } = await show<StatusReport>('status');
+    assert.is(generation, 2);
+    assert.is(lastReload?.ok, false);
+  });
+
+  test('`sluice reload`: settings that need a restart are refused with all else', async () => {
+    folder.write('d1.yaml', yaml(A).replace('memory: 256', 'memory: 300'));
+    const ran = await folder.run('reload', '--socket', SOCKET);
+    assert.is(ran.status, 1);
+    assert.match(
+      ran.stderr,
+      /d1\.yaml:5:11: director\.memory: changed \(was 256\): it takes effect only at a restart \[ERR_RESTART_NEEDED\]/,
+    );
+    assert.is((await show<ServiceReport[]>('services'))[0]?.servers.length, 2);
+    folder.write('d1.yaml', yaml(A));
+    const good = await folder.run('reload', '--socket', SOCKET);
+    assert.is(
+      good.stdout,
+      'reloaded: servers -tcp 203.0.113.10:80 → 192.0.2.12:8080, ~tcp 203.0.113.10:80 → 192.0.2.11:8080\n',
+    );
+  });
+
+  test('an exception that nobody catches is logged, and frames go on being forwarded', async () => {
+    const from = running?.log.length ?? 0;
+    running?.child.kill('SIGUSR2');
+    await running?.says(/forwarding goes on: Error: a test threw this/, from);
+    running?.throwIn(syn('192.0.2.9:40002'));
+    const found = await until(
+      () => show<ConnectionReport[]>('connections', '--client', '192.0.2.9'),
+      (list) => list.length === 1,
+    );
+    assert.is(found[0]?.server, '192.0.2.11');
+  });
+
+  test('after kill -9 the next one starts over the dead one’s socket', async () => {
+    await running?.stop('SIGKILL');
+    assert.ok(existsSync(SOCKET));
+    running = new Running();
+    await running.says(/director d1 forwards/);
+    assert.equal(await show('connections'), []);
+  });
+
+  test('SIGTERM: status 0, the socket is gone', async () => {
+    assert.is(await running?.stop(), 0);
+    assert.not.ok(existsSync(SOCKET));
+    assert.match(running?.log ?? '', /SIGTERM: stopping\n$/);
+  });
+
+  test('a log that nobody reads any more stops nothing; SIGINT ends it as well', async () => {
+    running = new Running();
+    await running.says(/director d1 forwards/);
+    running.child.stderr?.destroy();
+    for (const generation of [2, 3]) {
+      running.child.kill('SIGHUP');
+      const status = await until(
+        () => show<StatusReport>('status'),
+        (now) => now.generation === generation,
+      );
+      assert.is(status.generation, generation);
+    }
+    assert.is(await running.stop('SIGINT'), 0);
+    assert.not.ok(existsSync(SOCKET));
+  });
+}
+
+const reason = missing();
+if (reason) skip('a running director', reason);
+else tests();
+test.run();

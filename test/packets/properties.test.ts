@@ -1,0 +1,139 @@
+/**
+ * Random flows in random worlds: the engine and the dumb model must agree on every packet, every
+ * connection and every counter. Reproducible: the seed is fixed unless SLUICE_SEED gives another;
+ * SLUICE_RUNS makes it run longer.
+ */
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Duo } from '../support/duo.js';
+import {
+  type Action,
+  action,
+  frameOf,
+  inWords,
+  type RandomWorld,
+  randomService,
+  randomWorld,
+  wordsOf,
+} from '../support/random.js';
+import { type Slots, world } from '../support/world.js';
+
+const parameters = {
+  seed: Number(process.env.SLUICE_SEED ?? 20260101),
+  numRuns: Number(process.env.SLUICE_RUNS ?? 150),
+  interruptAfterTimeLimit: 45_000,
+  markInterruptAsFailure: false,
+};
+
+interface Batch {
+  /** Milliseconds since the batch before. */
+  wait: number;
+  actions: Action[];
+}
+
+const batch: fc.Arbitrary<Batch> = fc.record({
+  wait: fc.constantFrom(0, 0, 1, 20, 400, 5_000, 11_000, 61_000, 130_000, 310_000, 1_000_000),
+  actions: fc.array(action, { minLength: 1, maxLength: 32 }),
+});
+
+/** The first moment from `at` on that is not within a turn of the timing wheel of any expiry. */
+function awayFromExpiry(duo: Duo, at: number): number {
+  let time = at;
+  const all = duo.model.connections.all();
+  while (all.some(({ expires }) => Math.abs(expires - time) < 2_500)) time += 2_600;
+  return time;
+}
+
+function play(
+  duo: Duo,
+  batches: Batch[],
+  partial: boolean,
+  from = 0,
+): { lines: string[]; at: number } {
+  let at = from;
+  for (const { wait, actions } of batches) {
+    at = awayFromExpiry(duo, at + wait);
+    duo.advance(at);
+    const arriving = actions.map((one) => frameOf(one, duo.model, partial));
+    const { complaints } = duo.run(arriving, at);
+    const lines = [...complaints, ...duo.compareTables(), ...duo.bench.invariants()];
+    if (lines.length > 0) {
+      const words = arriving.map(({ frame, port }, n) => `  ${n} on ${port}: ${inWords(frame)}`);
+      return { lines: [...lines, `at ${at} ms, burst of`, ...words], at };
+    }
+  }
+  return { lines: [], at };
+}
+
+/** fc.assert, with what went wrong before how to see it again. */
+function holds<Ts>(property: fc.IProperty<Ts>, more: fc.Parameters<Ts> = {}): void {
+  try {
+    fc.assert(property, { ...(parameters as fc.Parameters<Ts>), ...more });
+  } catch (error) {
+    const { cause, message } = error as Error & { cause?: Error };
+    throw new Error(`${cause?.message ?? ''}\n${message.slice(0, 4000)}`, { cause });
+  }
+}
+
+function check(lines: string[]): void {
+  if (lines.length > 0) throw new Error(`\n${lines.join('\n')}`);
+}
+
+test('random flows in random worlds: engine and model agree', () => {
+  let packets = 0;
+  let connections = 0;
+  holds(
+    fc.property(
+      randomWorld,
+      fc.array(batch, { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 1, max: 32 }),
+      (random, batches, burst) => {
+        const duo = new Duo(world(wordsOf(random)), { burst, seed: burst });
+        try {
+          check(play(duo, batches, random.partial).lines);
+          const { extra } = duo.bench.counters();
+          packets += extra.received ?? 0;
+          connections += extra.connections_created ?? 0;
+        } finally {
+          duo.close();
+        }
+      },
+    ),
+  );
+  assert.ok(packets > 0 && connections > 0, `${packets} packets, ${connections} connections`);
+});
+
+test('and they go on agreeing while the configuration changes under them', () => {
+  holds(
+    fc.property(
+      randomWorld,
+      fc.array(
+        fc.record({
+          services: fc.array(randomService, { minLength: 1, maxLength: 4 }),
+          batches: fc.array(batch, { minLength: 1, maxLength: 3 }),
+        }),
+        { minLength: 1, maxLength: 5 },
+      ),
+      fc.integer({ min: 1, max: 32 }),
+      (first, changes, burst) => {
+        const slots: Slots = new Map();
+        const duo = new Duo(world(wordsOf(first), slots), { burst });
+        try {
+          let at = 0;
+          changes.forEach(({ services, batches }, index) => {
+            const played = play(duo, batches, first.partial, at);
+            check(played.lines);
+            at = played.at;
+            const next: RandomWorld = { ...first, services };
+            duo.publish(world(wordsOf(next), slots, index + 2));
+          });
+        } finally {
+          duo.close();
+        }
+      },
+    ),
+  );
+});
+
+test.run();

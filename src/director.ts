@@ -157,14 +157,22 @@ export class Director {
     const limit = new RateLimit(1_000);
     return (event) =>
       this.#guard('event', () => {
-        limit.run(`${event.type} ${event.code ?? event.message}`, (suppressed) => {
-          this.#log.log(event.level, event.message, {
-            code: event.code,
-            count: event.count,
+        const { type, level, message, code, count, serviceSlot } = event;
+        limit.run(`${type} ${code ?? message} ${serviceSlot}`, (suppressed) => {
+          this.#log.log(level, message, {
+            code,
+            count,
+            service: this.#serviceName(serviceSlot),
             suppressed: suppressed || undefined,
           });
         });
       });
+  }
+
+  #serviceName(slot: number | undefined): string | undefined {
+    return slot === undefined
+      ? undefined
+      : serviceNames(this.#loaded.model, this.#planned).get(slot);
   }
 
   readonly #stalls = new RateLimit(60_000);

@@ -1,6 +1,6 @@
 /**
- * Every coded error of the control plane. The addon throws ERR_NATIVE_* of its own; they pass
- * through here only when an exit status is wanted.
+ * Every coded error: the control plane's own, those that the addon throws, and those that come
+ * with the dataplane's log lines. (Set-up, lab and benchmarks are programs apart with their own.)
  *
  * Exit statuses of `sluice`: 0 done; 1 what was asked for failed (a configuration with errors, an
  * unreadable file); 2 wrong usage; 3 no running director could be reached; 70 a bug of ours.
@@ -8,7 +8,7 @@
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, internal: 70 } as const;
 
-/** What each code means, in one sentence: also the text of `sluice help errors`. */
+/** What each code means, in one sentence: also the text of `sluice errors`. */
 export const ERRORS = {
   ERR_CONFIG: 'The configuration has errors; each is listed with its place.',
   ERR_CONFIG_READ: 'The configuration file cannot be read.',
@@ -48,6 +48,30 @@ export const ERRORS = {
   ERR_REALSERVER_CGROUP: 'There is no cgroup2 to answer getpeername in, or it is not one.',
   ERR_REALSERVER_PIN: 'The folder to pin in is in no bpf file system, or cannot be written.',
   ERR_REALSERVER_ADDRESS: 'Neither an IPv4 address nor a prefix.',
+  ERR_REALSERVER_OPTIONS: 'The agent was asked for something it does not know.',
+  ERR_REALSERVER_HANDLE: 'What was given is no attachment of the agent.',
+  ERR_NATIVE_LOAD: 'The native addon is not built, or for another Node.js: npm run build.',
+  ERR_NATIVE_ARGUMENT: 'A wrong argument reached the addon; the message names it. A bug of ours.',
+  ERR_NATIVE_INTERNAL: 'The addon failed in a way it has no name for. A bug of ours.',
+  ERR_NATIVE_SNAPSHOT: 'The addon refused a snapshot; the message has the byte. A bug of ours.',
+  ERR_NATIVE_STOPPED: 'The engine has been stopped.',
+  ERR_NATIVE_EAL: 'DPDK did not start; the message has its words.',
+  ERR_NATIVE_EAL_STARTED: 'DPDK starts once a process, and it was started with other options.',
+  ERR_NATIVE_HUGEPAGES: 'DPDK found no hugepages to use.',
+  ERR_NATIVE_MEMORY: 'Not enough memory for tables or packet buffers: raise director.memory.',
+  ERR_NATIVE_NETLINK: "The kernel's routes and neighbours cannot be followed.",
+  ERR_NATIVE_PORT_DEVICE: 'DPDK does not know or cannot open the device of a port.',
+  ERR_NATIVE_PORT_DUPLICATE: 'Two ports with one device name.',
+  ERR_NATIVE_PORT_INTERFACE: 'The network interface of a port is not there.',
+  ERR_NATIVE_PORT_SETUP: 'A device refuses a setting of its port; the message names it.',
+  ERR_NATIVE_TWIN: 'The TAP twin of a port cannot be made.',
+  ERR_TABLE_FULL: 'Log: the connection table is full, new connections are dropped.',
+  ERR_LOCAL_PORTS_EXHAUSTED: 'Log: no local port is free towards a server: add localAddresses.',
+  ERR_MBUFS_EXHAUSTED: 'Log: no packet buffer was free: raise director.mbufs.',
+  ERR_NO_NEIGHBOUR: "Log: a next hop's MAC address is not known.",
+  ERR_NO_ROUTE: 'Log: no route leads to a next hop.',
+  ERR_TUPLE_CONFLICT: 'Log: another connection has the same server-side addresses and ports.',
+  ERR_TWIN_GONE: 'Log: the TAP twin of a port has disappeared.',
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,6 +1,7 @@
 #include "forward.h"
 
 #include <rte_cycles.h>
+#include <time.h>
 
 #include <fstream>
 
@@ -30,6 +31,12 @@ struct Job {
 
 constexpr End kRequestEnds[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
                                       End::forwarded_fullnat, End::forwarded_enat};
+
+uint64_t thread_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
 
 uint64_t huge_kib() {
   std::ifstream file("/proc/self/smaps_rollup");
@@ -93,7 +100,7 @@ class Forward final : public PortUser {
   size_t at_ = 0;
   bool started_ = false;  // the job at at_
   bool in_floor_ = false;
-  uint64_t first_cycle_ = 0, made_ = 0, made_replies_ = 0, sent_ = 0;
+  uint64_t first_cycle_ = 0, first_ns_ = 0, made_ = 0, made_replies_ = 0, sent_ = 0;
   uint64_t ends_before_ = 0, requests_before_ = 0, replies_before_ = 0;
   ForwardResult result_;
 };
@@ -210,6 +217,7 @@ bool Forward::begin(const Job& job) {
   replies_before_ =
       director_.end(End::forwarded_nat_reply) + director_.end(End::forwarded_fullnat_reply);
   started_ = true;
+  first_ns_ = thread_ns();
   first_cycle_ = rte_rdtsc();
   return true;
 }
@@ -219,7 +227,7 @@ void Forward::end(const Job& job, uint64_t now) {
   if (job.what == Job::director) account(job);
   if (job.measured) {
     auto& runs = job.what == Job::floor ? result_.floor : result_.director;
-    runs.push_back({made_, now - first_cycle_});
+    runs.push_back({made_, now - first_cycle_, thread_ns() - first_ns_});
   }
   if (job.what == Job::floor && sent_ != made_) fail("the floor lost frames");
   started_ = false;

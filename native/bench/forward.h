@@ -20,8 +20,10 @@ struct ForwardOptions {
   uint64_t instructions = 0;  // not 0: that many packets a run, counted by callgrind
 };
 
+// Time by two clocks: the TSC, and what the kernel says the thread has run. They are the same where
+// the core belongs to the benchmark alone; on a shared one the second leaves out the others' turns.
 struct Run {
-  uint64_t packets, cycles;
+  uint64_t packets, cycles, cpu_ns;
 };
 
 struct ForwardResult {

@@ -117,8 +117,8 @@ bool start_dpdk() {
 void print_runs(const char* name, const std::vector<Run>& runs) {
   std::printf(",\"%s\":[", name);
   for (size_t i = 0; i < runs.size(); ++i) {
-    std::printf("%s{\"packets\":%" PRIu64 ",\"cycles\":%" PRIu64 "}", i == 0 ? "" : ",",
-                runs[i].packets, runs[i].cycles);
+    std::printf("%s{\"packets\":%" PRIu64 ",\"cycles\":%" PRIu64 ",\"cpuNs\":%" PRIu64 "}",
+                i == 0 ? "" : ",", runs[i].packets, runs[i].cycles, runs[i].cpu_ns);
   }
   std::printf("]");
 }

@@ -1,6 +1,5 @@
 #include "port.h"
 
-
 #include "addresses.h"
 #include "engine/error.h"
 #include "engine/net/headers.h"

@@ -25,6 +25,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       local_ports_(options.index, options.workers, port_sets(options.limits),
                    options.limits.max_connections, options.seed ^ options.index),
       schedulers_(options.limits.max_services),
+      overloaded_(options.limits.max_servers),
       local_cursor_(options.limits.max_services),
       fragments_(make_fragments()),
       random_(options.seed + options.index),

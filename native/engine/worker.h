@@ -186,6 +186,7 @@ class Worker {
   TimingWheel<Table> wheel_;
   LocalPorts local_ports_;
   std::vector<SchedulerState> schedulers_;  // by service slot
+  std::vector<uint8_t> overloaded_;         // by server slot, see ScheduleContext
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
 
   std::unique_ptr<Fragments, void (*)(Fragments*)> fragments_;

@@ -299,6 +299,22 @@ function tests(): void {
     assert.equal(await show('connections'), []);
   });
 
+  test('what the dataplane has to say is in the log, with its code and the service', async () => {
+    const frames = Array.from({ length: 6_000 }, (_, n) =>
+      syn(`198.18.${n >> 8}.${n & 255}:${1024 + n}`),
+    );
+    const from = running?.log.length ?? 0;
+    running?.throwIn(...frames);
+    const log = (await running?.says(/ERR_TABLE_FULL/, from)) ?? '';
+    assert.match(log, /warn: connection table full.*\[ERR_TABLE_FULL\] count=\d+ service=web\n/);
+    const drops = await folder.run('show', 'drops', '--socket', SOCKET);
+    assert.match(drops.stdout, /^table_full +dropped +\d+ /m);
+    const ran = await folder.run('show', 'connections', '--socket', SOCKET);
+    const listed = ran.stdout.split('\n').length - 3;
+    assert.is(listed, (await show<StatusReport>('status')).connections);
+    assert.ok(listed > 3_000, `${listed} listed`);
+  });
+
   test('SIGTERM: status 0, the socket is gone', async () => {
     assert.is(await running?.stop(), 0);
     assert.not.ok(existsSync(SOCKET));

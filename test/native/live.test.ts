@@ -150,7 +150,7 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
   });
 
   test("ping to the twin's address goes through the port, once each", () => {
-    const { status, output } = peer.try('ping', '-c', '5', '-i', '0.05', '-W', '2', OWN);
+    const { status, output } = peer.try('ping', '-c', '5', '-i', '0.05', '-w', '5', OWN);
     assert.is(status, 0, output);
     assert.match(output, / 5 received/, output);
     assert.not.match(output, /DUP/);
@@ -159,7 +159,7 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
   });
 
   test('large pings and the way out: the kernel reaches the peer through the twin', () => {
-    const output = run('ping', '-c', '3', '-i', '0.05', '-W', '2', '-s', '4000', '-I', TWIN, FAR);
+    const output = run('ping', '-c', '3', '-i', '0.05', '-w', '5', '-s', '4000', '-I', TWIN, FAR);
     assert.match(output, /3 received/);
   });
 
@@ -167,7 +167,7 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
     assert.is(peer.try('ping', '-c', '1', '-W', '1', VIP).status, 1);
     peer.try('ip', 'neigh', 'flush', 'dev', 'c0');
     engine.publish(service(FAR));
-    const { status, output } = peer.try('ping', '-c', '3', '-i', '0.05', '-W', '2', VIP);
+    const { status, output } = peer.try('ping', '-c', '3', '-i', '0.05', '-w', '5', VIP);
     assert.is(status, 0, output);
     assert.ok(counter('answered_echo') >= 3);
     assert.ok(counter('answered_arp') >= 1);

@@ -2,6 +2,7 @@
 // The same frames into real Linux IPVS (in User-Mode-Linux) and into Sluice: the same frames out,
 // the same connections listed, but for the differences on purpose.
 
+import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -25,6 +26,11 @@ test('scenarios have different sentences, and name known differences', () => {
   assert.is(new Set(scenarios.map(({ say }) => say)).size, scenarios.length);
   const used = new Set(scenarios.flatMap(({ differs }) => differs ?? []));
   assert.equal([...used].sort(), [...known.keys()].sort());
+});
+
+test('the README lists the differences in these words', () => {
+  const readme = readFileSync('README.md', 'utf8').replace(/\s+/g, ' ');
+  for (const { name, sentence } of differences) assert.ok(readme.includes(sentence), name);
 });
 
 const reason = umlUnavailable();

@@ -70,6 +70,17 @@ def udp():
         sock.sendmsg([answer(data, address, tos)], [info], 0, address)
 
 
+def converse(peer, data):
+    """From its first answer on the connected socket gets the client's datagrams."""
+    peer.settimeout(30)
+    while data:
+        peer.send(answer(data, peer.getpeername()))
+        try:
+            data = peer.recv(65535)
+        except OSError:
+            return
+
+
 def connected_udp():
     first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,8 +91,7 @@ def connected_udp():
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         peer.bind(("", PORT + 1))
         peer.connect(address)
-        peer.send(answer(data, peer.getpeername()))
-        peer.close()
+        threading.Thread(target=converse, args=(peer, data), daemon=True).start()
 
 
 for target, args in ((listen, (socket.AF_INET6, PORT + 1)), (udp, ()), (connected_udp, ())):

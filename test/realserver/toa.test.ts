@@ -2,6 +2,7 @@
 /** FullNAT TCP: accept() and getpeername() answer with the client the TOA option tells of. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { sleep, until } from '../../src/lab/command.js';
 import { HttpServer } from '../../src/lab/fixtures.js';
 import { VIP } from '../../src/lab/topology.js';
 import { CLIENT, DIP, LIPS, labOrSkip, PORT, RIP, type Service } from './support.js';
@@ -27,7 +28,7 @@ if (lab) {
     const wire = await lab.capture('director1', 'b0', 'tcp');
     const counted = await agent.counting(async () => {
       const holding = lab.client('tcp', VIP.fullnat, 80, '--hold', 1);
-      await new Promise((done) => setTimeout(done, 600));
+      await sleep(600);
       const sockets = rs1.exec(['ss', '-Htn', 'state', 'established', 'sport', '=', `:${PORT}`]);
       const { own, seen } = await holding;
       assert.is(own[0], CLIENT);
@@ -98,7 +99,7 @@ if (lab) {
     const process = lab.spawnAgent([
       ...['--interface', 'b0', '--director', DIP, '--vip', VIP.fullnat],
     ]);
-    await new Promise((done) => setTimeout(done, 1500));
+    assert.ok(await until(() => process.stdout.includes('"attached"'), 15_000));
     const { seen } = await lab.client('tcp', VIP.fullnat, 80);
     assert.equal(seen.accept, lab.flows.at(-1)!.local);
     await process.stop();

@@ -78,7 +78,7 @@ if (lab) {
     const stranger = lab.spawnAgent([
       ...['--interface', 'b0', '--director', '198.51.100.77', '--vip', VIP.tun],
     ]);
-    assert.ok(await until(() => stranger.stdout.includes('"attached"'), 10_000));
+    assert.ok(await until(() => stranger.stdout.includes('"attached"'), 15_000));
     const result = await lab.client<UdpResult>('udp', VIP.tun, PORT, '--timeout', 0.5);
     assert.ok(result.error);
     assert.is(await stranger.stop(), 0);

@@ -37,8 +37,13 @@ void Worker::first_packet(Packet& packet) {
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
-  const ScheduleContext context{*service,          schedulers_[service->slot], counters_,
-                                options_.workers,  tuple.source,               tuple.source_port};
+  const ScheduleContext context{*service,
+                                schedulers_[service->slot],
+                                counters_,
+                                overloaded_.data(),
+                                options_.workers,
+                                tuple.source,
+                                tuple.source_port};
   const uint32_t chosen = schedule(context);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,

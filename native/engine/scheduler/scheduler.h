@@ -25,20 +25,32 @@ struct ScheduleContext {
   const Service& service;
   SchedulerState& state;
   Counters& counters;
+  uint8_t* overloaded;  // by server slot: over its upper threshold, and not yet below the lower
   uint16_t workers;  // thresholds are shared out among them
   be32 client;
   be16 client_port;
 
   // May this server get a new connection? (LVS: weight above 0, not over its upper threshold.)
+  // Connections are only added after this has been asked, so a flag kept here is never stale.
   bool usable(const Server& server) const {
-    return server.available() && (server.upper == 0 || !overloaded(server));
+    return server.available() && (server.upper == 0 || !is_overloaded(server));
   }
   uint64_t active(const Server& server) const { return counters.server(server.slot)[kActive]; }
   uint64_t inactive(const Server& server) const { return counters.server(server.slot)[kInactive]; }
 
  private:
-  bool overloaded(const Server& server) const {
-    return active(server) + inactive(server) >= (server.upper + workers - 1) / workers;
+  // Once over the upper threshold a server rests until it is below the lower one, or below three
+  // quarters of the upper if there is no lower.
+  bool is_overloaded(const Server& server) const {
+    const uint64_t connections = (active(server) + inactive(server)) * workers;
+    uint8_t& flag = overloaded[server.slot];
+    if (connections >= server.upper) {
+      flag = 1;
+    } else if (server.lower != 0 ? connections < server.lower
+                                 : connections * 4 < uint64_t{server.upper} * 3) {
+      flag = 0;
+    }
+    return flag != 0;
   }
 };
 

@@ -1,0 +1,51 @@
+/** The log: one line an entry, text or JSON; floods are counted, not written. */
+import { Writable } from 'node:stream';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createLogger, RateLimit } from '../../src/log.js';
+
+function capture(): { lines: string[]; stream: Writable } {
+  const lines: string[] = [];
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(String(chunk));
+      done();
+    },
+  });
+  return { lines, stream };
+}
+
+test('text: level unless info, message, code, the rest', () => {
+  const { lines, stream } = capture();
+  const log = createLogger({ stream });
+  log.info('ready');
+  log.warn('no free local port', { code: 'ERR_LOCAL_PORTS_EXHAUSTED', count: 7, service: 'web' });
+  log.debug('not at this level');
+  const times = lines.map((line) => line.slice(0, 24));
+  assert.ok(times.every((time) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time)));
+  assert.equal(
+    lines.map((line) => line.slice(25)),
+    ['ready\n', 'warn: no free local port [ERR_LOCAL_PORTS_EXHAUSTED] count=7 service=web\n'],
+  );
+});
+
+test('JSON', () => {
+  const { lines, stream } = capture();
+  createLogger({ stream, json: true, level: 'error' }).error('bad', { code: 'ERR_CONFIG' });
+  const { timestamp, ...rest } = JSON.parse(lines[0] as string);
+  assert.ok(Date.parse(timestamp) > 0);
+  assert.equal(rest, { level: 'error', message: 'bad', code: 'ERR_CONFIG' });
+});
+
+test('RateLimit: one line a key and interval; the next says how many were kept back', () => {
+  let now = 0;
+  const limit = new RateLimit(1000, () => now);
+  const written: string[] = [];
+  const note = (key: string) =>
+    limit.run(key, (suppressed) => written.push(`${now} ${key} ${suppressed}`));
+  for (now = 0; now < 2500; now += 100) note('a');
+  note('b');
+  assert.equal(written, ['0 a 0', '1000 a 9', '2000 a 9', '2500 b 0']);
+});
+
+test.run();

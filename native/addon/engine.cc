@@ -15,6 +15,10 @@ namespace {
 constexpr uint32_t kMostConnectionsAPage = 1u << 16;
 constexpr size_t kEventsWaiting = 1024;  // beyond that the event loop hangs, and events are lost
 
+Napi::Error stopped(Napi::Env env) {
+  return coded(Napi::Error::New(env, "the engine has been stopped"), "ERR_NATIVE_STOPPED");
+}
+
 const char* level_name(Event::Level level) {
   constexpr const char* kNames[] = {"error", "warn", "info", "debug"};
   return kNames[static_cast<size_t>(level)];
@@ -49,10 +53,48 @@ void call_handler(Napi::Env env, Napi::Function handler, const Event& event) {
   }
 }
 
-// A listing on its way back to its promise.
-struct Answer {
-  std::shared_ptr<Napi::Promise::Deferred> promise;
-  std::unique_ptr<ConnectionPage> page;
+// Listings on their way back to their promises. Shared with them, since the Engine object may be
+// collected while one is still queued.
+class Answers : public std::enable_shared_from_this<Answers> {
+ public:
+  explicit Answers(Napi::Env env)
+      : function_(Napi::ThreadSafeFunction::New(
+            env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "sluice answers", 0,
+            1)) {
+    function_.Unref(env);
+  }
+  void release() {
+    released_ = true;
+    function_.Release();
+  }
+
+  // A promise, and what settles it from any thread; nullptr: the engine has been stopped.
+  std::pair<Napi::Promise, PageHandler> expect(Napi::Env env) {
+    auto promise = std::make_shared<Napi::Promise::Deferred>(env);
+    // An awaited listing is a reason for the process to go on.
+    if (pending_++ == 0) function_.Ref(env);
+    auto deliver = [self = shared_from_this(), promise](std::unique_ptr<ConnectionPage> page) {
+      std::shared_ptr<ConnectionPage> shared(std::move(page));
+      self->function_.NonBlockingCall([self, promise, shared](Napi::Env env, Napi::Function) {
+        if (env != nullptr) self->settle(env, *promise, shared.get());
+      });
+    };
+    return {promise->Promise(), deliver};
+  }
+
+ private:
+  void settle(Napi::Env env, Napi::Promise::Deferred& promise, const ConnectionPage* page) {
+    if (--pending_ == 0 && !released_) function_.Unref(env);
+    if (page != nullptr) {
+      promise.Resolve(page_object(env, page->cursor, page->records));
+    } else {
+      promise.Reject(stopped(env).Value());
+    }
+  }
+
+  Napi::ThreadSafeFunction function_;
+  unsigned pending_ = 0;  // both on the JavaScript thread
+  bool released_ = false;
 };
 
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
@@ -73,11 +115,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     const EngineOptions options = read_engine_options(argument(info, 0, "options"));
     const Napi::Function handler = argument(info, 1, "onEvent").function();
     events_ = Napi::ThreadSafeFunction::New(env, handler, "sluice events", kEventsWaiting, 1);
-    // Neither keeps the process alive: a director has its sockets, a script may just end.
+    // It doesn't keep the process alive: a director has its sockets, a script may just end.
     events_.Unref(env);
-    answers_ = Napi::ThreadSafeFunction::New(
-        env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "sluice answers", 0, 1);
-    answers_.Unref(env);
+    answers_ = std::make_shared<Answers>(env);
     try {
       guarded(env, [&] {
         engine_ = std::make_unique<Engine>(
@@ -85,13 +125,15 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       });
     } catch (...) {
       events_.Release();
-      answers_.Release();
+      answers_->release();
       throw;
     }
     counters_bytes_ = engine_->counter_words() * sizeof(uint64_t);
     // The process may end in any way while a worker runs: the engine goes first.
     hooked_ = true;
     napi_add_env_cleanup_hook(env, at_exit, this);
+    // Forwarding must not end since somebody dropped a reference: only stop() lets it be collected.
+    Ref();
   }
 
   ~EngineObject() override { shut_down(); }
@@ -99,8 +141,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
  private:
   static void post(Napi::ThreadSafeFunction& events, Event event) {
     auto* copy = new Event(std::move(event));
-    const napi_status status = events.NonBlockingCall(
-        copy, [](Napi::Env env, Napi::Function handler, Event* event) {
+    const napi_status status =
+        events.NonBlockingCall(copy, [](Napi::Env env, Napi::Function handler, Event* event) {
           const std::unique_ptr<Event> owned(event);
           call_handler(env, handler, *owned);
         });
@@ -110,7 +152,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   static void at_exit(void* self) {
     auto* object = static_cast<EngineObject*>(self);
     object->hooked_ = false;
-    object->shut_down();
+    object->shut_down();  // the environment collects the object itself
   }
 
   void shut_down() {
@@ -118,15 +160,14 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     engine_->stop();
     engine_.reset();
     events_.Release();
-    answers_.Release();
+    answers_->release();
     if (hooked_) napi_remove_env_cleanup_hook(env_, at_exit, this);
     hooked_ = false;
   }
 
   Engine& engine(const Napi::CallbackInfo& info) {
     if (!engine_) {
-      throw coded(Napi::Error::New(info.Env(), "the engine has been stopped"),
-                  "ERR_NATIVE_STOPPED");
+      throw stopped(info.Env());
     }
     return *engine_;
   }
@@ -164,32 +205,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
         argument(info, 0, "worker").integer<uint32_t>(0, static_cast<uint32_t>(e.workers()) - 1);
     const auto cursor = argument(info, 1, "cursor").integer<uint32_t>(0, UINT32_MAX);
     const auto limit = argument(info, 2, "limit").integer<uint32_t>(1, kMostConnectionsAPage);
-    auto promise = std::make_shared<Napi::Promise::Deferred>(env);
-    // An awaited listing is a reason to go on.
-    if (pending_++ == 0) answers_.Ref(env);
-    guarded(env, [&] {
-      e.connections(worker, cursor, limit,
-                    [this, promise](std::unique_ptr<ConnectionPage> page) {
-                      auto* answer = new Answer{promise, std::move(page)};
-                      const napi_status status = answers_.NonBlockingCall(
-                          answer, [this](Napi::Env env, Napi::Function, Answer* answer) {
-                            const std::unique_ptr<Answer> owned(answer);
-                            if (env != nullptr) settle(env, *owned);
-                          });
-                      if (status != napi_ok) delete answer;
-                    });
-    });
-    return promise->Promise();
-  }
-
-  void settle(Napi::Env env, Answer& answer) {
-    if (--pending_ == 0 && engine_) answers_.Unref(env);
-    if (answer.page) {
-      answer.promise->Resolve(page_object(env, answer.page->cursor, answer.page->records));
-    } else {
-      answer.promise->Reject(
-          coded(Napi::Error::New(env, "the engine has been stopped"), "ERR_NATIVE_STOPPED").Value());
-    }
+    auto [promise, handler] = answers_->expect(env);
+    guarded(env,
+            [&, &deliver = handler] { e.connections(worker, cursor, limit, std::move(deliver)); });
+    return promise;
   }
 
   Napi::Value ports(const Napi::CallbackInfo& info) {
@@ -230,12 +249,16 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     return array;
   }
 
-  void stop(const Napi::CallbackInfo&) { shut_down(); }
+  void stop(const Napi::CallbackInfo&) {
+    if (!engine_) return;
+    shut_down();
+    Unref();
+  }
 
   napi_env env_;
   std::unique_ptr<Engine> engine_;
-  Napi::ThreadSafeFunction events_, answers_;
-  unsigned pending_ = 0;
+  Napi::ThreadSafeFunction events_;
+  std::shared_ptr<Answers> answers_;
   size_t counters_bytes_ = 0;
   bool hooked_ = false;
 };
@@ -245,13 +268,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 void register_engine(Napi::Env env, Napi::Object exports) {
   auto* constructor = new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env)));
   env.AddCleanupHook([](Napi::FunctionReference* c) { delete c; }, constructor);
-  exports.Set("startEngine",
-              Napi::Function::New(
-                  env,
-                  [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
-                    return constructor->New({info[0], info[1]});
-                  },
-                  "startEngine"));
+  exports.Set("startEngine", Napi::Function::New(
+                                 env,
+                                 [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
+                                   return constructor->New({info[0], info[1]});
+                                 },
+                                 "startEngine"));
 }
 
 }  // namespace sluice

@@ -54,8 +54,8 @@ Napi::Value counter_layout(const Napi::CallbackInfo& info) {
   layout.Set("words", Napi::Number::New(env, static_cast<double>(o.words)));
   layout.Set("ends", group(env, o.ends, kEndCount, 1, ends));
   layout.Set("endInfo", infos);
-  layout.Set("extra", group(env, o.extra, kExtraCount, 1,
-                            {std::begin(kExtraNames), std::end(kExtraNames)}));
+  layout.Set("extra",
+             group(env, o.extra, kExtraCount, 1, {std::begin(kExtraNames), std::end(kExtraNames)}));
   layout.Set("ports", group(env, o.ports, kPortWords, ports,
                             {"rxPackets", "rxBytes", "txPackets", "txBytes"}));
   layout.Set("services", group(env, o.services, kServiceWords, limits.max_services, traffic));

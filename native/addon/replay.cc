@@ -133,13 +133,12 @@ void register_replay(Napi::Env env, Napi::Object exports) {
   // Kept by the function below, and so by the module's exports.
   auto* constructor = new Napi::FunctionReference(Napi::Persistent(ReplayObject::define(env)));
   env.AddCleanupHook([](Napi::FunctionReference* c) { delete c; }, constructor);
-  exports.Set("createReplay",
-              Napi::Function::New(
-                  env,
-                  [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
-                    return constructor->New({info[0]});
-                  },
-                  "createReplay"));
+  exports.Set("createReplay", Napi::Function::New(
+                                  env,
+                                  [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
+                                    return constructor->New({info[0]});
+                                  },
+                                  "createReplay"));
 }
 
 }  // namespace sluice

@@ -59,17 +59,25 @@ Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes)
   ip->fragment = kDontFragment;
   ip->ttl = kTtl;
   ip->protocol = protocol;
+  if (!reply) ip->destination = plan::kVip;
   uint8_t* l4 = reinterpret_cast<uint8_t*>(ip + 1);
   if (protocol == kTcp) {
     write_tcp(reinterpret_cast<Tcp*>(l4), segment, reply);
-    checksum_at_ = offsetof(Tcp, checksum);
+    checksum_at_ = sizeof(Ipv4) + offsetof(Tcp, checksum);
   } else {
     reinterpret_cast<Udp*>(l4)->length = to_be(static_cast<uint16_t>(l4_bytes));
-    checksum_at_ = offsetof(Udp, checksum);
+    checksum_at_ = sizeof(Ipv4) + offsetof(Udp, checksum);
+  }
+  if (reply) {
+    store(l4, plan::kRport);
+  } else {
+    store(l4 + 2, plan::kVport);
   }
   for (unsigned i = l4_header; i < l4_bytes; ++i) l4[i] = static_cast<uint8_t>(i * 7 + 1);
-  ip_sum_ = sum_bytes(ip, sizeof(Ipv4));
-  l4_sum_ = sum_bytes(l4, l4_bytes, pseudo_sum(0, 0, protocol, static_cast<uint16_t>(l4_bytes)));
+  ip_sum_ = fold(sum_bytes(ip, sizeof(Ipv4)));
+  const uint64_t pseudo =
+      pseudo_sum(ip->source, ip->destination, protocol, static_cast<uint16_t>(l4_bytes));
+  l4_sum_ = fold(sum_bytes(l4, l4_bytes, pseudo));
 }
 
 const char* inspect(const rte_mbuf* mbuf, const Case& c, Sent& sent) {

@@ -31,7 +31,30 @@ class Frame {
   // `bytes`: with FCS, as in Case.
   Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes);
 
-  void write(rte_mbuf* mbuf, uint32_t flow, const Ends& ends) const {
+  // From a client to the virtual service.
+  void write_request(rte_mbuf* mbuf, uint32_t flow, be32 client, be16 client_port) const {
+    uint8_t* ip = copy(mbuf, flow);
+    store(ip + kSourceAt, client);
+    store(ip + kPortsAt, client_port);
+    const uint32_t address = halves(client);
+    write_checksums(ip, address, address + client_port);
+  }
+  // From a real server to the director or, with NAT, to a client.
+  void write_reply(rte_mbuf* mbuf, uint32_t flow, be32 server, be32 to, be16 to_port) const {
+    uint8_t* ip = copy(mbuf, flow);
+    store(ip + kSourceAt, server);
+    store(ip + kSourceAt + 4, to);
+    store(ip + kPortsAt + 2, to_port);
+    const uint32_t addresses = halves(server) + halves(to);
+    write_checksums(ip, addresses, addresses + to_port);
+  }
+
+ private:
+  static constexpr unsigned kLine = 64;
+  static constexpr unsigned kSourceAt = offsetof(net::Ipv4, source);
+  static constexpr unsigned kPortsAt = sizeof(net::Ipv4);
+
+  uint8_t* copy(rte_mbuf* mbuf, uint32_t flow) const {
     auto* at = rte_pktmbuf_mtod(mbuf, uint8_t*);
     // The shortest frames are one cache line, copied as such; its last four bytes are not sent.
     if (length_ <= kLine) {
@@ -39,31 +62,28 @@ class Frame {
     } else {
       std::memcpy(at, bytes_, length_);
     }
-    auto* ip = reinterpret_cast<net::Ipv4*>(at + sizeof(net::Ethernet));
-    const uint64_t addresses = uint64_t{ends.source} + ends.destination;
-    ip->source = ends.source;
-    ip->destination = ends.destination;
-    ip->checksum = static_cast<uint16_t>(~net::fold(ip_sum_ + addresses));
-    uint8_t* l4 = reinterpret_cast<uint8_t*>(ip + 1);
-    store(l4, ends.source_port);
-    store(l4 + 2, ends.destination_port);
-    const uint64_t ports = uint64_t{ends.source_port} + ends.destination_port;
-    const auto checksum = static_cast<uint16_t>(~net::fold(l4_sum_ + addresses + ports));
-    // UDP sends 0xffff for 0 (RFC 768); for TCP they are the same number.
-    store(l4 + checksum_at_, static_cast<uint16_t>(checksum == 0 ? 0xffff : checksum));
     mbuf->data_len = length_;
     mbuf->pkt_len = length_;
     mbuf->hash.usr = flow;  // where a NIC leaves its RSS hash
+    return at + sizeof(net::Ethernet);
   }
-  uint16_t length() const { return length_; }
-
- private:
-  static constexpr unsigned kLine = 64;
+  void write_checksums(uint8_t* ip, uint32_t addresses, uint32_t ends) const {
+    store(ip + offsetof(net::Ipv4, checksum), complement(ip_sum_ + addresses));
+    // UDP sends 0xffff for 0 (RFC 768); for TCP they are the same number.
+    const uint16_t l4 = complement(l4_sum_ + ends);
+    store(ip + checksum_at_, static_cast<uint16_t>(l4 == 0 ? 0xffff : l4));
+  }
+  static uint32_t halves(be32 address) { return (address & 0xffff) + (address >> 16); }
+  // Of a handful of 16-bit words.
+  static uint16_t complement(uint32_t sum) {
+    sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<uint16_t>(~(sum + (sum >> 16)));
+  }
 
   alignas(64) uint8_t bytes_[(kMost + 63) & ~63u]{};
-  uint64_t ip_sum_ = 0, l4_sum_ = 0;  // of everything but the ends
+  uint32_t ip_sum_ = 0, l4_sum_ = 0;  // folded, of everything but the ends that change
   uint16_t length_ = 0;
-  uint8_t checksum_at_ = 0;  // in the L4 header
+  uint16_t checksum_at_ = 0;  // of L4, behind the start of the IP header
 };
 
 // What a frame says that the director has sent.

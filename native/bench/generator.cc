@@ -35,12 +35,14 @@ void Generator::start(Segment segment, Traffic traffic, bool sequential) {
   if (!sequential) draw();
 }
 
-Ends Generator::reply_ends(uint32_t flow) const {
+void Generator::write_reply(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const {
   const Learned& l = learned_[flow];
   const be32 server = plan::server(l.server - 1u);
-  if (mode_ == Mode::nat)
-    return {server, plan::client(flow), plan::kRport, plan::client_port(flow)};
-  return {server, plan::local(l.local), plan::kRport, l.local_port};
+  if (mode_ == Mode::nat) {
+    frame.write_reply(mbuf, flow, server, plan::client(flow), plan::client_port(flow));
+  } else {
+    frame.write_reply(mbuf, flow, server, plan::local(l.local), l.local_port);
+  }
 }
 
 // A burst ahead, so that what a reply needs to know is in the cache when it is made: a NIC's frames
@@ -56,14 +58,26 @@ uint16_t Generator::make(rte_mbuf** mbufs, uint16_t n) {
   if (sequential_) {
     n = static_cast<uint16_t>(std::min<uint32_t>(n, flows_ - next_flow_));
     for (uint16_t i = 0; i < n; ++i) drawn_[i] = next_flow_++;
+  } else if (traffic_ == Traffic::request && bytes_ != kImix) {
+    make_requests(mbufs, n);
+    return n;
   }
   for (uint16_t i = 0; i < n; ++i) {
-    const uint32_t flow = drawn_[i];
     const bool reply = traffic_ == Traffic::reply || (traffic_ == Traffic::mixed && (i & 1) != 0);
-    frame(reply).write(mbufs[i], flow, reply ? reply_ends(flow) : request_ends(flow));
+    if (reply) {
+      write_reply(frame(true), mbufs[i], drawn_[i]);
+    } else {
+      write_request(frame(false), mbufs[i], drawn_[i]);
+    }
   }
   if (!sequential_) draw();
   return n;
+}
+
+// The commonest kind, without a look at anything but the template: the floor should be the port's.
+void Generator::make_requests(rte_mbuf** mbufs, uint16_t n) {
+  const Frame& frame = frames_[false][0];
+  for (uint16_t i = 0; i < n; ++i) write_request(frame, mbufs[i], random_flow());
 }
 
 }  // namespace sluice::bench

@@ -33,8 +33,6 @@ class Generator {
   Ends request_ends(uint32_t flow) const {
     return {plan::client(flow), plan::kVip, plan::client_port(flow), plan::kVport};
   }
-  // As the real server sends it.
-  Ends reply_ends(uint32_t flow) const;
 
  private:
   static constexpr unsigned kSizes = 3;
@@ -50,6 +48,11 @@ class Generator {
     turn_ = turn_ + 1 == kMixed ? 0 : turn_ + 1;
     return frames_[reply][size];
   }
+  void write_request(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const {
+    frame.write_request(mbuf, flow, plan::client(flow), plan::client_port(flow));
+  }
+  void write_reply(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const;
+  void make_requests(rte_mbuf** mbufs, uint16_t n);
 
   const Mode mode_;
   const uint8_t protocol_;

@@ -159,9 +159,8 @@ void ReplayEngine::pass_handed_off() {
       for (size_t at = 0; at < packets.size(); at += kBurst) {
         any = true;
         begin(w);
-        workers_[w]->receive_handed_off(
-            packets.data() + at,
-            static_cast<uint16_t>(std::min<size_t>(kBurst, packets.size() - at)));
+        workers_[w]->receive_handed_off(packets.data() + at, static_cast<uint16_t>(std::min<size_t>(
+                                                                 kBurst, packets.size() - at)));
         workers_[w]->housekeep();
         workers_[w]->flush();
       }
@@ -187,22 +186,17 @@ ReplayResult ReplayEngine::run(const ReplayBatch& batch) {
   ReplayResult result;
   result_ = &result;
   verdicts_.clear();
-  const size_t workers = workers_.size();
   for (size_t at = 0; at < batch.frames;) {
     size_t end = at + 1;
-    while (end < batch.frames && end - at < options_.burst &&
-           batch.times[end] == batch.times[at] && batch.ports[end] == batch.ports[at]) {
+    while (end < batch.frames && end - at < options_.burst && batch.times[end] == batch.times[at] &&
+           batch.ports[end] == batch.ports[at]) {
       ++end;
     }
     if (!clock_set_ || batch.times[at] > now_ns_) move_clock(batch.times[at]);
-    for (size_t w = 0; w < workers; ++w) {
-      rte_mbuf* packets[kBurst];
-      uint16_t n = 0;
-      for (size_t i = at; i < end; ++i) {
-        if (i % workers == w) packets[n++] = make(batch, i);
-      }
-      if (n != 0) turn(w, batch.ports[at], packets, n);
-    }
+    // Workers take the bursts in turn, whole, so that a flow's packets stay in order.
+    rte_mbuf* packets[kBurst];
+    for (size_t i = at; i < end; ++i) packets[i - at] = make(batch, i);
+    turn(bursts_++ % workers_.size(), batch.ports[at], packets, static_cast<uint16_t>(end - at));
     pass_handed_off();
     at = end;
   }
@@ -232,8 +226,9 @@ void ReplayEngine::add_verdicts(size_t frames, ReplayResult& result) {
                                known ? output[input] : -1});
   }
   // Workers end packets in the order of their stages; people read them in the order of arrival.
-  std::stable_sort(result.verdicts.begin(), result.verdicts.end(),
-                   [](const ReplayVerdict& a, const ReplayVerdict& b) { return a.input < b.input; });
+  std::stable_sort(
+      result.verdicts.begin(), result.verdicts.end(),
+      [](const ReplayVerdict& a, const ReplayVerdict& b) { return a.input < b.input; });
   verdicts_.clear();
 }
 
@@ -248,6 +243,8 @@ uint32_t ReplayEngine::list(unsigned worker, uint32_t cursor, uint32_t limit,
   return workers_[worker]->list(cursor, limit, out);
 }
 
-unsigned ReplayEngine::mbufs_in_use() const { return rte_mempool_in_use_count(mbufs_); }
+unsigned ReplayEngine::mbufs_in_use() const {
+  return rte_mempool_in_use_count(mbufs_);
+}
 
 }  // namespace sluice

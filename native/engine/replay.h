@@ -87,6 +87,7 @@ class ReplayEngine {
   ReplayResult* result_ = nullptr;  // of the run in progress
   bool clock_set_ = false;
   uint64_t first_ns_ = 0, now_ns_ = 0;
+  uint64_t bursts_ = 0;
   uint32_t base_ = 0;  // hash.usr of this run's frame 0: late packets of earlier runs stay apart
 };
 

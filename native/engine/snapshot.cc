@@ -94,6 +94,8 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       server = {v4_or_reject(ws.address, place(ws)), to_be(ws.port), mode, ws.up != 0,
                 ws.weight, ws.slot, ws.upper, ws.lower};
       s.by_server_slot_[ws.slot] = &server;
+      // A server that is down is as good as not in the list.
+      if (!server.up) continue;
       max_weight = std::max(max_weight, ws.weight);
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));

@@ -126,9 +126,21 @@ void Worker::bury(uint32_t record, Extra why) {
     local_ports_.give({c.laddr, c.raddr, c.rport, c.protocol()}, c.lport);
   }
   --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
+  if (overloaded_[c.server] != 0) relieve(c.server);
   counters_.add(why);
   counters_.add(Extra::connections, -1);
   table_.release(record);
+}
+
+// LVS: a server that has reached its upper threshold rests until its connections are fewer than
+// the lower one, or than three quarters of the upper if there is no lower.
+void Worker::relieve(uint32_t slot) {
+  const Server* server = snapshot_->server_of_slot(slot);
+  const uint64_t connections = connections_of(slot);
+  const bool rests = server != nullptr && server->upper != 0 &&
+                     (server->lower != 0 ? connections >= server->lower
+                                         : connections * 4 >= uint64_t{server->upper} * 3);
+  if (!rests) overloaded_[slot] = 0;
 }
 
 uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {

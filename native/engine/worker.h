@@ -54,6 +54,10 @@ struct WorkerOptions {
   rte_mempool* datagrams = nullptr;
 };
 
+// Off the straight way of an established connection's packet: kept out of it, so that the rest
+// inlines into one loop (`receive` is flattened).
+#define SLUICE_ASIDE [[gnu::noinline]]
+
 class Worker {
  public:
   Worker(const WorkerOptions& options, Sink& sink);
@@ -64,7 +68,7 @@ class Worker {
   // Start of a turn. now_ms: monotonic milliseconds. Both pointers stay valid until the next begin.
   void begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib);
   // Takes ownership of n ≤ kBurst mbufs that arrived on `port`.
-  void receive(uint16_t port, rte_mbuf** packets, uint16_t n);
+  [[gnu::flatten]] void receive(uint16_t port, rte_mbuf** packets, uint16_t n);
   // Packets that another worker received and handed off; mbuf->port says where they arrived.
   void receive_handed_off(rte_mbuf** packets, uint16_t n);
   // Expiry in bounded steps: at most `budget` connections are looked at. True when up to date.
@@ -90,22 +94,23 @@ class Worker {
 
   // pipeline/1_parse.cc: frame → headers and key, or an end.
   void parse(Burst& burst, uint16_t port, rte_mbuf** mbufs);
-  void parse_packet(Packet& packet, bool handed_off);
-  void parse_quote(Packet& packet);
-  void complete_partial_checksum(Packet& packet);
+  bool parse_plain(Packet& packet);
+  SLUICE_ASIDE void parse_packet(Packet& packet, bool handed_off);
+  SLUICE_ASIDE void parse_quote(Packet& packet);
+  SLUICE_ASIDE void complete_partial_checksum(Packet& packet);
   bool is_martian(be32 source) const;
-  static bool has_source_route(const net::Ipv4& ip);
+  SLUICE_ASIDE static bool has_source_route(const net::Ipv4& ip);
 
   // pipeline/1_reassemble.cc
   struct Fragments;
   static std::unique_ptr<Fragments, void (*)(Fragments*)> make_fragments();
-  bool reassemble(Packet& packet);
-  void expire_fragments();
-  void bury_fragments();
+  SLUICE_ASIDE bool reassemble(Packet& packet);
+  SLUICE_ASIDE void expire_fragments();
+  SLUICE_ASIDE void bury_fragments();
 
   // pipeline/2_owner.cc: packets of other workers' flows are handed off.
-  void hand_off(Burst& burst);
-  bool hand_off_fragment(Packet& packet);
+  SLUICE_ASIDE void hand_off(Burst& burst);
+  SLUICE_ASIDE bool hand_off_fragment(Packet& packet);
   void give_to(uint16_t owner, Packet& packet);
   uint16_t owner_of(const Packet& packet) const;
 
@@ -115,11 +120,11 @@ class Worker {
 
   // pipeline/4_schedule.cc: first packets.
   void process(Packet& packet);
-  void first_packet(Packet& packet);
-  uint32_t connect(const Packet& packet, const Service& service, const Server& server,
+  SLUICE_ASIDE void first_packet(Packet& packet);
+  SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
                    End& failure);
-  bool take_local_end(Record& record, const Service& service, End& failure);
-  void forward_once(Packet& packet, const Service& service, const Server& server);
+  SLUICE_ASIDE bool take_local_end(Record& record, const Service& service, End& failure);
+  SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
 
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
@@ -127,54 +132,72 @@ class Worker {
   void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
   bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
   bool server_gone(Packet& packet, uint32_t record);
+  SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record, const Server* server);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
+  SLUICE_ASIDE const NextHop* find_next_hop(Record& record, Direction towards, End& failure);
   unsigned client_option_bytes(const Packet& packet, const Record& record);
-  bool make_room(Packet& packet, unsigned bytes, unsigned head);
+  SLUICE_ASIDE bool make_room(Packet& packet, unsigned bytes, unsigned head);
   void update_state(uint32_t record, Sight sight, uint8_t flags);
+  SLUICE_ASIDE void change_state(uint32_t record, State state);
   void count(const Record& record, Direction direction, uint16_t bytes);
 
   // pipeline/6_icmp_error.cc: errors about a connection, translated.
-  void related_error(Packet& packet);
-  void translate_error(Packet& packet, uint32_t record, Direction direction);
-  void relay_tunnel_error(Packet& packet, const Record& record);
+  SLUICE_ASIDE void related_error(Packet& packet);
+  SLUICE_ASIDE void translate_error(Packet& packet, uint32_t record, Direction direction);
+  SLUICE_ASIDE void relay_tunnel_error(Packet& packet, const Record& record);
 
   // pipeline/7_answer.cc: what the director says itself, out of the port the packet came from.
-  void owned_or_punt(Packet& packet);
-  void answer_arp(Packet& packet, net::Arp* arp);
-  void answer_echo(Packet& packet);
-  void answer_reset(Packet& packet);
-  void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source, End end);
-  bool build_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
+  SLUICE_ASIDE void owned_or_punt(Packet& packet);
+  SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
+  SLUICE_ASIDE void answer_echo(Packet& packet);
+  SLUICE_ASIDE void answer_reset(Packet& packet);
+  SLUICE_ASIDE void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source, End end);
+  SLUICE_ASIDE bool build_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
                   be32 destination);
 
   // pipeline/8_transmit.cc: ends, counted once a packet.
-  void reflect(Packet& packet, const Mac& to, End end);
+  SLUICE_ASIDE void reflect(Packet& packet, const Mac& to, End end);
   void send_to(Packet& packet, const NextHop& hop, End end, const Record* record);
-  void send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record);
-  void punt(Packet& packet, End end);
-  void drop(Packet& packet, End end, const Record* record = nullptr);
-  void tell(const Packet& packet, End end, const Record* record, int port);
-  void note(Note what, uint32_t service);
-  void ask_for(uint16_t port, be32 address);
+  SLUICE_ASIDE void send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record);
+  SLUICE_ASIDE void punt(Packet& packet, End end);
+  SLUICE_ASIDE void drop(Packet& packet, End end, const Record* record = nullptr);
+  void tell(const Packet& packet, End end, const Record* record, int port) {
+    if (verdicts_ != nullptr) [[unlikely]] add_verdict(packet, end, record, port);
+  }
+  SLUICE_ASIDE void add_verdict(const Packet& packet, End end, const Record* record, int port);
+  SLUICE_ASIDE void note(Note what, uint32_t service);
+  SLUICE_ASIDE void ask_for(uint16_t port, be32 address);
 
   // table upkeep, worker.cc
   uint32_t timeout_of(State state) const { return snapshot_->timeouts()[static_cast<unsigned>(state)]; }
   bool is_idle(const Record& record) const {
     return static_cast<uint32_t>(now_ms_) - record.last_seen_ms >= timeout_of(record.state);
   }
-  void destroy(uint32_t record, Extra why);
-  void relink(unsigned budget);
-  void bury(uint32_t record, Extra why);  // of a record that is off the wheel
+  SLUICE_ASIDE void destroy(uint32_t record, Extra why);
+  SLUICE_ASIDE void relink(unsigned budget);
+  SLUICE_ASIDE void bury(uint32_t record, Extra why);  // of a record that is off the wheel
+  // Thresholds are shared out among the workers, each of which sees its own connections.
+  uint64_t connections_of(uint32_t server) {
+    const uint64_t* counted = counters_.server(server);
+    return (counted[kActive] + counted[kInactive]) * options_.workers;
+  }
+  void relieve(uint32_t server);
   be16 fresh_ip_id() { return to_be(static_cast<uint16_t>(++ip_id_)); }
 
   // Frames waiting for their port, TAP or worker, with the end they were counted under.
   struct Out {
     uint16_t n = 0;
+    uint64_t bytes = 0;
     rte_mbuf* mbufs[2 * kBurst];
     End ends[2 * kBurst];
   };
-  void push(Out& out, rte_mbuf* mbuf, End end);
-  void flush_port(uint16_t port);
+  void push(Out& out, rte_mbuf* mbuf, End end) {
+    out.mbufs[out.n] = mbuf;
+    out.ends[out.n++] = end;
+    out.bytes += rte_pktmbuf_pkt_len(mbuf);
+    if (end != End::hand_off_full) counters_.end(end);
+  }
+  SLUICE_ASIDE void flush_port(uint16_t port);
   void flush_punt(uint16_t port);
   void flush_hand_off(uint16_t worker);
   void settle(Out& out, uint16_t sent, End instead);
@@ -186,7 +209,7 @@ class Worker {
   TimingWheel<Table> wheel_;
   LocalPorts local_ports_;
   std::vector<SchedulerState> schedulers_;  // by service slot
-  std::vector<uint8_t> overloaded_;         // by server slot, see ScheduleContext
+  std::vector<uint32_t> overloaded_;        // by server slot, see ScheduleContext
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
 
   std::unique_ptr<Fragments, void (*)(Fragments*)> fragments_;

@@ -14,7 +14,7 @@ import { Lab } from './lab.js';
 import { bulkTransfer, dnsQueries, httpRequests } from './load.js';
 import { Progress } from './progress.js';
 import { paint } from './table.js';
-import { CLIENT, type ModeName, VIP } from './topology.js';
+import { type ModeName, VIP } from './topology.js';
 import { type DirectorCounts, judge, type ModeResult, rates, resultTable } from './verdict.js';
 
 interface Options {
@@ -118,8 +118,9 @@ async function demo(options: Options): Promise<number> {
         `\nThe director's log:\n${bench.director.log.split('\n').slice(-30).join('\n')}`,
       );
     } else {
-      const seconds = `iperf3 one connection, ${options.seconds} s each way`;
-      const text = `Every mode works: each answer from the right server, which saw ${CLIENT}; ${seconds}.`;
+      const text =
+        `Every mode works: all was answered, by every server, and each saw the true client.\n` +
+        `Gb/s: one iperf3 connection, ${options.seconds} s each way; client, servers and director share this machine.`;
       progress.line(paint(text, 'dim', progress.colour));
     }
     return bad.length === 0 ? 0 : 1;

@@ -15,7 +15,7 @@ export class Progress {
   update(text: string): void {
     if (!this.#out.isTTY) return;
     this.#out.write(
-      `\r\x1b[K${paint(text.slice(0, (this.#out.columns ?? 80) - 1), 'dim', this.colour)}`,
+      `\r\x1b[K${paint(text.slice(0, (this.#out.columns || 80) - 1), 'dim', this.colour)}`,
     );
     this.#live = true;
   }

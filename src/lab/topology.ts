@@ -137,9 +137,8 @@ function buildClientAndRouter(spaces: Namespaces, options: TopologyOptions): voi
 }
 
 /**
- * The director's interfaces belong to the dataplane alone. AF_PACKET hands it a copy and the kernel
- * would handle the original as well: answer ARP for the twin's address, reset connections. Ingress
- * hooks come after AF_PACKET's taps, so that a drop there leaves the dataplane its frames.
+ * The director's interfaces belong to the dataplane alone: no addresses. The director itself sees to
+ * it that the kernel does not handle a second time what AF_PACKET copies.
  */
 function buildDirector(spaces: Namespaces, director: Namespace, n: number): void {
   for (const [name, port] of [
@@ -149,13 +148,6 @@ function buildDirector(spaces: Namespaces, director: Namespace, n: number): void
     plug(spaces, director, name, port);
     director.ip(`link set ${name} address ${directorMac(n, port)}`, `link set ${name} up`);
   }
-  director.exec(['nft', '-f', '-'], {
-    input: `table netdev kernel_kept_out {
-  chain f0 { type filter hook ingress device "f0" priority 0; policy drop; }
-  chain b0 { type filter hook ingress device "b0" priority 0; policy drop; }
-}
-`,
-  });
 }
 
 function buildRealServer(

@@ -21,9 +21,9 @@ export const GROUPS = {
     'iputils-ping',
     'procps',
     'ethtool',
-    'nftables',
     'nginx-light',
     'dnsmasq-base',
+    'nsd',
   ],
   'the load': ['curl', 'wrk', 'iperf3', 'bind9-dnsutils'],
   'the oracles': ['python3', 'python3-scapy', 'tcpdump', 'tshark', 'valgrind'],
@@ -32,7 +32,7 @@ export const GROUPS = {
 
 // Units that Debian enables for the packages above. The lab starts its own copies inside network
 // namespaces; a set-up script has no business leaving a web server running on somebody's machine.
-const UNITS = ['nginx.service', 'keepalived.service', 'ipvsadm.service'];
+const UNITS = ['nginx.service', 'nsd.service', 'keepalived.service', 'ipvsadm.service'];
 
 const POLICY = '/usr/sbin/policy-rc.d';
 const SAVED = '/usr/sbin/policy-rc.d.before-sluice';

@@ -4,9 +4,10 @@
  * The live engine on an AF_PACKET port over veth, in a namespace of its own: the twin carries the
  * kernel's traffic, the netlink mirror follows its routing, and stop leaves nothing behind.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { cpus } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Engine, type EngineEvent, type EngineOptions, native } from '../../src/native.js';
@@ -30,6 +31,8 @@ function codeOf(body: () => unknown): string | undefined {
   }
   return undefined;
 }
+
+const hex = (byte: number) => byte.toString(16).padStart(2, '0');
 
 const options = (changes: Partial<EngineOptions> = {}): EngineOptions => ({
   eal: { hugepages: false, memory: 256, workerCpus: [cpus().length - 1], pci: [] },
@@ -113,9 +116,8 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
     );
   });
 
-  test('hugepages that are not there are named', () => {
-    const eal = { ...options().eal, hugepages: true, memory: 1 << 20 };
-    // EAL is up by now with other options, which is found out first.
+  test('DPDK, once started, is not started with other options', () => {
+    const eal = { ...options().eal, memory: 300 };
     assert.is(
       codeOf(() => native().startEngine(options({ eal }), () => {})),
       'ERR_NATIVE_EAL_STARTED',
@@ -259,24 +261,41 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
   test('thousands of kernel changes and publications pass while packets flow', async () => {
     const lines: string[] = [];
     for (let i = 0; i < 4000; i++) {
-      const mac = `02:00:00:01:${(i >> 8).toString(16).padStart(2, '0')}:${(i & 255).toString(16).padStart(2, '0')}`;
+      const mac = `02:00:00:01:${hex(i >> 8)}:${hex(i & 255)}`;
       lines.push(`neigh replace 192.0.2.200 lladdr ${mac} dev ${TWIN} nud permanent`);
       if (i % 8 === 0) lines.push(`route replace 198.51.100.${i % 250}/32 via ${FAR} dev ${TWIN}`);
     }
     const before = counter('received');
     const flood = peer.start('ping', '-q', '-i', '0.002', '-c', '500', VIP);
+    const ended = new Promise((done) => flood.on('exit', done));
     for (let i = 0; i < 50; i++) {
       ip(...lines.slice(i * 90, (i + 1) * 90));
       engine.publish(service(i % 2 ? FAR : SECOND));
       await sleep(5);
     }
-    const status = await new Promise((done) => flood.on('exit', done));
-    assert.is(status, 0);
+    assert.is(await ended, 0);
     assert.ok(counter('received') >= before + 500);
     engine.publish(service('192.0.2.200'));
     await until('the last MAC is in force', () => /02:00:00:01:0f:9f/.test(neighbours()));
     await sleep(100);
     assert.equal(await destinations(() => ask(1)), ['02:00:00:01:0f:9f']);
+  });
+
+  test('more notifications than the kernel keeps: everything is read anew', async () => {
+    const batch = join(tmpdir(), `sluice-neigh-${process.pid}`);
+    const mac = (i: number) => `02:00:00:02:${hex(i >> 8)}:${hex(i & 255)}`;
+    const line = (i: number) =>
+      `neigh replace 192.0.2.200 lladdr ${mac(i)} dev ${TWIN} nud permanent`;
+    writeFileSync(batch, Array.from({ length: 20_000 }, (_, i) => line(i)).join('\n'));
+    const { pid } = process;
+    // Nobody reads meanwhile: every thread of this process is stopped.
+    run('bash', '-c', `kill -STOP ${pid}; ip -batch ${batch}; kill -CONT ${pid}`);
+    rmSync(batch);
+    await until('the overrun is noticed', () =>
+      events.some(({ message }) => message.includes('overran')),
+    );
+    await sleep(50);
+    assert.equal(await destinations(() => ask(1)), [mac(19_999)]);
   });
 
   test('connections are listed page by page from the running worker', async () => {
@@ -331,6 +350,7 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
     await until('the link is down', () => links().includes("port 'front' is down"));
     assert.is(engine.ports()[0]!.up, false);
     peer.run('ip', 'link', 'set', 'c0', 'up');
+    peer.run('ip', 'route', 'add', `${VIP}/32`, 'dev', 'c0');
     await until('the link is up', () => links().includes("port 'front' is up"));
     assert.ok(warnings.some((message) => message.includes('a handler that throws')));
     const lines = events.filter(({ code }) => code === 'ERR_NO_ROUTE');
@@ -342,6 +362,14 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
   test('the worker keeps turning', () => {
     const [lag] = engine.workerLag();
     assert.ok(lag! < 100_000, `${lag} µs since the last turn`);
+  });
+
+  test('a twin that someone deletes is missed, and the dataplane goes on', async () => {
+    ip(`link del ${TWIN}`);
+    await until('its loss is told', () => events.some(({ code }) => code === 'ERR_TWIN_GONE'));
+    assert.is(peer.try('ping', '-c', '1', '-W', '1', OWN).status, 1);
+    const { status } = peer.try('ping', '-c', '3', '-i', '0.05', '-w', '5', VIP);
+    assert.is(status, 0);
   });
 
   test('stop leaves no twin, no filter and no thread, and says so afterwards', async () => {

@@ -1,4 +1,4 @@
-/** FullNAT: both ends change in both directions; TOA or an IP option tells the client's address. */
+/** FullNAT and TCP: both ends change in both directions; TOA tells the client's address. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dissect } from '../support/dissect.js';
@@ -15,7 +15,6 @@ import {
   query,
   R,
   RIP,
-  response,
   SERVER_SIDE_ROUTER,
   syn,
   synAck,
@@ -29,7 +28,7 @@ import { fromBack, fromFront, type Row, table, toBack, toFront } from '../suppor
 import type { ServiceWords, WorldWords } from '../support/world.js';
 
 const service: ServiceWords = { listen: V, mode: 'fullnat', servers: [R], locals: [LIP] };
-const words: WorldWords = { services: [service, { ...service, protocol: 'udp' }] };
+const words: WorldWords = { services: [service] };
 const silent: WorldWords = {
   services: words.services.map((one) => ({ ...one, clientAddress: false })),
 };
@@ -268,98 +267,6 @@ const tcp: Row[] = [
   },
 ];
 
-const queries = (count: number) => Array.from({ length: count }, () => fromFront(p.udp(query)));
-const udp: Row[] = [
-  ...[0, 1, 2].map(
-    (before): Row => ({
-      it: `UDP: packet ${before + 1} of a flow carries the client’s address as an IP option`,
-      given: queries(before),
-      in: fromFront(p.udp(query)),
-      out: (c) => toBack(p.udp({ ...query, from: c.local, to: R, ttl: 63, ipOptions: [p.uoa(C)] })),
-      end: 'forwarded_fullnat',
-    }),
-  ),
-  ...[3, 32, 64].map(
-    (before): Row => ({
-      it: `UDP: packet ${before + 1} carries none`,
-      given: queries(before),
-      in: fromFront(p.udp(query)),
-      out: (c) => toBack(p.udp({ ...query, from: c.local, to: R, ttl: 63 })),
-      end: 'forwarded_fullnat',
-    }),
-  ),
-  {
-    it: 'UDP: nothing is told where the service says so',
-    world: silent,
-    in: fromFront(p.udp(query)),
-    out: (c) => toBack(p.udp({ ...query, from: c.local, to: R, ttl: 63 })),
-    end: 'forwarded_fullnat',
-  },
-  {
-    it: 'UDP: the option goes before the packet’s own IP options',
-    in: fromFront(p.udp({ ...query, ipOptions: [Uint8Array.of(0x88, 4, 0, 1)] })),
-    out: (c) =>
-      toBack(
-        p.udp({
-          ...query,
-          from: c.local,
-          to: R,
-          ttl: 63,
-          ipOptions: [p.uoa(C), Uint8Array.of(0x88, 4, 0, 1)],
-        }),
-      ),
-    end: 'forwarded_fullnat',
-  },
-  {
-    it: 'UDP: 36 bytes of IP options leave no room: left out and counted',
-    in: fromFront(
-      p.udp({ ...query, ipOptions: [p.concat(Uint8Array.of(0x88, 36), p.pattern(34))] }),
-    ),
-    out: (c) =>
-      toBack(
-        p.udp({
-          ...query,
-          from: c.local,
-          to: R,
-          ttl: 63,
-          ipOptions: [p.concat(Uint8Array.of(0x88, 36), p.pattern(34))],
-        }),
-      ),
-    end: 'forwarded_fullnat',
-    after: (bench) => assert.is(count(bench, 'client_option_no_room'), 1),
-  },
-  {
-    it: 'UDP: where the option would exceed the MTU it is left out and counted',
-    in: fromFront(p.udp({ ...query, payload: p.pattern(1472), df: true })),
-    out: (c) =>
-      toBack(
-        p.udp({ ...query, payload: p.pattern(1472), df: true, from: c.local, to: R, ttl: 63 }),
-      ),
-    end: 'forwarded_fullnat',
-    after: (bench) => assert.is(count(bench, 'client_option_mtu'), 1),
-  },
-  {
-    it: 'UDP: no checksum from the client, a full one to the server',
-    in: fromFront(p.udp({ ...query, checksum: 'none' })),
-    out: (c) => toBack(p.udp({ ...query, from: c.local, to: R, ttl: 63, ipOptions: [p.uoa(C)] })),
-    end: 'forwarded_fullnat',
-  },
-  {
-    it: 'UDP: the response to the LIP comes from the VIP',
-    given: queries(1),
-    in: (c) => fromBack(p.udp({ ...response, to: c.local })),
-    out: toFront(p.udp({ ...response, from: V, to: C, ttl: 63 })),
-    end: 'forwarded_fullnat_reply',
-  },
-  {
-    it: 'UDP: no checksum from the server, a full one to the client',
-    given: queries(1),
-    in: (c) => fromBack(p.udp({ ...response, to: c.local, checksum: 'none' })),
-    out: toFront(p.udp({ ...response, from: V, to: C, ttl: 63 })),
-    end: 'forwarded_fullnat_reply',
-  },
-];
-
 const limits: Row[] = [
   ...(['tcp', 'udp'] as const).map((protocol): Row => {
     const packet = (ttl: number) =>
@@ -367,7 +274,7 @@ const limits: Row[] = [
     const tos = icmpTos(protocol === 'tcp' ? syn.tos : query.tos);
     return {
       it: `${protocol}: TTL 1 is answered by time exceeded from the VIP`,
-      world: words,
+      world: { services: [service, { ...service, protocol: 'udp' }] },
       given: [fromFront(packet(64))],
       in: fromFront(packet(1)),
       out: (c) =>
@@ -409,18 +316,6 @@ const limits: Row[] = [
     end: 'forwarded_fullnat',
     after: (_, step) => assert.is(step.outputs.length, 2),
   },
-  {
-    it: 'UDP: a response too big with DF: the server is told by the LIP',
-    world: { ...words, frontMtu: 1300 },
-    given: queries(1),
-    in: (c) => fromBack(p.udp({ ...response, to: c.local, payload: p.pattern(1400) })),
-    out: 'model',
-    end: 'answered_too_big',
-    after: (_, step) => {
-      const ip = dissect(step.outputs[0]!.bytes).ip;
-      assert.equal([ip?.src, ip?.dst, ip?.icmp?.mtu], [LIP, RIP, 1300]);
-    },
-  },
 ];
 
 const errors: Row[] = [
@@ -460,31 +355,6 @@ const errors: Row[] = [
     }),
   ),
   {
-    it: 'UDP: port unreachable from the server becomes one from the VIP',
-    given: queries(3),
-    in: (c) =>
-      fromBack(
-        p.icmpError({
-          from: RIP,
-          to: LIP,
-          type: 3,
-          code: 3,
-          quote: p.udp({ ...query, from: c.local, to: R, ttl: 63 }),
-        }),
-      ),
-    out: toFront(
-      p.icmpError({
-        from: VIP,
-        to: CIP,
-        type: 3,
-        code: 3,
-        ttl: 63,
-        quote: p.udp({ ...query, ttl: 63 }),
-      }),
-    ),
-    end: 'forwarded_icmp_error',
-  },
-  {
     it: 'TCP: an ICMP error from the client’s side speaks from the LIP, about what the server sent',
     given: established,
     in: fromFront(
@@ -514,31 +384,6 @@ const errors: Row[] = [
     end: 'forwarded_icmp_error',
   },
   {
-    it: 'UDP: an ICMP error from the client’s side, whole packet quoted',
-    given: queries(1),
-    in: fromFront(
-      p.icmpError({
-        from: CIP,
-        to: VIP,
-        type: 3,
-        code: 3,
-        quote: p.udp({ ...response, from: V, to: C, ttl: 50 }),
-      }),
-    ),
-    out: (c) =>
-      toBack(
-        p.icmpError({
-          from: LIP,
-          to: RIP,
-          type: 3,
-          code: 3,
-          ttl: 63,
-          quote: p.udp({ ...response, to: c.local, ttl: 50 }),
-        }),
-      ),
-    end: 'forwarded_icmp_error',
-  },
-  {
     it: 'ICMP: an error to the LIP about a port that is no connection’s is dropped',
     given: established,
     in: fromBack(
@@ -555,6 +400,6 @@ const errors: Row[] = [
   },
 ];
 
-table(words, [...tcp, ...udp, ...limits, ...errors]);
+table(words, [...tcp, ...limits, ...errors]);
 
 test.run();

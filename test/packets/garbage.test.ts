@@ -1,3 +1,4 @@
+// timeout: 300
 /**
  * A million random and mutated packets: no crash, no mbuf lost, every packet counted once. Makes its
  * own pseudo-random numbers, so that a run can be repeated by its seed (SLUICE_SEED).

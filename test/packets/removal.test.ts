@@ -180,4 +180,52 @@ test('thresholds: a server over its upper one gets no new connections', () => {
   story.close();
 });
 
+/** 20 s apart, so that connections can be made to end one by one. */
+function threshold(more: Partial<ServerWords>, lasting: number): string {
+  const slots: Slots = new Map();
+  const place = world(
+    { services: [{ listen: V, protocol: 'udp', servers: [{ at: A, upper: 4, ...more }] }] },
+    slots,
+  );
+  const duo = new Duo(place);
+  const send = (n: number, at: number) => {
+    const { steps, complaints } = duo.run([ask(42000 + n)], at);
+    assert.equal(complaints, []);
+    return steps[0]!.kind === 'forwarded' ? 'y' : '-';
+  };
+  const picks = [0, 1, 2, 3, 4].map((n) => send(n, n * 20_000));
+  // 300 s after its last packet each one ends; then `lasting` are left.
+  const at = (3 - lasting) * 20_000 + 310_000;
+  duo.advance(at);
+  picks.push(send(9, at));
+  assert.equal(duo.compareTables(), []);
+  duo.close();
+  return picks.join('');
+}
+
+test('thresholds: over the upper one a server rests until it is below three quarters of it', () => {
+  assert.is(threshold({}, 3), 'yyyy--');
+  assert.is(threshold({}, 2), 'yyyy-y');
+});
+
+test('thresholds: or below the lower one', () => {
+  assert.is(threshold({ lower: 2 }, 3), 'yyyy--');
+  assert.is(threshold({ lower: 2 }, 2), 'yyyy--');
+  assert.is(threshold({ lower: 2 }, 1), 'yyyy-y');
+});
+
+test('thresholds: the upper one counts though nobody asked while it was reached', () => {
+  const place = world({
+    services: [{ listen: V, protocol: 'udp', servers: [{ at: A, upper: 4 }] }],
+  });
+  const duo = new Duo(place);
+  const send = (n: number, at: number) => duo.run([ask(42000 + n)], at);
+  for (const n of [0, 1, 2, 3]) assert.equal(send(n, n * 20_000).complaints, []);
+  duo.advance(310_000);
+  const { steps, complaints } = send(9, 310_000);
+  assert.equal(complaints, []);
+  assert.is(steps[0]!.end, 'answered_port_unreachable');
+  duo.close();
+});
+
 test.run();

@@ -98,7 +98,8 @@ for (const one of CASES) {
     const udp = one.protocol === 'udp';
     const loadOf = ({ slot }: SnapshotServer) => {
       const count = load.get(slot) ?? 0;
-      return udp ? { active: 0, inactive: count } : { active: count, inactive: 0 };
+      const [active, inactive] = udp ? [0, count] : [count, 0];
+      return { active, inactive, overloaded: false };
     };
     const picks = [...one.picks].map((_, n) => {
       const choice = predict(service, state, loadOf, ip4(clientOf(n)), 40000);

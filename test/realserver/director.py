@@ -182,6 +182,7 @@ class Director:
         if flow.service["mode"] == "enat":
             vip, vport = flow.service.get("tell", flow.service["listen"])
             option += struct.pack("!BBHH4sBB", 253, 10, 0x534C, vport, pack(vip), 1, 1)
+        option += bytes.fromhex(self.config.get("clientOptions", ""))  # the client's own, behind
         if (packet.l4[12] >> 4) * 4 + len(option) > 60:
             return b""
         if not packet.gso[0] and 20 + len(packet.l4) + len(option) > MTU:

@@ -79,6 +79,14 @@ if (lab) {
     assert.equal(seen.accept, own);
   });
 
+  test('an option of the client itself, behind the director’s, tells nothing', async () => {
+    const forged = `fe08${(1234).toString(16).padStart(4, '0')}cb007101`;
+    await lab.direct([service(80)], { clientOptions: forged });
+    await lab.agent([VIP.fullnat]);
+    const { own, seen } = await lab.client('tcp', VIP.fullnat, 80);
+    assert.equal(seen.accept, own);
+  });
+
   test('a local port used again without the option forgets its client of before', async () => {
     const again = { firstPort: 33_000 };
     await lab.direct([service(80)], again);

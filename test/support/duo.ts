@@ -109,14 +109,14 @@ export class Duo {
     const { services, servers } = this.bench.counters();
     const complaints: string[] = [];
     const words = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'] as const;
-    for (const [slot, tally] of this.model.serviceTally) {
+    for (const [slot, tally] of this.model.ledger.services) {
       for (const word of words) {
         const got = services[slot]?.[word];
         if (got !== tally[word])
           complaints.push(`service ${slot} ${word}: ${got}, not ${tally[word]}`);
       }
     }
-    for (const [slot, tally] of this.model.serverTally) {
+    for (const [slot, tally] of this.model.ledger.servers) {
       for (const word of words) {
         const got = servers[slot]?.[word];
         if (got !== tally[word])

@@ -22,6 +22,7 @@ interface RandomServer {
   mode: number;
   weight: number;
   up: boolean;
+  upper: number;
 }
 
 export interface RandomService {
@@ -29,6 +30,7 @@ export interface RandomService {
   schedulePort: boolean;
   scheduleFallback: boolean;
   reset: boolean;
+  onePacket: boolean;
   told: boolean;
   locals: number;
   servers: RandomServer[];
@@ -46,6 +48,7 @@ const server: fc.Arbitrary<RandomServer> = fc.record({
   mode: fc.integer({ min: 0, max: MODES.length - 1 }),
   weight: fc.constantFrom(1, 1, 1, 2, 3, 5, 0),
   up: fc.constantFrom(true, true, true, false),
+  upper: fc.constantFrom(0, 0, 0, 0, 1, 4, 7),
 });
 
 export const randomService: fc.Arbitrary<RandomService> = fc.record({
@@ -53,6 +56,7 @@ export const randomService: fc.Arbitrary<RandomService> = fc.record({
   schedulePort: fc.boolean(),
   scheduleFallback: fc.boolean(),
   reset: fc.boolean(),
+  onePacket: fc.constantFrom(false, false, false, true),
   told: fc.constantFrom(true, true, false),
   locals: fc.integer({ min: 1, max: 2 }),
   servers: fc.uniqueArray(server, { minLength: 0, maxLength: 5, selector: ({ n }) => n }),
@@ -68,11 +72,11 @@ export const randomWorld: fc.Arbitrary<RandomWorld> = fc.record({
 /** Service i: protocol by its parity, VIP and port by its number. */
 export function wordsOf(random: RandomWorld): WorldWords {
   const services = random.services.map((one, index): ServiceWords => {
-    const servers = one.servers.map(({ n, mode, weight, up }) => {
+    const servers = one.servers.map(({ n, mode, weight, up, upper }) => {
       const inMode = MODES[mode] as Mode;
       // As the configuration has it: DR and TUN keep the port.
       const port = inMode === 'dr' || inMode === 'tun' ? portOf(index) : 8080 + (n % 3);
-      return { at: `${serverAddress(n)}:${port}`, mode: inMode, weight, up };
+      return { at: `${serverAddress(n)}:${port}`, mode: inMode, weight, up, upper };
     });
     return {
       listen: listenOf(index),
@@ -81,6 +85,7 @@ export function wordsOf(random: RandomWorld): WorldWords {
       schedulePort: one.schedulePort,
       scheduleFallback: one.scheduleFallback,
       resetOnServerRemoved: one.reset,
+      onePacket: one.onePacket,
       clientAddress: one.told,
       locals: LIPS.slice(0, one.locals),
       servers,
@@ -240,7 +245,11 @@ function client(one: Action, model: Model, partial: boolean): Arriving {
   const index = one.flow % Math.max(1, services.length);
   const to = listenOf(index);
   const from = `${CLIENTS[one.flow % CLIENTS.length]}:${1024 + one.flow}`;
-  if (index % 2 === 1) return fromFront(datagram(one, from, to, partial));
+  if (index % 2 === 1) {
+    // Of one-packet scheduling nothing is left to read the choice off but the packet itself.
+    const sure = services[index]?.onePacket ? { ...one, ttl: 64, df: false } : one;
+    return fromFront(datagram(sure, from, to, partial));
+  }
   const [ip = '', port = ''] = from.split(':');
   const [vip = '', vport = ''] = to.split(':');
   const known = model.connections.request(

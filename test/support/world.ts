@@ -33,6 +33,7 @@ export interface ServerWords {
   mode?: Mode;
   up?: boolean;
   upper?: number;
+  lower?: number;
 }
 
 export interface ServiceWords extends Partial<Omit<SnapshotService, 'servers' | 'localAddresses'>> {
@@ -103,7 +104,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
           slot: slot('server', `${name} ${one.at}`),
           up: one.up ?? true,
           upper: one.upper ?? 0,
-          lower: 0,
+          lower: one.lower ?? 0,
         };
       }),
       localAddresses: (locals ?? []).map(mapped),

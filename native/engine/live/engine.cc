@@ -77,7 +77,9 @@ Engine::Engine(const EngineOptions& options, EventHandler on_event)
   }
 }
 
-Engine::~Engine() { stop(); }
+Engine::~Engine() {
+  stop();
+}
 
 void Engine::start(EventHandler on_event) {
   start_eal(options_.eal);
@@ -125,9 +127,8 @@ void Engine::start(EventHandler on_event) {
       on_event({Event::Type::log, Event::Level::warn, remark, "", 0, -1});
     }
   }
-  slow_path_ = std::make_unique<SlowPath>(ports_, std::move(taps), *wiring_, *routing_,
-                                          *publisher_, mbufs_, std::move(on_event),
-                                          options_.eal.worker_cpus);
+  slow_path_ = std::make_unique<SlowPath>(ports_, std::move(taps), *wiring_, *routing_, *publisher_,
+                                          mbufs_, std::move(on_event), options_.eal.worker_cpus);
   for (size_t i = 0; i < workers(); ++i) {
     if (rte_eal_remote_launch(run_lcore, lcores_[i].get(), lcore_of_worker(i)) != 0) {
       throw Error("ERR_NATIVE_EAL", "worker " + std::to_string(i) + "'s lcore is busy");

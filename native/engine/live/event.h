@@ -14,9 +14,9 @@ struct Event {
   Type type = Type::log;
   Level level = Level::info;
   std::string message;
-  std::string code;            // "" if it has none
-  uint32_t count = 0;          // times it happened, 0: does not apply
-  int64_t service_slot = -1;   // of the last time, -1: does not apply
+  std::string code;           // "" if it has none
+  uint32_t count = 0;         // times it happened, 0: does not apply
+  int64_t service_slot = -1;  // of the last time, -1: does not apply
 };
 
 using EventHandler = std::function<void(Event)>;

@@ -7,8 +7,8 @@
 
 namespace sluice {
 
-Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring,
-             Publisher& publisher, const IdleOptions& idle)
+Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, Publisher& publisher,
+             const IdleOptions& idle)
     : index_(options.index),
       ports_(ports),
       wiring_(wiring),
@@ -52,8 +52,6 @@ unsigned Lcore::receive() {
     rte_mbuf* packets[kBurst];
     const uint16_t n = rte_eth_rx_burst(q.device, q.queue, packets, kBurst);
     if (n == 0) continue;
-    // DPDK numbers devices of the process, we number the ports of the configuration.
-    for (uint16_t i = 0; i < n; ++i) packets[i]->port = q.port;
     worker_.receive(q.port, packets, n);
     total += n;
   }

@@ -52,8 +52,8 @@ class Lcore {
   const uint64_t cycles_a_ms_, first_cycle_;
   const uint64_t idle_cycles_;
   const unsigned sleep_us_;
-  uint64_t now_;           // cycles at the start of this turn
-  uint64_t last_packet_;   // cycles at the last turn that had one
+  uint64_t now_;          // cycles at the start of this turn
+  uint64_t last_packet_;  // cycles at the last turn that had one
   alignas(64) std::atomic<uint64_t> heartbeat_{0};
   std::atomic<bool> stopping_{false};
 };

@@ -54,8 +54,8 @@ class Pile {
 };
 
 struct Mailbox {
-  alignas(64) Pile in;       // for the worker
-  alignas(64) Pile answered; // for the slow path
+  alignas(64) Pile in;        // for the worker
+  alignas(64) Pile answered;  // for the slow path
 
   void serve(Worker& worker) {
     if (in.empty()) return;

@@ -49,8 +49,7 @@ struct Attributes {
 
 Mirror::Mirror(std::vector<Twin> twins) : twins_(std::move(twins)) {
   events_ = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  constexpr unsigned kGroups =
-      RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE;
+  constexpr unsigned kGroups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE;
   if (events_ == nullptr || mnl_socket_bind(events_, kGroups, MNL_SOCKET_AUTOPID) < 0) {
     const std::string reason = strerror(errno);
     if (events_ != nullptr) mnl_socket_close(events_);
@@ -63,9 +62,13 @@ Mirror::Mirror(std::vector<Twin> twins) : twins_(std::move(twins)) {
   dump_routes();
 }
 
-Mirror::~Mirror() { mnl_socket_close(events_); }
+Mirror::~Mirror() {
+  mnl_socket_close(events_);
+}
 
-int Mirror::fd() const { return mnl_socket_get_fd(events_); }
+int Mirror::fd() const {
+  return mnl_socket_get_fd(events_);
+}
 
 const Mirror::Twin* Mirror::twin(unsigned interface_index) const {
   for (const Twin& twin : twins_) {
@@ -88,22 +91,29 @@ bool Mirror::read() {
     const ssize_t n = mnl_socket_recvfrom(events_, buffer, sizeof buffer);
     if (n < 0 && errno == ENOBUFS) {
       ++overruns_;
-      dump_neighbours();
-      routes_outdated_ = changed = true;
+      overrun_ = true;
       continue;
     }
-    if (n <= 0) break;
+    if (n <= 0) {
+      // Only now: what was still queued is older than what got lost, and than a dump.
+      if (overrun_) {
+        dump_neighbours();
+        routes_outdated_ = changed = true;
+        overrun_ = false;
+      }
+      break;
+    }
     int left = static_cast<int>(n);
     for (auto* at = reinterpret_cast<const nlmsghdr*>(buffer); mnl_nlmsg_ok(at, left);
          at = mnl_nlmsg_next(at, &left)) {
       changed |= handle(at);
     }
   }
-  if (routes_outdated_) {
-    dump_routes();
-    changed = true;
-  }
-  return changed;
+  return changed || routes_outdated_;
+}
+
+void Mirror::refresh() {
+  if (routes_outdated_) dump_routes();
 }
 
 bool Mirror::handle(const nlmsghdr* message) {
@@ -142,8 +152,8 @@ bool Mirror::handle_neighbour(const nlmsghdr* message) {
   const Twin* on = twin(static_cast<unsigned>(a.fixed->ndm_ifindex));
   if (on == nullptr || a.fixed->ndm_family != AF_INET || !a.has(NDA_DST, 4)) return false;
   const auto key = std::make_pair(on->port, load<be32>(a.payload(NDA_DST)));
-  const bool usable = message->nlmsg_type == RTM_NEWNEIGH &&
-                      (a.fixed->ndm_state & kUsable) != 0 && a.has(NDA_LLADDR, 6);
+  const bool usable = message->nlmsg_type == RTM_NEWNEIGH && (a.fixed->ndm_state & kUsable) != 0 &&
+                      a.has(NDA_LLADDR, 6);
   if (!usable) return neighbours_.erase(key) != 0;
   Neighbour next{a.fixed->ndm_state, {}};
   memcpy(next.mac.data(), a.payload(NDA_LLADDR), next.mac.size());
@@ -187,8 +197,8 @@ void Mirror::keep_route(const nlmsghdr* message) {
   if (a[RTA_MULTIPATH] != nullptr) {
     const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(a[RTA_MULTIPATH]));
     int left = mnl_attr_get_payload_len(a[RTA_MULTIPATH]);
-    for (; on == nullptr && RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len),
-                                                hop = RTNH_NEXT(hop)) {
+    for (; on == nullptr && RTNH_OK(hop, left);
+         left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
       on = twin(static_cast<unsigned>(hop->rtnh_ifindex));
       via = 0;
       const auto* attribute = reinterpret_cast<const nlattr*>(RTNH_DATA(hop));
@@ -204,9 +214,9 @@ void Mirror::keep_route(const nlmsghdr* message) {
 
   const be32 network = a.u32(RTA_DST, 0);
   const uint32_t priority = a.u32(RTA_PRIORITY, 0);
-  const auto [at, fresh] = routes_.try_emplace(
-      {network, a.fixed->rtm_dst_len},
-      KernelRoute{priority, {network, a.fixed->rtm_dst_len, on->port, via}});
+  const auto [at, fresh] =
+      routes_.try_emplace({network, a.fixed->rtm_dst_len},
+                          KernelRoute{priority, {network, a.fixed->rtm_dst_len, on->port, via}});
   // The kernel lists routes of one prefix best first, but for their metric it need not.
   if (!fresh && priority < at->second.priority) {
     at->second = {priority, {network, a.fixed->rtm_dst_len, on->port, via}};

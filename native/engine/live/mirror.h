@@ -31,8 +31,10 @@ class Mirror {
   Mirror(const Mirror&) = delete;
 
   int fd() const;  // readable: call read
-  // True when the result differs from the last one.
+  // True when there is something new for input().
   bool read();
+  // Reads routes and addresses anew if they have changed: costs as much as they are many.
+  void refresh();
 
   // Routes, neighbours and addresses; ports are not filled in.
   FibInput input() const;
@@ -69,6 +71,7 @@ class Mirror {
   std::map<std::pair<be32, uint8_t>, KernelRoute> routes_;
   std::vector<FibAddress> addresses_;
   bool routes_outdated_ = true;
+  bool overrun_ = false;  // notifications were lost, the dump that makes up for it is due
   unsigned overruns_ = 0;
 };
 

@@ -27,7 +27,9 @@ Netlink::Netlink() {
   }
 }
 
-Netlink::~Netlink() { mnl_socket_close(socket_); }
+Netlink::~Netlink() {
+  mnl_socket_close(socket_);
+}
 
 void Netlink::add_address(unsigned interface_index, const std::string& address, const char* code) {
   auto fail = [&](const std::string& why) -> void {
@@ -39,8 +41,8 @@ void Netlink::add_address(unsigned interface_index, const std::string& address, 
   const size_t bytes = family == AF_INET ? 4 : 16;
   uint8_t binary[16];
   if (inet_pton(family, host.c_str(), binary) != 1) fail("not an IP address");
-  const int length = slash == std::string::npos ? static_cast<int>(bytes * 8)
-                                                : atoi(address.c_str() + slash + 1);
+  const int length =
+      slash == std::string::npos ? static_cast<int>(bytes * 8) : atoi(address.c_str() + slash + 1);
   if (length < 0 || length > static_cast<int>(bytes * 8)) fail("impossible prefix length");
 
   char buffer[MNL_SOCKET_BUFFER_SIZE];

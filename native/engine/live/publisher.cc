@@ -15,7 +15,9 @@ Publisher::Publisher(unsigned workers) {
   }
 }
 
-Publisher::~Publisher() { std::free(rcu_); }
+Publisher::~Publisher() {
+  std::free(rcu_);
+}
 
 void Publisher::enter(unsigned worker) {
   rte_rcu_qsbr_thread_register(rcu_, worker);

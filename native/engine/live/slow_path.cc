@@ -17,7 +17,7 @@ namespace {
 constexpr unsigned kFrames = 64;  // a round and twin or worker, so that each gets its turn
 // Rings can't be waited for: this is how long a punted frame may lie there.
 constexpr long kShortestWaitNs = 20'000, kLongestWaitNs = 200'000;
-constexpr uint64_t kCoalesceMs = 10;  // between two Fibs made from the kernel's changes
+constexpr uint64_t kCoalesceMs = 10;  // at least, between two Fibs from the kernel's changes
 constexpr uint64_t kSecondMs = 1000;
 
 std::vector<Mirror::Twin> twins_of(const Taps& taps) {
@@ -142,10 +142,13 @@ void SlowPath::follow_kernel() {
     routing_changed_ |= mirror_->read();
     polled_.back().revents = 0;
   }
-  if (routing_changed_ && now - published_ms_ >= kCoalesceMs) {
+  if (routing_changed_ && now >= next_fib_ms_) {
+    mirror_->refresh();
     routing_.set_kernel(mirror_->input());
     routing_changed_ = false;
-    published_ms_ = now;
+    // Large tables that change all the time must not take the whole thread.
+    const uint64_t done = now_ms();
+    next_fib_ms_ = done + std::max(kCoalesceMs, 4 * (done - now));
   }
   if (configuration_ != routing_.configurations()) {
     configuration_ = routing_.configurations();

@@ -68,8 +68,8 @@ class SlowPath {
   std::vector<pollfd> polled_;
   std::vector<bool> links_;
   long wait_ns_ = 0;
-  uint64_t second_ms_ = 0;           // when every_second ran last
-  uint64_t published_ms_ = 0;        // when the kernel's part was published last
+  uint64_t second_ms_ = 0;    // when every_second ran last
+  uint64_t next_fib_ms_ = 0;  // when the kernel's part may be published again
   bool routing_changed_ = true;
   unsigned configuration_ = 0;
   unsigned overruns_ = 0;

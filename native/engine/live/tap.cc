@@ -40,7 +40,7 @@ Tap::Tap(const std::string& name, const Mac& mac, unsigned mtu,
   }
   fd_ = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd_ < 0) fail("/dev/net/tun");
-  struct ifreq request{};
+  struct ifreq request {};
   request.ifr_flags = IFF_TAP | IFF_NO_PI;
   strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
   if (ioctl(fd_, TUNSETIFF, &request) != 0) fail("making it");
@@ -57,7 +57,9 @@ Tap::Tap(const std::string& name, const Mac& mac, unsigned mtu,
   }
 }
 
-Tap::~Tap() { close(fd_); }
+Tap::~Tap() {
+  close(fd_);
+}
 
 bool Tap::write(const rte_mbuf& packet) {
   if (packet.nb_segs == 1) {
@@ -72,8 +74,7 @@ bool Tap::write(const rte_mbuf& packet) {
 }
 
 bool Tap::read(rte_mbuf& packet) {
-  const ssize_t n =
-      ::read(fd_, rte_pktmbuf_mtod(&packet, void*), rte_pktmbuf_tailroom(&packet));
+  const ssize_t n = ::read(fd_, rte_pktmbuf_mtod(&packet, void*), rte_pktmbuf_tailroom(&packet));
   if (n <= 0) return false;
   packet.data_len = static_cast<uint16_t>(n);
   packet.pkt_len = static_cast<uint32_t>(n);

@@ -74,9 +74,9 @@ inline void insert_tcp_option(net::Ipv4* ip, net::Tcp* tcp, unsigned bytes, bool
 // The same for UDP: IP options right behind the fixed IPv4 header.
 inline void insert_ip_option(net::Ipv4* ip, unsigned bytes, const net::ClientOption& option) {
   auto* gap = reinterpret_cast<uint8_t*>(ip) + sizeof(net::Ipv4);
-  net::write_ip_option(gap, 31, option.client_port, option.client);
+  net::write_ip_option(gap, net::kIpOptionClient, option.client_port, option.client);
   if (bytes == net::kEnatUdpBytes) {
-    net::write_ip_option(gap + 8, 94, option.virtual_port, option.virtual_address);
+    net::write_ip_option(gap + 8, net::kIpOptionVirtual, option.virtual_port, option.virtual_address);
   }
   net::Delta l3;
   const uint16_t first = load<uint16_t>(ip);

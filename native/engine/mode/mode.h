@@ -39,9 +39,8 @@ inline void translate(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Ends&
   net::Delta l3;
   l3.change32(ip->source, to.source);
   l3.change32(ip->destination, to.destination);
-  const uint16_t ttl_word = load<uint16_t>(&ip->ttl);
   --ip->ttl;
-  l3.change16(ttl_word, load<uint16_t>(&ip->ttl));
+  l3.add(net::kTtlMinusOne);
   ip->source = to.source;
   ip->destination = to.destination;
   be16 ip_checksum = ip->checksum;

@@ -11,13 +11,13 @@
 
 namespace sluice::net {
 
-// Folds a 64-bit sum of 16-bit words to 16 bits.
+// Folds a 64-bit sum of 16-bit words to 16 bits, with end-around carries: first its halves of 32
+// bits, then of 16.
 constexpr uint16_t fold(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
+  const uint64_t halves = (sum & 0xffffffff) + (sum >> 32);  // at most 33 bits
+  const uint32_t word = static_cast<uint32_t>(halves) + static_cast<uint32_t>(halves >> 32);
+  const uint64_t rest = uint64_t{word >> 16} + (word & 0xffff);  // at most 17 bits
+  return static_cast<uint16_t>(rest + (rest >> 16));
 }
 
 // Sum of n bytes, an odd last byte padded with zero on its right (RFC 1071 section 1).
@@ -65,15 +65,26 @@ class Delta {
   uint64_t sum_ = 0;
 };
 
-// TTL - 1: the TTL is the first byte of its 16-bit word.
+// What TTL - 1 adds to the sum: the TTL is the low byte, in memory order, of its word, so that
+// ~m + m' is ~m + m - 1 whatever m is.
+inline constexpr uint64_t kTtlMinusOne = 0xfffe;
+
 inline void decrement_ttl(Ipv4& ip) {
-  const uint16_t from = load<uint16_t>(&ip.ttl);
   --ip.ttl;
   Delta delta;
-  delta.change16(from, load<uint16_t>(&ip.ttl));
+  delta.add(kTtlMinusOne);
   be16 checksum = ip.checksum;
   delta.apply(checksum);
   ip.checksum = checksum;
+}
+
+// True when the header of 20 bytes (no options) sums up.
+inline bool plain_header_is_right(const Ipv4& ip) {
+  const auto* words = reinterpret_cast<const uint8_t*>(&ip);
+  const uint64_t sum = uint64_t{load<uint32_t>(words)} + load<uint32_t>(words + 4) +
+                       load<uint32_t>(words + 8) + load<uint32_t>(words + 12) +
+                       load<uint32_t>(words + 16);
+  return fold(sum) == 0xffff;
 }
 
 inline void set_ip_checksum(Ipv4& ip) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "../types.h"
 #include "checksum.h"
@@ -13,6 +14,8 @@ inline constexpr unsigned kMaxTcpHeader = 60;  // RFC 9293 section 3.1
 inline constexpr uint8_t kOptionMss = 2;
 inline constexpr uint8_t kOptionExperiment = 253;  // RFC 6994
 inline constexpr uint16_t kEnatExid = 0x534c;      // our experiment's identifier
+inline constexpr uint8_t kIpOptionClient = 31;    // UOA
+inline constexpr uint8_t kIpOptionVirtual = 94;   // RFC 4727
 inline constexpr unsigned kToaBytes = 8;           // kind len port ip
 inline constexpr unsigned kEnatBytes = 20;         // TOA, ExID option of 10, two NOPs
 
@@ -74,6 +77,60 @@ inline void write_enat(uint8_t* at, const ClientOption& o) {
   store(at + 12, o.virtual_port);
   store(at + 14, o.virtual_address);
   at[18] = at[19] = 1;  // NOP
+}
+
+// Overwrites with NOPs what a client itself sends under our options' kinds: the real server would
+// take it for the director's word. Most segments carry timestamps alone (RFC 7323 appendix A).
+inline void blot_tcp_options(Tcp* tcp, uint8_t toa_kind) {
+  uint8_t* const start = reinterpret_cast<uint8_t*>(tcp);
+  const unsigned header = tcp->header_bytes();
+  constexpr uint32_t kTimestampsAlone = 0x0a080101;  // NOP NOP 8 10
+  if (header == sizeof(Tcp)) return;
+  if (header == sizeof(Tcp) + 12 && load<uint32_t>(tcp + 1) == kTimestampsAlone) return;
+  const uint16_t before = fold(sum_bytes(start, header));
+  bool found = false;
+  for (uint8_t *at = start + sizeof(Tcp), *end = start + header; at + 1 < end && at[0] != 0;) {
+    if (at[0] == 1) {
+      ++at;
+      continue;
+    }
+    const uint8_t length = at[1];
+    if (length < 2 || at + length > end) break;
+    const bool enat = at[0] == kOptionExperiment && length >= 4 &&
+                      load<be16>(at + 2) == to_be(kEnatExid);
+    if (at[0] == toa_kind || enat) {
+      std::memset(at, 1, length);
+      found = true;
+    }
+    at += length;
+  }
+  if (!found) return;
+  Delta delta;
+  delta.change16(before, fold(sum_bytes(start, header)));
+  be16 checksum = tcp->checksum;
+  delta.apply(checksum);
+  tcp->checksum = checksum;
+}
+
+// The same for the IP options of UDP.
+inline void blot_ip_options(Ipv4* ip) {
+  uint8_t* const start = reinterpret_cast<uint8_t*>(ip);
+  uint8_t* const end = start + ip->header_bytes();
+  bool found = false;
+  for (uint8_t* at = start + sizeof(Ipv4); at + 1 < end && at[0] != 0;) {
+    if (at[0] == 1) {
+      ++at;
+      continue;
+    }
+    const uint8_t length = at[1];
+    if (length < 2 || at + length > end) break;
+    if (at[0] == kIpOptionClient || at[0] == kIpOptionVirtual) {
+      std::memset(at, 1, length);
+      found = true;
+    }
+    at += length;
+  }
+  if (found) set_ip_checksum(*ip);
 }
 
 // IP options for UDP: 31 (UOA, as DPVS), and 94 (RFC 4727 experimental) with the virtual address.

@@ -41,7 +41,6 @@ void Worker::first_packet(Packet& packet) {
                                 schedulers_[service->slot],
                                 counters_,
                                 overloaded_.data(),
-                                options_.workers,
                                 tuple.source,
                                 tuple.source_port};
   const uint32_t chosen = schedule(context);
@@ -109,6 +108,9 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
   ++counters_.service(c.service)[kConns];
   if (is_active(c.state)) c.flags |= kCountedActive;
   ++counted[is_active(c.state) ? kActive : kInactive];
+  if (server.upper != 0 && connections_of(server.slot) >= server.upper) {
+    overloaded_[server.slot] = server.upper;
+  }
   counters_.add(Extra::connections_created);
   counters_.add(Extra::connections);
   return record;

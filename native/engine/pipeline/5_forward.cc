@@ -12,6 +12,7 @@ using namespace net;
 
 namespace {
 
+constexpr uint8_t kDefaultToaKind = 254;
 constexpr End kRequestEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
                                       End::forwarded_fullnat, End::forwarded_enat};
 
@@ -84,9 +85,15 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
     case Mode::fullnat:
     case Mode::enat: {
       const Service* service = snapshot_->service_of_slot(c.service);
+      const bool tcp = packet.key.protocol == kTcp;
+      // Nobody but the director tells the real server who the client is.
+      if (tcp) {
+        blot_tcp_options(packet.tcp(), service != nullptr ? service->toa_kind : kDefaultToaKind);
+      } else if (packet.ip->header_bytes() > sizeof(Ipv4)) {
+        blot_ip_options(packet.ip);
+      }
       if (service != nullptr && service->has(wire::kClientAddress)) {
         const bool enat = c.mode() == Mode::enat;
-        const bool tcp = packet.key.protocol == kTcp;
         if (tcp && (packet.tcp()->flags & kSyn)) {
           lower_mss(packet.tcp(), enat ? kEnatBytes : kToaBytes);
         }
@@ -108,8 +115,10 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
           }
           counters_.add(Extra::client_option_added);
         }
-        c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
-                                           : static_cast<uint8_t>(c.packets + 1);
+        if (!tcp) {
+          c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
+                                             : static_cast<uint8_t>(c.packets + 1);
+        }
       }
       mode::fullnat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
       break;
@@ -169,10 +178,14 @@ bool Worker::fits(const Packet& packet, const NextHop& hop, unsigned overhead) c
 // A connection whose real server is not configured any more is dropped silently, or ended and its
 // packet treated as a first one (LVS: expire_nodest_conn). With that setting a server that health
 // checks call down counts as gone, too.
-bool Worker::server_gone(Packet& packet, uint32_t record) {
+inline bool Worker::server_gone(Packet& packet, uint32_t record) {
+  const Server* server = snapshot_->server_of_slot(table_[record].server);
+  if (server != nullptr && server->up) [[likely]] return false;
+  return without_server(packet, record, server);
+}
+
+bool Worker::without_server(Packet& packet, uint32_t record, const Server* server) {
   const Record& c = table_[record];
-  const Server* server = snapshot_->server_of_slot(c.server);
-  if (server != nullptr && server->up) return false;
   const Service* service = snapshot_->service_of_slot(c.service);
   const bool reset = service != nullptr && service->has(wire::kResetOnServerRemoved);
   if (server != nullptr && !reset) return false;
@@ -185,18 +198,24 @@ bool Worker::server_gone(Packet& packet, uint32_t record) {
   return true;
 }
 
-const NextHop* Worker::next_hop(Record& c, Direction towards, End& failure) {
+inline const NextHop* Worker::next_hop(Record& c, Direction towards, End& failure) {
+  const uint16_t cached = towards == Direction::request ? c.request_hop : c.reply_hop;
+  if (c.fib_generation == fib_->generation() && cached != UINT16_MAX) [[likely]] {
+    return &(*fib_)[cached];
+  }
+  return find_next_hop(c, towards, failure);
+}
+
+const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure) {
   if (c.fib_generation != fib_->generation()) {
     c.request_hop = c.reply_hop = UINT16_MAX;
     c.fib_generation = fib_->generation();
   }
   const bool request = towards == Direction::request;
-  uint16_t& cached = request ? c.request_hop : c.reply_hop;
-  if (cached != UINT16_MAX) [[likely]] return &(*fib_)[cached];
   const Fib::Answer answer = fib_->lookup(request ? c.raddr : c.caddr);
-  if (answer.next_hop != kNone && answer.next_hop < UINT16_MAX) {
-    cached = static_cast<uint16_t>(answer.next_hop);
-    return &(*fib_)[cached];
+  if (answer.next_hop < UINT16_MAX) {
+    (request ? c.request_hop : c.reply_hop) = static_cast<uint16_t>(answer.next_hop);
+    return &(*fib_)[answer.next_hop];
   }
   failure = answer.has_route ? End::no_neighbour : End::no_route;
   note(answer.has_route ? Note::no_neighbour : Note::no_route, c.service);
@@ -234,10 +253,13 @@ bool Worker::make_room(Packet& packet, unsigned bytes, unsigned head) {
   return true;
 }
 
-void Worker::update_state(uint32_t record, Sight sight, uint8_t flags) {
+inline void Worker::update_state(uint32_t record, Sight sight, uint8_t flags) {
+  const State state = next_state(table_[record].state, sight, flags);
+  if (state != table_[record].state) [[unlikely]] change_state(record, state);
+}
+
+void Worker::change_state(uint32_t record, State state) {
   Record& c = table_[record];
-  const State state = next_state(c.state, sight, flags);
-  if (state == c.state) [[likely]] return;
   // The wheel finds out about a later deadline by itself; an earlier one moves the record.
   const bool sooner = timeout_of(state) < timeout_of(c.state);
   c.state = state;

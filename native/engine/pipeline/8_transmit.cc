@@ -24,10 +24,7 @@ void Worker::send_to(Packet& packet, const NextHop& hop, End end, const Record* 
   if (packet.total_length() > hop.mtu || packet.fragment_bytes != 0) [[unlikely]] {
     return send_fragments(packet, hop, end, record);
   }
-  auto* ethernet = packet.ethernet();
-  ethernet->destination = hop.destination;
-  ethernet->source = hop.source;
-  ethernet->type = kEtherIpv4;
+  store(packet.ethernet(), hop.header);
   tell(packet, end, record, hop.port);
   push(to_port_[hop.port], packet.mbuf, end);
   if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);
@@ -54,14 +51,13 @@ void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const R
   for (int32_t i = 0; i < made; ++i) {
     set_ip_checksum(*rte_pktmbuf_mtod(fragments[i], Ipv4*));
     auto* ethernet = reinterpret_cast<Ethernet*>(rte_pktmbuf_prepend(fragments[i], sizeof(Ethernet)));
-    ethernet->destination = hop.destination;
-    ethernet->source = hop.source;
-    ethernet->type = kEtherIpv4;
+    store(ethernet, hop.header);
     fragments[i]->hash.usr = source;
     Out& out = to_port_[hop.port];
     if (out.n == 2 * kBurst) flush_port(hop.port);
     out.mbufs[out.n] = fragments[i];
     out.ends[out.n++] = i == 0 ? end : End::fragment;
+    out.bytes += rte_pktmbuf_pkt_len(fragments[i]);
   }
   if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);
 }
@@ -80,8 +76,7 @@ void Worker::drop(Packet& packet, End end, const Record* record) {
   rte_pktmbuf_free(packet.mbuf);
 }
 
-void Worker::tell(const Packet& packet, End end, const Record* record, int port) {
-  if (verdicts_ == nullptr) [[likely]] return;
+void Worker::add_verdict(const Packet& packet, End end, const Record* record, int port) {
   Verdict verdict{packet.source, end, -1, -1, -1, port};
   if (record != nullptr) {
     verdict.mode = static_cast<int8_t>(record->mode());
@@ -89,13 +84,6 @@ void Worker::tell(const Packet& packet, End end, const Record* record, int port)
     verdict.server = static_cast<int32_t>(record->server);
   }
   verdicts_->push_back(verdict);
-}
-
-void Worker::push(Out& out, rte_mbuf* mbuf, End end) {
-  out.mbufs[out.n] = mbuf;
-  out.ends[out.n] = end;
-  ++out.n;
-  if (end != End::hand_off_full) counters_.end(end);
 }
 
 void Worker::settle(Out& out, uint16_t sent, End instead) {
@@ -106,16 +94,16 @@ void Worker::settle(Out& out, uint16_t sent, End instead) {
     counters_.end(instead);
   }
   out.n = 0;
+  out.bytes = 0;
 }
 
 void Worker::flush_port(uint16_t port) {
   Out& out = to_port_[port];
-  uint64_t bytes[2 * kBurst];
-  for (uint16_t i = 0; i < out.n; ++i) bytes[i] = rte_pktmbuf_pkt_len(out.mbufs[i]);
   const uint16_t sent = sink_.transmit(port, out.mbufs, out.n);
+  for (uint16_t i = sent; i < out.n; ++i) out.bytes -= rte_pktmbuf_pkt_len(out.mbufs[i]);
   uint64_t* counted = counters_.port(port);
   counted[kTxPackets] += sent;
-  for (uint16_t i = 0; i < sent; ++i) counted[kTxBytes] += bytes[i];
+  counted[kTxBytes] += out.bytes;
   settle(out, sent, End::transmit_full);
 }
 

@@ -25,7 +25,7 @@ struct Packet {
   uint8_t* l4;
   uint64_t hash;
   FlowKey<V4> key;
-  uint32_t candidate;  // record to prefetch, not yet confirmed
+  uint32_t candidate;  // record << 1 | direction by tag alone, or kNone
   uint16_t port;       // index of the port it arrived on
   uint16_t l4_bytes;   // of the IP payload
   Concern concern;

@@ -1,5 +1,5 @@
-// What DPDK, libbpf and libxdp say. Their text is often the only reason given for a failure, so it is kept
-// for error messages instead of being written to stderr.
+// What DPDK, libbpf and libxdp say. Their text is often the only reason given for a failure, so it
+// is kept for error messages instead of being written to stderr.
 #pragma once
 
 #include <string>

@@ -122,8 +122,8 @@ std::vector<std::string> arguments_of(const EalOptions& options, const cpu_set_t
   // The main lcore is this process's main thread: never a worker's, so it floats.
   std::string lcores = "0@(" + cpus_of(allowed) + ")";
   for (size_t i = 0; i < options.worker_cpus.size(); ++i) {
-    lcores += "," + std::to_string(lcore_of_worker(i)) + "@" +
-              std::to_string(options.worker_cpus[i]);
+    lcores +=
+        "," + std::to_string(lcore_of_worker(i)) + "@" + std::to_string(options.worker_cpus[i]);
   }
   args.insert(args.end(), {"--main-lcore=0", "--lcores=" + lcores});
   args.insert(args.end(), {"-m", std::to_string(options.memory_mib)});
@@ -180,16 +180,28 @@ rte_mempool* make_mbuf_pool(const std::string& name, unsigned mbufs, unsigned mt
   dpdk_log::forget();
   // Ethernet header, VLAN tag and the room that an option or an encapsulation in place would take.
   const unsigned room = std::max(kFrameRoom, (mtu + 14 + 4 + 110 + 63) & ~63u);
+  rte_pktmbuf_pool_private sizes{};
+  sizes.mbuf_data_room_size = static_cast<uint16_t>(std::min(room + RTE_PKTMBUF_HEADROOM, 65535u));
+  // Without hugepages no device sees physical addresses, so an mbuf may cross a page. It has to:
+  // each on a page of its own they would all compete for the same few sets of L1.
+  const unsigned flags = rte_eal_has_hugepages() ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+  rte_mempool* pool = rte_mempool_create_empty(
+      name.c_str(), mbufs, sizeof(rte_mbuf) + sizes.mbuf_data_room_size,
+      shared ? std::min(256u, mbufs / 2) : 0, sizeof sizes, SOCKET_ID_ANY, flags);
   // "rts": a thread that is preempted in the middle of an operation doesn't make the others spin,
   // and the slow path is an ordinary thread.
-  rte_mempool* pool = rte_pktmbuf_pool_create_by_ops(
-      name.c_str(), mbufs, shared ? std::min(256u, mbufs / 2) : 0, 0,
-      static_cast<uint16_t>(std::min(room + RTE_PKTMBUF_HEADROOM, 65535u)), SOCKET_ID_ANY,
-      shared ? "ring_mt_rts" : "ring_mp_mc");
-  if (pool == nullptr) {
-    throw Error("ERR_NATIVE_MEMORY", "no memory for " + std::to_string(mbufs) +
-                                         " packet buffers: " + dpdk_reason(rte_errno));
+  const char* const ring = shared ? "ring_mt_rts" : "ring_mp_mc";
+  int error = pool == nullptr ? -rte_errno : rte_mempool_set_ops_byname(pool, ring, nullptr);
+  if (error == 0) {
+    rte_pktmbuf_pool_init(pool, &sizes);
+    error = std::min(rte_mempool_populate_default(pool), 0);
   }
+  if (error != 0) {
+    rte_mempool_free(pool);
+    throw Error("ERR_NATIVE_MEMORY", "no memory for " + std::to_string(mbufs) +
+                                         " packet buffers: " + dpdk_reason(error));
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
   return pool;
 }
 

@@ -27,7 +27,9 @@ void start_eal(const EalOptions& options);
 void ensure_eal();
 
 // lcore of worker i after start_eal.
-constexpr unsigned lcore_of_worker(unsigned index) { return index + 1; }
+constexpr unsigned lcore_of_worker(unsigned index) {
+  return index + 1;
+}
 
 // A pool of mbufs with room for frames of `mtu`; name must be unique. `shared`: used by more than
 // one thread. Throws ERR_NATIVE_MEMORY.

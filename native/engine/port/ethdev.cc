@@ -22,7 +22,9 @@ namespace {
 
 constexpr uint16_t kDescriptors = 1024;
 
-bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+bool starts_with(const std::string& text, const char* prefix) {
+  return text.rfind(prefix, 0) == 0;
+}
 
 // Value of `key` in "name,key=value,…".
 std::optional<std::string> argument(const std::string& devargs, const std::string& key) {
@@ -32,7 +34,9 @@ std::optional<std::string> argument(const std::string& devargs, const std::strin
   return devargs.substr(from, devargs.find(',', from) - from);
 }
 
-std::string device_name(const std::string& devargs) { return devargs.substr(0, devargs.find(',')); }
+std::string device_name(const std::string& devargs) {
+  return devargs.substr(0, devargs.find(','));
+}
 
 // Devargs with what a person can leave out: queue counts, and rings large enough for a burst of a
 // local kernel (the driver's own 512 frames overflow within a millisecond).
@@ -71,7 +75,9 @@ Port::Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs) : o
   }
 }
 
-Port::~Port() { close(); }
+Port::~Port() {
+  close();
+}
 
 void Port::fail(const char* code, const std::string& what) const {
   throw Error(code, "port '" + options_.name + "' (" + options_.device + "): " + what);
@@ -151,7 +157,8 @@ void Port::configure(unsigned workers, rte_mempool* mbufs) {
     done(rte_eth_tx_queue_setup(id_, q, tx, SOCKET_ID_ANY, nullptr), "transmit queue");
   }
   if (const int error = rte_eth_dev_set_mtu(id_, options_.mtu); error != 0 && error != -ENOTSUP) {
-    fail("ERR_NATIVE_PORT_SETUP", "MTU " + std::to_string(options_.mtu) + ": " + dpdk_reason(error));
+    fail("ERR_NATIVE_PORT_SETUP",
+         "MTU " + std::to_string(options_.mtu) + ": " + dpdk_reason(error));
   }
   take_mac();
   done(rte_eth_dev_start(id_), "starting");

@@ -32,7 +32,7 @@ class Request {
     }
   }
 
-  struct ifreq ifreq{};
+  struct ifreq ifreq {};
 
  private:
   int socket_;
@@ -40,7 +40,9 @@ class Request {
 
 }  // namespace
 
-unsigned index_of(const std::string& name) { return if_nametoindex(name.c_str()); }
+unsigned index_of(const std::string& name) {
+  return if_nametoindex(name.c_str());
+}
 
 bool is_running(const std::string& name) {
   Request request(name);

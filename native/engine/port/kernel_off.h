@@ -19,8 +19,8 @@ class KernelOff {
  private:
   unsigned interface_;
   int program_ = -1;
-  int link_ = -1;          // TCX: goes away with the process, however it ends
-  bool clsact_ = false;    // older kernels: a filter that the destructor takes off
+  int link_ = -1;        // TCX: goes away with the process, however it ends
+  bool clsact_ = false;  // older kernels: a filter that the destructor takes off
   bool made_hook_ = false;
   std::string reason_;
 };

@@ -25,33 +25,18 @@ struct ScheduleContext {
   const Service& service;
   SchedulerState& state;
   Counters& counters;
-  uint8_t* overloaded;  // by server slot: over its upper threshold, and not yet below the lower
-  uint16_t workers;  // thresholds are shared out among them
+  const uint32_t* overloaded;  // by server slot: upper threshold that it has reached, 0 for none
   be32 client;
   be16 client_port;
 
-  // May this server get a new connection? (LVS: weight above 0, not over its upper threshold.)
-  // Connections are only added after this has been asked, so a flag kept here is never stale.
+  // May this server get a new connection? LVS: weight above 0, and not over its upper threshold; a
+  // threshold raised since counts at once.
   bool usable(const Server& server) const {
-    return server.available() && (server.upper == 0 || !is_overloaded(server));
+    const bool resting = server.upper != 0 && server.upper <= overloaded[server.slot];
+    return server.available() && !resting;
   }
   uint64_t active(const Server& server) const { return counters.server(server.slot)[kActive]; }
   uint64_t inactive(const Server& server) const { return counters.server(server.slot)[kInactive]; }
-
- private:
-  // Once over the upper threshold a server rests until it is below the lower one, or below three
-  // quarters of the upper if there is no lower.
-  bool is_overloaded(const Server& server) const {
-    const uint64_t connections = (active(server) + inactive(server)) * workers;
-    uint8_t& flag = overloaded[server.slot];
-    if (connections >= server.upper) {
-      flag = 1;
-    } else if (server.lower != 0 ? connections < server.lower
-                                 : connections * 4 < uint64_t{server.upper} * 3) {
-      flag = 0;
-    }
-    return flag != 0;
-  }
 };
 
 // Index into service.servers, or kNone.

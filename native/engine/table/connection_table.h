@@ -41,13 +41,21 @@ class ConnectionTable {
   uint64_t hash(const Key& key) const { return hash_of(key, secret_); }
   void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&buckets_[home(hash)]); }
 
-  // First candidate by tag alone, to prefetch its record; kNone when no tag of the home bucket fits.
+  // First reference (record << 1 | direction) whose tag fits, to prefetch its record; kNone when no
+  // tag of the home bucket does.
   uint32_t candidate(uint64_t hash) const {
     const Bucket& bucket = buckets_[home(hash)];
     const unsigned hits = match(bucket, tag_of(hash));
-    return hits == 0 ? kNone : bucket.reference[__builtin_ctz(hits)] >> 1;
+    return hits == 0 ? kNone : bucket.reference[__builtin_ctz(hits)];
   }
   void prefetch_record(uint32_t record) const { __builtin_prefetch(&records_[record], 1); }
+
+  // Is the candidate the key's connection? A record that was released since is not live.
+  bool confirm(uint32_t reference, const Key& key) const {
+    const Record& record = records_[reference >> 1];
+    return record.protocol() == key.protocol && record.state != State::none &&
+           tuple_of(record, static_cast<Direction>(reference & 1)) == key.tuple;
+  }
 
   Found find(const Key& key, uint64_t hash) const {
     const uint16_t tag = tag_of(hash);

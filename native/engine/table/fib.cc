@@ -26,8 +26,11 @@ Fib::Fib(const FibInput& input, uint16_t generation)
   for (const FibRoute& route : input.routes) add_route(route);
   next_hops_.reserve(input.neighbours.size());
   for (const FibNeighbour& n : input.neighbours) {
-    NextHop hop{n.mac,     ports_[n.port].mac, n.port, true, ports_[n.port].mtu,
-                n.address, source_towards(n.port, n.address)};
+    const NextHop hop{{n.mac, ports_[n.port].mac, net::kEtherIpv4},
+                      n.port,
+                      ports_[n.port].mtu,
+                      n.address,
+                      source_towards(n.port, n.address)};
     auto [at, fresh] = by_neighbour_.try_emplace(key(n.port, n.address), next_hops_.size());
     if (fresh) {
       next_hops_.push_back(hop);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "../net/headers.h"
 #include "../types.h"
 
 namespace sluice {
@@ -35,13 +36,12 @@ struct FibPort {
   Mac mac;
   uint16_t mtu;  // IP MTU in bytes
 };
+static_assert(sizeof(FibPort) == 8, "a worker compares MACs with one load");
 
 // Everything needed to send to one neighbour.
 struct NextHop {
-  Mac destination;
-  Mac source;
+  net::Ethernet header;  // destination, source, IPv4: stored as it is
   uint8_t port;
-  bool resolved;
   uint16_t mtu;
   be32 address;  // the neighbour's
   be32 own;      // the director's address on that port towards it (DIP); 0 if it has none
@@ -59,9 +59,8 @@ class Fib {
   // Later routes win over earlier ones of the same network and length; so do neighbours.
   Fib(const FibInput& input, uint16_t generation);
 
-  // Index of the next hop towards an address, kNone when no route leads there. A next hop that is
-  // not resolved yet has `resolved == false`, once per gateway of a route; on-link addresses
-  // without a neighbour entry give kNone and set `unresolved` to what must be asked for.
+  // Index of the next hop towards an address; kNone when no route leads there, or when its
+  // neighbour is not known: then `unresolved` is what must be asked for.
   struct Answer {
     uint32_t next_hop;
     bool has_route;

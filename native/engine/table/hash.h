@@ -25,10 +25,10 @@ inline uint64_t mix64(uint64_t& state) {
   return z ^ (z >> 31);
 }
 
+// A V4 tuple lies in memory as in the packet: both addresses, then both ports.
 inline uint64_t hash_of(const FlowKey<V4>& key, const HashKey& secret) {
-  const uint64_t addresses = (uint64_t{key.tuple.source} << 32) | key.tuple.destination;
-  const uint64_t ports = (uint64_t{key.protocol} << 32) |
-                         (uint64_t{key.tuple.source_port} << 16) | key.tuple.destination_port;
+  const auto addresses = load<uint64_t>(&key.tuple);
+  const uint64_t ports = uint64_t{key.protocol} << 32 | load<uint32_t>(&key.tuple.source_port);
   return mum(mum(addresses ^ secret.a, secret.b ^ 0x8ebc6af09c88c6e3u), ports ^ secret.b);
 }
 

@@ -68,22 +68,26 @@ export class Peer {
     return peer;
   }
 
+  get pid(): number {
+    return this.#holder.pid!;
+  }
+
   run(command: string, ...args: string[]): string {
-    return run('nsenter', '-t', String(this.#holder.pid), '-n', command, ...args);
+    return run('nsenter', '-t', String(this.pid), '-n', command, ...args);
   }
 
   /** Status and output of a program that may fail. */
   try(command: string, ...args: string[]): { status: number | null; output: string } {
     const { status, stdout, stderr } = spawnSync(
       'nsenter',
-      ['-t', String(this.#holder.pid), '-n', command, ...args],
+      ['-t', String(this.pid), '-n', command, ...args],
       { encoding: 'utf8' },
     );
     return { status, output: stdout + stderr };
   }
 
   start(command: string, ...args: string[]): ChildProcess {
-    return spawn('nsenter', ['-t', String(this.#holder.pid), '-n', command, ...args], {
+    return spawn('nsenter', ['-t', String(this.pid), '-n', command, ...args], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
   }

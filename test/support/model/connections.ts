@@ -31,16 +31,6 @@ export interface Connection {
   firstAck?: number;
 }
 
-export interface Tally {
-  conns: number;
-  inPkts: number;
-  outPkts: number;
-  inBytes: number;
-  outBytes: number;
-}
-
-export const noTally = (): Tally => ({ conns: 0, inPkts: 0, outPkts: 0, inBytes: 0, outBytes: 0 });
-
 export function seesReplies(mode: Mode): boolean {
   return mode === 'nat' || mode === 'fullnat';
 }

@@ -19,9 +19,7 @@ import {
   type Endpoint,
   findServer,
   findService,
-  noTally,
   seesReplies,
-  type Tally,
   text,
 } from './connections.js';
 import { type Hop, type ModelPort, routeTo, v4Text } from './fib.js';
@@ -38,6 +36,7 @@ import {
 import { toClient, toServer } from './forward.js';
 import { fragments, Reassembly } from './fragments.js';
 import { planIcmpError } from './icmp.js';
+import { Ledger } from './ledger.js';
 import { predict, type SchedulingState, usable } from './schedulers.js';
 import { nextState, tcpEvent, timeoutOf } from './states.js';
 import { answer, drop, type Expected, forward, punt, type Seen } from './verdicts.js';
@@ -60,14 +59,10 @@ interface Arrival {
 
 export class Model {
   readonly connections = new Connections();
-  readonly serviceTally = new Map<number, Tally>();
-  readonly serverTally = new Map<number, Tally>();
+  readonly ledger = new Ledger();
   now = 0;
   private readonly reassembly = new Reassembly();
   private readonly scheduling = new Map<number, SchedulingState>();
-  /** mh: client → server slot, for as long as the snapshot stays. */
-  private picks = new Map<string, number>();
-
   /** Asks the engine's table about a connection whose first packet left nothing to read. */
   peek: (protocol: number, client: Endpoint, virtual: Endpoint) => Peeked | undefined = () =>
     undefined;
@@ -78,13 +73,13 @@ export class Model {
   ) {}
 
   publish(snapshot: Snapshot): void {
+    this.ledger.thresholdsChanged(this.snapshot, snapshot, this.connections);
     this.snapshot = snapshot;
-    this.picks = new Map();
   }
 
   advance(nowMs: number): void {
     this.now = nowMs;
-    this.connections.expire(nowMs);
+    for (const { serverSlot } of this.connections.expire(nowMs)) this.weigh(serverSlot, false);
   }
 
   receive(frame: Uint8Array, port: number, seen: Seen): Expected {
@@ -221,6 +216,7 @@ export class Model {
     if (server && (server.up || !resets)) return this.request(a, connection);
     if (!service || !resets) return drop('server_removed');
     this.connections.remove(connection);
+    this.weigh(connection.serverSlot, false);
     return this.first(a, service, connection.client, connection.virtual);
   }
 
@@ -249,13 +245,20 @@ export class Model {
       timeout: 0,
       forwarded: 0,
     };
-    if (chosen.mode === 'fullnat' || chosen.mode === 'enat') {
+    const bothEnds = chosen.mode === 'fullnat' || chosen.mode === 'enat';
+    if (service.onePacket && fields.protocol === 17 && !bothEnds) {
+      // ipvsadm -o: forwarded like a connection's packet, but none is kept.
+      this.ledger.made(connection);
+      return this.request(a, connection);
+    }
+    if (bothEnds) {
       const local = this.chooseLocal(a, service, connection);
       if (typeof local === 'string') return { ...drop(), illegal: local };
       connection.local = local;
     }
     if (!this.connections.add(connection)) return drop('tuple_conflict');
-    for (const tally of this.tallies(connection)) tally.conns += 1;
+    this.weigh(connection.serverSlot, true);
+    this.ledger.made(connection);
     return this.request(a, connection);
   }
 
@@ -266,26 +269,21 @@ export class Model {
   ): SnapshotServer | string | undefined {
     const state = this.scheduling.get(service.slot) ?? {};
     this.scheduling.set(service.slot, state);
-    const loadOf = (server: SnapshotServer) => this.connections.load(server.slot);
+    const loadOf = (server: SnapshotServer) => this.ledger.load(this.connections, server.slot);
     const choice = predict(service, state, loadOf, ip4(client.ip), client.port);
     if (choice.kind === 'none') return undefined;
     if (choice.kind === 'server') return service.servers.find(({ slot }) => slot === choice.slot);
-    const peeked = this.peek(a.fields.protocol, client, {
-      ip: v4Text(service.address),
-      port: service.port,
-    });
-    const target = service.servers.find(({ slot }) => slot === (peeked?.serverSlot ?? -1));
-    if (!target || !usable(target, loadOf(target))) return `scheduled to ${peeked?.serverSlot}`;
-    if (service.scheduler === 'rr') {
-      state.last = target.slot;
-      return target;
-    }
-    const key = `${service.slot} ${client.ip} ${service.schedulePort ? client.port : ''}`;
-    const before = this.picks.get(key);
-    this.picks.set(key, target.slot);
-    return before === undefined || before === target.slot
-      ? target
-      : `${client.ip} moved from server slot ${before} to ${target.slot}`;
+    const virtual = { ip: v4Text(service.address), port: service.port };
+    const picked = a.seen.server ?? this.peek(a.fields.protocol, client, virtual)?.serverSlot;
+    const target = service.servers.find(({ slot }) => slot === picked);
+    if (!target || !usable(target, loadOf(target))) return `scheduled to ${picked}`;
+    if (service.scheduler === 'rr') state.last = target.slot;
+    return target;
+  }
+
+  /** A connection of this server has come or gone. */
+  private weigh(slot: number, came: boolean): void {
+    this.ledger.weigh(this.snapshot, this.connections, slot, came);
   }
 
   private chooseLocal(
@@ -319,7 +317,7 @@ export class Model {
     };
     this.touch(a, connection, seesReplies(connection.mode) ? 'request' : 'requestOnly');
     // As LVS: counted before anything can go wrong.
-    this.count(a, connection, 'in');
+    this.ledger.count(connection, 'in', a.packet.length);
     if (a.fields.ttl <= 1) return this.answerIcmp(a, 'answered_time_exceeded', 11, 0);
     const hop = routeTo(this.snapshot, this.ports, connection.server.ip);
     if (typeof hop === 'string') return { ...drop(hop), ...about };
@@ -370,7 +368,7 @@ export class Model {
     if (isTooBig(a, out, hop)) {
       return this.icmpTo(a, 'answered_too_big', speaker, a.packet, [3, 4, hop.mtu]);
     }
-    this.count(a, connection, 'out');
+    this.ledger.count(connection, 'out', a.packet.length);
     const sent = cut(a, out, hop);
     // An ENAT server without its agent answers as a FullNAT one would, and is served.
     const end = connection.mode === 'nat' ? 'forwarded_nat_reply' : 'forwarded_fullnat_reply';
@@ -424,7 +422,7 @@ export class Model {
       service: plan.connection.serviceSlot,
       server: plan.connection.serverSlot,
     };
-    if (plan.counts) this.count(a, plan.connection, plan.counts);
+    if (plan.counts) this.ledger.count(plan.connection, plan.counts, a.packet.length);
     const out = plan.build(fields, hop, freeId(a));
     if (isTooBig(a, out, hop)) return { ...drop(), ...about };
     const sent = cut(a, out, hop);
@@ -450,25 +448,6 @@ export class Model {
   private ownAddress(port: number): string {
     const own = this.snapshot.portAddresses.find((entry) => entry.port === port);
     return own ? v4Text(own.address) : '0.0.0.0';
-  }
-
-  private count(a: Arrival, connection: Connection, way: 'in' | 'out'): void {
-    for (const tally of this.tallies(connection)) {
-      tally[`${way}Pkts`] += 1;
-      tally[`${way}Bytes`] += a.packet.length;
-    }
-  }
-
-  private tallies(connection: Connection): Tally[] {
-    const of = (map: Map<number, Tally>, slot: number) => {
-      const tally = map.get(slot) ?? noTally();
-      map.set(slot, tally);
-      return tally;
-    };
-    return [
-      of(this.serviceTally, connection.serviceSlot),
-      of(this.serverTally, connection.serverSlot),
-    ];
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The schedulers, dumb. `predict` names the server that LVS would choose from the list in LVS's
- * order (last added first), as a real Linux IPVS was seen to choose; 'any' where a hashing
- * scheduler falls back and only the same answer for the same client is asked for.
+ * order (last added first), as a real Linux IPVS was seen to choose; 'any' where any usable
+ * server is right.
  */
 import type { SnapshotServer, SnapshotService } from '../../../src/snapshot.js';
 import { readU32 } from '../bytes.js';
@@ -9,6 +9,7 @@ import { readU32 } from '../bytes.js';
 export interface Load {
   active: number;
   inactive: number;
+  overloaded: boolean;
 }
 
 export interface SchedulingState {
@@ -21,8 +22,18 @@ export interface SchedulingState {
 }
 
 export function usable(server: SnapshotServer, load: Load): boolean {
-  if (server.weight === 0 || !server.up) return false;
-  return server.upper === 0 || load.active + load.inactive < server.upper;
+  return server.weight > 0 && server.up && !load.overloaded;
+}
+
+/**
+ * LVS's thresholds: from `upper` connections on a server rests, until it is below `lower`, or below
+ * three quarters of `upper` without one. Asked whenever a connection has come or gone.
+ */
+export function isOverloaded(server: SnapshotServer, load: Load, came: boolean): boolean {
+  const total = load.active + load.inactive;
+  if (came) return load.overloaded || (server.upper !== 0 && total >= server.upper);
+  const enough = server.lower !== 0 ? total >= server.lower : total * 4 >= server.upper * 3;
+  return load.overloaded && server.upper !== 0 && enough;
 }
 
 /** Servers in LVS's order. */
@@ -47,18 +58,20 @@ export function predict(
   const shaped = ['wrr', 'sh', 'mh'].includes(service.scheduler);
   const servers = shaped ? all.filter(({ up }) => up) : all;
   const fit = servers.filter((server) => usable(server, loadOf(server)));
-  if (servers.length === 0) return NONE;
   const chosen = (server: SnapshotServer | undefined): Choice =>
     server ? { kind: 'server', slot: server.slot } : NONE;
   const among = servers.map(({ slot, weight }) => `${slot}×${weight}`).join();
   const changed = state.among !== undefined && state.among !== among;
   state.among = among;
+  if (servers.length === 0) {
+    state.last = undefined;
+    return NONE;
+  }
   switch (service.scheduler) {
     case 'rr': {
-      const gone = changed && !servers.some(({ slot }) => slot === state.last);
-      if (gone && fit.length > 0) {
+      if (changed && !servers.some(({ slot }) => slot === state.last)) {
         state.last = undefined;
-        return { kind: 'any' };
+        return fit.length > 0 ? { kind: 'any' } : NONE;
       }
       const start = servers.findIndex((server) => server.slot === state.last) + 1;
       const round = [...servers.slice(start), ...servers.slice(0, start)];
@@ -79,9 +92,11 @@ export function predict(
       const table = sourceHashTable(servers);
       const bucket = (offset: number) =>
         ((Math.imul(readU32(client, 0) + port, 0x61c88647) >>> 24) + offset) & 255;
-      const first = table[bucket(0)] as SnapshotServer;
-      if (fit.includes(first)) return chosen(first);
-      return service.scheduleFallback && fit.length > 0 ? { kind: 'any' } : NONE;
+      const first = table[bucket(0)];
+      if (first && fit.includes(first)) return chosen(first);
+      if (!service.scheduleFallback) return NONE;
+      const offsets = Array.from({ length: 256 }, (_, n) => (n + bucket(0)) & 255);
+      return chosen(offsets.map((n) => table[bucket(n)]).find((one) => one && fit.includes(one)));
     }
     case 'mh': {
       const table = maglevTable(servers);

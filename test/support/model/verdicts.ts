@@ -13,6 +13,8 @@ export interface Seen {
   kind: VerdictKind;
   end: string;
   outputs: Output[];
+  /** Slot of the server it went to. */
+  server?: number;
 }
 
 export interface Expected {

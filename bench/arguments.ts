@@ -1,0 +1,78 @@
+/** The command line of `npm run bench`. */
+import { parseArgs } from 'node:util';
+import { BenchError } from './errors.js';
+
+/** Dimensions that cases can be narrowed by; each takes values separated by commas. */
+export const FILTERS = ['mode', 'protocol', 'family', 'flows', 'bytes', 'direction'] as const;
+export type Filter = (typeof FILTERS)[number];
+export type Filters = Partial<Record<Filter, string[]>>;
+
+export interface Arguments {
+  scenarios: string[];
+  filters: Filters;
+  /** The whole matrix rather than the short selection. */
+  long: boolean;
+  json: boolean;
+  help: boolean;
+  /** Measured runs a case, and the length of each. */
+  runs: number;
+  milliseconds: number;
+  cpu: number | undefined;
+}
+
+function wholeNumber(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least) {
+    throw new BenchError(
+      'ERR_BENCH_ARGUMENT',
+      `--${option} ${text}: a whole number from ${least} on`,
+    );
+  }
+  return value;
+}
+
+function parsed(argv: string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  try {
+    return parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: {
+        ...(Object.fromEntries(FILTERS.map((name) => [name, text])) as Record<Filter, typeof text>),
+        long: flag,
+        json: flag,
+        help: { ...flag, short: 'h' },
+        runs: { ...text, default: '5' },
+        milliseconds: { ...text, default: '300' },
+        cpu: text,
+      },
+    });
+  } catch (error) {
+    throw new BenchError('ERR_BENCH_ARGUMENT', (error as Error).message);
+  }
+}
+
+export function parseArguments(argv: string[], known: readonly string[]): Arguments {
+  const { values, positionals } = parsed(argv);
+  for (const name of positionals) {
+    if (known.includes(name)) continue;
+    const message = `there is no scenario '${name}': ${known.join(', ')}`;
+    throw new BenchError('ERR_BENCH_ARGUMENT', message);
+  }
+  const filters: Filters = {};
+  for (const name of FILTERS) {
+    const value = values[name];
+    if (value !== undefined) filters[name] = value.split(',');
+  }
+  return {
+    scenarios: positionals.length > 0 ? positionals : [...known],
+    filters,
+    long: values.long,
+    json: values.json,
+    help: values.help,
+    runs: wholeNumber('runs', values.runs, 1),
+    milliseconds: wholeNumber('milliseconds', values.milliseconds, 1),
+    cpu: values.cpu === undefined ? undefined : wholeNumber('cpu', values.cpu, 0),
+  };
+}

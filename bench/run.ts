@@ -44,7 +44,7 @@ async function main(): Promise<number> {
   }
   const whole = Object.keys(args.filters).length === 0;
   let failed = 0;
-  if (!args.json) process.stdout.write(tableHead());
+  let headed = args.json;
   for (const scenario of SCENARIOS.filter(({ name }) => args.scenarios.includes(name))) {
     const cases = scenario.cases(args.filters, args.long);
     const outcomes: Outcome<ForwardResult>[] = [];
@@ -55,6 +55,8 @@ async function main(): Promise<number> {
         const { result, circumstances } = outcome;
         const shared = circumstances.share < 0.95 ? `, core shared (${circumstances.share})` : '';
         say(`${result.nsPerPacket} ns, floor ${result.floorNs}${shared}\n`);
+        if (!headed) process.stdout.write(tableHead());
+        headed = true;
         process.stdout.write(args.json ? `${JSON.stringify(result)}\n` : resultLine(result));
         outcomes.push(outcome);
       } catch (error) {

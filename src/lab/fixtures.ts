@@ -81,6 +81,12 @@ ${HTTP_PORTS.map((port) => `    listen ${port} backlog=4096;`).join('\n')}
     return new HttpServer(process, accessLog);
   }
 
+  /** clients(), once that many requests are in the log: nginx writes it after it has answered. */
+  async seen(requests: number): Promise<Map<string, number>> {
+    await until(() => [...this.clients().values()].reduce((a, b) => a + b, 0) >= requests);
+    return this.clients();
+  }
+
   /** Addresses in the access log, with the number of requests each. */
   clients(): Map<string, number> {
     const counts = new Map<string, number>();

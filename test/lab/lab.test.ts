@@ -90,7 +90,7 @@ if (process.getuid?.() !== 0) {
       for (const port of [80, 8080]) {
         assert.is(client.exec(['curl', '-sS', `http://${rip}:${port}/`]), `rs1 ${CLIENT}\n`);
       }
-      assert.equal([...http.clients()], [[CLIENT, 2]]);
+      assert.equal([...(await http.seen(2))], [[CLIENT, 2]]);
       const big = client.exec([
         'curl',
         '-sS',

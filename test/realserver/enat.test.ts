@@ -98,7 +98,7 @@ if (lab) {
       ...['curl', '-s', '-o', '/dev/null', '-w', '%{size_download}', `http://${VIP.enat}/big`],
     ]);
     assert.is(fetched, String(4 << 20));
-    assert.equal([...nginx.clients().keys()], [CLIENT]);
+    assert.equal([...(await nginx.seen(1)).keys()], [CLIENT]);
     await nginx.process.stop();
   });
 

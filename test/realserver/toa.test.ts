@@ -57,7 +57,7 @@ if (lab) {
     const _agent = await lab.agent([VIP.fullnat]);
     const body = lab.lab.ns('client').exec(['curl', '-s', `http://${VIP.fullnat}:8080/`]);
     assert.is(body, `rs1 ${CLIENT}\n`);
-    assert.equal([...nginx.clients().keys()], [CLIENT]);
+    assert.equal([...(await nginx.seen(1)).keys()], [CLIENT]);
     await nginx.process.stop();
   });
 

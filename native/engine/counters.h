@@ -14,21 +14,21 @@
 namespace sluice {
 
 // What is counted besides ends. EXTRA(name, help)
-#define SLUICE_EXTRAS(EXTRA)                                                      \
-  EXTRA(received, "packets received from ports; equals the sum of all ends")      \
-  EXTRA(handed_off, "packets given to the worker that owns their flow")           \
-  EXTRA(connections_created, "connections made")                                  \
-  EXTRA(connections_expired, "connections ended by their timeout")                \
-  EXTRA(connections_evicted, "half-open connections ended early to make room")    \
-  EXTRA(connections, "connections now")                                           \
-  EXTRA(client_option_added, "packets that carried the client's address")         \
-  EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")     \
-  EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")        \
-  EXTRA(partial_checksum_completed, "checksums a local kernel had left partial")  \
-  EXTRA(fragments_made, "IPv4 fragments sent")                                    \
-  EXTRA(datagrams_reassembled, "IPv4 datagrams put together from fragments")      \
-  EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")   \
-  EXTRA(loops, "turns of the worker's loop")                                      \
+#define SLUICE_EXTRAS(EXTRA)                                                     \
+  EXTRA(received, "packets received from ports; equals the sum of all ends")     \
+  EXTRA(handed_off, "packets given to the worker that owns their flow")          \
+  EXTRA(connections_created, "connections made")                                 \
+  EXTRA(connections_expired, "connections ended by their timeout")               \
+  EXTRA(connections_evicted, "half-open connections ended early to make room")   \
+  EXTRA(connections, "connections now")                                          \
+  EXTRA(client_option_added, "packets that carried the client's address")        \
+  EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")    \
+  EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")       \
+  EXTRA(partial_checksum_completed, "checksums a local kernel had left partial") \
+  EXTRA(fragments_made, "IPv4 fragments sent")                                   \
+  EXTRA(datagrams_reassembled, "IPv4 datagrams put together from fragments")     \
+  EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")  \
+  EXTRA(loops, "turns of the worker's loop")                                     \
   EXTRA(idle_sleeps, "times the worker slept since no packet came")
 
 enum class Extra : uint8_t {

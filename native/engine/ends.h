@@ -28,6 +28,8 @@ inline constexpr EndInfo kEnds[] = {
 
 inline constexpr size_t kEndCount = sizeof(kEnds) / sizeof(kEnds[0]);
 
-constexpr Kind kind_of(End end) { return kEnds[static_cast<size_t>(end)].kind; }
+constexpr Kind kind_of(End end) {
+  return kEnds[static_cast<size_t>(end)].kind;
+}
 
 }  // namespace sluice

@@ -11,7 +11,14 @@
 namespace sluice {
 
 // Lines a worker wants logged; the receiver limits their rate and names them to people.
-enum class Note : uint8_t { table_full, local_ports_exhausted, no_neighbour, no_route, mbufs_exhausted, tuple_conflict };
+enum class Note : uint8_t {
+  table_full,
+  local_ports_exhausted,
+  no_neighbour,
+  no_route,
+  mbufs_exhausted,
+  tuple_conflict
+};
 
 class Sink {
  public:

@@ -21,7 +21,8 @@ std::span<const Record> section(const uint8_t* bytes, size_t n, const wire::Head
   const wire::SectionRef& ref = header.sections[which];
   const size_t at = sizeof(wire::Header) > ref.offset ? n + 1 : ref.offset;
   if (at > n || ref.offset % 4 != 0 || (n - at) / sizeof(Record) < ref.count) {
-    reject(offsetof(wire::Header, sections) + which * sizeof ref, "section lies outside the buffer");
+    reject(offsetof(wire::Header, sections) + which * sizeof ref,
+           "section lies outside the buffer");
   }
   return {reinterpret_cast<const Record*>(bytes + at), ref.count};
 }
@@ -70,7 +71,8 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   s.services_.reserve(services.size());
   for (const wire::Service& w : services) {
     if (w.family != 4) reject(place(w) + 19, "address family not supported by the dataplane");
-    if (w.protocol != kTcp && w.protocol != kUdp) reject(place(w) + 18, "protocol is not TCP or UDP");
+    if (w.protocol != kTcp && w.protocol != kUdp)
+      reject(place(w) + 18, "protocol is not TCP or UDP");
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
     if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
     if (uint64_t{w.first_server} + w.server_count > servers.size()) {
@@ -91,8 +93,14 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       }
       // Reversed: newest first.
       Server& server = s.servers_[w.first_server + w.server_count - 1 - i];
-      server = {v4_or_reject(ws.address, place(ws)), to_be(ws.port), mode, ws.up != 0,
-                ws.weight, ws.slot, ws.upper, ws.lower};
+      server = {v4_or_reject(ws.address, place(ws)),
+                to_be(ws.port),
+                mode,
+                ws.up != 0,
+                ws.weight,
+                ws.slot,
+                ws.upper,
+                ws.lower};
       s.by_server_slot_[ws.slot] = &server;
       // A server that is down is as good as not in the list.
       if (!server.up) continue;
@@ -100,11 +108,19 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));
     }
-    s.services_.push_back({v4_or_reject(w.address, place(w)), to_be(w.port), w.protocol,
-                           static_cast<SchedulerKind>(w.scheduler), w.flags, w.toa_kind, w.slot,
+    s.services_.push_back({v4_or_reject(w.address, place(w)),
+                           to_be(w.port),
+                           w.protocol,
+                           static_cast<SchedulerKind>(w.scheduler),
+                           w.flags,
+                           w.toa_kind,
+                           w.slot,
                            std::span(s.servers_).subspan(w.first_server, w.server_count),
                            std::span(s.locals_).subspan(w.first_local, w.local_count),
-                           {}, max_weight, std::max(gcd, 1u), fingerprint});
+                           {},
+                           max_weight,
+                           std::max(gcd, 1u),
+                           fingerprint});
     s.by_service_slot_[w.slot] = &s.services_.back();
   }
 
@@ -142,8 +158,8 @@ void Snapshot::build_lookups() {
   size_t next = 0;
   for (size_t i = 0; i < services_.size(); ++i) {
     Service& service = services_[i];
-    size_t at = service_key(service.address, service.port, service.protocol) &
-                (service_index_.size() - 1);
+    size_t at =
+        service_key(service.address, service.port, service.protocol) & (service_index_.size() - 1);
     while (service_index_[at] != 0) at = (at + 1) & (service_index_.size() - 1);
     service_index_[at] = static_cast<uint32_t>(i + 1);
     const std::span<uint32_t> table(lookup_.data() + next, lookup_table_size(service));

@@ -13,10 +13,18 @@ namespace sluice {
 using be16 = uint16_t;
 using be32 = uint32_t;
 
-constexpr be16 to_be(uint16_t value) { return __builtin_bswap16(value); }
-constexpr uint16_t from_be(be16 value) { return __builtin_bswap16(value); }
-constexpr be32 to_be(uint32_t value) { return __builtin_bswap32(value); }
-constexpr uint32_t from_be(be32 value) { return __builtin_bswap32(value); }
+constexpr be16 to_be(uint16_t value) {
+  return __builtin_bswap16(value);
+}
+constexpr uint16_t from_be(be16 value) {
+  return __builtin_bswap16(value);
+}
+constexpr be32 to_be(uint32_t value) {
+  return __builtin_bswap32(value);
+}
+constexpr uint32_t from_be(be32 value) {
+  return __builtin_bswap32(value);
+}
 
 // Loads and stores at any alignment; packets promise none.
 template <class T>
@@ -38,7 +46,9 @@ inline bool is_v4(const WideAddress& a) {
   constexpr uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   return std::memcmp(a.data(), prefix, sizeof prefix) == 0;
 }
-inline be32 v4_of(const WideAddress& a) { return load<be32>(a.data() + 12); }
+inline be32 v4_of(const WideAddress& a) {
+  return load<be32>(a.data() + 12);
+}
 
 // Address families: what a record or template needs to know of each.
 struct V4 {
@@ -80,9 +90,9 @@ inline constexpr unsigned kStates = 12;
 
 enum class Direction : uint8_t { request = 0, reply = 1 };
 
-inline constexpr unsigned kBurst = 32;      // packets a receive call; also the prefetch window
-inline constexpr unsigned kMaxPorts = 16;   // ports of one director
-inline constexpr unsigned kMaxWorkers = 16; // worker lcores
+inline constexpr unsigned kBurst = 32;       // packets a receive call; also the prefetch window
+inline constexpr unsigned kMaxPorts = 16;    // ports of one director
+inline constexpr unsigned kMaxWorkers = 16;  // worker lcores
 inline constexpr uint32_t kNone = UINT32_MAX;
 
 struct Limits {

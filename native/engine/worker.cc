@@ -12,7 +12,9 @@ HashKey hash_key(uint64_t seed) {
 }
 
 // (LIP, RIP, rport, protocol) sets at once: every server with a few local addresses.
-uint32_t port_sets(const Limits& limits) { return limits.max_servers * 4 + 64; }
+uint32_t port_sets(const Limits& limits) {
+  return limits.max_servers * 4 + 64;
+}
 
 }  // namespace
 

@@ -122,7 +122,7 @@ class Worker {
   void process(Packet& packet);
   SLUICE_ASIDE void first_packet(Packet& packet);
   SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
-                   End& failure);
+                                End& failure);
   SLUICE_ASIDE bool take_local_end(Record& record, const Service& service, End& failure);
   SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
 
@@ -151,25 +151,30 @@ class Worker {
   SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
   SLUICE_ASIDE void answer_echo(Packet& packet);
   SLUICE_ASIDE void answer_reset(Packet& packet);
-  SLUICE_ASIDE void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source, End end);
+  SLUICE_ASIDE void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
+                                End end);
   SLUICE_ASIDE bool build_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
-                  be32 destination);
+                               be32 destination);
 
   // pipeline/8_transmit.cc: ends, counted once a packet.
   SLUICE_ASIDE void reflect(Packet& packet, const Mac& to, End end);
   void send_to(Packet& packet, const NextHop& hop, End end, const Record* record);
-  SLUICE_ASIDE void send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record);
+  SLUICE_ASIDE void send_fragments(Packet& packet, const NextHop& hop, End end,
+                                   const Record* record);
   SLUICE_ASIDE void punt(Packet& packet, End end);
   SLUICE_ASIDE void drop(Packet& packet, End end, const Record* record = nullptr);
   void tell(const Packet& packet, End end, const Record* record, int port) {
-    if (verdicts_ != nullptr) [[unlikely]] add_verdict(packet, end, record, port);
+    if (verdicts_ != nullptr) [[unlikely]]
+      add_verdict(packet, end, record, port);
   }
   SLUICE_ASIDE void add_verdict(const Packet& packet, End end, const Record* record, int port);
   SLUICE_ASIDE void note(Note what, uint32_t service);
   SLUICE_ASIDE void ask_for(uint16_t port, be32 address);
 
   // table upkeep, worker.cc
-  uint32_t timeout_of(State state) const { return snapshot_->timeouts()[static_cast<unsigned>(state)]; }
+  uint32_t timeout_of(State state) const {
+    return snapshot_->timeouts()[static_cast<unsigned>(state)];
+  }
   bool is_idle(const Record& record) const {
     return static_cast<uint32_t>(now_ms_) - record.last_seen_ms >= timeout_of(record.state);
   }

@@ -25,12 +25,12 @@ inline constexpr be32 v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
   return to_be(uint32_t{a} << 24 | uint32_t{b} << 16 | uint32_t{c} << 8 | d);
 }
 
-#define SLUICE_REQUIRE(what)                                                     \
-  do {                                                                           \
-    if (!(what)) {                                                               \
+#define SLUICE_REQUIRE(what)                                                         \
+  do {                                                                               \
+    if (!(what)) {                                                                   \
       std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #what); \
-      std::abort();                                                              \
-    }                                                                            \
+      std::abort();                                                                  \
+    }                                                                                \
   } while (false)
 
 inline WideAddress wide(be32 address) {
@@ -81,7 +81,8 @@ inline std::vector<uint8_t> snapshot_bytes() {
   routes[0].family = 4;
   std::vector<wire::Neighbour> neighbours;
   auto neighbour = [&](be32 address, uint8_t port) {
-    neighbours.push_back({wide(address), {2, 0, 0, 0, 9, static_cast<uint8_t>(neighbours.size())}, port, 0});
+    neighbours.push_back(
+        {wide(address), {2, 0, 0, 0, 9, static_cast<uint8_t>(neighbours.size())}, port, 0});
   };
   neighbour(v4(192, 0, 2, 254), 0);
   neighbour(v4(198, 51, 100, 11), 1);
@@ -98,7 +99,8 @@ inline std::vector<uint8_t> snapshot_bytes() {
   for (uint32_t& timeout : header.timeouts) timeout = 60'000;
   unsigned next = 0;
   auto section = [&](const auto& records) {
-    header.sections[next++] = {static_cast<uint32_t>(bytes.size()), static_cast<uint32_t>(records.size())};
+    header.sections[next++] = {static_cast<uint32_t>(bytes.size()),
+                               static_cast<uint32_t>(records.size())};
     const auto* at = reinterpret_cast<const uint8_t*>(records.data());
     bytes.insert(bytes.end(), at, at + records.size() * sizeof(records[0]));
     bytes.resize((bytes.size() + 7) & ~size_t{7});

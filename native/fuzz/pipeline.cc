@@ -95,7 +95,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       port = control & 1;
       rte_mbuf* mbuf = rte_pktmbuf_alloc(director.pool);
       SLUICE_REQUIRE(mbuf != nullptr);
-      auto* frame = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<uint16_t>(length)));
+      auto* frame =
+          reinterpret_cast<uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<uint16_t>(length)));
       std::memcpy(frame, data, length);
       if ((control & 4) && length >= 6) std::memcpy(frame, (port == 0 ? kFront : kBack).data(), 6);
       if (control & 2) repair(frame, length);

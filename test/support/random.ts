@@ -72,11 +72,19 @@ export const randomWorld: fc.Arbitrary<RandomWorld> = fc.record({
 /** Service i: protocol by its parity, VIP and port by its number. */
 export function wordsOf(random: RandomWorld): WorldWords {
   const services = random.services.map((one, index): ServiceWords => {
+    // Where wrr stands after it has found every server over its threshold is its own affair.
+    const rests = SCHEDULERS[one.scheduler] !== 'wrr';
     const servers = one.servers.map(({ n, mode, weight, up, upper }) => {
       const inMode = MODES[mode] as Mode;
       // As the configuration has it: DR and TUN keep the port.
       const port = inMode === 'dr' || inMode === 'tun' ? portOf(index) : 8080 + (n % 3);
-      return { at: `${serverAddress(n)}:${port}`, mode: inMode, weight, up, upper };
+      return {
+        at: `${serverAddress(n)}:${port}`,
+        mode: inMode,
+        weight,
+        up,
+        upper: rests ? upper : 0,
+      };
     });
     return {
       listen: listenOf(index),

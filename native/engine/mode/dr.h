@@ -5,6 +5,8 @@
 
 namespace sluice::mode::dr {
 
-inline void request(net::Ipv4* ip) { net::decrement_ttl(*ip); }
+inline void request(net::Ipv4* ip) {
+  net::decrement_ttl(*ip);
+}
 
 }  // namespace sluice::mode::dr

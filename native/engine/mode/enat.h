@@ -6,7 +6,9 @@
 
 namespace sluice::mode::enat {
 
-inline void prepare(Connection<V4>& c) { fullnat::prepare(c); }
+inline void prepare(Connection<V4>& c) {
+  fullnat::prepare(c);
+}
 inline void request(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
   fullnat::request(ip, l4, l4_bytes, c);
 }

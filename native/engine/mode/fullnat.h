@@ -12,7 +12,9 @@ namespace sluice::mode::fullnat {
 inline Ends request_ends(const Connection<V4>& c) {
   return {c.laddr, c.raddr, c.lport, c.rport};
 }
-inline Ends reply_ends(const Connection<V4>& c) { return {c.vaddr, c.caddr, c.vport, c.cport}; }
+inline Ends reply_ends(const Connection<V4>& c) {
+  return {c.vaddr, c.caddr, c.vport, c.cport};
+}
 
 inline void prepare(Connection<V4>& c) {
   const Ends in{c.caddr, c.vaddr, c.cport, c.vport};
@@ -76,7 +78,8 @@ inline void insert_ip_option(net::Ipv4* ip, unsigned bytes, const net::ClientOpt
   auto* gap = reinterpret_cast<uint8_t*>(ip) + sizeof(net::Ipv4);
   net::write_ip_option(gap, net::kIpOptionClient, option.client_port, option.client);
   if (bytes == net::kEnatUdpBytes) {
-    net::write_ip_option(gap + 8, net::kIpOptionVirtual, option.virtual_port, option.virtual_address);
+    net::write_ip_option(gap + 8, net::kIpOptionVirtual, option.virtual_port,
+                         option.virtual_address);
   }
   net::Delta l3;
   const uint16_t first = load<uint16_t>(ip);

@@ -8,7 +8,9 @@ namespace sluice::mode::nat {
 inline Ends request_ends(const Connection<V4>& c) {
   return {c.caddr, c.raddr, c.cport, c.rport};
 }
-inline Ends reply_ends(const Connection<V4>& c) { return {c.vaddr, c.caddr, c.vport, c.cport}; }
+inline Ends reply_ends(const Connection<V4>& c) {
+  return {c.vaddr, c.caddr, c.vport, c.cport};
+}
 
 // The tuple its replies arrive with.
 inline void prepare(Connection<V4>& c) {

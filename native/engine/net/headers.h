@@ -21,10 +21,10 @@ static_assert(sizeof(Ethernet) == 14);
 
 // RFC 826, for Ethernet and IPv4.
 struct [[gnu::packed]] Arp {
-  be16 hardware;  // 1
-  be16 protocol;  // 0x0800
+  be16 hardware;                         // 1
+  be16 protocol;                         // 0x0800
   uint8_t hardware_size, protocol_size;  // 6, 4
-  be16 operation;  // 1 request, 2 reply
+  be16 operation;                        // 1 request, 2 reply
   Mac sender_mac;
   be32 sender;
   Mac target_mac;

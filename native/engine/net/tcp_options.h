@@ -14,8 +14,8 @@ inline constexpr unsigned kMaxTcpHeader = 60;  // RFC 9293 section 3.1
 inline constexpr uint8_t kOptionMss = 2;
 inline constexpr uint8_t kOptionExperiment = 253;  // RFC 6994
 inline constexpr uint16_t kEnatExid = 0x534c;      // our experiment's identifier
-inline constexpr uint8_t kIpOptionClient = 31;    // UOA
-inline constexpr uint8_t kIpOptionVirtual = 94;   // RFC 4727
+inline constexpr uint8_t kIpOptionClient = 31;     // UOA
+inline constexpr uint8_t kIpOptionVirtual = 94;    // RFC 4727
 inline constexpr unsigned kToaBytes = 8;           // kind len port ip
 inline constexpr unsigned kEnatBytes = 20;         // TOA, ExID option of 10, two NOPs
 
@@ -96,8 +96,8 @@ inline void blot_tcp_options(Tcp* tcp, uint8_t toa_kind) {
     }
     const uint8_t length = at[1];
     if (length < 2 || at + length > end) break;
-    const bool enat = at[0] == kOptionExperiment && length >= 4 &&
-                      load<be16>(at + 2) == to_be(kEnatExid);
+    const bool enat =
+        at[0] == kOptionExperiment && length >= 4 && load<be16>(at + 2) == to_be(kEnatExid);
     if (at[0] == toa_kind || enat) {
       std::memset(at, 1, length);
       found = true;

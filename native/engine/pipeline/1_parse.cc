@@ -178,11 +178,15 @@ void Worker::complete_partial_checksum(Packet& packet) {
   be16 checksum = tcp ? packet.tcp()->checksum : packet.udp()->checksum;
   if (checksum != fold(pseudo) || checksum == 0) return;
   if (fold(sum_bytes(packet.l4, bytes, pseudo)) == 0xffff) return;
-  if (tcp) packet.tcp()->checksum = 0;
-  else packet.udp()->checksum = 0;
+  if (tcp)
+    packet.tcp()->checksum = 0;
+  else
+    packet.udp()->checksum = 0;
   checksum = checksum_of(packet.l4, bytes, pseudo);
-  if (tcp) packet.tcp()->checksum = checksum;
-  else packet.udp()->checksum = checksum == 0 ? be16{0xffff} : checksum;
+  if (tcp)
+    packet.tcp()->checksum = checksum;
+  else
+    packet.udp()->checksum = checksum == 0 ? be16{0xffff} : checksum;
   counters_.add(Extra::partial_checksum_completed);
 }
 

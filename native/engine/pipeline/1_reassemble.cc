@@ -52,9 +52,9 @@ bool Worker::reassemble(Packet& packet) {
   packet.mbuf->l3_len = ip.header_bytes();
   const uint32_t source = packet.source;
   packet.concern = Concern::ended;
-  rte_mbuf* whole = rte_ipv4_frag_reassemble_packet(
-      fragments_->table, &fragments_->dead, packet.mbuf, now_ms_,
-      reinterpret_cast<rte_ipv4_hdr*>(packet.ip));
+  rte_mbuf* whole =
+      rte_ipv4_frag_reassemble_packet(fragments_->table, &fragments_->dead, packet.mbuf, now_ms_,
+                                      reinterpret_cast<rte_ipv4_hdr*>(packet.ip));
   bury_fragments();
   if (whole == nullptr) {
     tell(packet, End::reassembled, nullptr, -1);

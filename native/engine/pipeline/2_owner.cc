@@ -33,8 +33,7 @@ void Worker::hand_off(Burst& burst) {
 bool Worker::hand_off_fragment(Packet& packet) {
   if (options_.workers == 1) return false;
   const Ipv4& ip = *packet.ip;
-  const uint16_t owner =
-      owner_of_client(ip.source ^ ip.destination, ip.id, options_.workers);
+  const uint16_t owner = owner_of_client(ip.source ^ ip.destination, ip.id, options_.workers);
   if (owner == options_.index) return false;
   give_to(owner, packet);
   return true;

@@ -11,10 +11,14 @@ using namespace net;
 
 void Worker::process(Packet& packet) {
   switch (packet.concern) {
-    case Concern::ended: return;
-    case Concern::other: return owned_or_punt(packet);
-    case Concern::icmp_error: return related_error(packet);
-    case Concern::flow: break;
+    case Concern::ended:
+      return;
+    case Concern::other:
+      return owned_or_punt(packet);
+    case Concern::icmp_error:
+      return related_error(packet);
+    case Concern::flow:
+      break;
   }
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
@@ -37,12 +41,9 @@ void Worker::first_packet(Packet& packet) {
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
-  const ScheduleContext context{*service,
-                                schedulers_[service->slot],
-                                counters_,
-                                overloaded_.data(),
-                                tuple.source,
-                                tuple.source_port};
+  const ScheduleContext context{*service,     schedulers_[service->slot],
+                                counters_,    overloaded_.data(),
+                                tuple.source, tuple.source_port};
   const uint32_t chosen = schedule(context);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,
@@ -90,8 +91,9 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
     c.flags |= kUdpConnection;
     c.state = State::udp;
   } else {
-    const Sight sight =
-        server.mode == Mode::nat || server.mode == Mode::fullnat ? Sight::request : Sight::request_only;
+    const Sight sight = server.mode == Mode::nat || server.mode == Mode::fullnat
+                            ? Sight::request
+                            : Sight::request_only;
     c.state = next_state(State::none, sight, packet.tcp()->flags);
   }
   if (!keeps_port && !take_local_end(c, service, failure)) {

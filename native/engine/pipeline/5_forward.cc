@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint8_t kDefaultToaKind = 254;
 constexpr End kRequestEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
-                                      End::forwarded_fullnat, End::forwarded_enat};
+                                     End::forwarded_fullnat, End::forwarded_enat};
 
 uint16_t l4_bytes_of(const Packet& packet) {
   return packet.ip->protocol == kUdp ? from_be(packet.udp()->length) : packet.l4_bytes;
@@ -180,7 +180,8 @@ bool Worker::fits(const Packet& packet, const NextHop& hop, unsigned overhead) c
 // checks call down counts as gone, too.
 inline bool Worker::server_gone(Packet& packet, uint32_t record) {
   const Server* server = snapshot_->server_of_slot(table_[record].server);
-  if (server != nullptr && server->up) [[likely]] return false;
+  if (server != nullptr && server->up) [[likely]]
+    return false;
   return without_server(packet, record, server);
 }
 
@@ -255,7 +256,8 @@ bool Worker::make_room(Packet& packet, unsigned bytes, unsigned head) {
 
 inline void Worker::update_state(uint32_t record, Sight sight, uint8_t flags) {
   const State state = next_state(table_[record].state, sight, flags);
-  if (state != table_[record].state) [[unlikely]] change_state(record, state);
+  if (state != table_[record].state) [[unlikely]]
+    change_state(record, state);
 }
 
 void Worker::change_state(uint32_t record, State state) {

@@ -78,8 +78,10 @@ void Worker::answer_echo(Packet& packet) {
   rte_pktmbuf_adj(packet.mbuf, options);
   packet.ip = reinterpret_cast<Ipv4*>(packet.l4 - sizeof(Ipv4));
   packet.ethernet()->type = kEtherIpv4;
-  *packet.ip = {0x45,  tos, to_be(static_cast<uint16_t>(sizeof(Ipv4) + packet.l4_bytes)),
-                fresh_ip_id(), 0, kTtl, kIcmp, 0, source, destination};
+  *packet.ip = {0x45,          tos, to_be(static_cast<uint16_t>(sizeof(Ipv4) + packet.l4_bytes)),
+                fresh_ip_id(), 0,   kTtl,
+                kIcmp,         0,   source,
+                destination};
   set_ip_checksum(*packet.ip);
   Icmp* icmp = packet.icmp();
   icmp->type = kEchoReply;
@@ -101,7 +103,8 @@ void Worker::answer_reset(Packet& packet) {
   const uint16_t now = rte_pktmbuf_data_len(packet.mbuf);
   rte_pktmbuf_trim(packet.mbuf, static_cast<uint16_t>(now - sizeof(Ethernet) - kBytes));
   const auto tos = static_cast<uint8_t>(in.tos & 0xfc);
-  *packet.ip = {0x45, tos, to_be(kBytes), 0, kDontFragment, kTtl, kTcp, 0, in.destination, in.source};
+  *packet.ip = {0x45, tos, to_be(kBytes),  0,        kDontFragment, kTtl,
+                kTcp, 0,   in.destination, in.source};
   set_ip_checksum(*packet.ip);
   packet.l4 = reinterpret_cast<uint8_t*>(packet.ip + 1);
   Tcp* tcp = packet.tcp();
@@ -148,8 +151,10 @@ bool Worker::build_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, b
   packet.l4_bytes = static_cast<uint16_t>(sizeof(Icmp) + quoted);
   *packet.icmp() = {type, code, 0, rest};
   packet.icmp()->checksum = checksum_of(packet.l4, packet.l4_bytes);
-  *packet.ip = {0x45, tos, to_be(static_cast<uint16_t>(sizeof(Ipv4) + packet.l4_bytes)),
-                fresh_ip_id(), 0, kTtl, kIcmp, 0, source, destination};
+  *packet.ip = {0x45,          tos, to_be(static_cast<uint16_t>(sizeof(Ipv4) + packet.l4_bytes)),
+                fresh_ip_id(), 0,   kTtl,
+                kIcmp,         0,   source,
+                destination};
   set_ip_checksum(*packet.ip);
   return true;
 }

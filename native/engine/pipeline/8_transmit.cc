@@ -35,11 +35,12 @@ void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const R
   constexpr uint16_t kMost = 64;
   rte_mbuf* fragments[kMost];
   const uint32_t source = packet.source;
-  const uint16_t size = packet.fragment_bytes == 0 ? hop.mtu : std::min(hop.mtu, packet.fragment_bytes);
+  const uint16_t size =
+      packet.fragment_bytes == 0 ? hop.mtu : std::min(hop.mtu, packet.fragment_bytes);
   packet.ip->fragment = 0;  // a datagram that came in fragments leaves so, DF or not
   rte_pktmbuf_adj(packet.mbuf, sizeof(Ethernet));
-  const int32_t made = rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, fragments, kMost, size,
-                                                            options_.mbufs);
+  const int32_t made =
+      rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, fragments, kMost, size, options_.mbufs);
   if (made <= 0) {
     note(Note::mbufs_exhausted, record != nullptr ? record->service : 0);
     return drop(packet, End::mbufs_exhausted, record);
@@ -50,7 +51,8 @@ void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const R
   counters_.end(end);
   for (int32_t i = 0; i < made; ++i) {
     set_ip_checksum(*rte_pktmbuf_mtod(fragments[i], Ipv4*));
-    auto* ethernet = reinterpret_cast<Ethernet*>(rte_pktmbuf_prepend(fragments[i], sizeof(Ethernet)));
+    auto* ethernet =
+        reinterpret_cast<Ethernet*>(rte_pktmbuf_prepend(fragments[i], sizeof(Ethernet)));
     store(ethernet, hop.header);
     fragments[i]->hash.usr = source;
     Out& out = to_port_[hop.port];

@@ -67,9 +67,12 @@ void fill_maglev(const Service& service, std::span<uint32_t> table) {
 
 size_t lookup_table_size(const Service& service) {
   switch (service.scheduler) {
-    case SchedulerKind::sh: return kShSize;
-    case SchedulerKind::mh: return kMaglevSize;
-    default: return 0;
+    case SchedulerKind::sh:
+      return kShSize;
+    case SchedulerKind::mh:
+      return kMaglevSize;
+    default:
+      return 0;
   }
 }
 

@@ -28,12 +28,18 @@ void follow(const ScheduleContext& c) {
 
 uint32_t choose(const ScheduleContext& c) {
   switch (c.service.scheduler) {
-    case SchedulerKind::rr: return schedule_rr(c);
-    case SchedulerKind::wrr: return schedule_wrr(c);
-    case SchedulerKind::lc: return schedule_least<false>(c);
-    case SchedulerKind::wlc: return schedule_least<true>(c);
-    case SchedulerKind::sh: return schedule_sh(c);
-    case SchedulerKind::mh: return schedule_mh(c);
+    case SchedulerKind::rr:
+      return schedule_rr(c);
+    case SchedulerKind::wrr:
+      return schedule_wrr(c);
+    case SchedulerKind::lc:
+      return schedule_least<false>(c);
+    case SchedulerKind::wlc:
+      return schedule_least<true>(c);
+    case SchedulerKind::sh:
+      return schedule_sh(c);
+    case SchedulerKind::mh:
+      return schedule_mh(c);
   }
   return kNone;
 }

@@ -26,7 +26,7 @@ enum ConnectionFlag : uint8_t {
   kOwnsLocalPort = 0x10,   // lport came from LocalPorts
   kServerIsnKnown = 0x20,  // server_isn1 is valid
   kUdpConnection = 0x40,
-  kCountedActive = 0x80,   // counted in ActiveConn, else InActConn
+  kCountedActive = 0x80,  // counted in ActiveConn, else InActConn
 };
 
 template <class Family>
@@ -44,12 +44,12 @@ struct alignas(64) Connection<V4> {
   uint16_t service;       // slot
   uint8_t flags;          // ConnectionFlag
   State state;
-  uint32_t server_isn1;       // server's first sequence number + 1, host order
-  uint16_t request_hop;       // next-hop index towards the real server
-  uint16_t reply_hop;         // towards the client (NAT, FullNAT)
-  uint16_t fib_generation;    // of both
-  uint8_t packets;            // from the client, saturating at 255
-  uint8_t client_options;     // client-address options sent, saturating at 255
+  uint32_t server_isn1;           // server's first sequence number + 1, host order
+  uint16_t request_hop;           // next-hop index towards the real server
+  uint16_t reply_hop;             // towards the client (NAT, FullNAT)
+  uint16_t fib_generation;        // of both
+  uint8_t packets;                // from the client, saturating at 255
+  uint8_t client_options;         // client-address options sent, saturating at 255
   uint16_t request_l4, reply_l4;  // folded checksum deltas of addresses and ports
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
@@ -99,8 +99,8 @@ inline bool operator==(const TupleOf<V4>& a, const TupleOf<V4>& b) {
          load<uint32_t>(&a.source_port) == load<uint32_t>(&b.source_port);
 }
 inline bool operator==(const TupleOf<V6>& a, const TupleOf<V6>& b) {
-  return a.source == b.source && a.destination == b.destination &&
-         a.source_port == b.source_port && a.destination_port == b.destination_port;
+  return a.source == b.source && a.destination == b.destination && a.source_port == b.source_port &&
+         a.destination_port == b.destination_port;
 }
 
 }  // namespace sluice

@@ -135,9 +135,9 @@ class ConnectionTable {
 
  private:
   struct alignas(64) Bucket {
-    uint16_t tag[kSlots];         // 0: empty
-    uint32_t reference[kSlots];   // record << 1 | direction
-    uint32_t overflowed;          // keys whose home is at or before this and that lie behind it
+    uint16_t tag[kSlots];        // 0: empty
+    uint32_t reference[kSlots];  // record << 1 | direction
+    uint32_t overflowed;         // keys whose home is at or before this and that lie behind it
   };
   static_assert(sizeof(Bucket) == 64);
 

@@ -64,8 +64,8 @@ class Fib {
   struct Answer {
     uint32_t next_hop;
     bool has_route;
-    uint8_t port;      // of the route
-    be32 unresolved;   // address to resolve on that port, 0 if none
+    uint8_t port;     // of the route
+    be32 unresolved;  // address to resolve on that port, 0 if none
   };
   Answer lookup(be32 destination) const;
 
@@ -79,18 +79,16 @@ class Fib {
   bool is_own(be32 address) const;
 
  private:
-  static uint64_t key(uint8_t port, be32 address) {
-    return (uint64_t{port} << 32) | address;
-  }
+  static uint64_t key(uint8_t port, be32 address) { return (uint64_t{port} << 32) | address; }
   be32 source_towards(uint8_t port, be32 neighbour) const;
 
   std::vector<FibPort> ports_;
   std::vector<be32> own_;
   std::vector<FibAddress> addresses_;
   std::vector<NextHop> next_hops_;
-  std::unordered_map<uint64_t, uint32_t> by_neighbour_;       // (port, address) → next hop
-  std::unordered_map<uint64_t, FibRoute> routes_[33];         // by prefix length
-  uint64_t lengths_ = 0;                                      // bit n: routes_[n] not empty
+  std::unordered_map<uint64_t, uint32_t> by_neighbour_;  // (port, address) → next hop
+  std::unordered_map<uint64_t, FibRoute> routes_[33];    // by prefix length
+  uint64_t lengths_ = 0;                                 // bit n: routes_[n] not empty
   uint16_t generation_;
 };
 

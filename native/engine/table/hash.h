@@ -34,17 +34,20 @@ inline uint64_t hash_of(const FlowKey<V4>& key, const HashKey& secret) {
 
 inline uint64_t hash_of(const FlowKey<V6>& key, const HashKey& secret) {
   auto half = [](const WideAddress& a, unsigned i) { return load<uint64_t>(a.data() + 8 * i); };
-  const uint64_t ports = (uint64_t{key.protocol} << 32) |
-                         (uint64_t{key.tuple.source_port} << 16) | key.tuple.destination_port;
-  const uint64_t s = mum(half(key.tuple.source, 0) ^ secret.a, half(key.tuple.source, 1) ^ secret.b);
-  const uint64_t d = mum(half(key.tuple.destination, 0) ^ secret.b, half(key.tuple.destination, 1) ^ s);
+  const uint64_t ports = (uint64_t{key.protocol} << 32) | (uint64_t{key.tuple.source_port} << 16) |
+                         key.tuple.destination_port;
+  const uint64_t s =
+      mum(half(key.tuple.source, 0) ^ secret.a, half(key.tuple.source, 1) ^ secret.b);
+  const uint64_t d =
+      mum(half(key.tuple.destination, 0) ^ secret.b, half(key.tuple.destination, 1) ^ s);
   return mum(d ^ secret.a, ports ^ secret.b);
 }
 
 // Which worker owns a client's flow: by the client's address and port alone, so that request and
 // NAT reply agree.
 inline uint16_t owner_of_client(be32 address, be16 port, uint16_t workers) {
-  const uint64_t h = mum(((uint64_t{address} << 16) | port) ^ 0x2545f4914f6cdd1du, 0x9e3779b97f4a7c15u);
+  const uint64_t h =
+      mum(((uint64_t{address} << 16) | port) ^ 0x2545f4914f6cdd1du, 0x9e3779b97f4a7c15u);
   return static_cast<uint16_t>((uint64_t{static_cast<uint32_t>(h >> 16)} * workers) >> 32);
 }
 

@@ -60,7 +60,8 @@ be16 LocalPorts::take(const Set& set) {
   uint32_t from = entry->cursor % kChunkPorts;
   const uint32_t chunks = (count_ + kChunkPorts - 1) / kChunkPorts;
   // The cursor's chunk from the cursor on, the others whole, the cursor's again from its start.
-  for (uint32_t turn = 0; turn <= chunks; ++turn, chunk = chunk + 1 == chunks ? 0 : chunk + 1, from = 0) {
+  for (uint32_t turn = 0; turn <= chunks;
+       ++turn, chunk = chunk + 1 == chunks ? 0 : chunk + 1, from = 0) {
     if (entry->full[chunk / 64] >> (chunk % 64) & 1) continue;
     if (entry->chunk[chunk] == 0) entry->chunk[chunk] = take_chunk();
     if (entry->chunk[chunk] == 0) return 0;

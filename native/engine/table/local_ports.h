@@ -46,8 +46,8 @@ class LocalPorts {
     Set key;
     uint32_t used;
     uint32_t cursor;
-    uint64_t full[2];          // bit: chunk has no free port
-    uint32_t chunk[kChunks];   // index + 1; 0: not committed
+    uint64_t full[2];         // bit: chunk has no free port
+    uint32_t chunk[kChunks];  // index + 1; 0: not committed
   };
 
   Entry* find(const Set& set, bool make);

@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
-#include "memory.h"
 #include "../types.h"
+#include "memory.h"
 
 namespace sluice {
 

@@ -42,16 +42,17 @@ void write_tcp(Tcp* tcp, Segment segment, bool reply) {
 
 }  // namespace
 
-Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes)
-    : length_(static_cast<uint16_t>(bytes - kFcs)) {
-  auto* ethernet = reinterpret_cast<Ethernet*>(bytes_);
+Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes) {
+  const unsigned length = bytes - kFcs;
+  alignas(32) uint8_t frame[(kMost + 63) & ~63u]{};
+  auto* ethernet = reinterpret_cast<Ethernet*>(frame);
   ethernet->destination = plan::kDirectorMac;
   ethernet->source = reply ? plan::server_mac(0) : plan::kRouterMac;
   ethernet->type = kEtherIpv4;
   const unsigned l4_header = l4_header_of(protocol, segment);
   // What opens a connection carries no data: the frame is padded instead.
   const unsigned l4_bytes =
-      segment == Segment::data ? length_ - sizeof(Ethernet) - sizeof(Ipv4) : l4_header;
+      segment == Segment::data ? length - sizeof(Ethernet) - sizeof(Ipv4) : l4_header;
   auto* ip = reinterpret_cast<Ipv4*>(ethernet + 1);
   ip->version_ihl = 0x45;
   ip->total_length = to_be(static_cast<uint16_t>(sizeof(Ipv4) + l4_bytes));
@@ -63,10 +64,10 @@ Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes)
   uint8_t* l4 = reinterpret_cast<uint8_t*>(ip + 1);
   if (protocol == kTcp) {
     write_tcp(reinterpret_cast<Tcp*>(l4), segment, reply);
-    checksum_at_ = sizeof(Ipv4) + offsetof(Tcp, checksum);
+    head_.checksum_at = sizeof(Ipv4) + offsetof(Tcp, checksum);
   } else {
     reinterpret_cast<Udp*>(l4)->length = to_be(static_cast<uint16_t>(l4_bytes));
-    checksum_at_ = sizeof(Ipv4) + offsetof(Udp, checksum);
+    head_.checksum_at = sizeof(Ipv4) + offsetof(Udp, checksum);
   }
   if (reply) {
     store(l4, plan::kRport);
@@ -74,10 +75,14 @@ Frame::Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes)
     store(l4 + 2, plan::kVport);
   }
   for (unsigned i = l4_header; i < l4_bytes; ++i) l4[i] = static_cast<uint8_t>(i * 7 + 1);
-  ip_sum_ = fold(sum_bytes(ip, sizeof(Ipv4)));
+  head_.ip_sum = fold(sum_bytes(ip, sizeof(Ipv4)));
   const uint64_t pseudo =
       pseudo_sum(ip->source, ip->destination, protocol, static_cast<uint16_t>(l4_bytes));
-  l4_sum_ = fold(sum_bytes(l4, l4_bytes, pseudo));
+  head_.l4_sum = fold(sum_bytes(l4, l4_bytes, pseudo));
+  head_.length = static_cast<uint16_t>(length);
+  head_.low = load<Words>(frame);
+  head_.high = load<Words>(frame + sizeof(Words));
+  std::memcpy(tail_, frame + Head::kBytes, sizeof tail_);
 }
 
 const char* inspect(const rte_mbuf* mbuf, const Case& c, Sent& sent) {

@@ -23,13 +23,12 @@ struct Ends {
 // Server's and client's first sequence numbers, the same for every flow.
 inline constexpr uint32_t kClientIsn = 0x10000000, kServerIsn = 0x20000000;
 
-class Frame {
- public:
-  static constexpr unsigned kMost = 1518 - kFcs;
+using Words = uint64_t __attribute__((vector_size(32)));
 
-  Frame() = default;
-  // `bytes`: with FCS, as in Case.
-  Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes);
+// The first 64 bytes of a frame, all of the shortest, and what is needed to finish them. Small, so
+// that a loop can keep a copy in registers.
+struct Head {
+  static constexpr unsigned kBytes = 64;  // one cache line
 
   // From a client to the virtual service.
   void write_request(rte_mbuf* mbuf, uint32_t flow, be32 client, be16 client_port) const {
@@ -49,29 +48,29 @@ class Frame {
     write_checksums(ip, addresses, addresses + to_port);
   }
 
+  Words low{}, high{};
+  uint32_t ip_sum = 0, l4_sum = 0;  // folded, of everything but the ends that change
+  uint16_t length = 0;              // of the frame, without FCS
+  uint16_t checksum_at = 0;         // of L4, behind the start of the IP header
+
  private:
-  static constexpr unsigned kLine = 64;
   static constexpr unsigned kSourceAt = offsetof(net::Ipv4, source);
   static constexpr unsigned kPortsAt = sizeof(net::Ipv4);
 
   uint8_t* copy(rte_mbuf* mbuf, uint32_t flow) const {
     auto* at = rte_pktmbuf_mtod(mbuf, uint8_t*);
-    // The shortest frames are one cache line, copied as such; its last four bytes are not sent.
-    if (length_ <= kLine) {
-      std::memcpy(at, bytes_, kLine);
-    } else {
-      std::memcpy(at, bytes_, length_);
-    }
-    mbuf->data_len = length_;
-    mbuf->pkt_len = length_;
+    store(at, low);
+    store(at + sizeof low, high);
+    mbuf->data_len = length;
+    mbuf->pkt_len = length;
     mbuf->hash.usr = flow;  // where a NIC leaves its RSS hash
     return at + sizeof(net::Ethernet);
   }
   void write_checksums(uint8_t* ip, uint32_t addresses, uint32_t ends) const {
-    store(ip + offsetof(net::Ipv4, checksum), complement(ip_sum_ + addresses));
+    store(ip + offsetof(net::Ipv4, checksum), complement(ip_sum + addresses));
     // UDP sends 0xffff for 0 (RFC 768); for TCP they are the same number.
-    const uint16_t l4 = complement(l4_sum_ + ends);
-    store(ip + checksum_at_, static_cast<uint16_t>(l4 == 0 ? 0xffff : l4));
+    const uint16_t l4 = complement(l4_sum + ends);
+    store(ip + checksum_at, static_cast<uint16_t>(l4 == 0 ? 0xffff : l4));
   }
   static uint32_t halves(be32 address) { return (address & 0xffff) + (address >> 16); }
   // Of a handful of 16-bit words.
@@ -79,11 +78,27 @@ class Frame {
     sum = (sum & 0xffff) + (sum >> 16);
     return static_cast<uint16_t>(~(sum + (sum >> 16)));
   }
+};
 
-  alignas(64) uint8_t bytes_[(kMost + 63) & ~63u]{};
-  uint32_t ip_sum_ = 0, l4_sum_ = 0;  // folded, of everything but the ends that change
-  uint16_t length_ = 0;
-  uint16_t checksum_at_ = 0;  // of L4, behind the start of the IP header
+class Frame {
+ public:
+  static constexpr unsigned kMost = 1518 - kFcs;
+
+  Frame() = default;
+  // `bytes`: with FCS, as in Case.
+  Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes);
+
+  const Head& head() const { return head_; }
+  // What follows the head in a longer frame.
+  void write_tail(rte_mbuf* mbuf) const {
+    if (head_.length <= Head::kBytes) return;
+    std::memcpy(rte_pktmbuf_mtod_offset(mbuf, uint8_t*, Head::kBytes), tail_,
+                head_.length - Head::kBytes);
+  }
+
+ private:
+  Head head_;
+  uint8_t tail_[kMost - Head::kBytes]{};
 };
 
 // What a frame says that the director has sent.

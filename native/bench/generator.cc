@@ -39,17 +39,19 @@ void Generator::write_reply(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) c
   const Learned& l = learned_[flow];
   const be32 server = plan::server(l.server - 1u);
   if (mode_ == Mode::nat) {
-    frame.write_reply(mbuf, flow, server, plan::client(flow), plan::client_port(flow));
+    frame.head().write_reply(mbuf, flow, server, plan::client(flow), plan::client_port(flow));
   } else {
-    frame.write_reply(mbuf, flow, server, plan::local(l.local), l.local_port);
+    frame.head().write_reply(mbuf, flow, server, plan::local(l.local), l.local_port);
   }
+  frame.write_tail(mbuf);
 }
 
 // A burst ahead, so that what a reply needs to know is in the cache when it is made: a NIC's frames
 // are not waited for either.
 void Generator::draw() {
   for (uint32_t& flow : drawn_) {
-    flow = random_flow();
+    random_ = next_random(random_);
+    flow = pick(random_, flows_);
     if (traffic_ != Traffic::request) __builtin_prefetch(&learned_[flow]);
   }
 }
@@ -77,7 +79,17 @@ uint16_t Generator::make(rte_mbuf** mbufs, uint16_t n) {
 // The commonest kind, without a look at anything but the template: the floor should be the port's.
 void Generator::make_requests(rte_mbuf** mbufs, uint16_t n) {
   const Frame& frame = frames_[false][0];
-  for (uint16_t i = 0; i < n; ++i) write_request(frame, mbufs[i], random_flow());
+  const Head head = frame.head();
+  const uint64_t flows = flows_;
+  uint64_t random = random_;
+  for (uint16_t i = 0; i < n; ++i) {
+    random = next_random(random);
+    const uint32_t flow = pick(random, flows);
+    head.write_request(mbufs[i], flow, plan::client(flow), plan::client_port(flow));
+  }
+  random_ = random;
+  if (head.length <= Head::kBytes) return;
+  for (uint16_t i = 0; i < n; ++i) frame.write_tail(mbufs[i]);
 }
 
 }  // namespace sluice::bench

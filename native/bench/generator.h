@@ -38,9 +38,11 @@ class Generator {
   static constexpr unsigned kSizes = 3;
   static constexpr unsigned kMixed = 12;
 
-  uint32_t random_flow() {
-    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<uint32_t>(((random_ >> 32) * flows_) >> 32);
+  static uint64_t next_random(uint64_t state) {
+    return state * 6364136223846793005u + 1442695040888963407u;
+  }
+  static uint32_t pick(uint64_t random, uint64_t flows) {
+    return static_cast<uint32_t>(((random >> 32) * flows) >> 32);
   }
   void draw();
   const Frame& frame(bool reply) {
@@ -49,7 +51,8 @@ class Generator {
     return frames_[reply][size];
   }
   void write_request(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const {
-    frame.write_request(mbuf, flow, plan::client(flow), plan::client_port(flow));
+    frame.head().write_request(mbuf, flow, plan::client(flow), plan::client_port(flow));
+    frame.write_tail(mbuf);
   }
   void write_reply(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const;
   void make_requests(rte_mbuf** mbufs, uint16_t n);

@@ -67,6 +67,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   for (const WideAddress& local : locals) s.locals_.push_back(v4_or_reject(local, place(local)));
   s.by_server_slot_.assign(limits.max_servers, nullptr);
   s.by_service_slot_.assign(limits.max_services, nullptr);
+  s.serves_.assign(limits.max_servers, 0);
 
   s.services_.reserve(services.size());
   for (const wire::Service& w : services) {
@@ -104,6 +105,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       s.by_server_slot_[ws.slot] = &server;
       // A server that is down is as good as not in the list.
       if (!server.up) continue;
+      s.serves_[ws.slot] = 1;
       max_weight = std::max(max_weight, ws.weight);
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));

@@ -63,6 +63,9 @@ class Snapshot {
   const Server* server_of_slot(uint32_t slot) const {
     return slot < by_server_slot_.size() ? by_server_slot_[slot] : nullptr;
   }
+  // True when the server is configured and up: what every packet of its connections asks, so a
+  // byte a slot and no pointer to follow. Slots are below Limits::max_servers.
+  bool serves(uint32_t slot) const { return serves_[slot] != 0; }
   // VIPs and LIPs: addresses the dataplane answers for.
   bool owns(be32 address) const { return (owned_flags(address) & kOwned) != 0; }
   // LIPs: their ports belong to workers.
@@ -98,6 +101,7 @@ class Snapshot {
   std::vector<uint32_t> lookup_;
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
+  std::vector<uint8_t> serves_;  // by slot
   std::vector<uint32_t> service_index_;  // open addressing: index + 1, 0 empty
   std::vector<OwnedAddress> owned_;      // open addressing
   FibInput fib_;

@@ -57,23 +57,26 @@ void Worker::begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib) {
 }
 
 void Worker::receive(uint16_t port, rte_mbuf** packets, uint16_t n) {
-  Burst burst;
-  burst.n = n;
-  burst.handed_off = false;
-  parse(burst, port, packets);
-  if (options_.workers > 1) hand_off(burst);
-  lookup(burst);
-  for (uint16_t i = 0; i < n; ++i) process(burst.packets[i]);
+  run(port, packets, n, false);
+  uint64_t* counted = counters_.port(port);
+  counters_.add(Extra::received, n);
+  counted[kRxPackets] += n;
 }
 
 void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
-  Burst burst;
-  burst.n = n;
-  burst.handed_off = true;
-  parse(burst, 0, packets);
-  hand_off(burst);
-  lookup(burst);
-  for (uint16_t i = 0; i < n; ++i) process(burst.packets[i]);
+  run(0, packets, n, true);
+}
+
+inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off) {
+  Packet burst[kBurst];
+  auto group_at = [&](int at) {
+    return Group{burst + at, static_cast<uint16_t>(std::min<int>(kGroup, n - at)), handed_off};
+  };
+  for (int at = 0; at < n + 2 * kGroup; at += kGroup) {
+    if (at < n) parse(group_at(at), port, mbufs + at);
+    if (at >= kGroup && at - kGroup < n) lookup(group_at(at - kGroup));
+    if (at >= 2 * kGroup && at - 2 * kGroup < n) process(group_at(at - 2 * kGroup));
+  }
 }
 
 bool Worker::housekeep(unsigned budget) {

@@ -92,8 +92,10 @@ class Worker {
   using Record = Connection<V4>;
   using Table = ConnectionTable<V4>;
 
+  void run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off);
+
   // pipeline/1_parse.cc: frame → headers and key, or an end.
-  void parse(Burst& burst, uint16_t port, rte_mbuf** mbufs);
+  void parse(const Group& group, uint16_t port, rte_mbuf** mbufs);
   bool parse_plain(Packet& packet);
   SLUICE_ASIDE void parse_packet(Packet& packet, bool handed_off);
   SLUICE_ASIDE void parse_quote(Packet& packet);
@@ -109,16 +111,17 @@ class Worker {
   SLUICE_ASIDE void bury_fragments();
 
   // pipeline/2_owner.cc: packets of other workers' flows are handed off.
-  SLUICE_ASIDE void hand_off(Burst& burst);
+  SLUICE_ASIDE void hand_off(const Group& group);
   SLUICE_ASIDE bool hand_off_fragment(Packet& packet);
   void give_to(uint16_t owner, Packet& packet);
   uint16_t owner_of(const Packet& packet) const;
 
   // pipeline/3_lookup.cc: prefetches, then each packet's connection.
-  void lookup(Burst& burst);
+  void lookup(const Group& group);
   uint32_t find_live(const Packet& packet, Direction& direction);
 
   // pipeline/4_schedule.cc: first packets.
+  void process(const Group& group);
   void process(Packet& packet);
   SLUICE_ASIDE void first_packet(Packet& packet);
   SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
@@ -132,10 +135,12 @@ class Worker {
   void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
   bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
   bool server_gone(Packet& packet, uint32_t record);
-  SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record, const Server* server);
+  SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
   SLUICE_ASIDE const NextHop* find_next_hop(Record& record, Direction towards, End& failure);
-  unsigned client_option_bytes(const Packet& packet, const Record& record);
+  bool tell_client(Packet& packet, Record& record, const NextHop& hop);
+  SLUICE_ASIDE bool replace_client_option(Packet& packet, Record& record, const NextHop& hop,
+                                          bool due);
   SLUICE_ASIDE bool make_room(Packet& packet, unsigned bytes, unsigned head);
   void update_state(uint32_t record, Sight sight, uint8_t flags);
   SLUICE_ASIDE void change_state(uint32_t record, State state);

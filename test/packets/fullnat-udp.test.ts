@@ -56,6 +56,14 @@ const udp: Row[] = [
     end: 'forwarded_fullnat',
   },
   {
+    it: 'UDP: what a client says in the option’s place is blotted out',
+    given: queries(3),
+    in: fromFront(p.udp({ ...query, ipOptions: [p.uoa('192.0.2.3:9'), p.enatUoa('192.0.2.4:7')] })),
+    out: (c) =>
+      toBack(p.udp({ ...query, from: c.local, to: R, ttl: 63, ipOptions: Array(16).fill(p.nop) })),
+    end: 'forwarded_fullnat',
+  },
+  {
     it: 'UDP: 36 bytes of IP options leave no room: left out and counted',
     in: fromFront(
       p.udp({ ...query, ipOptions: [p.concat(Uint8Array.of(0x88, 36), p.pattern(34))] }),

@@ -248,6 +248,69 @@ const tcp: Row[] = [
     end: 'forwarded_fullnat',
   },
   {
+    it: 'TCP: what a client says in TOA’s place is blotted out',
+    given: established,
+    in: fromFront(
+      p.tcp({
+        ...later,
+        options: [p.toa('192.0.2.3:9'), p.enatOption('192.0.2.4:7'), p.nop, p.nop],
+      }),
+    ),
+    out: (c) =>
+      toBack(p.tcp({ ...later, from: c.local, to: R, ttl: 63, options: Array(20).fill(p.nop) })),
+    end: 'forwarded_fullnat',
+  },
+  {
+    it: 'TCP: also behind other options, at an odd place, and in a SYN',
+    in: fromFront(
+      p.tcp({ ...syn, options: [p.wscale(2), p.toa('192.0.2.3:9'), p.mss(1400), p.nop] }),
+    ),
+    out: (c) =>
+      toBack(
+        p.tcp({
+          ...syn,
+          from: c.local,
+          to: R,
+          ttl: 60,
+          options: [p.toa(C), p.wscale(2), ...Array(8).fill(p.nop), p.mss(1392), p.nop],
+        }),
+      ),
+    end: 'forwarded_fullnat',
+  },
+  {
+    it: 'TCP: also where nothing is told, under the service’s own kind',
+    world: { services: [{ ...service, clientAddress: false, toaKind: 200 }] },
+    in: fromFront(p.tcp({ ...syn, options: [p.toa('192.0.2.3:9', 200), p.toa('192.0.2.3:9')] })),
+    out: (c) =>
+      toBack(
+        p.tcp({
+          ...syn,
+          from: c.local,
+          to: R,
+          ttl: 60,
+          options: [...Array(8).fill(p.nop), p.toa('192.0.2.3:9')],
+        }),
+      ),
+    end: 'forwarded_fullnat',
+  },
+  {
+    it: 'TCP: another experiment (RFC 6994) is let through',
+    in: fromFront(
+      p.tcp({ ...syn, options: [Uint8Array.of(253, 6, 0x53, 0x4d, 1, 2), p.nop, p.nop] }),
+    ),
+    out: (c) =>
+      toBack(
+        p.tcp({
+          ...syn,
+          from: c.local,
+          to: R,
+          ttl: 60,
+          options: [p.toa(C), Uint8Array.of(253, 6, 0x53, 0x4d, 1, 2), p.nop, p.nop],
+        }),
+      ),
+    end: 'forwarded_fullnat',
+  },
+  {
     it: 'TCP: a bad checksum stays bad',
     in: fromFront(p.tcp({ ...syn, checksum: 'bad' })),
     out: 'model',

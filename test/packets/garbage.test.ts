@@ -6,6 +6,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ip4, readU16 } from '../support/bytes.js';
+import { Duo } from '../support/duo.js';
 import {
   answer,
   C,
@@ -72,6 +73,16 @@ const MODELS: ((n: number) => { port: number; frame: Uint8Array })[] = [
         ipOptions: n % 2 === 0 ? [] : [p.uoa(C), p.nop],
       }),
     ),
+  (n) =>
+    fromFront(
+      p.udp({
+        ...query,
+        from: `${CIP}:${1024 + n}`,
+        to: `${VIP}:${80 + (n % 5)}`,
+        payload: p.pattern(1440),
+        df: true,
+      }),
+    ),
   (n) => fromBack(p.tcp({ ...synAck, to: `${CIP}:${1024 + n}` })),
   (n) => fromBack(p.udp({ ...response, to: `${LIP}:${1024 + n}` })),
   (n) => fromBack(p.tcp({ ...answer, to: `${LIP}:${1024 + n}` })),
@@ -134,6 +145,10 @@ const MODELS: ((n: number) => { port: number; frame: Uint8Array })[] = [
   (n) => fromFront(p.ip({ from: CIP, to: VIP }, n % 256, p.pattern(n % 200))),
 ];
 
+function modelOf(n: number): { port: number; frame: Uint8Array } {
+  return (MODELS[n % MODELS.length] as (typeof MODELS)[number])(n);
+}
+
 /** Puts the header checksum right again, so that a mutation gets past it. */
 function mend(frame: Uint8Array): void {
   const header = 14 + ((frame[14] as number) & 15) * 4;
@@ -179,9 +194,7 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
   const random = generator(SEED);
   const bench = new Bench(world(words), { burst: 32, seed: SEED });
   // One of each kind and number is built once; every packet is a mutated copy of one.
-  const stock = Array.from({ length: 3000 }, (_, n) =>
-    (MODELS[n % MODELS.length] as (n: number) => { port: number; frame: Uint8Array })(n),
-  );
+  const stock = Array.from({ length: 3000 }, (_, n) => modelOf(n));
   let replies: Uint8Array[] = [];
   let at = 0;
   for (let done = 0; done < PACKETS; done += BATCH) {
@@ -243,6 +256,29 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
   bench.close();
 });
 
+test('30000 mutated packets: the model agrees on every one', () => {
+  const random = generator(SEED + 2);
+  const duo = new Duo(world({ ...words, backMtu: 1500 }), { burst: 32 });
+  let replies: Uint8Array[] = [];
+  for (let at = 0; at < 1000; at++) {
+    const arriving = Array.from({ length: 30 }, () => {
+      const n = random(400);
+      const reply = random(4) === 0 ? replies[random(Math.max(1, replies.length))] : undefined;
+      const { port, frame } = reply ? { port: 1, frame: reply.slice() } : modelOf(n);
+      return { port, frame: mutate(frame, random) };
+    });
+    const { steps, complaints } = duo.run(arriving, at);
+    assert.equal(complaints, []);
+    replies = steps.flatMap(({ end, outputs }) =>
+      /^forwarded_(nat|fullnat|enat)$/.test(end)
+        ? outputs.map(({ bytes }) => turnedRound(bytes))
+        : [],
+    );
+  }
+  assert.equal(duo.compareTables(), []);
+  duo.close();
+});
+
 test('option bytes of every kind and length, in TCP and IP, are walked without a crash', () => {
   const random = generator(SEED + 1);
   const bench = new Bench(world(words), { burst: 32 });
@@ -269,7 +305,7 @@ test('the same seed gives the same bytes, another one other IDs or ports', () =>
   const outputs = (seed: number) => {
     const bench = new Bench(world(words), { burst: 7, seed });
     const arriving = Array.from({ length: 400 }, (_, n) =>
-      (MODELS[n % 4] as (n: number) => { port: number; frame: Uint8Array })(n),
+      modelOf(n - (n % MODELS.length) + (n % 4)),
     );
     const sent = bench
       .run(arriving, 0)
@@ -284,9 +320,7 @@ test('the same seed gives the same bytes, another one other IDs or ports', () =>
 test('burst size changes nothing but the engine’s own choices', () => {
   const kinds = (burst: number) => {
     const bench = new Bench(world(words), { burst });
-    const arriving = Array.from({ length: 600 }, (_, n) =>
-      (MODELS[n % MODELS.length] as (n: number) => { port: number; frame: Uint8Array })(n % 90),
-    );
+    const arriving = Array.from({ length: 600 }, (_, n) => modelOf(n % 90));
     const ends = bench.run(arriving, 0).map((step) => `${step.end} ${step.server}`);
     bench.close();
     return ends;

@@ -156,8 +156,8 @@ export const action: fc.Arbitrary<Action> = fc.record({
     fc.integer({ min: 400, max: 560 }),
     fc.integer({ min: 1180, max: 1480 }),
   ),
-  options: fc.integer({ min: 0, max: 7 }),
-  ipOptions: fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4),
+  options: fc.integer({ min: 0, max: 8 }),
+  ipOptions: fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4, 5),
   checksum: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'partial', 'none'),
   detail: fc.integer({ min: 0, max: 9 }),
 });
@@ -171,6 +171,7 @@ const TCP_OPTIONS: Uint8Array[][] = [
   [p.timestamps(3, 2), p.sack(1, 2), p.nop, p.nop, p.mss(90), p.nop, p.nop, p.mss(1400)],
   [p.pattern(40, 5)],
   [Uint8Array.of(2, 4, 5)],
+  [p.toa('192.0.2.3:9'), p.enatOption('192.0.2.4:7'), p.nop, p.mss(1000), p.nop],
 ];
 
 const IP_OPTIONS: Uint8Array[][] = [
@@ -179,6 +180,7 @@ const IP_OPTIONS: Uint8Array[][] = [
   [Uint8Array.of(0x94, 4, 0, 0), Uint8Array.of(0x44, 8, 5, 0, 0, 0, 0, 0)],
   [p.concat(Uint8Array.of(0x88, 36), p.pattern(34))],
   [Uint8Array.of(0x83, 7, 4, 192, 0, 2, 1)],
+  [p.enatUoa('192.0.2.4:7'), p.nop, p.uoa('192.0.2.3:9')],
 ];
 
 /** The frame that an action means now. */

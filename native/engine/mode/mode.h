@@ -32,6 +32,13 @@ inline uint16_t delta_of(const Ends& from, const Ends& to) {
   return delta.folded();
 }
 
+// Keeps the checksum deltas of a translated connection, whose tuples are set, in its record:
+// `request` and `reply` are what its packets leave with in each direction.
+inline void keep_deltas(Connection<V4>& c, const Ends& request, const Ends& reply) {
+  c.request_l4 = delta_of({c.caddr, c.vaddr, c.cport, c.vport}, request);
+  c.reply_l4 = delta_of({c.raddr, c.laddr, c.rport, c.lport}, reply);
+}
+
 // Rewrites both ends of a TCP or UDP packet. `l4_delta` is delta_of(what it carries, to).
 // `l4_bytes`: length of the L4 part, for a UDP checksum that must be made from nothing.
 inline void translate(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Ends& to,

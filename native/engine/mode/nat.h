@@ -16,10 +16,7 @@ inline Ends reply_ends(const Connection<V4>& c) {
 inline void prepare(Connection<V4>& c) {
   c.laddr = c.caddr;
   c.lport = c.cport;
-  const Ends in{c.caddr, c.vaddr, c.cport, c.vport};
-  const Ends back{c.raddr, c.laddr, c.rport, c.lport};
-  c.request_l4 = delta_of(in, request_ends(c));
-  c.reply_l4 = delta_of(back, reply_ends(c));
+  keep_deltas(c, request_ends(c), reply_ends(c));
 }
 
 inline void request(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {

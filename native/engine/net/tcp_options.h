@@ -79,14 +79,18 @@ inline void write_enat(uint8_t* at, const ClientOption& o) {
   at[18] = at[19] = 1;  // NOP
 }
 
+// False for segments without options or with timestamps alone (RFC 7323 appendix A): nearly all.
+inline bool may_carry_client_option(const Tcp& tcp) {
+  constexpr uint32_t kTimestampsAlone = 0x0a080101;  // NOP NOP 8 10
+  if (tcp.header_bytes() == sizeof(Tcp)) return false;
+  return tcp.header_bytes() != sizeof(Tcp) + 12 || load<uint32_t>(&tcp + 1) != kTimestampsAlone;
+}
+
 // Overwrites with NOPs what a client itself sends under our options' kinds: the real server would
-// take it for the director's word. Most segments carry timestamps alone (RFC 7323 appendix A).
+// take it for the director's word.
 inline void blot_tcp_options(Tcp* tcp, uint8_t toa_kind) {
   uint8_t* const start = reinterpret_cast<uint8_t*>(tcp);
   const unsigned header = tcp->header_bytes();
-  constexpr uint32_t kTimestampsAlone = 0x0a080101;  // NOP NOP 8 10
-  if (header == sizeof(Tcp)) return;
-  if (header == sizeof(Tcp) + 12 && load<uint32_t>(tcp + 1) == kTimestampsAlone) return;
   const uint16_t before = fold(sum_bytes(start, header));
   bool found = false;
   for (uint8_t *at = start + sizeof(Tcp), *end = start + header; at + 1 < end && at[0] != 0;) {

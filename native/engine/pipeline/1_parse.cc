@@ -7,28 +7,26 @@ namespace sluice {
 
 using namespace net;
 
-void Worker::parse(Burst& burst, uint16_t port, rte_mbuf** mbufs) {
-  for (uint16_t i = 0; i < burst.n; ++i) __builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void*));
+void Worker::parse(const Group& group, uint16_t port, rte_mbuf** mbufs) {
+  for (uint16_t i = 0; i < group.n; ++i) __builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void*));
   uint64_t bytes = 0;
-  for (uint16_t i = 0; i < burst.n; ++i) {
-    Packet& packet = burst.packets[i];
+  for (uint16_t i = 0; i < group.n; ++i) {
+    Packet& packet = group.packets[i];
     packet.mbuf = mbufs[i];
-    packet.port = burst.handed_off ? mbufs[i]->port : port;
+    packet.port = group.handed_off ? mbufs[i]->port : port;
     packet.source = mbufs[i]->hash.usr;
     packet.concern = Concern::ended;
     // Whoever handed a reassembled datagram off has left the size of its fragments here.
-    packet.fragment_bytes = burst.handed_off ? mbufs[i]->tso_segsz : 0;
+    packet.fragment_bytes = group.handed_off ? mbufs[i]->tso_segsz : 0;
     bytes += rte_pktmbuf_pkt_len(mbufs[i]);
-    if (!parse_plain(packet)) parse_packet(packet, burst.handed_off);
+    if (!parse_plain(packet)) parse_packet(packet, group.handed_off);
     if (packet.concern == Concern::flow || packet.concern == Concern::icmp_error) {
       packet.hash = table_.hash(packet.key);
       table_.prefetch_bucket(packet.hash);
     }
   }
-  if (burst.handed_off) return;
-  counters_.add(Extra::received, burst.n);
-  counters_.port(port)[kRxPackets] += burst.n;
-  counters_.port(port)[kRxBytes] += bytes;
+  if (!group.handed_off) counters_.port(port)[kRxBytes] += bytes;
+  if (options_.workers > 1) hand_off(group);
 }
 
 // The common case, checked with few loads: a unicast frame for us with an IPv4 header without

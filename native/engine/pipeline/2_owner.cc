@@ -17,12 +17,12 @@ uint16_t Worker::owner_of(const Packet& packet) const {
   return owner_of_client(t.destination, t.destination_port, n);
 }
 
-void Worker::hand_off(Burst& burst) {
-  for (uint16_t i = 0; i < burst.n; ++i) {
-    Packet& packet = burst.packets[i];
+void Worker::hand_off(const Group& group) {
+  for (uint16_t i = 0; i < group.n; ++i) {
+    Packet& packet = group.packets[i];
     if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
     // What was handed here is ours, but for datagrams that became whole only here.
-    if (burst.handed_off && packet.fragment_bytes == 0) continue;
+    if (group.handed_off && packet.fragment_bytes == 0) continue;
     const uint16_t owner = owner_of(packet);
     if (owner != options_.index) give_to(owner, packet);
   }

@@ -1,12 +1,12 @@
-// Stage 3: two passes over the burst, so that the misses of up to 32 lookups overlap. The first
-// (in stage 1) asked for the buckets; this one reads the tags and asks for the records.
+// Stage 3: the buckets asked for in stage 1 are there by now; their tags name the records, which
+// are asked for in turn.
 #include "../worker.h"
 
 namespace sluice {
 
-void Worker::lookup(Burst& burst) {
-  for (uint16_t i = 0; i < burst.n; ++i) {
-    Packet& packet = burst.packets[i];
+void Worker::lookup(const Group& group) {
+  for (uint16_t i = 0; i < group.n; ++i) {
+    Packet& packet = group.packets[i];
     if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
     packet.candidate = table_.candidate(packet.hash);
     if (packet.candidate != kNone) table_.prefetch_record(packet.candidate >> 1);

@@ -9,6 +9,10 @@ namespace sluice {
 
 using namespace net;
 
+void Worker::process(const Group& group) {
+  for (uint16_t i = 0; i < group.n; ++i) process(group.packets[i]);
+}
+
 void Worker::process(Packet& packet) {
   switch (packet.concern) {
     case Concern::ended:

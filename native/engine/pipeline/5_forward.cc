@@ -13,6 +13,7 @@ using namespace net;
 namespace {
 
 constexpr uint8_t kDefaultToaKind = 254;
+constexpr uint8_t kUdpOptionPackets = 3;
 constexpr End kRequestEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
                                      End::forwarded_fullnat, End::forwarded_enat};
 
@@ -20,8 +21,11 @@ uint16_t l4_bytes_of(const Packet& packet) {
   return packet.ip->protocol == kUdp ? from_be(packet.udp()->length) : packet.l4_bytes;
 }
 
-ClientOption client_option_of(const Connection<V4>& c, uint8_t toa_kind) {
-  return {toa_kind, c.caddr, c.cport, c.vaddr, c.vport};
+// UDP: the first packets carry the client's address; ENAT's agent may have lost its state, and
+// never tells, so its packets repeat it.
+bool udp_option_due(const Connection<V4>& c) {
+  return c.packets < kUdpOptionPackets ||
+         (c.mode() == Mode::enat && c.packets % mode::enat::kRepeatEvery == 0);
 }
 
 }  // namespace
@@ -83,48 +87,67 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
       break;
     }
     case Mode::fullnat:
-    case Mode::enat: {
-      const Service* service = snapshot_->service_of_slot(c.service);
-      const bool tcp = packet.key.protocol == kTcp;
-      // Nobody but the director tells the real server who the client is.
-      if (tcp) {
-        blot_tcp_options(packet.tcp(), service != nullptr ? service->toa_kind : kDefaultToaKind);
-      } else if (packet.ip->header_bytes() > sizeof(Ipv4)) {
-        blot_ip_options(packet.ip);
-      }
-      if (service != nullptr && service->has(wire::kClientAddress)) {
-        const bool enat = c.mode() == Mode::enat;
-        if (tcp && (packet.tcp()->flags & kSyn)) {
-          lower_mss(packet.tcp(), enat ? kEnatBytes : kToaBytes);
-        }
-        unsigned bytes = client_option_bytes(packet, c);
-        if (bytes != 0 && packet.total_length() + bytes > hop.mtu) {
-          counters_.add(Extra::client_option_mtu);
-          bytes = 0;
-        }
-        if (bytes != 0) {
-          const ClientOption option = client_option_of(c, service->toa_kind);
-          const unsigned head = tcp ? packet.ip->header_bytes() + sizeof(Tcp) : sizeof(Ipv4);
-          if (!make_room(packet, bytes, head)) return drop(packet, End::no_headroom, &c);
-          if (tcp) {
-            packet.l4 -= bytes;
-            mode::fullnat::insert_tcp_option(packet.ip, packet.tcp(), bytes, enat, option);
-            packet.l4_bytes = static_cast<uint16_t>(packet.l4_bytes + bytes);
-          } else {
-            mode::fullnat::insert_ip_option(packet.ip, bytes, option);
-          }
-          counters_.add(Extra::client_option_added);
-        }
-        if (!tcp) {
-          c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
-                                             : static_cast<uint8_t>(c.packets + 1);
-        }
-      }
+    case Mode::enat:
+      if (!tell_client(packet, c, hop)) return drop(packet, End::no_headroom, &c);
       mode::fullnat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
       break;
-    }
   }
   send_to(packet, hop, end, &c);
+}
+
+// FullNAT and ENAT: nobody but the director tells the real server who the client is. False when
+// the mbuf has no room in front.
+inline bool Worker::tell_client(Packet& packet, Record& c, const NextHop& hop) {
+  if (packet.key.protocol == kUdp) {
+    const bool due = udp_option_due(c);
+    c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
+                                       : static_cast<uint8_t>(c.packets + 1);
+    if (!due && packet.ip->header_bytes() == sizeof(Ipv4)) [[likely]]
+      return true;
+    return replace_client_option(packet, c, hop, due);
+  }
+  const Tcp& tcp = *packet.tcp();
+  const bool due = mode::fullnat::tcp_option_due(tcp, c);
+  if (!due && !may_carry_client_option(tcp)) [[likely]]
+    return true;
+  return replace_client_option(packet, c, hop, due);
+}
+
+bool Worker::replace_client_option(Packet& packet, Record& c, const NextHop& hop, bool due) {
+  const Service* service = snapshot_->service_of_slot(c.service);
+  const bool tcp = packet.key.protocol == kTcp;
+  const bool enat = c.mode() == Mode::enat;
+  if (tcp) {
+    blot_tcp_options(packet.tcp(), service != nullptr ? service->toa_kind : kDefaultToaKind);
+  } else {
+    blot_ip_options(packet.ip);
+  }
+  if (service == nullptr || !service->has(wire::kClientAddress)) return true;
+  if (tcp && (packet.tcp()->flags & kSyn)) lower_mss(packet.tcp(), enat ? kEnatBytes : kToaBytes);
+  if (!due) return true;
+  const unsigned bytes = tcp ? (enat ? kEnatBytes : kToaBytes) : (enat ? kEnatUdpBytes : kUoaBytes);
+  const unsigned header = tcp ? packet.tcp()->header_bytes() : packet.ip->header_bytes();
+  if (header + bytes > kMaxTcpHeader) {  // 60 bytes is the limit of an IPv4 header as well
+    counters_.add(Extra::client_option_no_room);
+    return true;
+  }
+  if (packet.total_length() + bytes > hop.mtu) {
+    counters_.add(Extra::client_option_mtu);
+    return true;
+  }
+  const ClientOption option{service->toa_kind, c.caddr, c.cport, c.vaddr, c.vport};
+  if (!make_room(packet, bytes, tcp ? packet.ip->header_bytes() + sizeof(Tcp) : sizeof(Ipv4))) {
+    return false;
+  }
+  if (tcp) {
+    packet.l4 -= bytes;
+    mode::fullnat::insert_tcp_option(packet.ip, packet.tcp(), bytes, enat, option);
+    packet.l4_bytes = static_cast<uint16_t>(packet.l4_bytes + bytes);
+  } else {
+    mode::fullnat::insert_ip_option(packet.ip, bytes, option);
+  }
+  counters_.add(Extra::client_option_added);
+  return true;
 }
 
 void Worker::forward_reply(Packet& packet, uint32_t record) {
@@ -179,23 +202,22 @@ bool Worker::fits(const Packet& packet, const NextHop& hop, unsigned overhead) c
 // packet treated as a first one (LVS: expire_nodest_conn). With that setting a server that health
 // checks call down counts as gone, too.
 inline bool Worker::server_gone(Packet& packet, uint32_t record) {
-  const Server* server = snapshot_->server_of_slot(table_[record].server);
-  if (server != nullptr && server->up) [[likely]]
+  if (snapshot_->serves(table_[record].server)) [[likely]]
     return false;
-  return without_server(packet, record, server);
+  return without_server(packet, record);
 }
 
-bool Worker::without_server(Packet& packet, uint32_t record, const Server* server) {
+bool Worker::without_server(Packet& packet, uint32_t record) {
   const Record& c = table_[record];
+  const bool configured = snapshot_->server_of_slot(c.server) != nullptr;
   const Service* service = snapshot_->service_of_slot(c.service);
-  const bool reset = service != nullptr && service->has(wire::kResetOnServerRemoved);
-  if (server != nullptr && !reset) return false;
-  if (!reset) {
-    drop(packet, End::server_removed, &c);
+  if (service != nullptr && service->has(wire::kResetOnServerRemoved)) {
+    destroy(record, Extra::connections_expired);
+    first_packet(packet);
     return true;
   }
-  destroy(record, Extra::connections_expired);
-  first_packet(packet);
+  if (configured) return false;
+  drop(packet, End::server_removed, &c);
   return true;
 }
 
@@ -222,26 +244,6 @@ const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure)
   note(answer.has_route ? Note::no_neighbour : Note::no_route, c.service);
   if (answer.unresolved != 0) ask_for(answer.port, answer.unresolved);
   return nullptr;
-}
-
-// Bytes of the client-address option that this packet should carry, 0 for none.
-unsigned Worker::client_option_bytes(const Packet& packet, const Record& c) {
-  const bool enat = c.mode() == Mode::enat;
-  unsigned bytes, header;
-  if (packet.key.protocol == kTcp) {
-    if (!mode::fullnat::tcp_option_due(*packet.tcp(), c)) return 0;
-    bytes = enat ? kEnatBytes : kToaBytes;
-    header = packet.tcp()->header_bytes();
-  } else {
-    if (c.packets >= 3 && !(enat && c.packets % mode::enat::kRepeatEvery == 0)) return 0;
-    bytes = enat ? kEnatUdpBytes : kUoaBytes;
-    header = packet.ip->header_bytes();
-  }
-  if (header + bytes > kMaxTcpHeader) {  // 60 bytes is the limit of an IPv4 header as well
-    counters_.add(Extra::client_option_no_room);
-    return 0;
-  }
-  return bytes;
 }
 
 // Opens `bytes` behind the Ethernet header and the first `head` bytes of the IP packet; the

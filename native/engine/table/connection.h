@@ -48,8 +48,8 @@ struct alignas(64) Connection<V4> {
   uint16_t request_hop;           // next-hop index towards the real server
   uint16_t reply_hop;             // towards the client (NAT, FullNAT)
   uint16_t fib_generation;        // of both
-  uint8_t packets;                // from the client, saturating at 255
-  uint8_t client_options;         // client-address options sent, saturating at 255
+  uint8_t packets;                // UDP from the client; see mode::enat::kRepeatEvery
+  uint8_t reserved;
   uint16_t request_l4, reply_l4;  // folded checksum deltas of addresses and ports
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
@@ -72,7 +72,7 @@ struct alignas(64) Connection<V6> {
   State state;
   uint32_t server_isn1;
   uint16_t request_hop, reply_hop, fib_generation;
-  uint8_t packets, client_options;
+  uint8_t packets, reserved;
   uint16_t request_l4, reply_l4;
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }

@@ -1,6 +1,6 @@
 /** What each mode does to a packet, in both directions, on the model's fields. */
 import type { SnapshotService } from '../../../src/snapshot.js';
-import { concat } from '../bytes.js';
+import { concat, readU16 } from '../bytes.js';
 import { enatOption, enatUoa, nop, toa, uoa } from '../packet.js';
 import { type Connection, text } from './connections.js';
 import type { Hop } from './fib.js';
@@ -68,6 +68,7 @@ function fullNat(
   packet.src = local.ip;
   packet.dst = connection.server.ip;
   setPorts(packet, local.port, connection.server.port);
+  blotOut(packet, service?.toaKind ?? 254);
   if (!told) return;
   const enat = connection.mode === 'enat';
   const client = text(connection.client);
@@ -88,6 +89,29 @@ function fullNat(
     if (!due || !room || sizeOf(packet) + option.length > hop.mtu) return;
     packet.options = concat(option, packet.options);
   }
+}
+
+/** Nobody but the director tells a server who its client is: what a client says of it becomes NOPs. */
+function blotOut(packet: Fields, toaKind: number): void {
+  const tcp = packet.protocol === 6;
+  const options = tcp ? packet.body.slice(20, tcpHeaderBytes(packet)) : packet.options.slice();
+  let at = 0;
+  while (at < options.length && options[at] !== 0) {
+    if (options[at] === nop[0]) {
+      at += 1;
+      continue;
+    }
+    const length = options[at + 1] ?? 0;
+    if (length < 2 || at + length > options.length) break;
+    const kind = options[at] as number;
+    const ours = tcp
+      ? kind === toaKind || (kind === 253 && length >= 4 && readU16(options, at + 2) === 0x534c)
+      : kind === 31 || kind === 94;
+    if (ours) options.fill(1, at, at + length);
+    at += length;
+  }
+  if (tcp) packet.body.set(options, 20);
+  else packet.options = options;
 }
 
 /** On the SYN, and until the client acknowledges more than the server's SYN; never on a reset. */

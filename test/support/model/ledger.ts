@@ -18,6 +18,8 @@ export class Ledger {
   readonly services = new Map<number, Tally>();
   readonly servers = new Map<number, Tally>();
   private readonly overloaded = new Set<number>();
+  /** Upper thresholds as last configured. */
+  private readonly uppers = new Map<number, number>();
 
   made(connection: Connection): void {
     for (const tally of this.of(connection)) tally.conns += 1;
@@ -43,13 +45,14 @@ export class Ledger {
     else this.overloaded.delete(slot);
   }
 
-  thresholdsChanged(before: Snapshot, after: Snapshot, connections: Connections): void {
-    const uppers = new Map(serversOf(before).map(({ slot, upper }) => [slot, upper]));
+  /**
+   * A new threshold is looked at when the next connection comes or goes; a raised one frees. A
+   * server that was away comes back as it was.
+   */
+  thresholdsChanged(after: Snapshot): void {
     for (const { slot, upper } of serversOf(after)) {
-      const { active, inactive } = connections.load(slot);
-      if (upper === 0 || upper > (uppers.get(slot) ?? 0)) this.overloaded.delete(slot);
-      // At once, where LVS waits for the next connection.
-      if (upper !== 0 && active + inactive >= upper) this.overloaded.add(slot);
+      if (upper === 0 || upper > (this.uppers.get(slot) ?? 0)) this.overloaded.delete(slot);
+      this.uppers.set(slot, upper);
     }
   }
 

@@ -70,10 +70,12 @@ export class Model {
   constructor(
     public snapshot: Snapshot,
     readonly ports: ModelPort[],
-  ) {}
+  ) {
+    this.ledger.thresholdsChanged(snapshot);
+  }
 
   publish(snapshot: Snapshot): void {
-    this.ledger.thresholdsChanged(this.snapshot, snapshot, this.connections);
+    this.ledger.thresholdsChanged(snapshot);
     this.snapshot = snapshot;
   }
 
@@ -110,7 +112,7 @@ export class Model {
     const arrival: Arrival = { frame, port, packet, fields, seen, pieceBytes: 65535 };
     if ((fields.fragment & 0x3fff) === 0) return this.datagram(arrival);
     if (!this.isOwned(fields.dst) && !this.isNatServer(fields.src)) {
-      return punt('punted_not_ours', frame, port);
+      return punt('punted_not_ours', trimmed(arrival), port);
     }
     const whole = this.reassembly.add(fields, this.now);
     if (!whole) return { kind: 'forwarded', ends: ['reassembled'], outputs: [] };
@@ -144,8 +146,7 @@ export class Model {
   /** To the kernel; a datagram that came in fragments goes there as one packet. */
   private leave(a: Arrival): Expected {
     if (this.isOwned(a.fields.src)) return drop('martian');
-    const frame = concat(a.frame.subarray(0, 14), a.packet);
-    return punt('punted_not_ours', frame, a.port);
+    return punt('punted_not_ours', trimmed(a), a.port);
   }
 
   private answerIcmp(a: Arrival, end: string, type: number, code: number): Expected {
@@ -449,6 +450,11 @@ export class Model {
     const own = this.snapshot.portAddresses.find((entry) => entry.port === port);
     return own ? v4Text(own.address) : '0.0.0.0';
   }
+}
+
+/** Without Ethernet padding. */
+function trimmed(a: Arrival): Uint8Array {
+  return concat(a.frame.subarray(0, 14), a.packet);
 }
 
 function keepsPort(mode: Mode): boolean {

@@ -18,7 +18,6 @@ import {
   response,
   syn,
   synAck,
-  V,
   VIP,
 } from '../support/flow.js';
 import * as p from '../support/packet.js';
@@ -105,7 +104,8 @@ const MODELS: ((n: number) => { port: number; frame: Uint8Array })[] = [
         to: VIP,
         type: 11,
         code: 0,
-        quote: p.udp({ ...response, from: V, to: `${CIP}:${1024 + n}` }),
+        quote: p.udp({ ...response, from: `${VIP}:${80 + (n % 5)}`, to: `${CIP}:${1024 + n}` }),
+        ttl: n % 4 === 0 ? 1 : 64,
       }),
     ),
   (n) =>
@@ -145,8 +145,10 @@ const MODELS: ((n: number) => { port: number; frame: Uint8Array })[] = [
   (n) => fromFront(p.ip({ from: CIP, to: VIP }, n % 256, p.pattern(n % 200))),
 ];
 
+/** Frame n: of each kind in turn, its number counted apart so that kinds meet all services. */
 function modelOf(n: number): { port: number; frame: Uint8Array } {
-  return (MODELS[n % MODELS.length] as (typeof MODELS)[number])(n);
+  const make = MODELS[n % MODELS.length] as (typeof MODELS)[number];
+  return make(Math.floor(n / MODELS.length));
 }
 
 /** Puts the header checksum right again, so that a mutation gets past it. */

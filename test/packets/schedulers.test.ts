@@ -121,7 +121,7 @@ for (const one of CASES) {
 function change(
   title: string,
   before: { scheduler: Scheduler; weights: number[]; picks: string },
-  after: { weights: number[]; picks: string; without?: number },
+  after: { weights: number[]; picks: string; without?: number; scheduler?: Scheduler },
 ): void {
   test(title, () => {
     const slots: Slots = new Map();
@@ -130,7 +130,8 @@ function change(
     const clients = (from: number, count: number) =>
       Array.from({ length: count }, (_, n) => `${clientOf(from + n)}:40000`);
     assert.is(enginePicks(bench, clients(0, before.picks.length)), before.picks, 'before');
-    const words = wordsOf({ scheduler: before.scheduler, weights: after.weights, picks: '' });
+    const scheduler = after.scheduler ?? before.scheduler;
+    const words = wordsOf({ scheduler, weights: after.weights, picks: '' });
     const servers = words.services[0]!.servers;
     if (after.without !== undefined) servers.splice(after.without, 1);
     const second: World = world(words, slots, 2);
@@ -149,6 +150,16 @@ change(
   'rr: a server deleted while picking',
   { scheduler: 'rr', weights: [1, 1, 1], picks: 'CBAC' },
   { weights: [1, 1, 1], without: 1, picks: 'ACACAC' },
+);
+change(
+  'rr: the server picked last deleted, its successor comes next',
+  { scheduler: 'rr', weights: [1, 1, 1], picks: 'CB' },
+  { weights: [1, 1, 1], without: 1, picks: 'ACAC' },
+);
+change(
+  'a service whose scheduler changes starts over with the new one',
+  { scheduler: 'rr', weights: [1, 3], picks: 'B' },
+  { scheduler: 'wrr', weights: [1, 3], picks: 'BABBB' },
 );
 
 test('sh: clients of a weight-0 server get 3/3, the others go on', () => {

@@ -15,7 +15,11 @@ namespace {
 // successor if it is gone; wrr starts a walk over the list under the bar it had. As LVS does.
 void follow(const ScheduleContext& c) {
   SchedulerState& state = c.state;
-  if (state.fingerprint == c.service.fingerprint) return;
+  if (state.fingerprint == c.service.fingerprint && state.kind == c.service.scheduler) return;
+  if (state.kind != c.service.scheduler) {
+    state = SchedulerState{};  // as if the service were new
+    state.kind = c.service.scheduler;
+  }
   state.fingerprint = c.service.fingerprint;
   const uint32_t before = state.position;
   state.position = kNone;

@@ -39,8 +39,7 @@ export class Ledger {
   /** A connection of this server has come or gone. */
   weigh(snapshot: Snapshot, connections: Connections, slot: number, came: boolean): void {
     const server = serversOf(snapshot).find((one) => one.slot === slot);
-    if (!server) return;
-    const over = isOverloaded(server, this.load(connections, slot), came);
+    const over = server && isOverloaded(server, this.load(connections, slot), came);
     if (over) this.overloaded.add(slot);
     else this.overloaded.delete(slot);
   }

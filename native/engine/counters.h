@@ -19,7 +19,6 @@ namespace sluice {
   EXTRA(handed_off, "packets given to the worker that owns their flow")          \
   EXTRA(connections_created, "connections made")                                 \
   EXTRA(connections_expired, "connections ended by their timeout")               \
-  EXTRA(connections_evicted, "half-open connections ended early to make room")   \
   EXTRA(connections, "connections now")                                          \
   EXTRA(client_option_added, "packets that carried the client's address")        \
   EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")    \

@@ -1,5 +1,5 @@
 // timeout: 180
-/** The other ways in which frames reach a director in a lab: AF_XDP, and partial checksums. */
+/** Other ways to reach a director in a lab: AF_XDP, partial checksums, two workers. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ALL_MODES, type FiveModesOptions, startFiveModes } from '../../src/lab/five-modes.js';
@@ -12,6 +12,7 @@ import { skip } from '../support/skip.js';
 const VARIANTS: [string, LabOptions, FiveModesOptions][] = [
   ['af_packet, checksums left to the interface', { checksums: 'partial' }, {}],
   ['af_xdp', {}, { driver: 'af_xdp' }],
+  ['two workers, flows handed over by ring', {}, { workers: 2 }],
   ['af_xdp, checksums left to the interface', { checksums: 'partial' }, { driver: 'af_xdp' }],
 ];
 

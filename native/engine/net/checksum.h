@@ -12,12 +12,11 @@
 namespace sluice::net {
 
 // Folds a 64-bit sum of 16-bit words to 16 bits, with end-around carries: first its halves of 32
-// bits, then of 16.
+// bits, then of 16. The upper half of x + (x with its halves exchanged) is the halves' sum with
+// the lower half's carry, which is the end-around one.
 constexpr uint16_t fold(uint64_t sum) {
-  const uint64_t halves = (sum & 0xffffffff) + (sum >> 32);  // at most 33 bits
-  const uint32_t word = static_cast<uint32_t>(halves) + static_cast<uint32_t>(halves >> 32);
-  const uint64_t rest = uint64_t{word >> 16} + (word & 0xffff);  // at most 17 bits
-  return static_cast<uint16_t>(rest + (rest >> 16));
+  const auto words = static_cast<uint32_t>((sum + (sum << 32 | sum >> 32)) >> 32);
+  return static_cast<uint16_t>((words + (words << 16 | words >> 16)) >> 16);
 }
 
 // Sum of n bytes, an odd last byte padded with zero on its right (RFC 1071 section 1).
@@ -65,26 +64,30 @@ class Delta {
   uint64_t sum_ = 0;
 };
 
+// A checksum after a change by a folded delta: ~(~HC + d) is HC - d with an end-around borrow.
+constexpr be16 adjusted(be16 checksum, uint16_t delta) {
+  const uint32_t difference = uint32_t{checksum} - delta;
+  return static_cast<be16>(difference - (difference >> 31));
+}
+
 // What TTL - 1 adds to the sum: the TTL is the low byte, in memory order, of its word, so that
 // ~m + m' is ~m + m - 1 whatever m is.
-inline constexpr uint64_t kTtlMinusOne = 0xfffe;
+inline constexpr uint16_t kTtlMinusOne = 0xfffe;
 
 inline void decrement_ttl(Ipv4& ip) {
   --ip.ttl;
-  Delta delta;
-  delta.add(kTtlMinusOne);
-  be16 checksum = ip.checksum;
-  delta.apply(checksum);
-  ip.checksum = checksum;
+  ip.checksum = adjusted(ip.checksum, kTtlMinusOne);
 }
 
 // True when the header of 20 bytes (no options) sums up.
 inline bool plain_header_is_right(const Ipv4& ip) {
   const auto* words = reinterpret_cast<const uint8_t*>(&ip);
-  const uint64_t sum = uint64_t{load<uint32_t>(words)} + load<uint32_t>(words + 4) +
-                       load<uint32_t>(words + 8) + load<uint32_t>(words + 12) +
-                       load<uint32_t>(words + 16);
-  return fold(sum) == 0xffff;
+  const auto first = load<uint64_t>(words), second = load<uint64_t>(words + 8);
+  uint64_t sum;
+  const bool carry = __builtin_add_overflow(first, second, &sum);
+  const uint64_t third = uint64_t{load<uint32_t>(words + 16)} + (carry ? 1 : 0);
+  const bool last_carry = __builtin_add_overflow(sum, third, &sum);
+  return fold(sum + (last_carry ? 1 : 0)) == 0xffff;
 }
 
 inline void set_ip_checksum(Ipv4& ip) {

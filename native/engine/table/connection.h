@@ -44,11 +44,11 @@ struct alignas(64) Connection<V4> {
   uint16_t service;       // slot
   uint8_t flags;          // ConnectionFlag
   State state;
-  uint32_t server_isn1;           // server's first sequence number + 1, host order
-  uint16_t request_hop;           // next-hop index towards the real server
-  uint16_t reply_hop;             // towards the client (NAT, FullNAT)
-  uint16_t fib_generation;        // of both
-  uint8_t packets;                // UDP from the client; see mode::enat::kRepeatEvery
+  uint32_t server_isn1;     // server's first sequence number + 1, host order
+  uint16_t request_hop;     // next-hop index towards the real server
+  uint16_t reply_hop;       // towards the client (NAT, FullNAT)
+  uint16_t fib_generation;  // of both
+  uint8_t packets;          // UDP from the client; see mode::enat::kRepeatEvery
   uint8_t reserved;
   uint16_t request_l4, reply_l4;  // folded checksum deltas of addresses and ports
 

@@ -101,7 +101,7 @@ class Snapshot {
   std::vector<uint32_t> lookup_;
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
-  std::vector<uint8_t> serves_;  // by slot
+  std::vector<uint8_t> serves_;          // by slot
   std::vector<uint32_t> service_index_;  // open addressing: index + 1, 0 empty
   std::vector<OwnedAddress> owned_;      // open addressing
   FibInput fib_;

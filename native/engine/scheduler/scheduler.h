@@ -16,7 +16,7 @@ namespace sluice {
 // rr, wrr: where the last choice was made. Survives snapshots that leave the servers alone.
 struct SchedulerState {
   SchedulerKind kind = SchedulerKind::rr;  // whose state this is
-  uint64_t fingerprint = 0;  // Service::fingerprint that `position` belongs to
+  uint64_t fingerprint = 0;                // Service::fingerprint that `position` belongs to
   uint32_t last_slot = kNone;
   uint32_t position = kNone;  // index into servers of the last choice; kNone: before the first
   uint32_t bar = 1;           // wrr: weight that this round asks for

@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint32_t kMostConnections = 1u << 28;
 constexpr uint32_t kMostSlots = 1u << 20;
+constexpr uint32_t kMostServices = 1u << 16;  // a connection keeps its service in 16 bits
 
 PortOptions read_port(const Argument& port, bool live) {
   PortOptions o;
@@ -65,7 +66,7 @@ EalOptions read_eal(const Argument& eal) {
 
 Limits read_limits(const Argument& limits) {
   return {limits["maxConnections"].integer<uint32_t>(1, kMostConnections),
-          limits["maxServices"].integer<uint32_t>(1, kMostSlots),
+          limits["maxServices"].integer<uint32_t>(1, kMostServices),
           limits["maxServers"].integer<uint32_t>(1, kMostSlots)};
 }
 

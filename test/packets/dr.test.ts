@@ -210,6 +210,21 @@ const errors: Row[] = [
     end: 'forwarded_icmp_error',
   },
   {
+    it: 'ICMP: an error too big for the way to the server is dropped, no error is sent about it',
+    world: big,
+    given: open,
+    in: fromFront(
+      p.icmpError({
+        ...fromClientSide,
+        df: true,
+        quote: p.tcp({ ...answer, from: V, payload: p.pattern(1400) }),
+        quoteBytes: 1400,
+      }),
+    ),
+    out: 'nothing',
+    end: 'icmp_too_big',
+  },
+  {
     it: 'ICMP: an error about another port of the VIP is dropped',
     given: open,
     in: fromFront(

@@ -238,6 +238,7 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'transmit_full',
     'punt_full',
     'hand_off_full',
+    'icmp_too_big',
     'server_removed',
     'reassembled',
   ]);

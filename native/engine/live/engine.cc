@@ -1,13 +1,13 @@
 #include "engine.h"
 
 #include <arpa/inet.h>
-#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <string.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <random>
 
 #include "../error.h"
 #include "../snapshot_wire.h"
@@ -112,7 +112,9 @@ void Engine::start(EventHandler on_event) {
 
   worker.workers = static_cast<uint16_t>(workers());
   worker.limits = options_.limits;
-  worker.seed = rte_rdtsc();
+  // Keys the hash: from the kernel, so that no sender can aim at a bucket.
+  std::random_device entropy;
+  worker.seed = uint64_t{entropy()} << 32 | entropy();
   worker.ports = ports_.size();
   worker.mbufs = mbufs_;
   worker.datagrams = datagrams_;

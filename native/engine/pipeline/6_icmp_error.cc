@@ -71,10 +71,7 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, direction, packet.total_length());
   const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
-  // Quotes are at most 576 bytes long in practice: no error is sent about an error.
-  if (!fits(packet, *hop, overhead)) {
-    return drop(packet, End::icmp_without_connection, &c);
-  }
+  if (!fits(packet, *hop, overhead)) return drop(packet, End::icmp_too_big, &c);
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
     return emit_request(packet, c, *hop, End::forwarded_icmp_error);
   }

@@ -425,7 +425,7 @@ export class Model {
     };
     if (plan.counts) this.ledger.count(plan.connection, plan.counts, a.packet.length);
     const out = plan.build(fields, hop, freeId(a));
-    if (isTooBig(a, out, hop)) return { ...drop(), ...about };
+    if (isTooBig(a, out, hop)) return { ...drop('icmp_too_big'), ...about };
     const sent = cut(a, out, hop);
     return { ...forward('forwarded_icmp_error', hop.port, sent), ...about };
   }

@@ -17,7 +17,8 @@ export interface Arguments {
   /** Measured runs a case, and the length of each. */
   runs: number;
   milliseconds: number;
-  cpu: number | undefined;
+  /** Where to measure; undefined: the last CPUs that this process may use. */
+  cpus: number[] | undefined;
 }
 
 function wholeNumber(option: string, text: string, least: number): number {
@@ -73,6 +74,6 @@ export function parseArguments(argv: string[], known: readonly string[]): Argume
     help: values.help,
     runs: wholeNumber('runs', values.runs, 1),
     milliseconds: wholeNumber('milliseconds', values.milliseconds, 1),
-    cpu: values.cpu === undefined ? undefined : wholeNumber('cpu', values.cpu, 0),
+    cpus: values.cpu?.split(',').map((cpu) => wholeNumber('cpu', cpu, 0)),
   };
 }

@@ -1,18 +1,22 @@
 /** Where and of what a report was made. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 export interface Environment {
-  /** Of the tree that was measured; "+" when files of the engine or the benchmark differ from it. */
+  /** Of the tree that was measured; "+" when files that decide the figures differ from it. */
   commit: string;
   date: string;
   cpu: string;
   cores: number;
   kernel: string;
+  /** Reserved, of the default size. */
+  hugepages: number;
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const MEASURED = ['native', 'src', 'bench/*.ts', 'bench/scenarios', 'CMakeLists.txt'];
 
 function git(...args: string[]): string {
   const { stdout, status } = spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' });
@@ -21,12 +25,14 @@ function git(...args: string[]): string {
 
 export function environment(): Environment {
   const commit = git('rev-parse', '--short=10', 'HEAD') || 'unknown';
-  const changed = git('status', '--porcelain', '--', 'native/engine', 'native/bench');
+  const changed = git('status', '--porcelain', '--', ...MEASURED);
+  const meminfo = readFileSync('/proc/meminfo', 'utf8');
   return {
     commit: changed === '' ? commit : `${commit}+`,
     date: new Date().toISOString().slice(0, 10),
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
     kernel: release(),
+    hugepages: Number(/^HugePages_Total:\s*(\d+)/m.exec(meminfo)?.[1] ?? 0),
   };
 }

@@ -74,8 +74,8 @@ export function countInstructions(cases = CASES, packets = 8192): Record<string,
   try {
     const output = join(directory, 'out');
     const args = ['--tool=callgrind', '--instr-atstart=no', '--combine-dumps=yes'];
-    args.push(`--callgrind-out-file=${output}`, benchBinary(), '--packets', String(packets));
-    for (const one of cases) args.push('--callgrind-case', one);
+    args.push(`--callgrind-out-file=${output}`, benchBinary(), 'forward');
+    args.push('--instructions', String(packets), '--cases', cases.join(','));
     const { status, stderr, error } = spawnSync('valgrind', args, { encoding: 'utf8' });
     if (status !== 0) throw new BenchError('ERR_BENCH_NATIVE', stderr ?? String(error));
     const parts = partsOf(readFileSync(output, 'utf8'));

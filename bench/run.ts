@@ -1,16 +1,15 @@
 /**
  * npm run bench [-- scenario …] [filters] [--json]
  *
- * Progress goes to stderr; results to stdout, as a table or (--json) an object a case and line. A
- * run of the whole selection also writes bench/results/SCENARIO.json and, from all of these,
- * bench/REPORT.md with its plots.
+ * Progress goes to stderr; results to stdout, as tables or (--json) an object a case and line. A
+ * run without filters also writes bench/results/SCENARIO.json of each scenario named and, from all
+ * results that are there, bench/REPORT.md with its plots.
  */
-import { FILTERS, parseArguments } from './arguments.js';
+import { type Arguments, FILTERS, parseArguments } from './arguments.js';
 import { environment } from './environment.js';
 import { BenchError } from './errors.js';
-import { resultLine, tableHead } from './format.js';
 import { writeReport, writeResults } from './report.js';
-import type { ForwardResult, Outcome } from './scenario.js';
+import type { Outcome, Scenario } from './scenario.js';
 import { SCENARIOS } from './scenarios/index.js';
 
 const USAGE = `npm run -s bench [-- scenario …] [options]
@@ -19,18 +18,61 @@ Scenarios (all of them when none is named):
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 
 Filters, each with values separated by commas; they narrow the short selection, and where nothing
-of it is left, the whole matrix:
+of it is left, the whole matrix. A scenario that knows nothing of a filter is left out:
   ${FILTERS.map((name) => `--${name}`).join(' ')}
 
   --long            the whole matrix
   --json            one object a case on stdout, nothing else
   --runs N          measured runs a case (5)
   --milliseconds N  length of a run (300)
-  --cpu N           where to run (the last CPU that this process may use)
+  --cpu N[,N]       where to run (the last CPUs that this process may use)
 `;
 
 function say(text: string): void {
   process.stderr.write(text);
+}
+
+function chosen({ scenarios, filters }: Arguments): Scenario<unknown, unknown>[] {
+  const asked = Object.keys(filters);
+  const known = SCENARIOS.filter(({ name }) => scenarios.includes(name));
+  const able = known.filter((scenario) =>
+    asked.every((filter) => (scenario.filters as readonly string[]).includes(filter)),
+  );
+  if (able.length > 0) return able;
+  const message = `${asked.map((name) => `--${name}`).join(' ')}: nothing of ${scenarios.join(', ')} can be narrowed by that`;
+  throw new BenchError('ERR_BENCH_ARGUMENT', message);
+}
+
+interface Tally {
+  outcomes: Outcome<unknown>[];
+  failed: number;
+}
+
+async function runScenario(scenario: Scenario<unknown, unknown>, args: Arguments): Promise<Tally> {
+  const outcomes: Outcome<unknown>[] = [];
+  let failed = 0;
+  const cases = scenario.cases(args.filters, args.long);
+  for (const [index, one] of cases.entries()) {
+    say(`${scenario.name} ${index + 1}/${cases.length}: ${scenario.describe(one)} … `);
+    try {
+      const outcome = await scenario.run(one, args);
+      const { share = 1 } = outcome.circumstances;
+      const shared = share < 0.95 ? `, core shared (${share})` : '';
+      say(`${scenario.progress(outcome.result)}${shared}\n`);
+      if (args.json) {
+        process.stdout.write(`${JSON.stringify(outcome.result)}\n`);
+      } else {
+        if (outcomes.length === 0) process.stdout.write(scenario.tableHead());
+        process.stdout.write(scenario.tableLine(outcome.result));
+      }
+      outcomes.push(outcome);
+    } catch (error) {
+      if (!(error instanceof BenchError)) throw error;
+      say(`${error.code}: ${error.message}\n`);
+      failed++;
+    }
+  }
+  return { outcomes, failed };
 }
 
 async function main(): Promise<number> {
@@ -43,36 +85,21 @@ async function main(): Promise<number> {
     return 0;
   }
   const whole = Object.keys(args.filters).length === 0;
-  let failed = 0;
-  let headed = args.json;
-  for (const scenario of SCENARIOS.filter(({ name }) => args.scenarios.includes(name))) {
-    const cases = scenario.cases(args.filters, args.long);
-    const outcomes: Outcome<ForwardResult>[] = [];
-    for (const [index, one] of cases.entries()) {
-      say(`${scenario.name} ${index + 1}/${cases.length}: ${scenario.describe(one)} … `);
-      try {
-        const outcome = await scenario.run(one, args);
-        const { result, circumstances } = outcome;
-        const shared = circumstances.share < 0.95 ? `, core shared (${circumstances.share})` : '';
-        say(`${result.nsPerPacket} ns, floor ${result.floorNs}${shared}\n`);
-        if (!headed) process.stdout.write(tableHead());
-        headed = true;
-        process.stdout.write(args.json ? `${JSON.stringify(result)}\n` : resultLine(result));
-        outcomes.push(outcome);
-      } catch (error) {
-        if (!(error instanceof BenchError)) throw error;
-        say(`${error.code}: ${error.message}\n`);
-        failed++;
-      }
+  const selection = args.long ? 'long' : 'short';
+  let failures = 0;
+  for (const scenario of chosen(args)) {
+    const { outcomes, failed } = await runScenario(scenario, args);
+    failures += failed;
+    if (!whole) continue;
+    if (failed === 0) {
+      const results = { environment: environment(), selection, cases: outcomes } as const;
+      writeResults(scenario.name, results);
+    } else {
+      say(`${scenario.name}: ${failed} cases failed; its results are as they were\n`);
     }
-    if (whole && failed === 0) writeResults(scenario.name, environment(), outcomes);
   }
-  if (failed > 0) {
-    say(`${failed} cases failed; the report is as it was\n`);
-    return 1;
-  }
-  if (whole) say(`report: ${writeReport()}\n`);
-  return 0;
+  if (whole) say(`report: ${writeReport(SCENARIOS)}\n`);
+  return failures > 0 ? 1 : 0;
 }
 
 try {

@@ -1,38 +1,18 @@
-/** What a file in bench/scenarios/ exports. */
-import type { Arguments, Filters } from './arguments.js';
+/** What a file in bench/scenarios/ exports; bench/README.md tells how to add one. */
+import type { Arguments, Filter, Filters } from './arguments.js';
+import type { Environment } from './environment.js';
+import type { Figures } from './reference.js';
 
-/** One case as `--json` prints it. */
-export interface ForwardResult {
-  scenario: 'forward';
-  mode: string;
-  protocol: string;
-  family: number;
-  flows: number;
-  /** Ethernet frame with FCS; `imix`: 7 of 64, 4 of 594, 1 of 1518. */
-  bytes: number | 'imix';
-  direction: string;
-  /** Median of the runs, floor included. */
-  nsPerPacket: number;
-  /** Median absolute deviation of the runs. */
-  madNs: number;
-  /** Median of macswap alone on the same port, measured between the runs. */
-  floorNs: number;
-  /** TSC cycles, floor included. */
-  cyclesPerPacket: number;
-  runs: number;
-  /** Packets given to the director in its measured runs, and what its counters account for. */
-  offered: number;
-  accounted: number;
-}
-
-/** What the report says besides. */
+/** What the report says of a case besides its result; each scenario knows some of it. */
 export interface Circumstances {
-  tscHz: number;
-  cpu: number;
-  hugepages: boolean;
-  transparentHugeKiB: number;
-  /** Part of the wall-clock time that the core was the benchmark's. */
-  share: number;
+  tscHz?: number;
+  /** That the measured threads were pinned to. */
+  cpus?: number[];
+  /** Hold the packet buffers. */
+  hugepages?: boolean;
+  transparentHugeKiB?: number;
+  /** Part of the wall-clock time that the cores were the benchmark's. */
+  share?: number;
 }
 
 export interface Outcome<Result> {
@@ -40,13 +20,41 @@ export interface Outcome<Result> {
   circumstances: Circumstances;
 }
 
+/** bench/results/SCENARIO.json */
+export interface Results<Result> {
+  environment: Environment;
+  selection: 'short' | 'long';
+  cases: Outcome<Result>[];
+}
+
+/** A scenario's part of the report. */
+export interface Section {
+  /** From its `## ` heading on; plots are referred to as `plots/NAME.svg`. */
+  markdown: string;
+  /** SVG by name, without an extension. */
+  plots: Record<string, string>;
+}
+
+/** `Result` is what --json prints of a case; its first field is `scenario`, the scenario's name. */
 export interface Scenario<Case, Result> {
   name: string;
-  /** One sentence for `--help`. */
+  /** One line for `--help`. */
   about: string;
+  /** The filters it understands. A scenario that doesn't understand a given one is left out. */
+  filters: readonly Filter[];
   /** Without filters the short selection; with `long` the whole matrix. */
   cases(filters: Filters, long: boolean): Case[];
   /** A case in a few words, for progress. */
   describe(one: Case): string;
+  /** Throws BenchError; ERR_BENCH_VOID when the accounts don't hold. */
   run(one: Case, options: Arguments): Promise<Outcome<Result>>;
+  /** A result in a few words, for progress. */
+  progress(result: Result): string;
+  /** The table on stdout: its head, and the line of a result. Each ends in a newline. */
+  tableHead(): string;
+  tableLine(result: Result): string;
+  /** Pure. `results` has at least one case. */
+  report(results: Results<Result>): Section;
+  /** What it has measured for rows of the target table. */
+  figures?(results: Results<Result>): Figures;
 }

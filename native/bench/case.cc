@@ -1,10 +1,8 @@
 #include "case.h"
 
-#include <sstream>
-#include <vector>
-
 #include "addresses.h"
 #include "engine/error.h"
+#include "options.h"
 
 namespace sluice::bench {
 namespace {
@@ -51,31 +49,13 @@ Traffic traffic_of(const std::string& text) {
   refuse("direction '" + text + "': request, reply or mixed");
 }
 
-uint64_t number_of(const std::string& option, const std::string& text, uint64_t least,
-                   uint64_t most) {
-  size_t used = 0;
-  uint64_t value = 0;
-  try {
-    value = std::stoull(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  if (used == 0 || used != text.size() || text[0] == '-' || value < least || value > most) {
-    refuse(option + " '" + text + "': a number from " + std::to_string(least) + " to " +
-           std::to_string(most));
-  }
-  return value;
-}
-
 unsigned bytes_of(const std::string& text) {
   if (text == "imix") return kImix;
   return static_cast<unsigned>(number_of("bytes", text, 64, 1518));
 }
 
 Case case_of(const std::string& text) {
-  std::vector<std::string> words;
-  std::istringstream in(text);
-  for (std::string word; std::getline(in, word, '/');) words.push_back(word);
+  const std::vector<std::string> words = split(text, '/');
   if (words.size() < 3 || words.size() > 5) {
     refuse("case '" + text + "': mode/protocol/direction[/flows[/bytes]]");
   }
@@ -89,6 +69,28 @@ Case case_of(const std::string& text) {
   if (words.size() > 4) c.bytes = bytes_of(words[4]);
   check(c);
   return c;
+}
+
+Case case_of(Options& options) {
+  Case c;
+  c.mode = mode_of(options.text("mode", name_of(c.mode)));
+  c.protocol = protocol_of(options.text("protocol", "udp"));
+  c.traffic = traffic_of(options.text("direction", name_of(c.traffic)));
+  c.bytes = bytes_of(options.text("bytes", "64"));
+  c.flows = static_cast<uint32_t>(options.number("flows", c.flows, 1, plan::kMostFlows));
+  check(c);
+  return c;
+}
+
+Json& add_case(Json& json, const Case& c) {
+  json.add("mode", name_of(c.mode)).add("protocol", c.protocol == kTcp ? "tcp" : "udp");
+  json.add("family", 4).add("flows", c.flows);
+  if (c.bytes == kImix) {
+    json.add("bytes", "imix");
+  } else {
+    json.add("bytes", c.bytes);
+  }
+  return json.add("direction", name_of(c.traffic));
 }
 
 void check(const Case& c) {

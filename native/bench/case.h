@@ -4,6 +4,8 @@
 #include <string>
 
 #include "engine/types.h"
+#include "json.h"
+#include "options.h"
 
 namespace sluice::bench {
 
@@ -34,11 +36,14 @@ Mode mode_of(const std::string& text);
 uint8_t protocol_of(const std::string& text);
 Traffic traffic_of(const std::string& text);
 unsigned bytes_of(const std::string& text);
-uint64_t number_of(const std::string& option, const std::string& text, uint64_t least,
-                   uint64_t most);
 // mode/protocol/direction[/flows[/bytes]]
 Case case_of(const std::string& text);
+// --mode, --protocol, --flows, --bytes, --direction.
+Case case_of(Options& options);
 // A case that can't be: replies that the director never sees, flows beyond the address plan.
 void check(const Case& c);
+
+// mode, protocol, family, flows, bytes, direction.
+Json& add_case(Json& json, const Case& c);
 
 }  // namespace sluice::bench

@@ -1,11 +1,16 @@
 #include "forward.h"
 
 #include <rte_cycles.h>
-#include <time.h>
 
-#include <fstream>
+#include <string>
+#include <vector>
 
 #include "callgrind.h"
+#include "clock.h"
+#include "director.h"
+#include "engine/error.h"
+#include "floor.h"
+#include "generator.h"
 
 namespace sluice::bench {
 namespace {
@@ -32,20 +37,20 @@ struct Job {
 constexpr End kRequestEnds[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
                                       End::forwarded_fullnat, End::forwarded_enat};
 
-uint64_t thread_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
-}
+struct ForwardOptions {
+  unsigned runs = 5;
+  double seconds = 0.3;       // a run, and the warm-up
+  uint64_t instructions = 0;  // not 0: that many packets a run, counted by callgrind
+};
 
-uint64_t huge_kib() {
-  std::ifstream file("/proc/self/smaps_rollup");
-  for (std::string word; file >> word;) {
-    uint64_t kib = 0;
-    if (word == "AnonHugePages:" && file >> kib) return kib;
-  }
-  return 0;
-}
+struct ForwardResult {
+  std::vector<Run> director, floor;
+  uint64_t offered = 0;    // frames given to the director in its measured runs
+  uint64_t accounted = 0;  // what its counters say has become of them
+  uint64_t digest = 0;     // of everything read at transmission
+  uint64_t huge_kib = 0;   // transparent huge pages in use when measuring began
+  std::string failure;     // why the case is void; empty: it isn't
+};
 
 class Forward final : public PortUser {
  public:
@@ -69,17 +74,6 @@ class Forward final : public PortUser {
   void transmit(rte_mbuf* const* mbufs, uint16_t n) override;
 
  private:
-  // Runs floor jobs until the script comes to another kind.
-  struct FloorLetter final : Letter {
-    explicit FloorLetter(Forward& forward) : forward(forward) {}
-    void read(Worker&) noexcept override {
-      forward.in_floor_ = true;
-      while (forward.in_floor_) swap_macs(forward.port_.device());
-    }
-    void answer(bool) override {}
-    Forward& forward;
-  };
-
   void write_script();
   void add_fill();
   void add_measured();
@@ -100,7 +94,7 @@ class Forward final : public PortUser {
   std::vector<Job> script_;
   size_t at_ = 0;
   bool started_ = false;  // the job at at_
-  bool in_floor_ = false;
+  Floor floor_{port_, director_};
   uint64_t first_cycle_ = 0, first_ns_ = 0, made_ = 0, made_replies_ = 0, sent_ = 0;
   uint64_t ends_before_ = 0, requests_before_ = 0, replies_before_ = 0;
   Words digest_{};
@@ -161,7 +155,7 @@ void Forward::add_measured() {
     }
     return;
   }
-  add(Job::director, 0, options_.warm_up_seconds, false);
+  add(Job::director, 0, options_.seconds, false);
   for (unsigned i = 0; i < options_.runs; ++i) {
     // A lead-in brings back to the caches what the other kind has displaced.
     for (const Job::What what : {Job::director, Job::floor}) {
@@ -181,7 +175,7 @@ uint16_t Forward::receive(rte_mbuf** mbufs, uint16_t n) {
   const uint64_t now = rte_rdtsc();
   if (started_ && is_over(script_[at_], now)) end(script_[at_], now);
   if (!result_.failure.empty() || at_ == script_.size()) {
-    in_floor_ = false;
+    floor_.leave();
     director_.stop();
     return 0;
   }
@@ -199,17 +193,17 @@ uint16_t Forward::receive(rte_mbuf** mbufs, uint16_t n) {
 
 // False when the job has to wait for the loop to come to its place.
 bool Forward::begin(const Job& job) {
-  if ((job.what == Job::floor) != in_floor_) {
-    if (in_floor_) {
-      in_floor_ = false;
+  if ((job.what == Job::floor) != floor_.runs()) {
+    if (floor_.runs()) {
+      floor_.leave();
     } else {
-      director_.post(std::make_unique<FloorLetter>(*this));
+      floor_.enter();
     }
     return false;
   }
   if (job.reading == Reading::sum && result_.huge_kib == 0) {
     check_table();
-    result_.huge_kib = huge_kib();
+    result_.huge_kib = transparent_huge_kib();
     callgrind::start();
   }
   generator_.start(job.segment, job.traffic, job.sequential);
@@ -357,11 +351,45 @@ const char* Forward::learn(const Job& job, const rte_mbuf* mbuf) {
   return nullptr;
 }
 
+class ForwardScenario final : public Scenario {
+ public:
+  void parse(Options& options) override {
+    options_.runs = static_cast<unsigned>(options.number("runs", options_.runs, 1, 1000));
+    options_.seconds = options.seconds("milliseconds", options_.seconds);
+    options_.instructions = options.number("instructions", 0, kBurst, 1 << 20);
+    for (const std::string& text : options.list("cases")) cases_.push_back(case_of(text));
+    if (cases_.empty()) cases_.push_back(case_of(options));
+  }
+
+  std::vector<Json> run(Host& host) override {
+    std::vector<Json> results;
+    for (const Case& c : cases_) {
+      callgrind::stop();
+      const ForwardResult r = Forward(c, options_, host.mbufs).run();
+      if (!r.failure.empty()) throw Error("ERR_BENCH_VOID", c.name() + ": " + r.failure);
+      Json json;
+      json.add("scenario", "forward");
+      add_case(json, c)
+          .add("director", json_of(r.director))
+          .add("floor", json_of(r.floor))
+          .add("offered", r.offered)
+          .add("accounted", r.accounted)
+          .add("transparentHugeKiB", r.huge_kib)
+          .add("digest", std::to_string(r.digest));
+      results.push_back(json);
+    }
+    return results;
+  }
+
+ private:
+  ForwardOptions options_;
+  std::vector<Case> cases_;
+};
+
 }  // namespace
 
-ForwardResult forward(const Case& c, const ForwardOptions& options, rte_mempool* mbufs) {
-  check(c);
-  return Forward(c, options, mbufs).run();
+std::unique_ptr<Scenario> make_forward() {
+  return std::make_unique<ForwardScenario>();
 }
 
 }  // namespace sluice::bench

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ForwardResult } from '../../bench/scenario.js';
+import type { ForwardResult } from '../../bench/scenarios/forward.js';
 
 const RUN = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
 const SHORT = ['--flows', '500', '--runs', '3', '--milliseconds', '5'];

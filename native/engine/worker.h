@@ -19,6 +19,7 @@
 #include "scheduler/scheduler.h"
 #include "sink.h"
 #include "snapshot.h"
+#include "steering.h"
 #include "table/connection.h"
 #include "table/connection_table.h"
 #include "table/fib.h"
@@ -43,6 +44,7 @@ inline constexpr unsigned kMostFragments = 8;  // of one datagram: rte_ip_frag's
 struct WorkerOptions {
   uint16_t index = 0;
   uint16_t workers = 1;
+  const Steering* steering = nullptr;  // how NICs spread packets over workers; nullptr: they don't
   Limits limits{};
   uint64_t seed = 1;                    // IP IDs, port cursors, hash key
   bool partial_checksums[kMaxPorts]{};  // by port: complete partial checksums on arrival

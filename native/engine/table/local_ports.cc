@@ -1,6 +1,7 @@
 #include "local_ports.h"
 
 #include <bit>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -12,11 +13,9 @@ bool same(const LocalPorts::Set& a, const LocalPorts::Set& b) {
 
 }  // namespace
 
-LocalPorts::LocalPorts(uint16_t worker, uint16_t workers, uint32_t max_sets,
-                       uint32_t max_connections, uint64_t seed)
-    : first_(kFirst + (worker + workers - kFirst % workers) % workers),
-      step_(workers),
-      count_((65536 - first_ + workers - 1) / workers),
+LocalPorts::LocalPorts(PortShare share, uint32_t max_sets, uint32_t max_connections, uint64_t seed)
+    : share_(std::move(share)),
+      count_(share_.count()),
       mask_(std::bit_ceil(max_sets * 2) - 1),
       max_sets_(max_sets),
       random_(seed),
@@ -47,6 +46,7 @@ LocalPorts::Entry* LocalPorts::find(const Set& set, bool make) {
   Entry& entry = entries_[fresh];
   entry = Entry{};
   entry.key = set;
+  entry.base = share_.base(set.local, set.server, set.server_port);
   entry.cursor = static_cast<uint32_t>(mix64(random_) % count_);
   index_[at] = fresh + 1;
   ++live_;
@@ -76,7 +76,7 @@ be16 LocalPorts::take(const Set& set) {
       bits.taken[word] |= free & -free;
       ++entry->used;
       entry->cursor = at + 1 == count_ ? 0 : at + 1;
-      return to_be(static_cast<uint16_t>(first_ + at * step_));
+      return to_be(share_.port(entry->base, at));
     }
     if (from == 0) entry->full[chunk / 64] |= uint64_t{1} << (chunk % 64);
   }
@@ -86,7 +86,7 @@ be16 LocalPorts::take(const Set& set) {
 void LocalPorts::give(const Set& set, be16 port) {
   Entry* entry = find(set, false);
   if (entry == nullptr) return;
-  const uint32_t at = (from_be(port) - first_) / step_;
+  const uint32_t at = share_.number(entry->base, from_be(port));
   const uint32_t chunk = at / kChunkPorts;
   chunks_[entry->chunk[chunk] - 1].taken[at % kChunkPorts / 64] &= ~(uint64_t{1} << (at % 64));
   entry->full[chunk / 64] &= ~(uint64_t{1} << (chunk % 64));

@@ -5,8 +5,8 @@
 // found through a summary word. Chunks are committed when first used. Sets are walked onward from
 // where the last port was taken, so that a port rests before it is used again.
 //
-// Workers divide the ports by remainder: worker w of n owns the ports p with p % n == w, which is
-// also how a reply's owner is found.
+// Each worker has a share of every set's ports, which tells where replies arrive (port_share.h);
+// bits stand for the share's numbers.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,14 @@
 #include "../types.h"
 #include "hash.h"
 #include "memory.h"
+#include "port_share.h"
 
 namespace sluice {
 
 class LocalPorts {
  public:
-  static constexpr uint16_t kFirst = 1024;
-
   // max_sets: (LIP, RIP, rport, protocol) combinations at once.
-  LocalPorts(uint16_t worker, uint16_t workers, uint32_t max_sets, uint32_t max_connections,
-             uint64_t seed);
+  LocalPorts(PortShare share, uint32_t max_sets, uint32_t max_connections, uint64_t seed);
 
   struct Set {
     be32 local, server;
@@ -44,6 +42,7 @@ class LocalPorts {
   };
   struct Entry {
     Set key;
+    uint32_t base;  // of the share
     uint32_t used;
     uint32_t cursor;
     uint64_t full[2];         // bit: chunk has no free port
@@ -55,8 +54,9 @@ class LocalPorts {
   uint32_t home(const Set& set) const;
   uint32_t take_chunk();
 
-  uint32_t first_, step_, count_;  // port i is first_ + i × step_
-  uint32_t mask_;                  // of the index, a power of two less one
+  const PortShare share_;
+  uint32_t count_;  // ports a set
+  uint32_t mask_;   // of the index, a power of two less one
   uint32_t max_sets_, live_ = 0;
   uint64_t random_;
   TableMemory<uint32_t> index_;  // open addressing: entry + 1

@@ -50,6 +50,8 @@ export const ERRORS = {
   ERR_REALSERVER_ADDRESS: 'Neither an IPv4 address nor a prefix.',
   ERR_REALSERVER_OPTIONS: 'The agent was asked for something it does not know.',
   ERR_REALSERVER_HANDLE: 'What was given is no attachment of the agent.',
+  ERR_SCRIPT: 'Log: a notification script failed, or took longer than a minute.',
+  ERR_SCRIPT_USER: 'A script is to run as a user or group that the system does not know.',
   ERR_NATIVE_LOAD: 'The native addon is not built, or for another Node.js: npm run build.',
   ERR_NATIVE_ARGUMENT: 'A wrong argument reached the addon; the message names it. A bug of ours.',
   ERR_NATIVE_INTERNAL: 'The addon failed in a way it has no name for. A bug of ours.',

@@ -19,8 +19,21 @@ import {
   type Timeouts,
 } from './snapshot.js';
 
-/** Server identity → up. A server that health says nothing about is up. */
-export type Health = ReadonlyMap<string, boolean>;
+export interface ServerState {
+  up: boolean;
+  /** In place of the configured one. */
+  weight: number;
+}
+
+/** What the checks have found. */
+export interface Health {
+  /** By server identity; a server that is not in it is up. */
+  servers: ReadonlyMap<string, ServerState>;
+  /** Identities of services that have lost their quorum. */
+  lost: ReadonlySet<string>;
+}
+
+export const ALL_UP: Health = { servers: new Map(), lost: new Set() };
 
 export interface Role {
   /** The addresses are ours to answer for. */
@@ -64,15 +77,17 @@ export function serverKey(
 /** `busy`: server slots that a connection of some worker refers to. */
 export function plan(
   model: Model,
-  health: Health = new Map(),
+  health: Health = ALL_UP,
   role: Role = { owner: true },
   slots: Slots = NO_SLOTS,
   busy: ReadonlySet<number> = new Set(),
 ): Planned {
   const serviceKeys = model.services.map(serviceKey);
-  const serverKeys = model.services.flatMap((service) =>
-    service.servers.map((server) => serverKey(service, server)),
-  );
+  const serverKeys = model.services.flatMap((service) => {
+    const { sorryServer } = service.health;
+    const keys = service.servers.map((server) => serverKey(service, server));
+    return sorryServer ? [...new Set([...keys, serverKey(service, sorryServer)])] : keys;
+  });
   const busyServices = new Set<string>();
   for (const [key, { slot }] of slots.servers) {
     if (busy.has(slot)) busyServices.add(serviceOf(key));
@@ -150,20 +165,54 @@ function planService(
     clientAddress: service.clientAddress === 'toa',
     toaKind: service.toaKind,
     slot: slotOf(services, serviceKey(service)),
-    servers: service.servers.map((server): SnapshotServer => {
-      const key = serverKey(service, server);
-      return {
-        address: toBytes(server.address.address),
-        port: server.address.port,
-        mode: server.mode,
-        weight: server.weight,
-        slot: slotOf(servers, key),
-        up: health.get(key) ?? true,
-        upper: server.upperThreshold,
-        lower: server.lowerThreshold,
-      };
-    }),
+    servers: planServers(service, health, servers),
     localAddresses: service.localAddresses.map(toBytes),
+  };
+}
+
+/** While its quorum is lost a service's sorry server, if it has one, stands in for all others. */
+function planServers(
+  service: ServiceModel,
+  health: Health,
+  slots: ReadonlyMap<string, SlotEntry>,
+): SnapshotServer[] {
+  const { sorryServer } = service.health;
+  const sorry = sorryServer && {
+    ...sorryServer,
+    weight: 1,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+  };
+  const standsIn = sorry !== undefined && health.lost.has(serviceKey(service));
+  const real = service.servers.map((server) => {
+    const key = serverKey(service, server);
+    const { up, weight } = health.servers.get(key) ?? { up: true, weight: server.weight };
+    const inhibited = !up && server.health.inhibitOnFailure;
+    return planServer(server, slotOf(slots, key), {
+      up: (up || inhibited) && !standsIn,
+      weight: inhibited ? 0 : weight,
+    });
+  });
+  if (!standsIn) return real;
+  const slot = slotOf(slots, serverKey(service, sorry));
+  const state = { up: true, weight: sorry.weight };
+  return [...real.filter((one) => one.slot !== slot), planServer(sorry, slot, state)];
+}
+
+function planServer(
+  server: Omit<ServerModel, 'health'>,
+  slot: number,
+  { up, weight }: ServerState,
+): SnapshotServer {
+  return {
+    address: toBytes(server.address.address),
+    port: server.address.port,
+    mode: server.mode,
+    weight,
+    slot,
+    up,
+    upper: server.upperThreshold,
+    lower: server.lowerThreshold,
   };
 }
 

@@ -2,6 +2,7 @@
  * The Model: what a configuration says, with every default filled in, as plain data. Addresses
  * are canonical text here; plan() turns them into bytes.
  */
+import { NO_QUORUM, type ServerHealth, type ServiceHealth, UNCHECKED } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
 import type { Cidr, Endpoint } from './address.js';
 import { connectedPort, nextHopPort } from './reach.js';
@@ -70,6 +71,7 @@ export interface ServiceModel {
   toaKind: number;
   localAddresses: string[];
   servers: ServerModel[];
+  health: ServiceHealth;
 }
 
 export interface ServerModel {
@@ -79,6 +81,7 @@ export interface ServerModel {
   mode: Mode;
   upperThreshold: number;
   lowerThreshold: number;
+  health: ServerHealth;
 }
 
 /** Modes that leave the client's TCP or UDP header as it is, destination port included. */
@@ -176,8 +179,10 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
         mode: ownMode,
         upperThreshold: server.upperThreshold ?? 0,
         lowerThreshold: server.lowerThreshold ?? 0,
+        health: UNCHECKED,
       };
     }),
+    health: NO_QUORUM,
   };
 }
 

@@ -58,7 +58,7 @@ export interface HttpUrl {
   /** Inclusive ranges; keepalived's default is 200-299. */
   statusCodes: [low: number, high: number][];
   virtualhost: string | undefined;
-  /** JavaScript's syntax, searched in headers and body together. */
+  /** JavaScript's syntax, searched in the body. */
   regex: string | undefined;
   /** Flags of JavaScript: i m s u. */
   regexFlags: string;
@@ -141,7 +141,10 @@ export interface BfdCheck {
   type: 'bfd';
   /** Name of the session: a bfd_instance, or BIRD's session to `neighbour`. */
   name: string;
+  /** Address of the session's other end; undefined: the server's own. */
   neighbour: string | undefined;
+  /** BIRD's control socket. */
+  socket: string;
   alpha: boolean;
 }
 
@@ -185,6 +188,8 @@ export interface ServiceHealth {
   passive: { failurePercent: number; windowMs: number; holdMs: number } | undefined;
 }
 
+export const BIRD_SOCKET = '/run/bird/bird.ctl';
+
 /** keepalived's defaults, in milliseconds. */
 export const DELAY_LOOP_MS = 60_000;
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -198,3 +203,22 @@ export function defaultDelayBeforeRetryMs(type: Check['type'], delayLoopMs: numb
   if (type === 'dns') return delayLoopMs;
   return type === 'http' ? 3_000 : 1_000;
 }
+
+/** Of a server of which nothing is said. */
+export const UNCHECKED: ServerHealth = {
+  checks: [],
+  inhibitOnFailure: false,
+  notifyUp: undefined,
+  notifyDown: undefined,
+};
+
+export const NO_QUORUM: ServiceHealth = {
+  quorum: 1,
+  hysteresis: 0,
+  quorumUp: undefined,
+  quorumDown: undefined,
+  omega: false,
+  sorryServer: undefined,
+  sorryServerInhibit: false,
+  passive: undefined,
+};

@@ -1,6 +1,7 @@
 /** Each value alone: kinds, ranges, unknown keys, what YAML itself refuses. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { NO_QUORUM, UNCHECKED } from '../../src/health/model.js';
 import { BASE, load, problemsOf, service, table } from './support.js';
 
 table([
@@ -317,8 +318,10 @@ test('defaults are filled in', () => {
             mode: 'nat',
             upperThreshold: 0,
             lowerThreshold: 0,
+            health: UNCHECKED,
           },
         ],
+        health: NO_QUORUM,
       },
     ],
   });

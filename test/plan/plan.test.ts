@@ -4,10 +4,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fromBytes } from '../../src/config/address.js';
 import { parseConfig } from '../../src/config/load.js';
+import type { ServerModel, ServiceModel } from '../../src/config/model.js';
 import { STATES } from '../../src/native.js';
 import {
   diffSnapshots,
   formatDiff,
+  type Health,
   NO_SLOTS,
   type Planned,
   plan,
@@ -26,6 +28,11 @@ timeouts: { tcp: 60, tcpFin: 5, udp: 7 }
 
 const modelOf = (services: string, head = HEAD) =>
   parseConfig(`${head}services:\n${services}`, 'director.yaml').model;
+
+const down = (key: string): Health => ({
+  servers: new Map([[key, { up: false, weight: 1 }]]),
+  lost: new Set(),
+});
 
 const WEB = `
   - name: web
@@ -151,10 +158,48 @@ test('a model becomes a snapshot with nothing lost', () => {
 
 test('health takes a server out, and says when none is left', () => {
   const model = modelOf(DNS);
-  const health = new Map([['udp 203.0.113.10:53 198.51.100.13:53', false]]);
-  const { snapshot, warnings } = plan(model, health);
+  const { snapshot, warnings } = plan(model, down('udp 203.0.113.10:53 198.51.100.13:53'));
   assert.is(snapshot.services[0]?.servers[0]?.up, false);
   assert.equal(warnings, ['service dns has no server that takes new connections']);
+});
+
+test('a server that is inhibited rather than taken out stays, at weight 0', () => {
+  const model = modelOf(DNS);
+  const [service] = model.services as [ServiceModel];
+  const [server] = service.servers as [ServerModel];
+  server.health = { ...server.health, inhibitOnFailure: true };
+  const { snapshot } = plan(model, down('udp 203.0.113.10:53 198.51.100.13:53'));
+  const [planned] = snapshot.services[0]?.servers ?? [];
+  assert.is(planned?.up, true);
+  assert.is(planned?.weight, 0);
+});
+
+test('the weight that a check has found replaces the configured one', () => {
+  const servers = new Map([['udp 203.0.113.10:53 198.51.100.13:53', { up: true, weight: 42 }]]);
+  const { snapshot } = plan(modelOf(DNS), { servers, lost: new Set() });
+  assert.is(snapshot.services[0]?.servers[0]?.weight, 42);
+});
+
+test('a sorry server stands in while the quorum is lost, and keeps its slot', () => {
+  const model = modelOf(DNS);
+  const [service] = model.services as [ServiceModel];
+  const sorry = { address: { address: '198.51.100.99', port: 53 }, mode: 'nat' as const };
+  service.health = { ...service.health, sorryServer: sorry };
+  const well = plan(model);
+  assert.equal(
+    well.snapshot.services[0]?.servers.map(({ up }) => up),
+    [true],
+  );
+  const lost = new Set(['udp 203.0.113.10:53']);
+  const ill = plan(model, { servers: new Map(), lost }, undefined, well.slots);
+  assert.equal(
+    ill.snapshot.services[0]?.servers.map(({ up, weight, slot }) => ({ up, weight, slot })),
+    [
+      { up: false, weight: 1, slot: 0 },
+      { up: true, weight: 1, slot: 1 },
+    ],
+  );
+  assert.equal(ill.taken.servers, []);
 });
 
 test('who does not own the addresses answers for none', () => {

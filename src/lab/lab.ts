@@ -53,9 +53,10 @@ export class Lab {
     const space = (role: string) => new Namespace(role, `sl${id}-${role}`);
     const many = (role: string, count: number) =>
       Array.from({ length: count }, (_, i) => space(`${role}${i + 1}`));
+    const client = space('client');
     this.spaces = {
-      client: space('client'),
-      router: space('router'),
+      client,
+      router: options.shape === 'direct' ? client : space('router'),
       switch: space('switch'),
       directors: many('director', options.directors),
       realServers: many('rs', options.realServers),
@@ -68,6 +69,7 @@ export class Lab {
     }
     sweep();
     const lab = new Lab(register(), {
+      shape: 'routed',
       realServers: 3,
       directors: 1,
       loopbackVips: [VIP.dr, VIP.tun],
@@ -98,7 +100,7 @@ export class Lab {
 
   get namespaces(): Namespace[] {
     const { client, router, directors, realServers } = this.spaces;
-    return [client, router, this.spaces.switch, ...directors, ...realServers];
+    return [...new Set([client, router, this.spaces.switch, ...directors, ...realServers])];
   }
 
   /** By role: client, router, switch, director1, rs1, … */

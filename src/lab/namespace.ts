@@ -99,6 +99,8 @@ export class Namespace {
   readonly role: string;
   /** Its name for `ip netns`. */
   readonly name: string;
+  /** CPUs its programs run on, as taskset(1) takes them; undefined: all. */
+  cpus: string | undefined;
   readonly #processes = new Set<LabProcess>();
 
   constructor(role: string, name: string) {
@@ -106,14 +108,19 @@ export class Namespace {
     this.name = name;
   }
 
+  #within(argv: readonly string[]): string[] {
+    const pin = this.cpus === undefined ? [] : ['taskset', '-c', this.cpus];
+    return ['ip', 'netns', 'exec', this.name, ...pin, ...argv];
+  }
+
   /** Runs a program that has to succeed; its standard output. */
   exec(argv: readonly string[], options?: RunOptions): string {
-    return run(['ip', 'netns', 'exec', this.name, ...argv], options);
+    return run(this.#within(argv), options);
   }
 
   /** Runs a program to its end, whatever its status. */
   try(argv: readonly string[], options?: RunOptions): RunResult {
-    return runRaw(['ip', 'netns', 'exec', this.name, ...argv], options);
+    return runRaw(this.#within(argv), options);
   }
 
   /** `ip` commands of this namespace, one a line, in one process. */
@@ -126,9 +133,9 @@ export class Namespace {
     this.exec(['sysctl', '-q', '-w', ...words]);
   }
 
-  /** Starts a program without blocking. `ip netns exec` becomes the program: the pid is its own. */
+  /** Starts a program without blocking. What is put before it becomes it: the pid is its own. */
   spawn(argv: readonly string[], options: SpawnOptions = {}): LabProcess {
-    const [command, ...args] = ['ip', 'netns', 'exec', this.name, ...argv] as const;
+    const [command = '', ...args] = this.#within(argv);
     const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: options.env ?? process.env,

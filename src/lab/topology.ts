@@ -12,7 +12,11 @@
  * the router, so that DR, TUN and ENAT replies pass the director by, and FullNAT's come back only
  * because they are addressed to it. NAT needs the director as the gateway: each server has a second
  * address for that, with a routing rule of its own.
+ *
+ * The shape `direct` leaves out what a benchmark would only dilute its figures with: the client is
+ * its own router, and its interface c0 and the director's f0 are the two ends of one cable.
  */
+import { LabError } from './command.js';
 import type { Namespace } from './namespace.js';
 
 export const CLIENT = '198.18.0.2';
@@ -46,6 +50,7 @@ export const directorMac = (n: number, port: 'front' | 'back') =>
 const NAT_TABLE = 100;
 
 export interface TopologyOptions {
+  shape: 'routed' | 'direct';
   realServers: number;
   directors: number;
   /** Addresses the real servers have on lo for DR and TUN, with ARP kept silent. */
@@ -59,6 +64,7 @@ export interface TopologyOptions {
 
 export interface Namespaces {
   client: Namespace;
+  /** The client itself in a direct lab. */
   router: Namespace;
   switch: Namespace;
   directors: Namespace[];
@@ -92,8 +98,8 @@ function quiet(namespace: Namespace): void {
   namespace.ip('link set lo up');
 }
 
-function buildSwitch(namespace: Namespace): void {
-  for (const bridge of ['front', 'back']) {
+function buildSwitch(namespace: Namespace, bridges: readonly string[]): void {
+  for (const bridge of bridges) {
     namespace.ip(
       `link add name ${bridge} type bridge stp_state 0 mcast_snooping 0`,
       `link set ${bridge} up`,
@@ -136,16 +142,40 @@ function buildClientAndRouter(spaces: Namespaces, options: TopologyOptions): voi
   router.sysctl({ 'net.ipv4.ip_forward': 1 });
 }
 
+/** The client of a direct lab; its cable to the director is the director's end's business. */
+function buildDirectClient(spaces: Namespaces): void {
+  const { client } = spaces;
+  plug(spaces, client, 'c1', 'back');
+  client.ip(`addr add ${ROUTER.back}/${BACK_PREFIX} dev c1`, 'link set c1 up');
+}
+
+function cableToClient(spaces: Namespaces, director: Namespace, options: TopologyOptions): void {
+  const { client } = spaces;
+  connect(client, 'c0', director, 'f0', options.checksums);
+  client.ip(
+    `addr add ${ROUTER.front}/${FRONT_PREFIX} dev c0`,
+    `addr add ${CLIENT}/32 dev c0`,
+    'link set c0 up',
+    `route add ${VIP_NETWORK} via ${directorFront(1)} src ${CLIENT}`,
+  );
+}
+
 /**
  * The director's interfaces belong to the dataplane alone: no addresses. The director itself sees to
  * it that the kernel does not handle a second time what AF_PACKET copies.
  */
-function buildDirector(spaces: Namespaces, director: Namespace, n: number): void {
+function buildDirector(
+  spaces: Namespaces,
+  director: Namespace,
+  n: number,
+  options: TopologyOptions,
+): void {
   for (const [name, port] of [
     ['f0', 'front'],
     ['b0', 'back'],
   ] as const) {
-    plug(spaces, director, name, port);
+    if (name === 'f0' && options.shape === 'direct') cableToClient(spaces, director, options);
+    else plug(spaces, director, name, port);
     director.ip(`link set ${name} address ${directorMac(n, port)}`, `link set ${name} up`);
   }
 }
@@ -175,12 +205,17 @@ function buildRealServer(
 }
 
 export function build(spaces: Namespaces, options: TopologyOptions): void {
-  const all = [spaces.client, spaces.router, spaces.switch];
+  const direct = options.shape === 'direct';
+  if (direct && options.directors !== 1) {
+    throw new LabError('ERR_LAB_SHAPE', 'a direct lab has room for one director');
+  }
+  const all = new Set([spaces.client, spaces.router, spaces.switch]);
   for (const namespace of [...all, ...spaces.directors, ...spaces.realServers]) quiet(namespace);
-  buildSwitch(spaces.switch);
-  buildClientAndRouter(spaces, options);
+  buildSwitch(spaces.switch, direct ? ['back'] : ['front', 'back']);
+  if (direct) buildDirectClient(spaces);
+  else buildClientAndRouter(spaces, options);
   spaces.directors.forEach((director, i) => {
-    buildDirector(spaces, director, i + 1);
+    buildDirector(spaces, director, i + 1, options);
   });
   spaces.realServers.forEach((server, i) => {
     buildRealServer(spaces, server, i + 1, options);

@@ -27,12 +27,28 @@ export const GROUPS = {
   ],
   'the load': ['curl', 'wrk', 'iperf3', 'bind9-dnsutils'],
   'the oracles': ['python3', 'python3-scapy', 'tcpdump', 'tshark', 'valgrind'],
-  'the peers': ['user-mode-linux', 'kmod', 'ipvsadm', 'keepalived'],
+  'the peers': [
+    'user-mode-linux',
+    'kmod',
+    'ipvsadm',
+    'keepalived',
+    'nftables',
+    'haproxy',
+    'libnginx-mod-stream',
+    'dpdk-dev',
+  ],
 };
 
 // Units that Debian enables for the packages above. The lab starts its own copies inside network
 // namespaces; a set-up script has no business leaving a web server running on somebody's machine.
-const UNITS = ['nginx.service', 'nsd.service', 'keepalived.service', 'ipvsadm.service'];
+const UNITS = [
+  'nginx.service',
+  'nsd.service',
+  'keepalived.service',
+  'ipvsadm.service',
+  'haproxy.service',
+  'nftables.service',
+];
 
 const POLICY = '/usr/sbin/policy-rc.d';
 const SAVED = '/usr/sbin/policy-rc.d.before-sluice';

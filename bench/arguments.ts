@@ -3,7 +3,17 @@ import { parseArgs } from 'node:util';
 import { BenchError } from './errors.js';
 
 /** Dimensions that cases can be narrowed by; each takes values separated by commas. */
-export const FILTERS = ['mode', 'protocol', 'family', 'flows', 'bytes', 'direction'] as const;
+export const FILTERS = [
+  'mode',
+  'protocol',
+  'family',
+  'flows',
+  'bytes',
+  'direction',
+  'contestant',
+  'port',
+  'measure',
+] as const;
 export type Filter = (typeof FILTERS)[number];
 export type Filters = Partial<Record<Filter, string[]>>;
 

@@ -13,6 +13,8 @@ export interface Circumstances {
   transparentHugeKiB?: number;
   /** Part of the wall-clock time that the cores were the benchmark's. */
   share?: number;
+  /** Part of all CPUs that other programs kept busy while nothing was measured. */
+  othersBusy?: number;
 }
 
 export interface Outcome<Result> {

@@ -6,12 +6,14 @@ import { readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
 import { type ConnectionQuery, claimSocket, type Handlers, serve } from './api/server.js';
-import type { ConnectionReport, ReloadReport, StatusReport } from './api/types.js';
+import type { ConnectionReport, ReloadReport, ServiceReport, StatusReport } from './api/types.js';
 import { formatEndpoint, parseIPv4 } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
+import type { Model } from './config/model.js';
 import { listConnections } from './connections.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
 import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
+import { HealthMonitor } from './health/monitor.js';
 import { type Logger, RateLimit } from './log.js';
 import { type Engine, type EngineEvent, native } from './native.js';
 import { diffSnapshots, formatDiff, type Planned, plan } from './plan.js';
@@ -25,6 +27,8 @@ import { VERSION } from './version.js';
 /** A worker that has not come round for so long is worth a line in the log. */
 const STALL_US = 1_000_000;
 const WATCH_MS = 1_000;
+/** Notification scripts of a stop get so long. */
+const FAREWELL_MS = 5_000;
 
 export class Director {
   readonly #log: Logger;
@@ -32,6 +36,7 @@ export class Director {
   readonly #engine: Engine;
   readonly #source: CounterSource;
   readonly #counters: CounterView;
+  readonly #health: HealthMonitor;
   readonly #started = Date.now();
   #loaded: Loaded;
   #planned: Planned;
@@ -53,7 +58,7 @@ export class Director {
     try {
       await director.#open();
     } catch (error) {
-      director.stop();
+      director.#close();
       throw error;
     }
     return director;
@@ -70,9 +75,13 @@ export class Director {
     this.#source = counterSource(this.#engine);
     const layout = native().counterLayout(cpus.length, model.ports.length, limits(model));
     this.#counters = new CounterView(layout, this.#source.read);
+    this.#health = new HealthMonitor(log, () => this.#guard('health', () => this.#replan()));
   }
 
   async #open(): Promise<void> {
+    const { model } = this.#loaded;
+    this.#health.update(model);
+    this.#planned = plan(model, this.#health.health());
     this.#engine.publish(encodeSnapshot(this.#planned.snapshot));
     const { socket, name } = this.#loaded.model.director;
     this.#server = await serve(socket, this.#handlers(), (error) => this.#report('control', error));
@@ -111,15 +120,16 @@ export class Director {
 
   #apply(next: Loaded): ReloadReport {
     refuseRestartSettings(this.#loaded.model, next);
-    const { slots, snapshot } = this.#planned;
-    const known = [...slots.servers.values()].map(({ slot }) => slot);
-    const busy = this.#counters.busyServers(known);
-    const planned = plan(next.model, undefined, undefined, slots, busy);
-    // A slot with a new owner has no connection, so its counters stand still until the publication.
-    this.#counters.rebase(planned.taken);
-    this.#engine.publish(encodeSnapshot(planned.snapshot));
+    const { snapshot } = this.#planned;
+    this.#health.update(next.model);
+    let planned: Planned;
+    try {
+      planned = this.#publish(next.model);
+    } catch (error) {
+      this.#health.update(this.#loaded.model);
+      throw error;
+    }
     this.#loaded = next;
-    this.#planned = planned;
     return {
       generation: planned.snapshot.generation,
       summary: formatDiff(diffSnapshots(snapshot, planned.snapshot)),
@@ -127,8 +137,34 @@ export class Director {
     };
   }
 
-  /** Ends forwarding and removes the socket. May be called twice. */
-  stop(): void {
+  /** Plans what runs with what health says now, and hands it to the workers. */
+  #publish(model: Model): Planned {
+    const { slots } = this.#planned;
+    const known = [...slots.servers.values()].map(({ slot }) => slot);
+    const busy = this.#counters.busyServers(known);
+    const planned = plan(model, this.#health.health(), undefined, slots, busy);
+    // A slot with a new owner has no connection, so its counters stand still until the publication.
+    this.#counters.rebase(planned.taken);
+    this.#engine.publish(encodeSnapshot(planned.snapshot));
+    this.#planned = planned;
+    return planned;
+  }
+
+  /** After a change of health. */
+  #replan(): void {
+    const before = new Set(this.#planned.warnings);
+    const { warnings } = this.#publish(this.#loaded.model);
+    for (const warning of warnings) if (!before.has(warning)) this.#log.warn(warning);
+  }
+
+  /** Says what is to be said at the end (omega), then ends forwarding and removes the socket. */
+  async stop(): Promise<void> {
+    const late = new Promise((done) => setTimeout(done, FAREWELL_MS).unref());
+    await Promise.race([this.#health.stop(), late]);
+    this.#close();
+  }
+
+  #close(): void {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#watch);
@@ -193,13 +229,18 @@ export class Director {
 
   #handlers(): Handlers {
     return {
-      services: () => serviceReports(this.#loaded.model, this.#planned, this.#counters),
+      services: () => this.#services(),
       ports: () => portReports(this.#loaded.model, this.#engine.ports(), this.#counters),
       drops: () => ({ ends: this.#counters.ends(), extra: this.#counters.extra() }),
       status: () => this.#status(),
       reload: () => this.reload(),
       connections: (query) => this.#connections(query),
     };
+  }
+
+  #services(): ServiceReport[] {
+    const checks = this.#health.checksOf.bind(this.#health);
+    return serviceReports(this.#loaded.model, this.#planned, this.#counters, checks);
   }
 
   #status(): StatusReport {

@@ -238,6 +238,20 @@ export interface NativeModule {
   counterLayout(workers: number, ports: number, limits: Limits): CounterLayout;
   startEngine(options: EngineOptions, onEvent: (event: EngineEvent) => void): Engine;
   createReplay(options: ReplayOptions): Replay;
+  /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */
+  openSocket(options: SocketOptions): number;
+}
+
+export interface SocketOptions {
+  /** `icmp`: an echo socket (ping_group_range has to allow it). */
+  kind: 'tcp' | 'udp' | 'icmp';
+  /** SO_MARK; 0: none. */
+  mark?: number;
+  /** SO_BINDTODEVICE. */
+  interface?: string;
+  /** Own address and port. */
+  address?: string;
+  port?: number;
 }
 
 const require = createRequire(import.meta.url);

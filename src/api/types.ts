@@ -1,5 +1,6 @@
 /** What the control API answers: the JSON of `sluice show … --json` and the REPL's objects. */
 import type { Connection } from '../connections.js';
+import type { CheckReport } from '../health/watch.js';
 import type { Mode, PortStatus, Scheduler } from '../native.js';
 import type { EndCount, Figures, ServerFigures, ServiceFigures } from '../stats/counters.js';
 
@@ -21,8 +22,12 @@ export interface ServerReport extends ServerFigures {
   mode: Mode;
   /** The mode in ipvsadm's words: Masq, Route, Tunnel, FullNat, ENat. */
   forward: string;
+  /** In effect: what dynamic checks and inhibition make of the configured one. */
   weight: number;
+  /** Takes new connections, were it not for its weight. */
   up: boolean;
+  /** Its health checks, in the order of the configuration. */
+  checks: CheckReport[];
   slot: number;
 }
 

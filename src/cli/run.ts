@@ -41,11 +41,11 @@ async function run(options: RunOptions): Promise<void> {
   });
   director = await Director.start(options.config, log);
 
-  const stop = (signal: NodeJS.Signals) => {
+  const stop = async (signal: NodeJS.Signals) => {
     log.info(`${signal}: stopping`);
     let status: number = EXIT.ok;
     try {
-      director.stop();
+      await director.stop();
     } catch (error) {
       log.error(`stopping: ${describe(error)}`);
       status = EXIT.internal;

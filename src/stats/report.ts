@@ -3,6 +3,7 @@
 import type { PortReport, ServiceReport } from '../api/types.js';
 import { formatCidr } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
+import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
 import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js';
 import type { CounterView } from './counters.js';
@@ -11,10 +12,12 @@ export function serviceReports(
   model: Model,
   planned: Planned,
   counters: CounterView,
+  checksOf: (serverKey: string) => CheckReport[] = () => [],
 ): ServiceReport[] {
   const { slots, snapshot } = planned;
   return model.services.map((service, index) => {
     const slot = (slots.services.get(serviceKey(service)) as SlotEntry).slot;
+    const current = new Map(snapshot.services[index]?.servers.map((one) => [one.slot, one]));
     return {
       name: service.name,
       protocol: service.protocol,
@@ -24,15 +27,18 @@ export function serviceReports(
       flags: flags(service),
       slot,
       ...counters.service(slot),
-      servers: service.servers.map((server, at) => {
-        const own = (slots.servers.get(serverKey(service, server)) as SlotEntry).slot;
+      servers: service.servers.map((server) => {
+        const key = serverKey(service, server);
+        const own = (slots.servers.get(key) as SlotEntry).slot;
+        const now = current.get(own);
         return {
           address: server.address.address,
           port: server.address.port,
           mode: server.mode,
           forward: FORWARD_WORDS[server.mode],
-          weight: server.weight,
-          up: snapshot.services[index]?.servers[at]?.up ?? true,
+          weight: now?.weight ?? server.weight,
+          up: now?.up ?? true,
+          checks: checksOf(key),
           slot: own,
           ...counters.server(own),
         };

@@ -1,0 +1,50 @@
+/** What a file in this folder exports: one probe of one server, and what came of it. */
+import type { Endpoint } from '../../config/address.js';
+
+export interface Target {
+  /** The real server, with the port that the service's packets reach it at. */
+  server: Endpoint;
+  /** The virtual service. */
+  service: Endpoint;
+}
+
+export interface Outcome {
+  ok: boolean;
+  /** What was seen, in a few words, for the log. */
+  detail: string;
+  /** What a dynamic check adds to the server's configured weight; undefined: nothing. */
+  weight?: (configured: number) => number;
+}
+
+/**
+ * Resolves once, in bounded time, and never rejects but for a bug of ours. `step` counts through
+ * the parts of a check that has several. An abort ends it early; its outcome is then not used.
+ */
+export type Probe<Check> = (
+  check: Check,
+  target: Target,
+  step: number,
+  signal: AbortSignal,
+) => Promise<Outcome>;
+
+export function failure(detail: string): Outcome {
+  return { ok: false, detail };
+}
+
+/** An error of a socket in a few words: `connection refused`, not `connect ECONNREFUSED …`. */
+export function wordsOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code && WORDS[code]) || code || message || String(error);
+}
+
+const WORDS: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'network unreachable',
+  EPIPE: 'connection closed',
+  ETIMEDOUT: 'timed out',
+  EADDRINUSE: 'local address in use',
+  EADDRNOTAVAIL: 'local address not available',
+  EMFILE: 'too many open files',
+};

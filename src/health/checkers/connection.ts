@@ -1,0 +1,65 @@
+/** Connections of the checkers that make one: from the address, port, interface and mark asked for. */
+import { connect, Socket } from 'node:net';
+import { native } from '../../native.js';
+import type { Connecting } from '../model.js';
+import { failure, type Outcome, type Target, wordsOf } from './checker.js';
+
+export function destination(check: Connecting, { server, service }: Target) {
+  const own = check.throughService ? service : server;
+  return { address: check.connectIp ?? own.address, port: check.connectPort ?? own.port };
+}
+
+/** A TCP socket on its way; `connect` or `error` follows. */
+export function startConnection(check: Connecting, target: Target): Socket {
+  const { address, port } = destination(check, target);
+  if (check.fwmark === 0 && check.bindInterface === undefined) {
+    const { bindTo: localAddress, bindPort: localPort } = check;
+    return connect({ host: address, port, localAddress, localPort, autoSelectFamily: false });
+  }
+  // Node sets neither a mark nor an interface.
+  const fd = native().openSocket({
+    kind: 'tcp',
+    mark: check.fwmark,
+    interface: check.bindInterface,
+    address: check.bindTo,
+    port: check.bindPort,
+  });
+  return new Socket({ fd }).connect({ host: address, port, autoSelectFamily: false });
+}
+
+/** A check is given up after so many times its `connectTimeoutMs`, however the server keeps it busy. */
+const PATIENCE = 4;
+
+/**
+ * Connects and gives the socket to `talk`, which says the outcome with `done`. Whatever happens the
+ * socket is gone afterwards. Silence for `connectTimeoutMs` is a failure at any stage.
+ */
+export function withConnection(
+  check: Connecting,
+  target: Target,
+  signal: AbortSignal,
+  talk: (socket: Socket, done: (outcome: Outcome) => void) => void,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    let socket: Socket;
+    try {
+      socket = startConnection(check, target);
+    } catch (error) {
+      resolve(failure(wordsOf(error)));
+      return;
+    }
+    const done = (outcome: Outcome) => {
+      clearTimeout(limit);
+      signal.removeEventListener('abort', abort);
+      socket.destroy();
+      resolve(outcome);
+    };
+    const abort = () => done(failure('given up'));
+    const late = () => done(failure('timed out'));
+    const limit = setTimeout(late, PATIENCE * check.connectTimeoutMs);
+    socket.setTimeout(check.connectTimeoutMs, late);
+    socket.on('error', (error) => done(failure(wordsOf(error))));
+    socket.once('connect', () => talk(socket, done));
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

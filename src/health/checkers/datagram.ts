@@ -1,0 +1,73 @@
+/** Connected datagram sockets: an ICMP error about what was sent comes back as an error of theirs. */
+import { createSocket, type Socket } from 'node:dgram';
+import { native } from '../../native.js';
+import type { Connecting } from '../model.js';
+import { failure, type Outcome, type Target, wordsOf } from './checker.js';
+import { destination } from './connection.js';
+
+export interface Conversation {
+  kind: 'udp' | 'icmp';
+  payload: Uint8Array;
+  /** The outcome that a reply is; undefined: not ours, wait for another. */
+  judge(reply: Buffer): Outcome | undefined;
+  /** When nothing has come within `connectTimeoutMs`. */
+  silence: Outcome;
+}
+
+/** Sends one datagram and waits for what comes of it. The socket is gone afterwards. */
+export function converse(
+  check: Connecting,
+  target: Target,
+  signal: AbortSignal,
+  { kind, payload, judge, silence }: Conversation,
+): Promise<Outcome> {
+  const { address, port } = destination(check, target);
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    const done = (outcome: Outcome) => {
+      clearTimeout(limit);
+      signal.removeEventListener('abort', abort);
+      socket.removeAllListeners();
+      // A late error of a closed socket is nobody's business.
+      socket.on('error', () => {});
+      socket.close();
+      resolve(outcome);
+    };
+    const abort = () => done(failure('given up'));
+    const limit = setTimeout(() => done(silence), check.connectTimeoutMs);
+    signal.addEventListener('abort', abort, { once: true });
+    socket.on('error', (error) => done(failure(wordsOf(error))));
+    socket.on('message', (reply) => {
+      const outcome = judge(reply);
+      if (outcome) done(outcome);
+    });
+    const send = () => {
+      // An echo socket has no port; Node wants one all the same.
+      socket.connect(kind === 'icmp' ? 1 : port, address, () => {
+        socket.send(payload, (error) => {
+          if (error) done(failure(wordsOf(error)));
+        });
+      });
+    };
+    try {
+      bind(socket, kind, check, send);
+    } catch (error) {
+      done(failure(wordsOf(error)));
+    }
+  });
+}
+
+function bind(socket: Socket, kind: 'udp' | 'icmp', check: Connecting, then: () => void): void {
+  if (kind === 'udp' && check.fwmark === 0 && check.bindInterface === undefined) {
+    socket.bind({ address: check.bindTo ?? '0.0.0.0', port: check.bindPort ?? 0 }, then);
+    return;
+  }
+  const fd = native().openSocket({
+    kind,
+    mark: check.fwmark,
+    interface: check.bindInterface,
+    address: check.bindTo,
+    port: check.bindPort,
+  });
+  socket.bind({ fd }, then);
+}

@@ -1,0 +1,189 @@
+/**
+ * Health of all servers and services of a Model: runs their checks, adds up what they say, tells
+ * of changes and runs notifications. What it finds goes into plan() as its Health; it changes
+ * nothing itself. Log lines keep keepalived's words.
+ */
+import type { Endpoint } from '../config/address.js';
+import type { Model, ServiceModel } from '../config/model.js';
+import type { Logger } from '../log.js';
+import { type Health, type ServerState, serverKey, serviceKey } from '../plan.js';
+import { nameOf, timingOf } from './checkers/index.js';
+import { hasQuorum } from './machine.js';
+import { Notifier } from './notify.js';
+import { type CheckRunner, REAL_WORLD, type World } from './runner.js';
+import { Slots } from './slots.js';
+import { type CheckReport, ServerWatch, type WatchEvents } from './watch.js';
+
+/** Probes under way at once: each may hold a socket. */
+const MOST_PROBES = 1_024;
+/** Changes that come together are published together. */
+const GATHER_MS = 5;
+
+interface ServiceEntry {
+  model: ServiceModel;
+  watches: ServerWatch[];
+  /** undefined: not judged yet. */
+  quorum: boolean | undefined;
+}
+
+export class HealthMonitor {
+  readonly #log: Logger;
+  readonly #changed: () => void;
+  readonly #world: World;
+  readonly #slots = new Slots(MOST_PROBES);
+  readonly #notifier: Notifier;
+  readonly #events: WatchEvents;
+  readonly #servers = new Map<string, ServerWatch>();
+  readonly #services = new Map<string, ServiceEntry>();
+  /** What was last told of each server. */
+  readonly #told = new Map<string, ServerState>();
+  #gathering: unknown;
+
+  /** `changed` is called some milliseconds after health() has changed, once for many changes. */
+  constructor(log: Logger, changed: () => void, world: World = REAL_WORLD) {
+    this.#log = log;
+    this.#changed = changed;
+    this.#world = world;
+    this.#notifier = new Notifier(log);
+    this.#events = {
+      told: (watch, runner, outcome, change) => {
+        this.#tell(watch, runner, outcome.detail, change);
+      },
+      moved: (watch) => this.#moved(watch),
+      bug: (watch, error) => {
+        const stack = error instanceof Error ? error.stack : String(error);
+        this.#log.error(`health check of ${watch.key}: ${stack}`);
+      },
+    };
+  }
+
+  /** For plan(). What has no check is up. */
+  health(): Health {
+    const lost = [...this.#services].filter(([, { quorum }]) => quorum === false);
+    return { servers: new Map(this.#told), lost: new Set(lost.map(([key]) => key)) };
+  }
+
+  /** The checks of a server, for people. */
+  checksOf(key: string): CheckReport[] {
+    return this.#servers.get(key)?.reports() ?? [];
+  }
+
+  /** Checks what `model` has from now on; what is the same as before goes on with what it knows. */
+  update(model: Model): void {
+    const before = new Map(this.#servers);
+    const quorums = new Map([...this.#services].map(([key, { quorum }]) => [key, quorum]));
+    this.#servers.clear();
+    this.#services.clear();
+    for (const service of model.services) {
+      const key = serviceKey(service);
+      const watches = service.servers.map((server) => {
+        const name = serverKey(service, server);
+        const watch =
+          before.get(name) ??
+          new ServerWatch(name, key, { server, service }, this.#slots, this.#events, this.#world);
+        before.delete(name);
+        watch.update(server, service);
+        this.#servers.set(name, watch);
+        return watch;
+      });
+      this.#services.set(key, { model: service, watches, quorum: quorums.get(key) });
+    }
+    for (const [key, watch] of before) {
+      watch.stop();
+      this.#told.delete(key);
+    }
+    for (const { key, up, weight } of this.#servers.values()) this.#told.set(key, { up, weight });
+    for (const [key, entry] of this.#services) this.#judge(key, entry);
+  }
+
+  /** Ends all checks, and (omega) runs what is to be run when a service goes away. */
+  async stop(): Promise<void> {
+    this.#world.clearTimeout(this.#gathering);
+    for (const watch of this.#servers.values()) watch.stop();
+    for (const [key, { model, watches, quorum }] of this.#services) {
+      if (!model.health.omega) continue;
+      for (const watch of watches) {
+        if (watch.up) this.#notifier.notify(watch.key, watch.model.health.notifyDown);
+      }
+      if (quorum) this.#notifier.notify(key, model.health.quorumDown);
+    }
+    await this.#notifier.idle();
+  }
+
+  #tell(
+    watch: ServerWatch,
+    runner: CheckRunner,
+    detail: string,
+    change: 'up' | 'down' | undefined,
+  ): void {
+    const entry = this.#services.get(watch.service) as ServiceEntry;
+    const name = nameOf(runner.check);
+    const about = `${name} on service ${bracketed(watch.target.server, entry.model)}`;
+    if (change === 'up') {
+      this.#log.info(`${about} success (${detail}).`);
+      return;
+    }
+    const { retry } = timingOf(runner.check);
+    const after = change === 'down' && retry > 0 ? ` after ${retry} retries` : '';
+    this.#log.warn(`${about} failed${after}: ${detail}.`);
+  }
+
+  #moved(watch: ServerWatch): void {
+    const { key, up, weight } = watch;
+    const told = this.#told.get(key);
+    if (told && told.up === up && told.weight === weight) return;
+    this.#told.set(key, { up, weight });
+    const entry = this.#services.get(watch.service) as ServiceEntry;
+    if (told && told.up !== up) {
+      const { notifyUp, notifyDown, inhibitOnFailure } = watch.model.health;
+      const server = bracketed(watch.target.server, entry.model);
+      const service = bracketed(entry.model.listen, entry.model);
+      const [doing, to] = up
+        ? [inhibitOnFailure ? 'Enabling' : 'Adding', 'to']
+        : [inhibitOnFailure ? 'Disabling' : 'Removing', 'from'];
+      this.#log.info(`${doing} service ${server} ${to} VS ${service}`);
+      this.#notifier.notify(key, up ? notifyUp : notifyDown);
+    } else {
+      this.#log.info(`Changing weight from ${told?.weight} to ${weight} for ${key}`);
+    }
+    this.#judge(watch.service, entry);
+    this.#gather();
+  }
+
+  #judge(key: string, entry: ServiceEntry): void {
+    const { health } = entry.model;
+    const live = entry.watches.filter(({ up }) => up);
+    const weight = live.reduce((sum, one) => sum + one.weight, 0);
+    const before = entry.quorum;
+    entry.quorum = hasQuorum(before, weight, health.quorum, health.hysteresis);
+    if (entry.watches.length === 0 || entry.quorum === before) return;
+    // A service without any check has nothing to tell at its start.
+    if (before === undefined && entry.quorum && this.#isUnchecked(entry)) return;
+    const service = bracketed(entry.model.listen, entry.model);
+    if (entry.quorum) {
+      const sum = `${health.quorum}+${health.hysteresis}=${health.quorum + health.hysteresis}`;
+      this.#log.info(`Gained quorum ${sum} <= ${weight} for VS ${service}`);
+      this.#notifier.notify(key, health.quorumUp);
+    } else {
+      const sum = `${health.quorum}-${health.hysteresis}=${health.quorum - health.hysteresis}`;
+      this.#log.warn(`Lost quorum ${sum} > ${weight} for VS ${service}`);
+      this.#notifier.notify(key, health.quorumDown);
+    }
+  }
+
+  #isUnchecked({ watches }: ServiceEntry): boolean {
+    return watches.every((watch) => watch.model.health.checks.length === 0);
+  }
+
+  #gather(): void {
+    this.#gathering ??= this.#world.setTimeout(() => {
+      this.#gathering = undefined;
+      this.#changed();
+    }, GATHER_MS);
+  }
+}
+
+/** keepalived's way to write an endpoint. */
+function bracketed({ address, port }: Endpoint, { protocol }: ServiceModel): string {
+  return `[${address}]:${protocol}:${port}`;
+}

@@ -1,0 +1,101 @@
+/** One check of one server, again and again: timers and probes around the pure machine. */
+import { type Outcome, probe, stepsOf, type Target, timingOf } from './checkers/index.js';
+import { advance, type CheckState, initialState } from './machine.js';
+import type { Check } from './model.js';
+import type { Slots } from './slots.js';
+
+/** What the runner needs of the world: replaced in tests. */
+export interface World {
+  probe: typeof probe;
+  random(): number;
+  setTimeout(action: () => void, ms: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
+export const REAL_WORLD: World = {
+  probe,
+  random: Math.random,
+  setTimeout: (action, ms) => setTimeout(action, ms).unref(),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+};
+
+export interface Observer {
+  /** After each result: what it changed, if anything. */
+  result(runner: CheckRunner, outcome: Outcome, change: 'up' | 'down' | undefined): void;
+  /** A probe threw: a bug of ours, counted as a failure. */
+  bug(error: unknown): void;
+}
+
+export class CheckRunner {
+  readonly check: Check;
+  readonly #target: Target;
+  readonly #world: World;
+  readonly #slots: Slots;
+  readonly #observer: Observer;
+  readonly #abort = new AbortController();
+  #state: CheckState;
+  #outcome: Outcome | undefined;
+  #timer: unknown;
+  #leaveQueue: () => void = () => {};
+
+  constructor(check: Check, target: Target, slots: Slots, observer: Observer, world: World) {
+    this.check = check;
+    this.#target = target;
+    this.#slots = slots;
+    this.#observer = observer;
+    this.#world = world;
+    this.#state = initialState(timingOf(check).alpha);
+  }
+
+  get up(): boolean {
+    return this.#state.up;
+  }
+
+  /** The last result; undefined before the first. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Every failure is worth a line while the server is in service. */
+  get tellsAll(): boolean {
+    return this.#state.up && timingOf(this.check).logAllFailures;
+  }
+
+  /** The first probe comes at a random time of the warm-up, so that checks spread out. */
+  start(): void {
+    this.#in(this.#world.random() * timingOf(this.check).warmupMs);
+  }
+
+  /** No result is reported any more. */
+  stop(): void {
+    this.#abort.abort();
+    this.#leaveQueue();
+    this.#world.clearTimeout(this.#timer);
+  }
+
+  #in(ms: number): void {
+    this.#timer = this.#world.setTimeout(() => {
+      this.#leaveQueue = this.#slots.enter(() => void this.#run());
+    }, ms);
+  }
+
+  async #run(): Promise<void> {
+    let outcome: Outcome;
+    try {
+      const { check } = this;
+      outcome = await this.#world.probe(check, this.#target, this.#state.step, this.#abort.signal);
+    } catch (error) {
+      this.#observer.bug(error);
+      outcome = { ok: false, detail: 'the checker failed' };
+    }
+    this.#slots.leave();
+    if (this.#abort.signal.aborted) return;
+    const { check } = this;
+    const fast = check.type === 'http' && check.fastRecovery;
+    const turn = advance(timingOf(check), this.#state, outcome.ok, stepsOf(check), fast);
+    this.#state = turn.state;
+    this.#outcome = outcome;
+    this.#in(turn.delayMs);
+    this.#observer.result(this, outcome, turn.change);
+  }
+}

@@ -1,0 +1,121 @@
+/** All checks of one real server, and what they come to: in service or not, and at what weight. */
+import type { ServerModel, ServiceModel } from '../config/model.js';
+import { nameOf, type Outcome, type Target } from './checkers/index.js';
+import { CheckRunner, type World } from './runner.js';
+import type { Slots } from './slots.js';
+
+const MOST_WEIGHT = 65_535;
+
+export interface CheckReport {
+  /** keepalived's word: TCP_CHECK, HTTP_GET … */
+  type: string;
+  up: boolean;
+  /** What the last probe saw; undefined before the first. */
+  detail: string | undefined;
+}
+
+export interface WatchEvents {
+  /** A check has changed its mind, or failed where every failure is to be told. */
+  told(watch: ServerWatch, runner: CheckRunner, outcome: Outcome, change?: 'up' | 'down'): void;
+  /** `up` or `weight` may differ now. */
+  moved(watch: ServerWatch): void;
+  bug(watch: ServerWatch, error: unknown): void;
+}
+
+export class ServerWatch {
+  readonly key: string;
+  /** Key of its service. */
+  readonly service: string;
+  readonly #slots: Slots;
+  readonly #events: WatchEvents;
+  readonly #world: World;
+  #runners = new Map<string, CheckRunner>();
+  #model: ServerModel;
+  #target: Target;
+
+  constructor(
+    key: string,
+    serviceKey: string,
+    models: { server: ServerModel; service: ServiceModel },
+    slots: Slots,
+    events: WatchEvents,
+    world: World,
+  ) {
+    this.key = key;
+    this.service = serviceKey;
+    this.#slots = slots;
+    this.#events = events;
+    this.#world = world;
+    this.#model = models.server;
+    this.#target = { server: models.server.address, service: models.service.listen };
+  }
+
+  get model(): ServerModel {
+    return this.#model;
+  }
+
+  get target(): Target {
+    return this.#target;
+  }
+
+  get up(): boolean {
+    return [...this.#runners.values()].every((runner) => runner.up);
+  }
+
+  /** The configured weight and what dynamic checks make of it. */
+  get weight(): number {
+    const { weight } = this.#model;
+    let sum = weight;
+    for (const { outcome } of this.#runners.values()) {
+      if (outcome?.ok) sum += outcome.weight?.(weight) ?? 0;
+    }
+    return Math.min(Math.max(sum, 0), MOST_WEIGHT);
+  }
+
+  reports(): CheckReport[] {
+    return [...this.#runners.values()].map((runner) => ({
+      type: nameOf(runner.check),
+      up: runner.up,
+      detail: runner.outcome?.detail,
+    }));
+  }
+
+  /** A check that is the same as before goes on with what it knows. */
+  update(server: ServerModel, service: ServiceModel): void {
+    this.#model = server;
+    this.#target = { server: server.address, service: service.listen };
+    const before = this.#runners;
+    this.#runners = new Map();
+    server.health.checks.forEach((check, index) => {
+      const id = `${index} ${JSON.stringify(check)}`;
+      const known = before.get(id);
+      before.delete(id);
+      const runner =
+        known ??
+        new CheckRunner(
+          check,
+          this.#target,
+          this.#slots,
+          {
+            result: (one, outcome, change) => this.#result(one, outcome, change),
+            bug: (error) => this.#events.bug(this, error),
+          },
+          this.#world,
+        );
+      this.#runners.set(id, runner);
+      if (!known) runner.start();
+    });
+    for (const runner of before.values()) runner.stop();
+  }
+
+  stop(): void {
+    for (const runner of this.#runners.values()) runner.stop();
+  }
+
+  #result(runner: CheckRunner, outcome: Outcome, change: 'up' | 'down' | undefined): void {
+    if (change !== undefined || (!outcome.ok && runner.tellsAll)) {
+      this.#events.told(this, runner, outcome, change);
+    }
+    this.#events.moved(this);
+  }
+}

@@ -1,0 +1,548 @@
+/**
+ * The checkers against real servers, good and bad, in a network namespace: sockets, TLS, ICMP and
+ * packet filter are the kernel's.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttp } from 'node:http';
+import { createServer as createHttps } from 'node:https';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Outcome, probe } from '../../src/health/checkers/index.js';
+import type { Check, DnsCheck, HttpCheck, UdpCheck } from '../../src/health/model.js';
+import { inside, ip, run, sleep, until } from '../native/support/inside.js';
+import { COMMON, TIMING, URL_DEFAULTS } from './support.js';
+
+const OWN = '198.51.100.1';
+const SERVER = '198.51.100.11';
+/** Packets to it are dropped. */
+const FILTERED = '198.51.100.12';
+
+const ports = { http: 80, https: 443, smtp: 25, mute: 26, odd: 27, dns: 53, echo: 7, sink: 9 };
+
+const check = (one: Check, port: number, address = SERVER): Promise<Outcome> =>
+  probe(
+    one,
+    { server: { address, port }, service: { address: SERVER, port: 99 } },
+    0,
+    new AbortController().signal,
+  );
+
+const tcp: Check = { ...COMMON, type: 'tcp' };
+const http = (
+  url: Partial<typeof URL_DEFAULTS> = {},
+  more: Partial<HttpCheck> = {},
+): HttpCheck => ({
+  ...COMMON,
+  type: 'http',
+  tls: false,
+  sni: false,
+  verify: false,
+  ca: undefined,
+  certificate: undefined,
+  key: undefined,
+  password: undefined,
+  protocol: '1.0',
+  fastRecovery: false,
+  virtualhost: undefined,
+  urls: [{ ...URL_DEFAULTS, ...url }],
+  ...more,
+});
+const smtp: Check = { ...COMMON, type: 'smtp', heloName: 'director.example' };
+const udp = (more: Partial<UdpCheck> = {}): UdpCheck => ({
+  ...COMMON,
+  type: 'udp',
+  payload: undefined,
+  requireReply: false,
+  reply: undefined,
+  minReplyLength: 0,
+  maxReplyLength: 255,
+  ...more,
+});
+const dns = (more: Partial<DnsCheck> = {}): DnsCheck => ({
+  ...COMMON,
+  type: 'dns',
+  queryType: 'A',
+  name: 'www.example',
+  answer: undefined,
+  ...more,
+});
+
+interface Row {
+  it: string;
+  check: Check;
+  port: number;
+  address?: string;
+  ok: boolean;
+  says: RegExp;
+}
+
+const BODY = 'all is well: 42\n';
+const MD5 = createHash('md5').update(BODY).digest('hex');
+
+const ROWS: Row[] = [
+  { it: 'TCP: a listener', check: tcp, port: ports.mute, ok: true, says: /^connected$/ },
+  { it: 'TCP: a closed port', check: tcp, port: 1, ok: false, says: /^connection refused$/ },
+  { it: 'TCP: filtered', check: tcp, port: 80, address: FILTERED, ok: false, says: /^timed out$/ },
+  {
+    it: 'TCP: no route',
+    check: tcp,
+    port: 80,
+    address: '203.0.113.99',
+    ok: false,
+    says: /^network unreachable$/,
+  },
+  {
+    it: 'TCP: connect_ip and connect_port replace the server',
+    check: { ...tcp, connectIp: SERVER, connectPort: ports.http },
+    port: 80,
+    address: FILTERED,
+    ok: true,
+    says: /^connected$/,
+  },
+  {
+    it: 'TCP: an own address that is not there',
+    check: { ...tcp, bindTo: '198.51.100.77' },
+    port: ports.http,
+    ok: false,
+    says: /^local address not available$/,
+  },
+  { it: 'HTTP: status 200', check: http(), port: ports.http, ok: true, says: /^status 200$/ },
+  {
+    it: 'HTTP: status 404',
+    check: http({ path: '/gone' }),
+    port: ports.http,
+    ok: false,
+    says: /^status 404$/,
+  },
+  {
+    it: 'HTTP: 404 is what is asked for',
+    check: http({ path: '/gone', statusCodes: [[400, 499]] }),
+    port: ports.http,
+    ok: true,
+    says: /^status 404$/,
+  },
+  {
+    it: 'HTTP: digest',
+    check: http({ digest: MD5.toUpperCase() }),
+    port: ports.http,
+    ok: true,
+    says: /^status 200$/,
+  },
+  {
+    it: 'HTTP: another digest',
+    check: http({ digest: '0'.repeat(32) }),
+    port: ports.http,
+    ok: false,
+    says: new RegExp(`^digest ${MD5}$`),
+  },
+  {
+    it: 'HTTP: regex',
+    check: http({ regex: 'WELL: \\d+', regexFlags: 'i' }),
+    port: ports.http,
+    ok: true,
+    says: /200/,
+  },
+  {
+    it: 'HTTP: regex before its least offset',
+    check: http({ regex: 'all', regexMinOffset: 1 }),
+    port: ports.http,
+    ok: false,
+    says: /^regex does not match$/,
+  },
+  {
+    it: 'HTTP: regex behind its greatest offset',
+    check: http({ regex: 'well', regexMaxOffset: 7 }),
+    port: ports.http,
+    ok: false,
+    says: /^regex does not match$/,
+  },
+  {
+    it: 'HTTP: a regex that must not match',
+    check: http({ regex: '42', regexNoMatch: true }),
+    port: ports.http,
+    ok: false,
+    says: /^regex matches$/,
+  },
+  {
+    it: 'HTTP: the virtual host is asked for',
+    check: http({ path: '/host', regex: '^www\\.example$' }, { virtualhost: 'www.example' }),
+    port: ports.http,
+    ok: true,
+    says: /200/,
+  },
+  {
+    it: 'HTTP: a slow answer',
+    check: http({ path: '/slow' }),
+    port: ports.http,
+    ok: false,
+    says: /^timed out$/,
+  },
+  {
+    it: 'HTTP: an answer that never ends',
+    check: http({ path: '/drip', regex: 'x' }),
+    port: ports.http,
+    ok: false,
+    says: /^timed out$/,
+  },
+  {
+    it: 'HTTP: something else listens',
+    check: http(),
+    port: ports.smtp,
+    ok: false,
+    says: /HPE_/,
+  },
+  {
+    it: 'HTTPS: any certificate',
+    check: http({}, { tls: true }),
+    port: ports.https,
+    ok: true,
+    says: /^status 200$/,
+  },
+  {
+    it: 'HTTPS: the name is sent',
+    check: http(
+      { path: '/sni', regex: '^www\\.example$' },
+      {
+        tls: true,
+        sni: true,
+        virtualhost: 'www.example',
+      },
+    ),
+    port: ports.https,
+    ok: true,
+    says: /200/,
+  },
+  {
+    it: 'HTTPS: verified, a certificate of nobody we know',
+    check: http({}, { tls: true, verify: true }),
+    port: ports.https,
+    ok: false,
+    says: /^TLS: /,
+  },
+  {
+    it: 'HTTPS: a plain server',
+    check: http({}, { tls: true }),
+    port: ports.http,
+    ok: false,
+    says: /^TLS: /,
+  },
+  { it: 'SMTP: friendly', check: smtp, port: ports.smtp, ok: true, says: /^250 / },
+  { it: 'SMTP: mute', check: smtp, port: ports.mute, ok: false, says: /^timed out$/ },
+  {
+    it: 'SMTP: not now',
+    check: smtp,
+    port: ports.odd,
+    ok: false,
+    says: /^greeting answered with '421 busy'$/,
+  },
+  { it: 'UDP: silence is good', check: udp(), port: ports.sink, ok: true, says: /^no ICMP error$/ },
+  { it: 'UDP: a closed port', check: udp(), port: 1, ok: false, says: /^connection refused$/ },
+  {
+    it: 'UDP: the reply asked for',
+    check: udp({ payload: '01 02 0304', requireReply: true, reply: '01x2' }),
+    port: ports.echo,
+    ok: true,
+    says: /^reply of 4 bytes$/,
+  },
+  {
+    it: 'UDP: another reply',
+    check: udp({ payload: '01020304', requireReply: true, reply: '0102ff' }),
+    port: ports.echo,
+    ok: false,
+    says: /^reply differs at byte 2$/,
+  },
+  {
+    it: 'UDP: too short a reply',
+    check: udp({ payload: '01', requireReply: true, minReplyLength: 2 }),
+    port: ports.echo,
+    ok: false,
+    says: /^reply of 1 bytes$/,
+  },
+  {
+    it: 'UDP: no reply',
+    check: udp({ requireReply: true }),
+    port: ports.sink,
+    ok: false,
+    says: /^no reply$/,
+  },
+  { it: 'DNS: an answer', check: dns(), port: ports.dns, ok: true, says: /^1 answers$/ },
+  {
+    it: 'DNS: the answer asked for',
+    check: dns({ answer: '198.51.100.80' }),
+    port: ports.dns,
+    ok: true,
+    says: /^1 answers$/,
+  },
+  {
+    it: 'DNS: another answer',
+    check: dns({ answer: '198.51.100.81' }),
+    port: ports.dns,
+    ok: false,
+    says: /^answer is '198\.51\.100\.80'$/,
+  },
+  {
+    it: 'DNS: no such name',
+    check: dns({ name: 'nobody.example' }),
+    port: ports.dns,
+    ok: false,
+    says: /^answer is (NXDOMAIN|REFUSED)$/,
+  },
+  { it: 'DNS: not DNS', check: dns(), port: ports.sink, ok: false, says: /^no answer$/ },
+  {
+    it: 'PING: there',
+    check: { ...COMMON, type: 'ping' },
+    port: 0,
+    ok: true,
+    says: /^echo reply$/,
+  },
+  {
+    it: 'PING: filtered',
+    check: { ...COMMON, type: 'ping' },
+    port: 0,
+    address: FILTERED,
+    ok: false,
+    says: /^no echo reply$/,
+  },
+];
+
+/** Not even waiting to be reaped. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function serveTcp(port: number, greet: (socket: Socket) => void) {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    greet(socket);
+  });
+  server.listen(port, SERVER).unref();
+}
+
+function serveSmtp(socket: Socket): void {
+  socket.write('220-one more line\r\n220 mail.example\r\n');
+  socket.on('data', (line) => {
+    if (/^HELO director\.example\r\n/.test(line.toString())) socket.write('250 hello\r\n');
+  });
+}
+
+type Handler = Parameters<typeof createHttp>[1];
+const pages: Handler = (question, answer) => {
+  switch (question.url) {
+    case '/':
+      answer.end(BODY);
+      return;
+    case '/host':
+      answer.end(question.headers.host);
+      return;
+    case '/sni':
+      answer.end(String((question.socket as { servername?: unknown }).servername));
+      return;
+    case '/slow':
+      setTimeout(() => answer.end(BODY), 5_000).unref();
+      return;
+    case '/drip': {
+      const drip = setInterval(() => answer.write('.'), 50).unref();
+      answer.on('close', () => clearInterval(drip));
+      return;
+    }
+    default:
+      answer.writeHead(404).end();
+  }
+};
+
+if (inside(import.meta.url, 'health checkers against real servers')) {
+  let directory: string;
+  let dnsmasq: ChildProcess;
+
+  test.before(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'sluice-checkers-'));
+    ip('link set lo up');
+    for (const address of [OWN, SERVER, FILTERED]) ip(`addr add ${address}/32 dev lo`);
+    run(
+      'nft',
+      `add table ip t; add chain ip t in { type filter hook input priority 0; };
+      add rule ip t in ip daddr ${FILTERED} drop; add rule ip t in meta mark 77 counter`,
+    );
+    const key = join(directory, 'key.pem');
+    const certificate = join(directory, 'cert.pem');
+    const subject = ['-subj', '/CN=www.example', '-addext', 'subjectAltName=DNS:www.example'];
+    const pair = ['-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', certificate];
+    execFileSync('openssl', ['req', '-x509', ...pair, ...subject, '-days', '2'], {
+      stdio: 'ignore',
+    });
+    createHttp(pages).listen(ports.http, SERVER).unref();
+    const tls = { key: readFileSync(key), cert: readFileSync(certificate) };
+    createHttps(tls, pages).listen(ports.https, SERVER).unref();
+    serveTcp(ports.smtp, serveSmtp);
+    serveTcp(ports.mute, () => {});
+    serveTcp(ports.odd, (socket) => socket.end('421 busy\r\n'));
+    const echo = createSocket('udp4');
+    echo.on('message', (bytes, { port, address }) => echo.send(bytes, port, address));
+    echo.bind(ports.echo, SERVER).unref();
+    createSocket('udp4').bind(ports.sink, SERVER).unref();
+    dnsmasq = spawn(
+      'dnsmasq',
+      [
+        '-k',
+        '--conf-file=/dev/null',
+        '--no-resolv',
+        '--no-hosts',
+        '--user=root',
+        '--pid-file=',
+        `--listen-address=${SERVER}`,
+        '--bind-interfaces',
+        '--address=/www.example/198.51.100.80',
+      ],
+      { stdio: 'ignore' },
+    );
+    await until('dnsmasq listens', () => run('ss', '-Hlun', 'sport', '=', ':53').includes(SERVER));
+    await sleep(50);
+  });
+
+  test.after(() => {
+    dnsmasq.kill();
+    rmSync(directory, { recursive: true });
+  });
+
+  for (const row of ROWS) {
+    test(row.it, async () => {
+      const { ok, detail } = await check(row.check, row.port, row.address);
+      assert.match(detail, row.says);
+      assert.is(ok, row.ok);
+    });
+  }
+
+  test('HTTPS: verified against its own authority, and by its name', async () => {
+    const ca = join(directory, 'cert.pem');
+    const good = http({}, { tls: true, verify: true, ca, sni: true, virtualhost: 'www.example' });
+    assert.equal(await check(good, ports.https), { ok: true, detail: 'status 200' });
+    const { ok, detail } = await check({ ...good, virtualhost: 'mail.example' }, ports.https);
+    assert.is(ok, false);
+    assert.match(detail, /^TLS: ERR_TLS_CERT_ALTNAME_INVALID$/);
+  });
+
+  for (const one of [tcp, udp(), { ...COMMON, type: 'ping' } as Check, http()]) {
+    test(`${one.type}: packets carry the mark and come from the address asked for`, async () => {
+      const marked = () =>
+        Number(/counter packets (\d+)/.exec(run('nft', 'list', 'table', 't'))?.[1]);
+      const before = marked();
+      const port = one.type === 'udp' ? ports.sink : ports.http;
+      const asked = { ...one, fwmark: 77, bindTo: OWN, bindInterface: 'lo' } as Check;
+      assert.is((await check(asked, port)).ok, true);
+      assert.ok(marked() > before, 'no packet had the mark');
+    });
+  }
+
+  test('no checker leaves a socket behind', async () => {
+    await Promise.all(ROWS.map((row) => check(row.check, row.port, row.address)));
+    const ours = run('ss', '-Hanptu')
+      .split('\n')
+      .filter((line) => line.includes(`pid=${process.pid},`));
+    const open = ours.filter((line) => !/LISTEN/.test(line) && !line.includes(`${SERVER}:`));
+    assert.equal(open, []);
+  });
+
+  test('an aborted check ends at once', async () => {
+    const abort = new AbortController();
+    const target = { server: { address: FILTERED, port: 80 }, service: { address: OWN, port: 80 } };
+    const slow = { ...tcp, connectTimeoutMs: 60_000 } as Check;
+    const result = probe(slow, target, 0, abort.signal);
+    abort.abort();
+    assert.equal(await result, { ok: false, detail: 'given up' });
+  });
+
+  test('MISC: exit status, time limit, dynamic weight, missing program, user', async () => {
+    const misc = (script: string, more: object = {}): Check => ({
+      ...TIMING,
+      type: 'misc',
+      script: { argv: ['/bin/sh', '-c', script], user: undefined, group: undefined },
+      timeoutMs: 300,
+      dynamic: false,
+      ...more,
+    });
+    assert.equal(await check(misc('exit 0'), 0), { ok: true, detail: 'status 0' });
+    assert.equal(await check(misc('exit 3'), 0), { ok: false, detail: 'status 3' });
+    const { ok, weight } = await check(misc('exit 12', { dynamic: true }), 0);
+    assert.is(ok, true);
+    assert.is(weight?.(4), 6);
+    // The shell's child goes with it.
+    const pid = join(directory, 'pid');
+    const slow = await check(misc(`sleep 60 & echo $! > ${pid}; wait`), 0);
+    assert.equal(slow, { ok: false, detail: 'killed after 0.3 s' });
+    await sleep(50);
+    assert.is(isRunning(Number(readFileSync(pid, 'utf8'))), false);
+    const missing = { argv: ['/nowhere/at/all'], user: undefined, group: undefined };
+    assert.match((await check(misc('', { script: missing }), 0)).detail, /ENOENT/);
+    const nobody = {
+      argv: ['/bin/sh', '-c', 'test $(id -un) = nobody'],
+      user: 'nobody',
+      group: undefined,
+    };
+    assert.is((await check(misc('', { script: nobody }), 0)).ok, true);
+    const unknown = { ...nobody, user: 'noone-at-all' };
+    assert.match((await check(misc('', { script: unknown }), 0)).detail, /no user noone-at-all/);
+  });
+
+  test('FILE: a number decides or weighs', async () => {
+    const path = join(directory, 'number');
+    const file = (content: string, more: object = {}) => {
+      writeFileSync(path, content);
+      const one = {
+        type: 'file',
+        path,
+        weight: 1,
+        reverse: false,
+        dynamic: true,
+        ...more,
+      } as Check;
+      return check(one, 0);
+    };
+    assert.is((await file('7\n')).weight?.(1), 7);
+    assert.is((await file('7\n', { reverse: true, weight: 2 })).weight?.(1), -14);
+    assert.is((await file('-254')).ok, false);
+    assert.is((await file('1', { weight: 0 })).ok, false);
+    assert.is((await file('0', { weight: 0 })).ok, true);
+    assert.is((await file('0', { weight: 0, reverse: true })).ok, false);
+    assert.match((await file('many')).detail, /'many' is no number/);
+    rmSync(path);
+    assert.is(
+      (await check({ type: 'file', path, weight: 1, reverse: false, dynamic: false }, 0)).ok,
+      false,
+    );
+  });
+
+  test('BFD: the session is asked of BIRD', async () => {
+    const socket = join(directory, 'bird.ctl');
+    const table = `1020-IP address                Interface  State      Since         Interval  Timeout
+ ${SERVER}             lo         Up         12:00:00.000    0.050    0.150
+ 198.51.100.13             lo         Down       12:00:00.000    0.050    0.000
+0000 \n`;
+    const bird = createServer((client) => {
+      client.write('0001 BIRD 2.0.12 ready.\n');
+      client.on('data', () => client.write(table));
+    })
+      .listen(socket)
+      .unref();
+    const bfd: Check = { type: 'bfd', name: 'one', neighbour: undefined, socket, alpha: true };
+    assert.equal(await check(bfd, 0), { ok: true, detail: 'session is Up' });
+    const other = await check({ ...bfd, neighbour: '198.51.100.13' }, 0);
+    assert.equal(other, { ok: false, detail: 'session is Down' });
+    const none = await check({ ...bfd, neighbour: '198.51.100.99' }, 0);
+    assert.equal(none, { ok: false, detail: 'no session' });
+    bird.close();
+    const gone = await check({ ...bfd, socket: join(directory, 'nowhere') }, 0);
+    assert.is(gone.ok, false);
+  });
+
+  test.run();
+}

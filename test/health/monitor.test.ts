@@ -1,0 +1,244 @@
+/** The monitor under a clock of its own: what it tells plan(), the log and the scripts. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Outcome, Target } from '../../src/health/checkers/index.js';
+import type { Check } from '../../src/health/model.js';
+import { HealthMonitor } from '../../src/health/monitor.js';
+import type { World } from '../../src/health/runner.js';
+import { createLogger } from '../../src/log.js';
+import { COMMON, modelWith, TIMING } from './support.js';
+
+const TCP: Check = { ...COMMON, type: 'tcp' };
+const SERVICE = 'tcp 203.0.113.10:80';
+const server = (n: number) => `${SERVICE} 198.51.100.${10 + n}:80`;
+
+/** Timers by hand; servers answer as `answers` says. */
+class VirtualWorld implements World {
+  now = 0;
+  readonly answers = new Map<string, Outcome>();
+  probes: { at: number; address: string; step: number }[] = [];
+  #timers: { at: number; action: () => void }[] = [];
+
+  probe = async (_: Check, { server }: Target, step: number): Promise<Outcome> => {
+    this.probes.push({ at: this.now, address: server.address, step });
+    return this.answers.get(server.address) ?? { ok: true, detail: 'fine' };
+  };
+  random = () => 0.5;
+  setTimeout = (action: () => void, ms: number) => {
+    const timer = { at: this.now + ms, action };
+    this.#timers.push(timer);
+    return timer;
+  };
+  clearTimeout = (timer: unknown) => {
+    this.#timers = this.#timers.filter((one) => one !== timer);
+  };
+
+  async pass(ms: number): Promise<void> {
+    const end = this.now + ms;
+    for (;;) {
+      await new Promise((done) => setImmediate(done));
+      const [next] = [...this.#timers].sort((a, b) => a.at - b.at);
+      if (!next || next.at > end) break;
+      this.now = next.at;
+      this.#timers.splice(this.#timers.indexOf(next), 1);
+      next.action();
+    }
+    this.now = end;
+  }
+}
+
+function monitor() {
+  const world = new VirtualWorld();
+  const stream = new PassThrough();
+  let log = '';
+  stream.on('data', (chunk) => {
+    log += chunk;
+  });
+  let changes = 0;
+  const logger = createLogger({ level: 'debug', stream });
+  const one = new HealthMonitor(logger, () => changes++, world);
+  return {
+    world,
+    monitor: one,
+    changes: () => changes,
+    /** Lines without their time. */
+    log: async () => {
+      await new Promise((done) => setImmediate(done));
+      return log.trim().replace(/^\S+ /gm, '').split('\n');
+    },
+  };
+}
+
+test('a server that stops answering is out after its retries, and back with the first success', async () => {
+  const { world, monitor: health, changes, log } = monitor();
+  health.update(modelWith([[TCP], [TCP]]));
+  await world.pass(1_000);
+  assert.is(changes(), 0);
+  world.answers.set('198.51.100.12', { ok: false, detail: 'connection refused' });
+  await world.pass(2_000);
+  assert.is(changes(), 1);
+  assert.equal(
+    [...health.health().servers],
+    [
+      [server(1), { up: true, weight: 2 }],
+      [server(2), { up: false, weight: 2 }],
+    ],
+  );
+  assert.equal(health.checksOf(server(2)), [
+    { type: 'TCP_CHECK', up: false, detail: 'connection refused' },
+  ]);
+  world.answers.delete('198.51.100.12');
+  await world.pass(2_000);
+  assert.is(changes(), 2);
+  assert.is(health.health().servers.get(server(2))?.up, true);
+  assert.equal(await log(), [
+    'Gained quorum 1+0=1 <= 4 for VS [203.0.113.10]:tcp:80',
+    'warn: TCP_CHECK on service [198.51.100.12]:tcp:80 failed after 1 retries: connection refused.',
+    'Removing service [198.51.100.12]:tcp:80 from VS [203.0.113.10]:tcp:80',
+    'TCP_CHECK on service [198.51.100.12]:tcp:80 success (fine).',
+    'Adding service [198.51.100.12]:tcp:80 to VS [203.0.113.10]:tcp:80',
+  ]);
+});
+
+test('all checks of a server have to agree', async () => {
+  const { world, monitor: health } = monitor();
+  const script = { argv: ['/bin/true'], user: undefined, group: undefined };
+  const misc: Check = { ...TIMING, type: 'misc', script, timeoutMs: 1_000, dynamic: false };
+  health.update(modelWith([[TCP, misc]]));
+  world.probe = async (check) =>
+    check.type === 'misc' ? { ok: false, detail: 'status 1' } : { ok: true, detail: 'fine' };
+  await world.pass(3_000);
+  assert.is(health.health().servers.get(server(1))?.up, false);
+  assert.equal(
+    health.checksOf(server(1)).map(({ up }) => up),
+    [true, false],
+  );
+});
+
+test('lost and gained quorum are told, and plan() hears of it', async () => {
+  const { world, monitor: health, log } = monitor();
+  health.update(modelWith([[TCP], [TCP]], { quorum: 3, hysteresis: 0 }));
+  await world.pass(1_000);
+  world.answers.set('198.51.100.11', { ok: false, detail: 'timed out' });
+  await world.pass(2_000);
+  assert.equal([...health.health().lost], [SERVICE]);
+  world.answers.clear();
+  await world.pass(2_000);
+  assert.equal([...health.health().lost], []);
+  const quorum = (await log()).filter((line) => line.includes('quorum'));
+  assert.equal(quorum, [
+    'Gained quorum 3+0=3 <= 4 for VS [203.0.113.10]:tcp:80',
+    'warn: Lost quorum 3-0=3 > 2 for VS [203.0.113.10]:tcp:80',
+    'Gained quorum 3+0=3 <= 4 for VS [203.0.113.10]:tcp:80',
+  ]);
+});
+
+test('alpha: nothing is up before its first success', async () => {
+  const { world, monitor: health } = monitor();
+  health.update(modelWith([[{ ...TCP, alpha: true, warmupMs: 400 }]]));
+  assert.is(health.health().servers.get(server(1))?.up, false);
+  assert.equal([...health.health().lost], [SERVICE]);
+  await world.pass(199);
+  assert.is(health.health().servers.get(server(1))?.up, false);
+  await world.pass(1);
+  assert.is(health.health().servers.get(server(1))?.up, true);
+  assert.equal([...health.health().lost], []);
+});
+
+test('a dynamic check moves the weight, which counts for the quorum', async () => {
+  const { world, monitor: health } = monitor();
+  health.update(modelWith([[TCP]], { quorum: 2 }));
+  const weight = (to: number): Outcome => ({ ok: true, detail: 'd', weight: (own) => to - own });
+  world.answers.set('198.51.100.11', weight(40));
+  await world.pass(1_000);
+  assert.equal(health.health().servers.get(server(1)), { up: true, weight: 40 });
+  world.answers.set('198.51.100.11', weight(1));
+  await world.pass(1_000);
+  assert.equal(health.health().servers.get(server(1)), { up: true, weight: 1 });
+  assert.equal([...health.health().lost], [SERVICE]);
+  world.answers.set('198.51.100.11', weight(-7));
+  await world.pass(1_000);
+  assert.is(health.health().servers.get(server(1))?.weight, 0);
+});
+
+test('a reload keeps what is known of checks that stay, and forgets the others', async () => {
+  const { world, monitor: health } = monitor();
+  world.answers.set('198.51.100.11', { ok: false, detail: 'no' });
+  health.update(modelWith([[TCP], [TCP]]));
+  await world.pass(1_500);
+  assert.is(health.health().servers.get(server(1))?.up, false);
+  health.update(modelWith([[TCP]]));
+  assert.equal([...health.health().servers.keys()], [server(1)]);
+  assert.is(health.health().servers.get(server(1))?.up, false);
+  world.probes = [];
+  await world.pass(3_000);
+  assert.is(world.probes.length, 3);
+  health.update(modelWith([[{ ...TCP, retry: 5 }]]));
+  assert.is(health.health().servers.get(server(1))?.up, true, 'another check starts anew');
+});
+
+test('first probes are spread over the warm-up', async () => {
+  const { world, monitor: health } = monitor();
+  const dice = [0.9, 0.1, 0.5];
+  world.random = () => dice.shift() as number;
+  health.update(modelWith([[{ ...TCP, warmupMs: 1_000 }], [{ ...TCP, warmupMs: 1_000 }]]));
+  await world.pass(950);
+  assert.equal(
+    world.probes.map(({ at, address }) => [at, address]),
+    [
+      [100, '198.51.100.12'],
+      [900, '198.51.100.11'],
+    ],
+  );
+});
+
+test('a checker that throws is a failure and a line, no more', async () => {
+  const { world, monitor: health, log } = monitor();
+  health.update(modelWith([[{ ...TCP, retry: 0 }]]));
+  world.probe = async () => {
+    throw new Error('a slip');
+  };
+  await world.pass(100);
+  assert.is(health.health().servers.get(server(1))?.up, false);
+  assert.match((await log()).join('\n'), /error: health check of .*: Error: a slip/);
+});
+
+test('scripts run in order, once a change; omega runs them at the end', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-notify-'));
+  const file = join(directory, 'told');
+  const say = (word: string) => ({
+    argv: ['/bin/sh', '-c', `echo ${word} >> ${file}`],
+    user: undefined,
+    group: undefined,
+  });
+  const { world, monitor: health } = monitor();
+  health.update(
+    modelWith(
+      [[TCP]],
+      { omega: true, quorumUp: say('quorum-up'), quorumDown: say('quorum-down') },
+      { notifyUp: say('up'), notifyDown: say('down') },
+    ),
+  );
+  world.answers.set('198.51.100.11', { ok: false, detail: 'no' });
+  await world.pass(2_000);
+  world.answers.clear();
+  await world.pass(2_000);
+  await health.stop();
+  const told = readFileSync(file, 'utf8').trim().split('\n');
+  rmSync(directory, { recursive: true });
+  // Those of the server and those of its service are queues of their own.
+  assert.equal(
+    told.filter((word) => !word.startsWith('quorum')),
+    ['down', 'up', 'down'],
+  );
+  assert.equal(
+    told.filter((word) => word.startsWith('quorum')),
+    ['quorum-up', 'quorum-down', 'quorum-up', 'quorum-down'],
+  );
+});
+
+test.run();

@@ -24,6 +24,7 @@ export const GROUPS = {
     'nginx-light',
     'dnsmasq-base',
     'nsd',
+    'openssl',
   ],
   'the load': ['curl', 'wrk', 'iperf3', 'bind9-dnsutils'],
   'the oracles': ['python3', 'python3-scapy', 'tcpdump', 'tshark', 'valgrind'],

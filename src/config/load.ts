@@ -200,15 +200,18 @@ function given(value: unknown, issue: Issue): string {
 }
 
 function unknownKey(path: Path, source: Source): Omit<Problem, 'severity'> {
+  const key = String(path[path.length - 1]);
   const known = keysAt(path.slice(0, -1));
-  const guess = suggest(String(path[path.length - 1]), known);
+  const guess = suggest(key, known);
+  const instead = guess
+    ? `unknown key, did you mean ${guess}?`
+    : `unknown key, expected one of ${known.join(', ')}`;
   return {
     code: 'ERR_CONFIG_UNKNOWN_KEY',
     place: source.locateKey(path),
     path: formatPath(path),
-    message: guess
-      ? `unknown key, did you mean ${guess}?`
-      : `unknown key, expected one of ${known.join(', ')}`,
+    // Where blocks are of several types, a key may belong to another one.
+    message: known.includes(key) ? 'belongs to a block of another type' : instead,
   };
 }
 

@@ -2,7 +2,8 @@
  * The Model: what a configuration says, with every default filled in, as plain data. Addresses
  * are canonical text here; plan() turns them into bytes.
  */
-import { NO_QUORUM, type ServerHealth, type ServiceHealth, UNCHECKED } from '../health/model.js';
+import { buildServerHealth, buildServiceHealth } from '../health/build.js';
+import type { ServerHealth, ServiceHealth } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
 import type { Cidr, Endpoint } from './address.js';
 import { connectedPort, nextHopPort } from './reach.js';
@@ -156,6 +157,8 @@ export function buildModel(parsed: Parsed): Model {
 }
 
 function buildService(service: NonNullable<Parsed['services']>[number]): ServiceModel {
+  // ipvsadm, too, gives a Route or Tunnel server the port of its service.
+  const portIn = (mode: Mode, port: number) => (keepsPort(mode) ? service.listen.port : port);
   return {
     name: service.name,
     listen: service.listen,
@@ -171,18 +174,17 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
     localAddresses: service.localAddresses ?? [],
     servers: (service.servers ?? []).map((server) => {
       const ownMode = server.mode ?? service.mode;
-      // ipvsadm, too, gives a Route or Tunnel server the port of its service.
-      const port = keepsPort(ownMode) ? service.listen.port : server.address.port;
+      const port = portIn(ownMode, server.address.port);
       return {
         address: { address: server.address.address, port },
         weight: server.weight ?? 1,
         mode: ownMode,
         upperThreshold: server.upperThreshold ?? 0,
         lowerThreshold: server.lowerThreshold ?? 0,
-        health: UNCHECKED,
+        health: buildServerHealth(server.health, service.health),
       };
     }),
-    health: NO_QUORUM,
+    health: buildServiceHealth(service.health, service.mode, portIn),
   };
 }
 

@@ -4,84 +4,29 @@
  * judged is in check.ts. The table of all keys for people is README.md beside this file.
  */
 import { z } from 'zod';
+import { serverHealth, serviceHealth } from '../health/schema.js';
 import { MODES, SCHEDULERS } from '../native.js';
-import { type AddressFault, parseCidr, parseEndpoint, parseIPv4, parseMac } from './address.js';
-
-const expected = (text: string) => ({ error: () => `expected ${text}` });
-
-function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
-  const last = values[values.length - 1];
-  return z.enum(values, expected(`${values.slice(0, -1).join(', ')} or ${last}`));
-}
-
-const integer = (low: number, high: number, of = 'a whole number') =>
-  z
-    .int(expected(`${of} from ${low} to ${high}`))
-    .min(low)
-    .max(high);
-
-const flag = () => z.boolean(expected('true or false'));
-
-/** A string that `parse` understands; an IPv6 address gets a message of its own. */
-function text<T>(what: string, parse: (text: string) => { value: T } | { fault: AddressFault }) {
-  return z.string(expected(what)).transform((input, context) => {
-    const result = parse(input);
-    if ('value' in result) return result.value;
-    context.addIssue(
-      result.fault === 'ipv6'
-        ? {
-            code: 'custom',
-            message: `IPv6 modes come later; expected ${what}`,
-            params: { code: 'ERR_CONFIG_IPV6' },
-          }
-        : { code: 'custom', message: `expected ${what}` },
-    );
-    return z.NEVER;
-  });
-}
-
-/** A string of a pattern. */
-const word = (what: string, pattern: RegExp) => z.string(expected(what)).regex(pattern);
-
-const name = () =>
-  word(
-    'a name of letters, digits, dots, dashes and underscores that starts with a letter',
-    /^[A-Za-z][A-Za-z0-9._-]{0,62}$/,
-  );
-const address = () => text('an IPv4 address such as 192.0.2.1', parseIPv4);
-const network = () => text('an IPv4 network such as 192.0.2.0/24', parseCidr);
-const endpoint = (example: string) =>
-  text(`an IPv4 address and port such as ${example}`, parseEndpoint);
-
-const mac = () =>
-  text<string>('a unicast MAC address such as 02:00:00:00:01:01', (input) => {
-    const bytes = parseMac(input);
-    const unicast = bytes && ((bytes[0] as number) & 1) === 0 && bytes.some((byte) => byte !== 0);
-    return unicast ? { value: input.toLowerCase() } : { fault: 'invalid' };
-  });
-
-const UNITS: Record<string, number> = { us: 1, ms: 1e3, s: 1e6, m: 60e6, h: 3600e6 };
-
-/** `50us`, `1ms`, `15m`; a bare number counts in `unit`. Gives microseconds. */
-function duration(what: string, unit: string | undefined, lowUs: number, highUs: number) {
-  return z.union([z.number(), z.string()], expected(what)).transform((input, context) => {
-    const match = /^(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)?$/.exec(String(input).trim());
-    const factor = match && UNITS[match[2] ?? (Number(match[1]) === 0 ? 's' : (unit ?? ''))];
-    const us = match && factor ? Math.round(Number(match[1]) * factor) : Number.NaN;
-    if (us >= lowUs && us <= highUs) return us;
-    context.addIssue({ code: 'custom', message: `expected ${what}` });
-    return z.NEVER;
-  });
-}
+import { parseCidr } from './address.js';
+import {
+  address,
+  duration,
+  endpoint,
+  expected,
+  flag,
+  integer,
+  list,
+  mac,
+  name,
+  network,
+  oneOf,
+  section,
+  text,
+  word,
+} from './kinds.js';
 
 const timeout = () =>
   duration('a time from 1 second to 31 days: seconds, or such as 15m', 's', 1e6, 2_678_400e6);
 const pause = () => duration('a time up to 1 s such as 50us or 1ms; 0 is never', undefined, 0, 1e6);
-
-const section = <T extends z.ZodRawShape>(shape: T) =>
-  z.strictObject(shape, expected('a block of keys'));
-const list = <T extends z.ZodType>(of: T, what: string) =>
-  z.array(of, expected(`a list of ${what}`));
 
 const cpus = expected('a number of workers from 1 to 64, or a list of CPU numbers such as [1, 2]');
 const cpuNumber = (low: number, high: number) => z.int(cpus).min(low).max(high);
@@ -148,6 +93,7 @@ const server = section({
   mode: oneOf(MODES).optional(),
   upperThreshold: integer(0, 0xffff_ffff).optional(),
   lowerThreshold: integer(0, 0xffff_ffff).optional(),
+  health: serverHealth.optional(),
 });
 
 const service = section({
@@ -164,6 +110,7 @@ const service = section({
   toaKind: integer(1, 255).optional(),
   localAddresses: list(address(), 'IPv4 addresses').optional(),
   servers: list(server, 'real servers').optional(),
+  health: serviceHealth.optional(),
 });
 
 export const schema = section({
@@ -182,10 +129,16 @@ export function keysAt(path: readonly PropertyKey[]): string[] {
   let at: unknown = schema;
   for (const step of path) {
     const def = definition(at);
-    at = def.type === 'array' ? def.element : def.shape?.[step as string];
+    at = def.type === 'array' ? def.element : shapeOf(def)[step as string];
     if (at === undefined) return [];
   }
-  return Object.keys(definition(at).shape ?? {});
+  return Object.keys(shapeOf(definition(at)));
+}
+
+/** Of a union of blocks: the keys of all of them. */
+function shapeOf(def: Definition): Record<string, unknown> {
+  const options = def.options?.map((option) => shapeOf(definition(option))) ?? [];
+  return Object.assign({}, ...options, def.shape);
 }
 
 interface Definition {
@@ -193,6 +146,7 @@ interface Definition {
   innerType?: unknown;
   element?: unknown;
   shape?: Record<string, unknown>;
+  options?: unknown[];
 }
 
 function definition(of: unknown): Definition {

@@ -40,11 +40,6 @@ export interface Connecting {
   /** Socket mark of the checker's packets (SO_MARK); 0: none. */
   fwmark: number;
   connectTimeoutMs: number;
-  /**
-   * DR and TUN: sent as the director forwards a client's packet, to the service's own address,
-   * so that a real server without the VIP or the tunnel fails.
-   */
-  throughService: boolean;
 }
 
 export interface TcpCheck extends Timing, Connecting {
@@ -81,7 +76,6 @@ export interface HttpCheck extends Timing, Connecting {
   certificate: string | undefined;
   key: string | undefined;
   password: string | undefined;
-  protocol: '1.0' | '1.0C' | '1.1';
   /** Coming up, the URLs follow one another without delay_loop between them. */
   fastRecovery: boolean;
   virtualhost: string | undefined;
@@ -181,11 +175,6 @@ export interface ServiceHealth {
   /** Takes all new connections while the quorum is lost. */
   sorryServer: { address: Endpoint; mode: 'nat' | 'dr' | 'tun' | 'fullnat' | 'enat' } | undefined;
   sorryServerInhibit: boolean;
-  /**
-   * Passive: a server whose share of connection attempts that it resets or leaves unanswered passes
-   * `failurePercent` for `windowMs` is called down for `holdMs`; undefined: not watched.
-   */
-  passive: { failurePercent: number; windowMs: number; holdMs: number } | undefined;
 }
 
 export const BIRD_SOCKET = '/run/bird/bird.ctl';
@@ -220,5 +209,4 @@ export const NO_QUORUM: ServiceHealth = {
   omega: false,
   sorryServer: undefined,
   sorryServerInhibit: false,
-  passive: undefined,
 };

@@ -47,7 +47,6 @@ const http = (
   certificate: undefined,
   key: undefined,
   password: undefined,
-  protocol: '1.0',
   fastRecovery: false,
   virtualhost: undefined,
   urls: [{ ...URL_DEFAULTS, ...url }],

@@ -27,7 +27,6 @@ export const CONNECTING: Connecting = {
   bindPort: undefined,
   fwmark: 0,
   connectTimeoutMs: 300,
-  throughService: false,
 };
 
 export const URL_DEFAULTS: HttpUrl = {

@@ -4,9 +4,8 @@ import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
 import { failure, type Outcome, type Target, wordsOf } from './checker.js';
 
-export function destination(check: Connecting, { server, service }: Target) {
-  const own = check.throughService ? service : server;
-  return { address: check.connectIp ?? own.address, port: check.connectPort ?? own.port };
+export function destination(check: Connecting, { server }: Target) {
+  return { address: check.connectIp ?? server.address, port: check.connectPort ?? server.port };
 }
 
 /** A TCP socket on its way; `connect` or `error` follows. */

@@ -20,6 +20,9 @@ namespace sluice {
   EXTRA(connections_created, "connections made")                                 \
   EXTRA(connections_expired, "connections ended by their timeout")               \
   EXTRA(connections, "connections now")                                          \
+  EXTRA(evicted_half_open, "half-open TCP that gave way to a new connection")    \
+  EXTRA(evicted_closed, "closed or closing TCP that gave way")                   \
+  EXTRA(evicted_udp, "UDP of one direction or of a moment that gave way")        \
   EXTRA(client_option_added, "packets that carried the client's address")        \
   EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")    \
   EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")       \

@@ -17,7 +17,8 @@ enum class Note : uint8_t {
   no_neighbour,
   no_route,
   mbufs_exhausted,
-  tuple_conflict
+  tuple_conflict,
+  making_room
 };
 
 class Sink {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "table/worth.h"
+
 namespace sluice {
 namespace {
 
@@ -27,6 +29,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       local_ports_(PortShare(options.steering, options.index, options.workers),
                    port_sets(options.limits), options.limits.max_connections,
                    options.seed ^ options.index),
+      expendables_(options.limits.max_connections),
       schedulers_(options.limits.max_services),
       overloaded_(options.limits.max_servers),
       local_cursor_(options.limits.max_services),
@@ -86,8 +89,9 @@ bool Worker::housekeep(unsigned budget) {
   return wheel_.advance(now_ms_, budget, [this](uint32_t record) {
     const Record& c = table_[record];
     if (is_idle(c)) return bury(record, Extra::connections_expired);
-    const uint32_t idle = static_cast<uint32_t>(now_ms_) - c.last_seen_ms;
-    wheel_.add(record, now_ms_ + timeout_of(c.state) - idle);
+    // In use after a whole timeout, and in the cache just now: a good time to find that out.
+    if (worth_of(c) == Worth::assured) expendables_.remove(record);
+    wheel_.add(record, now_ms_ + timeout_of(c.state) - idle_ms(c));
   });
 }
 
@@ -99,7 +103,7 @@ void Worker::relink(unsigned budget) {
     if (budget-- == 0) return;
     if (!table_.is_live(relink_cursor_)) continue;
     const Record& c = table_[relink_cursor_];
-    const uint32_t idle = static_cast<uint32_t>(now_ms_) - c.last_seen_ms;
+    const uint32_t idle = idle_ms(c);
     const uint32_t timeout = timeout_of(c.state);
     wheel_.remove(relink_cursor_);
     wheel_.add(relink_cursor_, now_ms_ + (timeout > idle ? timeout - idle : 0));

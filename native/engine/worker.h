@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "counters.h"
@@ -22,6 +23,7 @@
 #include "steering.h"
 #include "table/connection.h"
 #include "table/connection_table.h"
+#include "table/expendables.h"
 #include "table/fib.h"
 #include "table/local_ports.h"
 #include "table/tcp_state.h"
@@ -129,7 +131,13 @@ class Worker {
   SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
                                 End& failure);
   SLUICE_ASIDE bool take_local_end(Record& record, const Service& service, End& failure);
+  bool take_port(Record& record, be32 local);
   SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
+
+  // pipeline/4_evict.cc: room for first packets.
+  SLUICE_ASIDE bool evict();
+  SLUICE_ASIDE bool evict_for_port(Record& record, std::span<const be32> locals);
+  SLUICE_ASIDE void give_way(uint32_t record);
 
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
@@ -182,9 +190,10 @@ class Worker {
   uint32_t timeout_of(State state) const {
     return snapshot_->timeouts()[static_cast<unsigned>(state)];
   }
-  bool is_idle(const Record& record) const {
-    return static_cast<uint32_t>(now_ms_) - record.last_seen_ms >= timeout_of(record.state);
+  uint32_t idle_ms(const Record& record) const {
+    return static_cast<uint32_t>(now_ms_) - record.last_seen_ms;
   }
+  bool is_idle(const Record& record) const { return idle_ms(record) >= timeout_of(record.state); }
   SLUICE_ASIDE void destroy(uint32_t record, Extra why);
   SLUICE_ASIDE void relink(unsigned budget);
   SLUICE_ASIDE void bury(uint32_t record, Extra why);  // of a record that is off the wheel
@@ -220,6 +229,8 @@ class Worker {
   Table table_;
   TimingWheel<Table> wheel_;
   LocalPorts local_ports_;
+  Expendables expendables_;
+  uint32_t port_hand_ = 0;  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot
   std::vector<uint32_t> overloaded_;        // by server slot, see ScheduleContext
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try

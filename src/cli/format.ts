@@ -133,10 +133,15 @@ export function formatPorts(ports: PortReport[]): string {
 export function formatDrops({ ends, extra }: DropsReport, all: boolean): string {
   const shown = ends.filter(({ kind, count }) => all || (kind === 'dropped' && count > 0));
   const rows = shown.map(({ name, kind, count, help }) => [name, kind, `${count}`, help]);
-  if (!all && rows.length === 0) return 'nothing has been dropped';
-  const main = table(['Reason', 'Kind', 'Packets', 'Meaning'], rows);
-  if (!all) return main;
-  const others = Object.entries(extra).map(([name, count]) => [name, `${count}`]);
+  // A connection that gave way is a loss as well, though no packet's.
+  const others = Object.entries(extra)
+    .filter(([name, count]) => all || (name.startsWith('evicted_') && count > 0))
+    .map(([name, count]) => [name, `${count}`]);
+  const main =
+    rows.length === 0
+      ? 'nothing has been dropped'
+      : table(['Reason', 'Kind', 'Packets', 'Meaning'], rows);
+  if (others.length === 0) return main;
   return `${main}\n\n${table(['Also counted', 'Count'], others)}`;
 }
 

@@ -305,10 +305,10 @@ function tests(): void {
     );
     const from = running?.log.length ?? 0;
     running?.throwIn(...frames);
-    const log = (await running?.says(/ERR_TABLE_FULL/, from)) ?? '';
-    assert.match(log, /warn: connection table full.*\[ERR_TABLE_FULL\] count=\d+ service=web\n/);
+    const log = (await running?.says(/ERR_TABLE_PRESSURE/, from)) ?? '';
+    assert.match(log, /warn: connection table or.*\[ERR_TABLE_PRESSURE\] count=\d+ service=web\n/);
     const drops = await folder.run('show', 'drops', '--socket', SOCKET);
-    assert.match(drops.stdout, /^table_full +dropped +\d+ /m);
+    assert.match(drops.stdout, /^evicted_half_open +\d+$/m);
     const ran = await folder.run('show', 'connections', '--socket', SOCKET);
     const listed = ran.stdout.split('\n').length - 3;
     assert.is(listed, (await show<StatusReport>('status')).connections);

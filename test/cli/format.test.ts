@@ -146,6 +146,10 @@ test('drops: those that counted, or all ends', () => {
   );
   assert.is(formatDrops(drops, true).split('\n').length, 7);
   assert.is(formatDrops({ ends: [], extra: {} }, false), 'nothing has been dropped');
+  assert.is(
+    formatDrops({ ends: [], extra: { received: 9, evicted_udp: 7, evicted_closed: 0 } }, false),
+    'nothing has been dropped\n\nAlso counted  Count\nevicted_udp       7',
+  );
 });
 
 test('tables: figures to the right, nothing at the ends of lines', () => {

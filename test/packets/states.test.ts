@@ -152,8 +152,8 @@ test('a local port is free again when its connection has ended', () => {
 test('local ports run out by name, and only towards that server', () => {
   const place = world({
     services: [
-      { listen: V, protocol: 'udp', mode: 'fullnat', servers: [R], locals: [LIP] },
-      { listen: `${V}1`, protocol: 'udp', mode: 'fullnat', servers: [`${RIP}:9`], locals: [LIP] },
+      { listen: V, mode: 'fullnat', servers: [R], locals: [LIP] },
+      { listen: `${V}1`, mode: 'fullnat', servers: [`${RIP}:9`], locals: [LIP] },
     ],
   });
   const bench = new Bench(place, { limits: { maxConnections: 100_000 }, burst: 32 });
@@ -164,20 +164,26 @@ test('local ports run out by name, and only towards that server', () => {
     const frames = Array.from({ length: Math.min(batch, flows - from) }, (_, n) => {
       const flow = from + n;
       const client = `198.18.${1 + (flow >> 14)}.2:${1024 + (flow & 0x3fff)}`;
-      return fromFront(p.udp({ ...query, from: client, payload: '' }));
+      return { from: client, options: [] };
     });
-    for (const step of bench.run(frames, 0)) {
+    const opening = frames.map((ends) => fromFront(p.tcp({ ...syn, ...ends })));
+    for (const step of bench.run(opening, 0)) {
       assert.is(step.end, 'forwarded_fullnat');
       const bytes = step.outputs[0]!.bytes;
       const at = 14 + ((bytes[14] as number) & 15) * 4;
       seen.add(((bytes[at] as number) << 8) | (bytes[at + 1] as number));
     }
+    // Half-open ones would give way.
+    bench.run(
+      frames.map((ends) => fromFront(p.tcp({ ...data, ...ends, flags: 'A', payload: '' }))),
+      0,
+    );
   }
   assert.is(seen.size, flows, 'every port once');
   assert.is(Math.min(...seen), 1024);
-  const more = fromFront(p.udp({ ...query, from: '198.18.99.2:1' }));
+  const more = fromFront(p.tcp({ ...syn, from: '198.18.99.2:1' }));
   assert.is(bench.run([more], 0)[0]?.end, 'local_ports_exhausted');
-  const other = fromFront(p.udp({ ...query, from: '198.18.99.2:1', to: `${V}1` }));
+  const other = fromFront(p.tcp({ ...syn, from: '198.18.99.2:1', to: `${V}1` }));
   assert.is(bench.run([other], 0)[0]?.end, 'forwarded_fullnat');
   assert.equal(bench.invariants(), []);
   bench.close();
@@ -185,19 +191,21 @@ test('local ports run out by name, and only towards that server', () => {
 
 test('a full table drops by name and goes on with what it has', () => {
   const bench = new Bench(placeFor('nat'), { limits: { maxConnections: 64 } });
-  const flow = (n: number) => fromFront(p.udp({ ...query, from: `198.18.0.2:${2000 + n}` }));
-  const steps = bench.run(
-    Array.from({ length: 100 }, (_, n) => flow(n)),
-    0,
-  );
-  const ends = steps.map(({ end }) => end);
+  const ends = Array.from({ length: 100 }, (_, n) => {
+    const from = `198.18.0.2:${2000 + n}`;
+    const [first] = bench.run([fromFront(p.tcp({ ...syn, from }))], 0);
+    bench.run([fromFront(p.tcp({ ...data, from, flags: 'A', payload: '' }))], 0);
+    return first?.end;
+  });
   const full = ends.filter((end) => end === 'table_full').length;
   assert.ok(full >= 1 && full <= 100 - 64, `${full} of 100 found the table full`);
-  assert.is(bench.run([flow(0)], 1)[0]?.end, 'forwarded_nat');
+  const old = fromFront(p.tcp({ ...data, from: '198.18.0.2:2000' }));
+  assert.is(bench.run([old], 1)[0]?.end, 'forwarded_nat');
   assert.equal(bench.invariants(), []);
-  bench.advance(400_000);
+  bench.advance(1_000_000);
   assert.is(bench.counters().extra.connections, 0);
-  assert.is(bench.run([flow(99)], 400_001)[0]?.end, 'forwarded_nat');
+  const late = fromFront(p.tcp({ ...syn, from: '198.18.0.2:2099' }));
+  assert.is(bench.run([late], 1_000_001)[0]?.end, 'forwarded_nat');
   bench.close();
 });
 

@@ -16,7 +16,8 @@ struct Text {
 
 constexpr Text kTexts[] = {
     {Note::table_full, "ERR_TABLE_FULL",
-     "connection table full, new connections are dropped: raise maxConnections", true},
+     "connection table full and nothing in it may give way, new connections are dropped: raise "
+     "maxConnections", true},
     {Note::local_ports_exhausted, "ERR_LOCAL_PORTS_EXHAUSTED",
      "no free local port towards a real server, new connections are dropped: add local addresses",
      true},
@@ -27,6 +28,10 @@ constexpr Text kTexts[] = {
      "packet buffers exhausted: raise the pool's size", false},
     {Note::tuple_conflict, "ERR_TUPLE_CONFLICT",
      "new connections dropped: others use the same server-side addresses and ports", true},
+    {Note::making_room, "ERR_TABLE_PRESSURE",
+     "connection table or local ports full: half-open, finished and one-way connections give way "
+     "to new ones; a flood, or maxConnections too small",
+     true},
 };
 
 const Text* text_of(unsigned kind) {

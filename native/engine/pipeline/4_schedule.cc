@@ -68,7 +68,8 @@ void Worker::first_packet(Packet& packet) {
 // can't be made.
 uint32_t Worker::connect(const Packet& packet, const Service& service, const Server& server,
                          End& failure) {
-  const uint32_t record = table_.allocate();
+  uint32_t record = table_.allocate();
+  if (record == kNone && evict()) record = table_.allocate();
   if (record == kNone) {
     note(Note::table_full, service.slot);
     failure = End::table_full;
@@ -94,6 +95,7 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
   if (packet.key.protocol == kUdp) {
     c.flags |= kUdpConnection;
     c.state = State::udp;
+    c.born_ms = c.last_seen_ms;
   } else {
     const Sight sight = server.mode == Mode::nat || server.mode == Mode::fullnat
                             ? Sight::request
@@ -109,6 +111,7 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
     table_.insert(record, Direction::reply, table_.hash({c.reply(), c.protocol()}));
   }
   wheel_.add(record, now_ms_ + timeout_of(c.state));
+  expendables_.add(record);
   uint64_t* counted = counters_.server(c.server);
   ++counted[kConns];
   ++counters_.service(c.service)[kConns];
@@ -138,16 +141,21 @@ bool Worker::take_local_end(Record& c, const Service& service, End& failure) {
       service.locals.empty() ? std::span<const be32>(&service.address, 1) : service.locals;
   uint32_t& cursor = local_cursor_[service.slot];
   for (size_t tried = 0; tried < locals.size(); ++tried) {
-    c.laddr = locals[cursor++ % locals.size()];
-    c.lport = local_ports_.take({c.laddr, c.raddr, c.rport, c.protocol()});
-    if (c.lport == 0) continue;
-    c.flags |= kOwnsLocalPort;
-    mode::fullnat::prepare(c);
-    return true;
+    if (take_port(c, locals[cursor++ % locals.size()])) return true;
   }
+  if (evict_for_port(c, locals) && take_port(c, c.laddr)) return true;
   note(Note::local_ports_exhausted, service.slot);
   failure = End::local_ports_exhausted;
   return false;
+}
+
+bool Worker::take_port(Record& c, be32 local) {
+  c.laddr = local;
+  c.lport = local_ports_.take({c.laddr, c.raddr, c.rport, c.protocol()});
+  if (c.lport == 0) return false;
+  c.flags |= kOwnsLocalPort;
+  mode::fullnat::prepare(c);
+  return true;
 }
 
 // One-packet scheduling (ipvsadm -o): forwarded like a connection's packet, but none is kept.

@@ -235,6 +235,8 @@ const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure)
     c.fib_generation = fib_->generation();
   }
   const bool request = towards == Direction::request;
+  // A flow's first reply finds no next hop cached and so comes by here, but no later one does.
+  if (!request) c.answered = 1;
   const Fib::Answer answer = fib_->lookup(request ? c.raddr : c.caddr);
   if (answer.next_hop < UINT16_MAX) {
     (request ? c.request_hop : c.reply_hop) = static_cast<uint16_t>(answer.next_hop);
@@ -267,6 +269,11 @@ void Worker::change_state(uint32_t record, State state) {
   // The wheel finds out about a later deadline by itself; an earlier one moves the record.
   const bool sooner = timeout_of(state) < timeout_of(c.state);
   c.state = state;
+  if (state == State::established) {
+    expendables_.remove(record);
+  } else {
+    expendables_.add(record);
+  }
   if (sooner) {
     wheel_.remove(record);
     wheel_.add(record, now_ms_ + timeout_of(state));

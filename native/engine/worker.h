@@ -230,7 +230,7 @@ class Worker {
   TimingWheel<Table> wheel_;
   LocalPorts local_ports_;
   Expendables expendables_;
-  uint32_t port_hand_ = 0;  // next local port to look at for one that may go
+  uint32_t port_hand_ = 0;                  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot
   std::vector<uint32_t> overloaded_;        // by server slot, see ScheduleContext
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Mode } from '../../src/native.js';
 import { dissect } from '../support/dissect.js';
-import { data, firstAck, LIP, query, R, response, RIP, syn, synAck, V } from '../support/flow.js';
+import { data, firstAck, LIP, query, R, RIP, response, syn, synAck, V } from '../support/flow.js';
 import * as p from '../support/packet.js';
 import { type Arriving, Bench, type BenchOptions } from '../support/replay.js';
 import { fromBack, fromFront } from '../support/table.js';

@@ -17,7 +17,8 @@ struct Text {
 constexpr Text kTexts[] = {
     {Note::table_full, "ERR_TABLE_FULL",
      "connection table full and nothing in it may give way, new connections are dropped: raise "
-     "maxConnections", true},
+     "maxConnections",
+     true},
     {Note::local_ports_exhausted, "ERR_LOCAL_PORTS_EXHAUSTED",
      "no free local port towards a real server, new connections are dropped: add local addresses",
      true},

@@ -17,7 +17,7 @@ constexpr unsigned kMostLooks = 64;
 constexpr unsigned kReluctance = 8;
 constexpr unsigned kMostWords = 512;  // of 64 records each, without a candidate: 4 KiB of bits
 constexpr unsigned kMostPorts = 64;
-constexpr uint32_t kPorts = 65536 - LocalPorts::kFirst;
+constexpr uint32_t kPorts = 65536 - PortShare::kFirst;
 
 Extra reason_of(State state) {
   switch (state) {
@@ -77,7 +77,7 @@ bool Worker::evict_for_port(Record& c, std::span<const be32> locals) {
   for (unsigned looks = 0; looks < kMostPorts; ++looks) {
     const uint32_t at = port_hand_++;
     c.laddr = locals[at / kPorts % locals.size()];
-    c.lport = to_be(static_cast<uint16_t>(LocalPorts::kFirst + at % kPorts));
+    c.lport = to_be(static_cast<uint16_t>(PortShare::kFirst + at % kPorts));
     const FlowKey<V4> key{c.reply(), c.protocol()};
     const Found found = table_.find(key, table_.hash(key));
     if (!found) continue;  // another worker's port

@@ -48,11 +48,11 @@ struct alignas(64) Connection<V4> {
     uint32_t server_isn1;  // TCP: server's first sequence number + 1, host order
     uint32_t born_ms;      // UDP: worker's clock at the first packet; see worth.h
   };
-  uint16_t request_hop;     // next-hop index towards the real server
-  uint16_t reply_hop;       // towards the client (NAT, FullNAT)
-  uint16_t fib_generation;  // of both
-  uint8_t packets;          // UDP from the client; see mode::enat::kRepeatEvery
-  uint8_t answered;         // not 0: a reply has come; see worth.h
+  uint16_t request_hop;           // next-hop index towards the real server
+  uint16_t reply_hop;             // towards the client (NAT, FullNAT)
+  uint16_t fib_generation;        // of both
+  uint8_t packets;                // UDP from the client; see mode::enat::kRepeatEvery
+  uint8_t answered;               // not 0: a reply has come; see worth.h
   uint16_t request_l4, reply_l4;  // folded checksum deltas of addresses and ports
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }

@@ -16,9 +16,10 @@ import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './err
 import { HealthMonitor } from './health/monitor.js';
 import { type Logger, RateLimit } from './log.js';
 import { type Engine, type EngineEvent, native } from './native.js';
-import { diffSnapshots, formatDiff, type Planned, plan } from './plan.js';
+import { type Planned, plan } from './plan.js';
 import { refuseRestartSettings } from './reload.js';
 import { encodeSnapshot } from './snapshot.js';
+import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import { CounterView } from './stats/counters.js';
 import { type CounterSource, counterSource } from './stats/live.js';
 import { portReports, serviceNames, serviceReports } from './stats/report.js';
@@ -140,8 +141,8 @@ export class Director {
   /** Plans what runs with what health says now, and hands it to the workers. */
   #publish(model: Model): Planned {
     const { slots } = this.#planned;
-    const known = [...slots.servers.values()].map(({ slot }) => slot);
-    const busy = this.#counters.busyServers(known);
+    const removed = [...slots.servers.values()].filter(({ live }) => !live);
+    const busy = this.#counters.busyServers(removed.map(({ slot }) => slot));
     const planned = plan(model, this.#health.health(), undefined, slots, busy);
     // A slot with a new owner has no connection, so its counters stand still until the publication.
     this.#counters.rebase(planned.taken);

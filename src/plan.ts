@@ -1,16 +1,23 @@
 /**
  * Model + Health + Role → Snapshot. Pure, and the only place where a Snapshot is made.
  *
- * Slots: counters and connections in the workers refer to services and servers by small integers.
- * A thing keeps its slot for as long as it is known, through reloads, and gets the same one back
- * when it is removed and added again. A removed thing's slot goes to another only when no worker
- * has a connection of it, and never in the plan that removes it, because until that plan is
- * published workers still make connections.
+ * A plan hands on to the next what it was made of (Slots). What comes out the same is the same
+ * object again: services and servers that a change leaves alone cost a comparison, and whoever
+ * encodes or compares snapshots sees at once what they share.
  */
-import { formatEndpoint, fromBytes, parseMac, toBytes } from './config/address.js';
+import { formatEndpoint, parseMac, toBytes } from './config/address.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
-import { SluiceError } from './errors.js';
 import { STATES } from './native.js';
+import { sameData } from './same-data.js';
+import {
+  type Assigned,
+  assignSlots,
+  NO_SLOTS,
+  type Part,
+  type SlotEntry,
+  type Slots,
+  type Wanted,
+} from './slots.js';
 import {
   DEFAULT_TIMEOUTS,
   type Snapshot,
@@ -18,6 +25,8 @@ import {
   type SnapshotService,
   type Timeouts,
 } from './snapshot.js';
+
+export { NO_SLOTS, type SlotEntry, type Slots } from './slots.js';
 
 export interface ServerState {
   up: boolean;
@@ -40,21 +49,6 @@ export interface Role {
   owner: boolean;
 }
 
-export interface SlotEntry {
-  slot: number;
-  /** In the last plan; otherwise remembered for its connections and its return. */
-  live: boolean;
-}
-
-export interface Slots {
-  /** Count of plans made: the generation of the last Snapshot. */
-  generation: number;
-  services: ReadonlyMap<string, SlotEntry>;
-  servers: ReadonlyMap<string, SlotEntry>;
-}
-
-export const NO_SLOTS: Slots = { generation: 0, services: new Map(), servers: new Map() };
-
 export interface Planned {
   snapshot: Snapshot;
   slots: Slots;
@@ -74,7 +68,10 @@ export function serverKey(
   return `${serviceKey(service)} ${formatEndpoint(server.address)}`;
 }
 
-/** `busy`: server slots that a connection of some worker refers to. */
+/**
+ * `slots`: what the last plan has left. `busy`: those of its server slots that are not live and
+ * that a connection of some worker still refers to.
+ */
 export function plan(
   model: Model,
   health: Health = ALL_UP,
@@ -82,44 +79,19 @@ export function plan(
   slots: Slots = NO_SLOTS,
   busy: ReadonlySet<number> = new Set(),
 ): Planned {
-  const serviceKeys = model.services.map(serviceKey);
-  const serverKeys = model.services.flatMap((service) => {
-    const { sorryServer } = service.health;
-    const keys = service.servers.map((server) => serverKey(service, server));
-    return sorryServer ? [...new Set([...keys, serverKey(service, sorryServer)])] : keys;
-  });
-  const busyServices = new Set<string>();
-  for (const [key, { slot }] of slots.servers) {
-    if (busy.has(slot)) busyServices.add(serviceOf(key));
-  }
-  const services = assign(
-    'services',
-    serviceKeys,
-    slots.services,
-    (key) => busyServices.has(key),
-    model.director.maxServices,
-  );
-  const servers = assign(
-    'servers',
-    serverKeys,
-    slots.servers,
-    (_, slot) => busy.has(slot),
-    model.director.maxServers,
-  );
+  const partOf = partFinder(slots.parts);
+  const drafts = model.services.map((service, index) => draft(service, partOf(service, index)));
+  const assigned = assignSlots(drafts, slots, busy, model.director);
+  const slotsStay = assigned.servers === slots.servers;
+  const parts = drafts.map((one) => planService(one, health, assigned, slotsStay));
+  const services = parts.map(({ service }) => service);
   const portIndex = new Map(model.ports.map((port, index) => [port.name, index]));
-  const warnings: string[] = [];
   const generation = slots.generation + 1;
   const snapshot: Snapshot = {
     generation,
     timeouts: timeouts(model),
-    services: model.services.map((service) => {
-      const planned = planService(service, health, services.entries, servers.entries);
-      if (service.servers.length > 0 && !planned.servers.some((one) => one.up && one.weight > 0)) {
-        warnings.push(`service ${service.name} has no server that takes new connections`);
-      }
-      return planned;
-    }),
-    owned: role.owner ? ownedAddresses(model) : [],
+    services,
+    owned: role.owner ? ownedAddresses(model, services) : [],
     routes: model.routes.map((route) => ({
       address: toBytes(route.to.address),
       length: route.to.length,
@@ -141,78 +113,157 @@ export function plan(
   };
   return {
     snapshot,
-    slots: { generation, services: services.entries, servers: servers.entries },
-    taken: { services: services.taken, servers: servers.taken },
-    warnings,
+    slots: { generation, services: assigned.services, servers: assigned.servers, parts },
+    taken: assigned.taken,
+    warnings: warningsOf(model, services),
   };
+}
+
+function warningsOf(model: Model, services: readonly SnapshotService[]): string[] {
+  return model.services
+    .filter(({ servers }, index) => {
+      const planned = services[index] as SnapshotService;
+      return servers.length > 0 && !planned.servers.some((one) => one.up && one.weight > 0);
+    })
+    .map(({ name }) => `service ${name} has no server that takes new connections`);
+}
+
+type PartFinder = (service: ServiceModel, index: number) => Part | undefined;
+
+/** Most services are where they were; the rest is looked for. */
+function partFinder(parts: readonly Part[]): PartFinder {
+  let byKey: Map<string, Part> | undefined;
+  return (service, index) => {
+    const part = parts[index];
+    const { protocol, listen } = service;
+    if (
+      part?.address === listen.address &&
+      part.service.port === listen.port &&
+      part.service.protocol === protocol
+    ) {
+      return part;
+    }
+    byKey ??= new Map(parts.map((each) => [each.key, each]));
+    return byKey.get(serviceKey(service));
+  };
+}
+
+/** A service before its slots are known. */
+interface Draft extends Wanted {
+  model: ServiceModel;
+  /** What it was in the last plan. */
+  part: Part | undefined;
+}
+
+function draft(model: ServiceModel, part: Part | undefined): Draft {
+  const key = part?.key ?? serviceKey(model);
+  const { servers, health } = model;
+  const sorryKey = health.sorryServer && serverKey(model, health.sorryServer);
+  const stay =
+    part?.servers.length === servers.length && servers.every((one, at) => isAt(one, part, at));
+  const serverKeys = stay
+    ? part.serverKeys
+    : servers.map((one, at) =>
+        part && isAt(one, part, at)
+          ? (part.serverKeys[at] as string)
+          : `${key} ${formatEndpoint(one.address)}`,
+      );
+  return { key, serverKeys, sorryKey, model, part };
+}
+
+/** The last plan had this very server at this place. */
+function isAt({ address }: ServerModel, part: Part, at: number): boolean {
+  return address.address === part.addresses[at] && address.port === part.servers[at]?.port;
 }
 
 function planService(
-  service: ServiceModel,
+  { key, serverKeys, sorryKey, model, part }: Draft,
   health: Health,
-  services: ReadonlyMap<string, SlotEntry>,
-  servers: ReadonlyMap<string, SlotEntry>,
-): SnapshotService {
-  return {
-    address: toBytes(service.listen.address),
-    port: service.listen.port,
-    protocol: service.protocol,
-    scheduler: service.scheduler,
-    schedulePort: service.schedulePort,
-    scheduleFallback: service.scheduleFallback,
-    onePacket: service.onePacket,
-    resetOnServerRemoved: service.onServerRemoved === 'reset',
-    clientAddress: service.clientAddress === 'toa',
-    toaKind: service.toaKind,
-    slot: slotOf(services, serviceKey(service)),
-    servers: planServers(service, health, servers),
-    localAddresses: service.localAddresses.map(toBytes),
+  slots: Assigned,
+  slotsStay: boolean,
+): Part {
+  const standsIn = sorryKey !== undefined && health.lost.has(key);
+  const states = health.servers.size > 0 ? health.servers : undefined;
+  const servers = model.servers.map((server, at) => {
+    const own = serverKeys[at] as string;
+    const before = part && own === part.serverKeys[at] ? part.servers[at] : undefined;
+    const slot = before && slotsStay ? before.slot : slotOf(slots.servers, own);
+    const state = states?.get(own);
+    const up = state?.up ?? true;
+    const inhibited = !up && server.health.inhibitOnFailure;
+    const weight = inhibited ? 0 : (state?.weight ?? server.weight);
+    return planServer(server, slot, (up || inhibited) && !standsIn, weight, before);
+  });
+  const service: SnapshotService = {
+    address: part?.service.address ?? toBytes(model.listen.address),
+    port: model.listen.port,
+    protocol: model.protocol,
+    scheduler: model.scheduler,
+    schedulePort: model.schedulePort,
+    scheduleFallback: model.scheduleFallback,
+    onePacket: model.onePacket,
+    resetOnServerRemoved: model.onServerRemoved === 'reset',
+    clientAddress: model.clientAddress === 'toa',
+    toaKind: model.toaKind,
+    slot: part && slotsStay ? part.service.slot : slotOf(slots.services, key),
+    servers: standsIn ? withSorryServer(model, servers, slots) : servers,
+    localAddresses:
+      part && sameData(model.localAddresses, part.localAddresses)
+        ? part.service.localAddresses
+        : model.localAddresses.map(toBytes),
   };
+  if (part && sameData(service, part.service) && serverKeys === part.serverKeys) {
+    return sorryKey === part.sorryKey ? part : { ...part, sorryKey };
+  }
+  const { address } = model.listen;
+  const localAddresses = [...model.localAddresses];
+  const addresses = model.servers.map((server) => server.address.address);
+  return { key, serverKeys, sorryKey, address, localAddresses, service, addresses, servers };
 }
 
 /** While its quorum is lost a service's sorry server, if it has one, stands in for all others. */
-function planServers(
+function withSorryServer(
   service: ServiceModel,
-  health: Health,
-  slots: ReadonlyMap<string, SlotEntry>,
+  servers: readonly SnapshotServer[],
+  slots: Assigned,
 ): SnapshotServer[] {
   const { sorryServer } = service.health;
-  const sorry = sorryServer && {
-    ...sorryServer,
-    weight: 1,
-    upperThreshold: 0,
-    lowerThreshold: 0,
-  };
-  const standsIn = sorry !== undefined && health.lost.has(serviceKey(service));
-  const real = service.servers.map((server) => {
-    const key = serverKey(service, server);
-    const { up, weight } = health.servers.get(key) ?? { up: true, weight: server.weight };
-    const inhibited = !up && server.health.inhibitOnFailure;
-    return planServer(server, slotOf(slots, key), {
-      up: (up || inhibited) && !standsIn,
-      weight: inhibited ? 0 : weight,
-    });
-  });
-  if (!standsIn) return real;
-  const slot = slotOf(slots, serverKey(service, sorry));
-  const state = { up: true, weight: sorry.weight };
-  return [...real.filter((one) => one.slot !== slot), planServer(sorry, slot, state)];
+  if (sorryServer === undefined) return [...servers];
+  const sorry = { ...sorryServer, upperThreshold: 0, lowerThreshold: 0 };
+  const slot = slotOf(slots.servers, serverKey(service, sorry));
+  const others = servers.filter((one) => one.slot !== slot);
+  return [...others, planServer(sorry, slot, true, 1, undefined)];
 }
 
+/** `before`: the same server in the last plan; it is that very object again if nothing differs. */
 function planServer(
-  server: Omit<ServerModel, 'health'>,
+  server: Omit<ServerModel, 'health' | 'weight'>,
   slot: number,
-  { up, weight }: ServerState,
+  up: boolean,
+  weight: number,
+  before: SnapshotServer | undefined,
 ): SnapshotServer {
+  const { mode, upperThreshold: upper, lowerThreshold: lower } = server;
+  if (
+    before?.slot === slot &&
+    before.up === up &&
+    before.weight === weight &&
+    before.mode === mode &&
+    before.upper === upper &&
+    before.lower === lower
+  ) {
+    return before;
+  }
+  const { address, port } = server.address;
   return {
-    address: toBytes(server.address.address),
-    port: server.address.port,
-    mode: server.mode,
+    address: before?.address ?? toBytes(address),
+    port,
+    mode,
     weight,
     slot,
     up,
-    upper: server.upperThreshold,
-    lower: server.lowerThreshold,
+    upper,
+    lower,
   };
 }
 
@@ -224,152 +275,19 @@ function timeouts(model: Model): Timeouts {
   return table.map(Math.round);
 }
 
-function ownedAddresses(model: Model): Uint8Array[] {
-  const addresses = model.services.flatMap((service) => [
-    service.listen.address,
-    ...service.localAddresses,
-  ]);
-  return [...new Set(addresses)].map(toBytes);
+/** VIPs and local addresses, each once. */
+function ownedAddresses(model: Model, planned: readonly SnapshotService[]): Uint8Array[] {
+  const owned = new Map<string, Uint8Array>();
+  model.services.forEach(({ listen, localAddresses }, index) => {
+    const service = planned[index] as SnapshotService;
+    owned.set(listen.address, service.address);
+    localAddresses.forEach((address, at) => {
+      owned.set(address, service.localAddresses[at] as Uint8Array);
+    });
+  });
+  return [...owned.values()];
 }
 
 function slotOf(entries: ReadonlyMap<string, SlotEntry>, key: string): number {
   return (entries.get(key) as SlotEntry).slot;
-}
-
-/** The service part of a server key: all but its last word. */
-function serviceOf(key: string): string {
-  return key.slice(0, key.lastIndexOf(' '));
-}
-
-function assign(
-  kind: 'services' | 'servers',
-  keys: readonly string[],
-  previous: ReadonlyMap<string, SlotEntry>,
-  isBusy: (key: string, slot: number) => boolean,
-  limit: number,
-): { entries: Map<string, SlotEntry>; taken: number[] } {
-  const wanted = new Set(keys);
-  const entries = new Map<string, SlotEntry>();
-  const used = new Set<number>();
-  const spare: [key: string, slot: number][] = [];
-  for (const [key, { slot, live }] of previous) {
-    if (!wanted.has(key) && !live && !isBusy(key, slot)) {
-      spare.push([key, slot]);
-      continue;
-    }
-    entries.set(key, { slot, live: wanted.has(key) });
-    used.add(slot);
-  }
-  const taken: number[] = [];
-  let next = 0;
-  const spareSlots = new Set(spare.map(([, slot]) => slot));
-  const free = (): number | undefined => {
-    // Slots never used first: a thing that was removed then keeps its counters the longest.
-    while (next < limit && (used.has(next) || spareSlots.has(next))) next++;
-    return next < limit ? next : spare.shift()?.[1];
-  };
-  for (const key of keys) {
-    if (entries.has(key)) continue;
-    const slot = free();
-    if (slot === undefined) {
-      throw new SluiceError(
-        'ERR_SLOTS_EXHAUSTED',
-        `no slot is left for ${key}: ${limit} ${kind} at once are allowed, ` +
-          'and removed ones with connections count; wait for those, or raise the limit and restart',
-      );
-    }
-    entries.set(key, { slot, live: true });
-    used.add(slot);
-    taken.push(slot);
-  }
-  for (const [key, slot] of spare) entries.set(key, { slot, live: false });
-  return { entries, taken };
-}
-
-export interface SnapshotDiff {
-  services: Changes;
-  servers: Changes;
-  /** Other parts that differ: routes, neighbours, addresses, timeouts. */
-  other: string[];
-}
-
-export interface Changes {
-  added: string[];
-  removed: string[];
-  changed: string[];
-}
-
-/** What a publication changes, for the log. `before` undefined: everything is added. */
-export function diffSnapshots(before: Snapshot | undefined, after: Snapshot): SnapshotDiff {
-  const others = {
-    routes: (snapshot: Snapshot) => snapshot.routes,
-    neighbours: (snapshot: Snapshot) => snapshot.neighbours,
-    'own addresses': (snapshot: Snapshot) => snapshot.portAddresses,
-    'owned addresses': (snapshot: Snapshot) => snapshot.owned,
-    timeouts: (snapshot: Snapshot) => snapshot.timeouts,
-  };
-  return {
-    services: changes(before && serviceTexts(before), serviceTexts(after)),
-    servers: changes(before && serverTexts(before), serverTexts(after)),
-    other: Object.entries(others)
-      .filter(([, part]) => before && textOf(part(before)) !== textOf(part(after)))
-      .map(([name]) => name),
-  };
-}
-
-/** `services +web ~dns, servers -…`, or 'nothing changed'. */
-export function formatDiff(diff: SnapshotDiff): string {
-  const part = (name: string, { added, removed, changed }: Changes): string[] => {
-    const words = [
-      ...added.map((key) => `+${key}`),
-      ...removed.map((key) => `-${key}`),
-      ...changed.map((key) => `~${key}`),
-    ];
-    const shown = words.slice(0, 8).join(', ');
-    const more = words.length > 8 ? `, and ${words.length - 8} more` : '';
-    return words.length === 0 ? [] : [`${name} ${shown}${more}`];
-  };
-  const parts = [
-    ...part('services', diff.services),
-    ...part('servers', diff.servers),
-    ...(diff.other.length > 0 ? [`changed ${diff.other.join(', ')}`] : []),
-  ];
-  return parts.length === 0 ? 'nothing changed' : parts.join('; ');
-}
-
-function serviceTexts({ services }: Snapshot): Map<string, string> {
-  return new Map(
-    services.map((service) => [nameOf(service), textOf({ ...service, servers: undefined })]),
-  );
-}
-
-function serverTexts({ services }: Snapshot): Map<string, string> {
-  return new Map(
-    services.flatMap((service) =>
-      service.servers.map((server): [string, string] => [
-        `${nameOf(service)} → ${formatEndpoint(endpointOf(server))}`,
-        textOf(server),
-      ]),
-    ),
-  );
-}
-
-function nameOf(service: SnapshotService): string {
-  return `${service.protocol} ${formatEndpoint(endpointOf(service))}`;
-}
-
-function endpointOf({ address, port }: { address: Uint8Array; port: number }) {
-  return { address: fromBytes(address), port };
-}
-
-function changes(before: Map<string, string> = new Map(), after: Map<string, string>): Changes {
-  return {
-    added: [...after.keys()].filter((key) => !before.has(key)),
-    removed: [...before.keys()].filter((key) => !after.has(key)),
-    changed: [...after].filter(([key, text]) => (before.get(key) ?? text) !== text).map(([k]) => k),
-  };
-}
-
-function textOf(value: unknown): string {
-  return JSON.stringify(value, (_, part) => (part instanceof Uint8Array ? [...part] : part));
 }

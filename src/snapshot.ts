@@ -3,6 +3,7 @@
  * `encodeSnapshot` turns it into the bytes of native/engine/snapshot_wire.h: little-endian numbers,
  * addresses as 16 network-order bytes (IPv4 as ::ffff:a.b.c.d), so IPv6 needs no new layout.
  */
+import { isIPv4 } from './config/address.js';
 import { MODES, type Mode, SCHEDULERS, type Scheduler } from './native.js';
 
 export interface SnapshotServer {
@@ -99,12 +100,16 @@ const PORT_ADDRESS = 24;
 /** Sections in the order of the header's (offset, count) pairs. */
 const SECTIONS = 7;
 
+/** Their bytes do not depend on what stands around them, and most outlive many snapshots. */
+const encodedServers = new WeakMap<SnapshotService, Uint8Array>();
+
 export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
-  const servers = snapshot.services.flatMap((service) => service.servers);
-  const lips = snapshot.services.flatMap((service) => service.localAddresses);
+  const { services } = snapshot;
+  const serverCount = services.reduce((sum, { servers }) => sum + servers.length, 0);
+  const lips = services.flatMap((service) => service.localAddresses);
   const sizes: [count: number, bytes: number][] = [
-    [snapshot.services.length, SERVICE],
-    [servers.length, SERVER],
+    [services.length, SERVICE],
+    [serverCount, SERVER],
     [lips.length, ADDRESS],
     [snapshot.owned.length, ADDRESS],
     [snapshot.routes.length, ROUTE],
@@ -114,8 +119,6 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
   const total = sizes.reduce((sum, [count, bytes]) => sum + align8(count * bytes), HEADER);
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
-  const u8 = (at: number, value: number) => view.setUint8(at, value);
-  const u16 = (at: number, value: number) => view.setUint16(at, value, true);
   const u32 = (at: number, value: number) => view.setUint32(at, value, true);
 
   u32(0, MAGIC);
@@ -134,80 +137,100 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     u32(16 + SECTIONS * 8 + state * 4, ms);
   });
 
-  let at = starts[0] as number;
-  let firstServer = 0;
-  let firstLip = 0;
-  for (const service of snapshot.services) {
-    bytes.set(service.address, at);
-    u16(at + 16, service.port);
-    u8(at + 18, service.protocol === 'tcp' ? 6 : 17);
-    u8(at + 19, isIPv4(service.address) ? 4 : 6);
-    u8(at + 20, SCHEDULERS.indexOf(service.scheduler));
-    u8(
-      at + 21,
-      (service.schedulePort ? 1 : 0) |
-        (service.scheduleFallback ? 2 : 0) |
-        (service.onePacket ? 4 : 0) |
-        (service.resetOnServerRemoved ? 8 : 0) |
-        (service.clientAddress ? 16 : 0),
-    );
-    u8(at + 22, service.toaKind);
-    u32(at + 24, service.slot);
-    u32(at + 28, firstServer);
-    u32(at + 32, service.servers.length);
-    u32(at + 36, firstLip);
-    u32(at + 40, service.localAddresses.length);
-    firstServer += service.servers.length;
-    firstLip += service.localAddresses.length;
-    at += SERVICE;
+  const [atServices, atServers, atLips, atOwned, atRoutes, atNeighbours, atPortAddresses] =
+    starts as [number, number, number, number, number, number, number];
+  putServices(bytes, view, atServices, services);
+  let at = atServers;
+  for (const service of services) {
+    let encoded = encodedServers.get(service);
+    if (encoded === undefined) {
+      encoded = encodeServers(service);
+      encodedServers.set(service, encoded);
+    }
+    bytes.set(encoded, at);
+    at += encoded.length;
   }
-  at = starts[1] as number;
-  for (const server of servers) {
-    bytes.set(server.address, at);
-    u16(at + 16, server.port);
-    u8(at + 18, MODES.indexOf(server.mode));
-    u8(at + 19, server.up ? 1 : 0);
-    u32(at + 20, server.weight);
-    u32(at + 24, server.slot);
-    u32(at + 28, server.upper);
-    u32(at + 32, server.lower);
-    at += SERVER;
-  }
-  putAddresses(bytes, starts[2] as number, lips);
-  putAddresses(bytes, starts[3] as number, snapshot.owned);
-  at = starts[4] as number;
+  putAddresses(bytes, atLips, lips);
+  putAddresses(bytes, atOwned, snapshot.owned);
+  at = atRoutes;
   for (const route of snapshot.routes) {
     bytes.set(route.address, at);
     bytes.set(route.via, at + 16);
-    u8(at + 32, route.length);
-    u8(at + 33, isIPv4(route.address) ? 4 : 6);
-    u8(at + 34, route.port);
+    bytes[at + 32] = route.length;
+    bytes[at + 33] = family(route.address);
+    bytes[at + 34] = route.port;
     at += ROUTE;
   }
-  at = starts[5] as number;
+  at = atNeighbours;
   for (const neighbour of snapshot.neighbours) {
     bytes.set(neighbour.address, at);
     bytes.set(neighbour.mac, at + 16);
-    u8(at + 22, neighbour.port);
+    bytes[at + 22] = neighbour.port;
     at += NEIGHBOUR;
   }
-  at = starts[6] as number;
+  at = atPortAddresses;
   for (const own of snapshot.portAddresses) {
     bytes.set(own.address, at);
-    u8(at + 16, own.length);
-    u8(at + 17, own.port);
+    bytes[at + 16] = own.length;
+    bytes[at + 17] = own.port;
     at += PORT_ADDRESS;
   }
   return bytes;
 }
 
-/** True for ::ffff:a.b.c.d. */
-export function isIPv4(address: Uint8Array): boolean {
-  return (
-    address.subarray(0, 10).every((byte) => byte === 0) &&
-    address[10] === 255 &&
-    address[11] === 255
-  );
+function putServices(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  services: readonly SnapshotService[],
+): void {
+  let at = start;
+  let firstServer = 0;
+  let firstLip = 0;
+  for (const service of services) {
+    bytes.set(service.address, at);
+    view.setUint16(at + 16, service.port, true);
+    bytes[at + 18] = service.protocol === 'tcp' ? 6 : 17;
+    bytes[at + 19] = family(service.address);
+    bytes[at + 20] = SCHEDULERS.indexOf(service.scheduler);
+    bytes[at + 21] =
+      (service.schedulePort ? 1 : 0) |
+      (service.scheduleFallback ? 2 : 0) |
+      (service.onePacket ? 4 : 0) |
+      (service.resetOnServerRemoved ? 8 : 0) |
+      (service.clientAddress ? 16 : 0);
+    bytes[at + 22] = service.toaKind;
+    view.setUint32(at + 24, service.slot, true);
+    view.setUint32(at + 28, firstServer, true);
+    view.setUint32(at + 32, service.servers.length, true);
+    view.setUint32(at + 36, firstLip, true);
+    view.setUint32(at + 40, service.localAddresses.length, true);
+    firstServer += service.servers.length;
+    firstLip += service.localAddresses.length;
+    at += SERVICE;
+  }
+}
+
+function encodeServers({ servers }: SnapshotService): Uint8Array {
+  const bytes = new Uint8Array(servers.length * SERVER);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const server of servers) {
+    bytes.set(server.address, at);
+    view.setUint16(at + 16, server.port, true);
+    bytes[at + 18] = MODES.indexOf(server.mode);
+    bytes[at + 19] = server.up ? 1 : 0;
+    view.setUint32(at + 20, server.weight, true);
+    view.setUint32(at + 24, server.slot, true);
+    view.setUint32(at + 28, server.upper, true);
+    view.setUint32(at + 32, server.lower, true);
+    at += SERVER;
+  }
+  return bytes;
+}
+
+function family(address: Uint8Array): number {
+  return isIPv4(address) ? 4 : 6;
 }
 
 function putAddresses(bytes: Uint8Array, start: number, addresses: Uint8Array[]): void {

@@ -1,8 +1,8 @@
 /** encodeSnapshot(): every field at the offset that native/engine/snapshot_wire.h gives it. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fromBytes, toBytes } from '../../src/config/address.js';
-import { DEFAULT_TIMEOUTS, encodeSnapshot, isIPv4, type Snapshot } from '../../src/snapshot.js';
+import { fromBytes, isIPv4, toBytes } from '../../src/config/address.js';
+import { DEFAULT_TIMEOUTS, encodeSnapshot, type Snapshot } from '../../src/snapshot.js';
 
 const snapshot: Snapshot = {
   generation: 77,

@@ -6,16 +6,9 @@ import { fromBytes } from '../../src/config/address.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { ServerModel, ServiceModel } from '../../src/config/model.js';
 import { STATES } from '../../src/native.js';
-import {
-  diffSnapshots,
-  formatDiff,
-  type Health,
-  NO_SLOTS,
-  type Planned,
-  plan,
-  type Slots,
-} from '../../src/plan.js';
+import { type Health, NO_SLOTS, type Planned, plan, type Slots } from '../../src/plan.js';
 import type { Snapshot } from '../../src/snapshot.js';
+import { diffSnapshots, formatDiff } from '../../src/snapshot-diff.js';
 
 const HEAD = `
 ports:

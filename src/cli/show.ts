@@ -11,6 +11,7 @@ import {
   formatStatistics,
   formatStatus,
 } from './format.js';
+import { formatHealth, healthOf } from './format-health.js';
 import {
   jsonOption,
   print,
@@ -46,6 +47,14 @@ export function registerShow(program: Command): void {
     .action((options: ShowOptions & ConnectionFilters) =>
       showConnections(new ControlClient(targetSocket(options)), options),
     );
+
+  noun(show, 'health', 'health checks and what they last saw').action(
+    async (options: ShowOptions) => {
+      const services = await new ControlClient(targetSocket(options)).services();
+      if (options.json) printJson(healthOf(services));
+      else print(formatHealth(services));
+    },
+  );
 
   noun(show, 'ports', 'ports with their devices, twins and traffic').action(
     async (options: ShowOptions) => {

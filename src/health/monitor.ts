@@ -157,8 +157,9 @@ export class HealthMonitor {
     const before = entry.quorum;
     entry.quorum = hasQuorum(before, weight, health.quorum, health.hysteresis);
     if (entry.watches.length === 0 || entry.quorum === before) return;
-    // A service without any check has nothing to tell at its start.
-    if (before === undefined && entry.quorum && this.#isUnchecked(entry)) return;
+    // At the start a quorum that is not there yet is no loss, and one that no check has found is no
+    // gain.
+    if (before === undefined && (!entry.quorum || this.#isUnchecked(entry))) return;
     const service = bracketed(entry.model.listen, entry.model);
     if (entry.quorum) {
       const sum = `${health.quorum}+${health.hysteresis}=${health.quorum + health.hysteresis}`;

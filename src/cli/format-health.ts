@@ -1,0 +1,37 @@
+/** `sluice show health`. */
+import type { ServiceReport } from '../api/types.js';
+import { formatEndpoint } from '../config/address.js';
+
+/** The part of a listing that is about health, as JSON. */
+export function healthOf(services: ServiceReport[]) {
+  return services.map(({ name, protocol, address, port, servers }) => ({
+    name,
+    protocol,
+    address,
+    port,
+    servers: servers.map((server) => ({
+      address: server.address,
+      port: server.port,
+      up: server.up,
+      weight: server.weight,
+      checks: server.checks,
+    })),
+  }));
+}
+
+/** A service, its servers, and below each server a line a check. */
+export function formatHealth(services: ServiceReport[]): string {
+  return services
+    .flatMap((service) => [
+      `${service.name} (${service.protocol.toUpperCase()} ${formatEndpoint(service)})`,
+      ...service.servers.flatMap((server) => [
+        `  ${formatEndpoint(server).padEnd(22)} ${server.up ? 'up  ' : 'down'} weight ${server.weight}` +
+          (server.checks.length === 0 ? '  not checked' : ''),
+        ...server.checks.map(
+          ({ type, up, detail }) =>
+            `    ${type.padEnd(12)} ${up ? 'up  ' : 'down'} ${detail ?? 'has not run yet'}`,
+        ),
+      ]),
+    ])
+    .join('\n');
+}

@@ -1,0 +1,269 @@
+// timeout: 240
+/** Health checks in the lab: real servers fail in several ways; who serves, and who is told. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ServiceReport } from '../../src/api/types.js';
+import { until } from '../../src/lab/command.js';
+import type { Director } from '../../src/lab/director.js';
+import { fiveModesYaml } from '../../src/lab/five-modes.js';
+import { DNS_NAME, DnsServer, HttpServer, listening } from '../../src/lab/fixtures.js';
+import { Lab } from '../../src/lab/lab.js';
+import { dnsQueries, httpRequests } from '../../src/lab/load.js';
+import type { LabProcess } from '../../src/lab/namespace.js';
+import { realServer, VIP } from '../../src/lab/topology.js';
+import { skip } from '../support/skip.js';
+
+const ROLES = ['rs1', 'rs2', 'rs3'];
+const TLS_PORT = 8443;
+
+let lab: Lab;
+let director: Director;
+const http = new Map<string, HttpServer>();
+const dns = new Map<string, DnsServer>();
+const tls = new Map<string, LabProcess>();
+
+/** A certificate for www.example that nobody but its owner has signed. */
+function certificate(name: string): { key: string; cert: string } {
+  const [key, cert] = [lab.path(`${name}.key`), lab.path(`${name}.pem`)];
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+    ].concat(['-subj', '/CN=www.example', '-addext', 'subjectAltName=DNS:www.example']),
+    { stdio: 'ignore' },
+  );
+  return { key, cert };
+}
+
+async function startTls(role: string, { key, cert }: { key: string; cert: string }): Promise<void> {
+  const argv = ['openssl', 's_server', '-accept', String(TLS_PORT), '-key', key, '-cert', cert];
+  const process = lab.ns(role).spawn([...argv, '-www', '-quiet']);
+  await listening(lab.ns(role), 'tcp', TLS_PORT, process);
+  tls.set(role, process);
+}
+
+/** Appends its words to the file `told`. */
+function told(): string[] {
+  const path = lab.path('told');
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
+}
+
+function yaml(): string {
+  const say = lab.write('say.sh', `#!/bin/sh\necho "$@" >> ${lab.path('told')}\n`);
+  const http = `    health:
+      delayLoop: 200ms
+      retry: 1
+      delayBeforeRetry: 100ms
+      connectTimeout: 400ms
+      alpha: true
+      quorumUp: /bin/sh ${say} quorum up
+      quorumDown: /bin/sh ${say} quorum down
+      sorryServer: { address: "${realServer(3)}:80" }
+      checks:
+        - { type: http, path: /, regex: "^rs[123] " }
+        - { type: https, connectPort: ${TLS_PORT}, verify: true, sni: true,
+            virtualhost: www.example, ca: ${lab.path('good.pem')} }
+`;
+  const dns = `    health:
+      delayLoop: 200ms
+      delayBeforeRetry: 100ms
+      connectTimeout: 400ms
+      checks: [{ type: dns, name: ${DNS_NAME}, queryType: TXT, answer: rs, retry: 1 }]
+`;
+  let text = fiveModesYaml(lab, lab.path('director1.sock'), { modes: ['fullnat'] });
+  text = text.replace(/(- name: fullnat-http\n)/, `$1${http}`);
+  text = text.replace(/(- name: fullnat-dns\n)/, `$1${dns}`);
+  ROLES.forEach((role, i) => {
+    const up = `notifyUp: /bin/sh ${say} ${role} up`;
+    const down = `notifyDown: /bin/sh ${say} ${role} down`;
+    const line = `      - { address: "${realServer(i + 1)}:8080", weight: 1 }`;
+    const health = `health: { ${up}, ${down} }`;
+    text = text.replace(line, line.replace(' }', `, ${health} }`));
+  });
+  return text;
+}
+
+const services = async () => (await director.get('/v1/services')) as ServiceReport[];
+
+/** Which servers of a service are up, as r s: `101`. */
+const upOf = async (name: string) =>
+  (await services())
+    .find((service) => service.name === name)
+    ?.servers.map(({ up }) => (up ? '1' : '0'))
+    .join('');
+
+async function becomes(name: string, pattern: string): Promise<void> {
+  let seen: string | undefined;
+  const there = await until(async () => {
+    seen = await upOf(name);
+    return seen === pattern;
+  }, 8_000);
+  const details = JSON.stringify(
+    (await services()).map(({ servers }) => servers.map(({ checks }) => checks)),
+  );
+  assert.ok(there, `${name} is ${seen}, expected ${pattern}: ${details}`);
+}
+
+/** The last words of a server's checks come to match. */
+async function says(name: string, server: number, words: RegExp): Promise<void> {
+  let seen = '';
+  const there = await until(async () => {
+    const service = (await services()).find((one) => one.name === name);
+    seen = (service?.servers[server]?.checks ?? []).map(({ detail }) => detail).join('; ');
+    return words.test(seen);
+  }, 5_000);
+  assert.ok(there, `${name}: ${seen}`);
+}
+
+async function served(expected: string[], requests = 60): Promise<void> {
+  const answers = await httpRequests(lab, `http://${VIP.fullnat}/`, requests);
+  assert.is(answers.failed, 0, answers.trouble);
+  assert.equal([...answers.servers.keys()].sort(), expected);
+}
+
+const filter = (role: string, on: boolean) =>
+  lab
+    .ns(role)
+    .exec(
+      on
+        ? [
+            'nft',
+            'add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in tcp dport 8080 drop',
+          ]
+        : ['nft', 'delete table ip t'],
+    );
+
+if (process.getuid?.() !== 0) {
+  skip('health checks in the lab', 'network namespaces need root');
+} else {
+  test.before(async () => {
+    lab = await Lab.create();
+    const good = certificate('good');
+    for (const role of ROLES) {
+      http.set(role, await HttpServer.start(lab, role));
+      dns.set(role, await DnsServer.start(lab, role));
+      await startTls(role, good);
+    }
+    director = lab.director({ yaml: yaml(), socket: lab.path('director1.sock') });
+    await director.start();
+  });
+  test.after(() => lab.destroy());
+
+  test('alpha: servers come up by their first success, and each is told once', async () => {
+    await becomes('fullnat-http', '111');
+    await served(ROLES);
+    assert.ok(await until(() => told().length === 4), told().join());
+    assert.equal(told().sort(), ['quorum up', 'rs1 up', 'rs2 up', 'rs3 up']);
+  });
+
+  test('nginx stopped: out, nobody fails any more; back when it is started again', async () => {
+    const before = told().length;
+    await http.get('rs1')?.process.stop();
+    await becomes('fullnat-http', '011');
+    await served(['rs2', 'rs3']);
+    http.set('rs1', await HttpServer.start(lab, 'rs1'));
+    await becomes('fullnat-http', '111');
+    await served(ROLES);
+    assert.ok(await until(() => told().length === before + 2), told().join());
+    assert.equal(told().slice(before), ['rs1 down', 'rs1 up']);
+    assert.match(
+      director.log,
+      /HTTP_GET on service \[198\.51\.100\.11\]:tcp:8080 failed after 1 retries: connection refused/,
+    );
+    assert.match(
+      director.log,
+      /Removing service \[198\.51\.100\.11\]:tcp:8080 from VS \[203\.0\.113\.40\]:tcp:80/,
+    );
+  });
+
+  test('port filtered', async () => {
+    filter('rs2', true);
+    await becomes('fullnat-http', '101');
+    await served(['rs1', 'rs3']);
+    filter('rs2', false);
+    await becomes('fullnat-http', '111');
+  });
+
+  test('answers that do not come: it accepts, and says nothing', async () => {
+    const stopped = http.get('rs3')?.process as LabProcess;
+    // nginx answers from a worker, a child of the process we started.
+    const worker = lab
+      .ns('rs3')
+      .exec(['pgrep', '-P', String(stopped.pid)])
+      .trim();
+    lab.ns('rs3').exec(['kill', '-STOP', worker]);
+    await becomes('fullnat-http', '110');
+    await served(['rs1', 'rs2']);
+    lab.ns('rs3').exec(['kill', '-CONT', worker]);
+    await becomes('fullnat-http', '111');
+  });
+
+  test('another certificate', async () => {
+    await tls.get('rs1')?.stop();
+    await startTls('rs1', certificate('other'));
+    await becomes('fullnat-http', '011');
+    await says('fullnat-http', 0, /TLS: DEPTH_ZERO_SELF_SIGNED_CERT/);
+    await served(['rs2', 'rs3']);
+    await tls.get('rs1')?.stop();
+    await startTls('rs1', { key: lab.path('good.key'), cert: lab.path('good.pem') });
+    await becomes('fullnat-http', '111');
+  });
+
+  test('a DNS server with a wrong answer', async () => {
+    await dns.get('rs2')?.process.stop();
+    const argv = ['dnsmasq', '-k', '--conf-file=/dev/null', '--no-resolv', '--no-hosts'];
+    const wrong = lab
+      .ns('rs2')
+      .spawn([...argv, '--user=root', '--pid-file=', `--txt-record=${DNS_NAME},someone-else`]);
+    await listening(lab.ns('rs2'), 'udp', 53, wrong);
+    await becomes('fullnat-dns', '101');
+    const answers = await dnsQueries(lab, VIP.fullnat, 20);
+    assert.is(answers.failed, 0, answers.trouble);
+    assert.equal([...answers.servers.keys()].sort(), ['rs1', 'rs3']);
+    await says('fullnat-dns', 1, /answer is 'someone-else'/);
+    assert.is(await upOf('fullnat-http'), '111', 'one service does not take the other with it');
+    await wrong.stop();
+  });
+
+  test('quorum lost: the sorry server takes over; gained again: it leaves', async () => {
+    const before = told().length;
+    for (const role of ROLES) filter(role, true);
+    await becomes('fullnat-http', '000');
+    assert.ok(await until(() => told().includes('quorum down')), told().join());
+    await served(['rs3'], 20);
+    for (const role of ROLES) filter(role, false);
+    await becomes('fullnat-http', '111');
+    await served(ROLES);
+    const words = told().slice(before);
+    assert.equal(
+      words.filter((word) => word.startsWith('quorum')),
+      ['quorum down', 'quorum up'],
+    );
+    assert.match(director.log, /Lost quorum 1-0=1 > 0 for VS \[203\.0\.113\.40\]:tcp:80/);
+  });
+
+  test('a reload keeps what the checks know', async () => {
+    filter('rs2', true);
+    await becomes('fullnat-http', '101');
+    director.configure(yaml().replace('weight: 1', 'weight: 5'));
+    await director.reload();
+    assert.is(await upOf('fullnat-http'), '101');
+    await served(['rs1', 'rs3']);
+    filter('rs2', false);
+    await becomes('fullnat-http', '111');
+  });
+}
+
+test.run();

@@ -5,25 +5,20 @@
 import { readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
-import { type ConnectionQuery, claimSocket, type Handlers, serve } from './api/server.js';
-import type { ConnectionReport, ReloadReport, ServiceReport, StatusReport } from './api/types.js';
-import { formatEndpoint, parseIPv4 } from './config/address.js';
+import { claimSocket, serve } from './api/server.js';
 import { type Loaded, loadConfig } from './config/load.js';
-import type { Model } from './config/model.js';
-import { listConnections } from './connections.js';
+import { Control } from './control.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
-import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
+import { ConfigError, describe, formatProblem, SluiceError } from './errors.js';
 import { HealthMonitor } from './health/monitor.js';
 import { type Logger, RateLimit } from './log.js';
 import { type Engine, type EngineEvent, native } from './native.js';
-import { type Planned, plan } from './plan.js';
-import { refuseRestartSettings } from './reload.js';
-import { encodeSnapshot } from './snapshot.js';
 import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import { CounterView } from './stats/counters.js';
-import { type CounterSource, counterSource } from './stats/live.js';
-import { portReports, serviceNames, serviceReports } from './stats/report.js';
-import { VERSION } from './version.js';
+import { counterSource } from './stats/live.js';
+import { RateView, SAMPLE_MS } from './stats/rates.js';
+import { serviceNames } from './stats/report.js';
+import { Transactions } from './transaction.js';
 
 /** A worker that has not come round for so long is worth a line in the log. */
 const STALL_US = 1_000_000;
@@ -35,15 +30,12 @@ export class Director {
   readonly #log: Logger;
   readonly #cpus: number[];
   readonly #engine: Engine;
-  readonly #source: CounterSource;
-  readonly #counters: CounterView;
+  readonly #rates: RateView;
   readonly #health: HealthMonitor;
-  readonly #started = Date.now();
-  #loaded: Loaded;
-  #planned: Planned;
-  #lastReload: StatusReport['lastReload'] = null;
+  readonly #running: Transactions;
+  readonly #control: Control;
   #server: Server | undefined;
-  #watch: NodeJS.Timeout | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
   #stopped = false;
 
   /** Reads the file, starts the engine, publishes and opens the control socket; or throws. */
@@ -52,10 +44,9 @@ export class Director {
     for (const warning of loaded.warnings) log.warn(formatProblem(warning));
     requireDevices(loaded);
     const cpus = workerCpus(loaded.model.director.workers, allowedCpus());
-    const planned = plan(loaded.model);
     requireHugepages(loaded);
     await claimSocket(loaded.model.director.socket);
-    const director = new Director(loaded, planned, cpus, log);
+    const director = new Director(loaded, cpus, log);
     try {
       await director.#open();
     } catch (error) {
@@ -65,96 +56,65 @@ export class Director {
     return director;
   }
 
-  private constructor(loaded: Loaded, planned: Planned, cpus: number[], log: Logger) {
+  private constructor(loaded: Loaded, cpus: number[], log: Logger) {
     this.#log = log;
     this.#cpus = cpus;
-    this.#loaded = loaded;
-    this.#planned = planned;
     const { model } = loaded;
-    const events = this.#eventHandler();
-    this.#engine = native().startEngine(engineOptions(model, cpus), events);
-    this.#source = counterSource(this.#engine);
+    const engine = native().startEngine(engineOptions(model, cpus), this.#eventHandler());
+    this.#engine = engine;
+    const source = counterSource(engine);
     const layout = native().counterLayout(cpus.length, model.ports.length, limits(model));
-    this.#counters = new CounterView(layout, this.#source.read);
-    this.#health = new HealthMonitor(log, () => this.#guard('health', () => this.#replan()));
+    const counters = new CounterView(layout, source.read);
+    this.#rates = new RateView(counters);
+    const health = new HealthMonitor(log, () => this.#guard('health', () => this.#replan()));
+    this.#health = health;
+    this.#running = new Transactions(loaded, {
+      publish: (snapshot) => engine.publish(snapshot),
+      counters,
+      rates: this.#rates,
+      health: () => health.health(),
+      adopt: (next) => health.update(next),
+    });
+    this.#control = new Control({
+      running: this.#running,
+      counters,
+      rates: this.#rates,
+      engine,
+      checksOf: (key) => health.checksOf(key),
+      source: source.kind,
+      cpus,
+      log,
+      isStopping: () => this.#stopped,
+    });
   }
 
   async #open(): Promise<void> {
-    const { model } = this.#loaded;
-    this.#health.update(model);
-    this.#planned = plan(model, this.#health.health());
-    this.#engine.publish(encodeSnapshot(this.#planned.snapshot));
-    const { socket, name } = this.#loaded.model.director;
-    this.#server = await serve(socket, this.#handlers(), (error) => this.#report('control', error));
-    this.#watch = setInterval(() => this.#guard('watch', () => this.#checkWorkers()), WATCH_MS);
-    this.#watch.unref();
-    for (const warning of this.#planned.warnings) this.#log.warn(warning);
-    const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
+    this.#running.start();
+    const { model, planned } = this.#running;
+    const { socket, name } = model.director;
+    this.#server = await serve(socket, this.#control, (error) => this.#report('control', error));
+    this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
+    this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());
+    for (const warning of planned.warnings) this.#log.warn(warning);
+    const summary = formatDiff(diffSnapshots(undefined, planned.snapshot));
     this.#log.info(
       `director ${name} forwards on CPU ${this.#cpus.join(', ')}; control socket ${socket}; ${summary}`,
     );
   }
 
-  /** Parse, plan, publish; or throw and leave everything as it is. */
-  reload(): ReloadReport {
-    try {
-      const report = this.#apply(loadConfig(this.#loaded.file));
-      this.#note(true, report.summary);
-      this.#log.info(`reloaded ${this.#loaded.file}: ${report.summary}`);
-      for (const warning of report.warnings) this.#log.warn(warning);
-      return report;
-    } catch (error) {
-      this.#note(false, error instanceof Error ? error.message : String(error));
-      this.#log.error('reload refused, the running state is untouched', { code: codeOf(error) });
-      if (error instanceof ConfigError) {
-        for (const problem of error.problems) {
-          this.#log[problem.severity === 'error' ? 'error' : 'warn'](formatProblem(problem), {
-            code: problem.code,
-          });
-        }
-      } else {
-        this.#log.error(describe(error));
-      }
-      throw error;
-    }
+  #every(ms: number, what: string, action: () => void): void {
+    this.#timers.push(setInterval(() => this.#guard(what, action), ms).unref());
   }
 
-  #apply(next: Loaded): ReloadReport {
-    refuseRestartSettings(this.#loaded.model, next);
-    const { snapshot } = this.#planned;
-    this.#health.update(next.model);
-    let planned: Planned;
-    try {
-      planned = this.#publish(next.model);
-    } catch (error) {
-      this.#health.update(this.#loaded.model);
-      throw error;
-    }
-    this.#loaded = next;
-    return {
-      generation: planned.snapshot.generation,
-      summary: formatDiff(diffSnapshots(snapshot, planned.snapshot)),
-      warnings: [...next.warnings.map(formatProblem), ...planned.warnings],
-    };
-  }
-
-  /** Plans what runs with what health says now, and hands it to the workers. */
-  #publish(model: Model): Planned {
-    const { slots } = this.#planned;
-    const removed = [...slots.servers.values()].filter(({ live }) => !live);
-    const busy = this.#counters.busyServers(removed.map(({ slot }) => slot));
-    const planned = plan(model, this.#health.health(), undefined, slots, busy);
-    // A slot with a new owner has no connection, so its counters stand still until the publication.
-    this.#counters.rebase(planned.taken);
-    this.#engine.publish(encodeSnapshot(planned.snapshot));
-    this.#planned = planned;
-    return planned;
+  /** What SIGHUP asks for: the file's changes, and run-time edits stay where it has none. */
+  reload(): void {
+    this.#control.reload({ edits: 'keep', cause: 'SIGHUP' });
   }
 
   /** After a change of health. */
   #replan(): void {
-    const before = new Set(this.#planned.warnings);
-    const { warnings } = this.#publish(this.#loaded.model);
+    const before = new Set(this.#running.planned.warnings);
+    const { warnings } = this.#running.replan();
     for (const warning of warnings) if (!before.has(warning)) this.#log.warn(warning);
   }
 
@@ -168,11 +128,11 @@ export class Director {
   #close(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    clearInterval(this.#watch);
+    for (const timer of this.#timers) clearInterval(timer);
     if (this.#server) {
       this.#server.close();
       this.#server.closeAllConnections();
-      rmSync(this.#loaded.model.director.socket, { force: true });
+      rmSync(this.#running.model.director.socket, { force: true });
     }
     this.#engine.stop();
   }
@@ -209,7 +169,7 @@ export class Director {
   #serviceName(slot: number | undefined): string | undefined {
     return slot === undefined
       ? undefined
-      : serviceNames(this.#loaded.model, this.#planned).get(slot);
+      : serviceNames(this.#running.model, this.#running.planned).get(slot);
   }
 
   readonly #stalls = new RateLimit(60_000);
@@ -223,88 +183,6 @@ export class Director {
       });
     });
   }
-
-  #note(ok: boolean, summary: string): void {
-    this.#lastReload = { at: new Date().toISOString(), ok, summary };
-  }
-
-  #handlers(): Handlers {
-    return {
-      services: () => this.#services(),
-      ports: () => portReports(this.#loaded.model, this.#engine.ports(), this.#counters),
-      drops: () => ({ ends: this.#counters.ends(), extra: this.#counters.extra() }),
-      status: () => this.#status(),
-      reload: () => this.reload(),
-      connections: (query) => this.#connections(query),
-    };
-  }
-
-  #services(): ServiceReport[] {
-    const checks = this.#health.checksOf.bind(this.#health);
-    return serviceReports(this.#loaded.model, this.#planned, this.#counters, checks);
-  }
-
-  #status(): StatusReport {
-    const { model, file } = this.#loaded;
-    const lag = this.#engine.workerLag();
-    const connections = [...this.#planned.slots.servers.values()].reduce((sum, { slot }) => {
-      const { active, inactive } = this.#counters.server(slot);
-      return sum + active + inactive;
-    }, 0);
-    return {
-      status: this.#stopped ? 'stopping' : 'ready',
-      name: model.director.name,
-      version: VERSION,
-      dpdk: native().versions().dpdk,
-      pid: process.pid,
-      uptimeSeconds: Math.round((Date.now() - this.#started) / 1000),
-      config: file,
-      socket: model.director.socket,
-      generation: this.#planned.snapshot.generation,
-      counters: this.#source.kind,
-      maxConnections: model.director.maxConnections * this.#cpus.length,
-      connections,
-      workers: this.#cpus.map((cpu, index) => ({ cpu, lagUs: Math.round(lag[index] ?? 0) })),
-      lastReload: this.#lastReload,
-    };
-  }
-
-  async *#connections(query: ConnectionQuery): AsyncGenerator<ConnectionReport> {
-    const names = serviceNames(this.#loaded.model, this.#planned);
-    const filter = {
-      client: query.client === undefined ? undefined : clientAddress(query.client),
-      services: query.service === undefined ? undefined : this.#serviceSlots(query.service),
-    };
-    const read = this.#engine.connections.bind(this.#engine);
-    let count = 0;
-    for await (const connection of listConnections(read, this.#cpus.length, filter)) {
-      yield { ...connection, service: names.get(connection.serviceSlot) ?? null };
-      count++;
-      if (query.limit > 0 && count >= query.limit) return;
-    }
-  }
-
-  #serviceSlots(wanted: string): Set<number> {
-    const { services } = this.#planned.slots;
-    const matches = this.#loaded.model.services.filter(({ name, listen, protocol }) =>
-      [name, formatEndpoint(listen), `${protocol} ${formatEndpoint(listen)}`].includes(wanted),
-    );
-    if (matches.length === 0) {
-      throw new SluiceError('ERR_API', `no service is called or listens on ${wanted}`);
-    }
-    return new Set(
-      matches.flatMap(({ protocol, listen }) => {
-        const entry = services.get(`${protocol} ${formatEndpoint(listen)}`);
-        return entry ? [entry.slot] : [];
-      }),
-    );
-  }
-}
-
-function clientAddress(text: string): string {
-  const parsed = parseIPv4(text);
-  if ('value' in parsed) return parsed.value;
-  throw new SluiceError('ERR_API', `client ${text} is not an IPv4 address`);
 }
 
 function requireDevices(loaded: Loaded): void {

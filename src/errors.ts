@@ -24,6 +24,18 @@ export const ERRORS = {
   ERR_CONFIG_LIMIT: 'More services or servers than director.maxServices or maxServers allow.',
   ERR_SLOTS_EXHAUSTED:
     'No free slot: removed services or servers still have connections. Wait, or raise the limit.',
+  ERR_RUNTIME_EDITS:
+    'The running state was edited since its file was read; say --keep-edits or --discard-edits.',
+  ERR_NO_GENERATION: 'No such generation is kept to return to.',
+  ERR_UNSUPPORTED: 'Understood, but the dataplane cannot do it (yet); nothing was changed.',
+  ERR_SERVICE_EXISTS: 'A service with this protocol, address and port exists already.',
+  ERR_NO_SUCH_SERVICE: 'No service has this protocol, address and port.',
+  ERR_SERVICE_NOT_DEFINED: 'A server or local address of a service that is not there.',
+  ERR_SERVER_EXISTS: 'The service has this real server already.',
+  ERR_NO_SUCH_SERVER: 'The service has no such real server.',
+  ERR_LOCAL_ADDRESS_EXISTS: 'The service has this local address already.',
+  ERR_NO_SUCH_LOCAL_ADDRESS: 'The service has no such local address.',
+  ERR_THRESHOLDS: "A server's lower threshold is above its upper one.",
   ERR_RESTART_NEEDED: 'A changed setting takes effect only at a restart; nothing was applied.',
   ERR_NOT_ENOUGH_CPUS: 'More workers than CPUs this process may use.',
   ERR_HUGEPAGES: 'Fewer hugepages are free than the configuration asks for.',

@@ -125,7 +125,21 @@ function warningsOf(model: Model, services: readonly SnapshotService[]): string[
       const planned = services[index] as SnapshotService;
       return servers.length > 0 && !planned.servers.some((one) => one.up && one.weight > 0);
     })
-    .map(({ name }) => `service ${name} has no server that takes new connections`);
+    .map(({ name, servers, localAddresses }) =>
+      localAddresses.length === 0 && servers.some(({ mode }) => mode === 'fullnat')
+        ? `service ${name} has no local address: its FullNAT servers wait for one`
+        : `service ${name} has no server that takes new connections`,
+    );
+}
+
+/** FullNAT servers that ipvsadm added before the local addresses they need wait for those. */
+function able(service: ServiceModel, servers: SnapshotServer[]): SnapshotServer[] {
+  const waits = service.localAddresses.length === 0 && servers.some(isFullNat);
+  return waits ? servers.filter((server) => !isFullNat(server)) : servers;
+}
+
+function isFullNat({ mode }: SnapshotServer): boolean {
+  return mode === 'fullnat';
 }
 
 type PartFinder = (service: ServiceModel, index: number) => Part | undefined;
@@ -206,7 +220,7 @@ function planService(
     clientAddress: model.clientAddress === 'toa',
     toaKind: model.toaKind,
     slot: part && slotsStay ? part.service.slot : slotOf(slots.services, key),
-    servers: standsIn ? withSorryServer(model, servers, slots) : servers,
+    servers: able(model, standsIn ? withSorryServer(model, servers, slots) : servers),
     localAddresses:
       part && sameData(model.localAddresses, part.localAddresses)
         ? part.service.localAddresses

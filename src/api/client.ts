@@ -1,10 +1,16 @@
 /** Asks a running director over its control socket. */
 import { type IncomingMessage, request } from 'node:http';
+import type { z } from 'zod';
 import { codeOf, ERRORS, type ErrorCode, SluiceError } from '../errors.js';
+import type { ServiceId } from '../model-edit.js';
+import type { editRequest, reloadRequest } from './requests.js';
 import type {
   ConnectionReport,
+  DiffReport,
   DropsReport,
+  EditReport,
   ErrorReport,
+  HistoryReport,
   PortReport,
   ReloadReport,
   ServiceReport,
@@ -43,8 +49,33 @@ export class ControlClient {
     return this.#json('GET', '/v1/status');
   }
 
-  reload(): Promise<ReloadReport> {
-    return this.#json('POST', '/v1/reload');
+  reload(request: z.input<typeof reloadRequest> = {}): Promise<ReloadReport> {
+    return this.#json('POST', '/v1/reload', request);
+  }
+
+  edit(request: z.input<typeof editRequest>): Promise<EditReport> {
+    return this.#json('POST', '/v1/edits', request);
+  }
+
+  /** To the last generation before the present one unless told. */
+  rollback(generation?: number): Promise<ReloadReport> {
+    return this.#json('POST', '/v1/rollback', { generation });
+  }
+
+  /** Counters and rates of one service, or of all, start at zero. */
+  async zero(service?: ServiceId): Promise<void> {
+    await this.#json('POST', '/v1/zero', { service });
+  }
+
+  history(): Promise<HistoryReport[]> {
+    return this.#json('GET', '/v1/history');
+  }
+
+  /** What a file (absolute path; the running one unless given) would change. */
+  diff(file?: string, discardEdits = false): Promise<DiffReport> {
+    const query = new URLSearchParams({ edits: discardEdits ? 'discard' : 'keep' });
+    if (file !== undefined) query.set('file', file);
+    return this.#json('GET', `/v1/diff?${query}`);
   }
 
   async *connections(filters: ConnectionFilters = {}): AsyncGenerator<ConnectionReport> {
@@ -56,15 +87,15 @@ export class ControlClient {
     for await (const line of lines(response)) yield JSON.parse(line) as ConnectionReport;
   }
 
-  async #json<T>(method: string, path: string): Promise<T> {
-    return JSON.parse(await text(await this.#send(method, path))) as T;
+  async #json<T>(method: string, path: string, body?: object): Promise<T> {
+    return JSON.parse(await text(await this.#send(method, path, body))) as T;
   }
 
-  async #send(method: string, path: string): Promise<IncomingMessage> {
+  async #send(method: string, path: string, body?: object): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = request({ socketPath: this.socket, path, method, agent: false }, resolve);
       sent.once('error', (error) => reject(unreachable(this.socket, error)));
-      sent.end();
+      sent.end(body && JSON.stringify(body));
     });
     if (response.statusCode === 200) return response;
     throw refusal(await text(response));

@@ -7,6 +7,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { codeOf, SluiceError } from '../errors.js';
+import {
+  body,
+  type EditRequest,
+  editRequest,
+  type ReloadRequest,
+  type RollbackRequest,
+  reloadRequest,
+  rollbackRequest,
+  type ZeroRequest,
+  zeroRequest,
+} from './requests.js';
 import type { ConnectionReport } from './types.js';
 
 export interface ConnectionQuery {
@@ -22,7 +33,13 @@ export interface Handlers {
   ports(): unknown;
   drops(): unknown;
   status(): unknown;
-  reload(): unknown;
+  reload(request: ReloadRequest): unknown;
+  edit(request: EditRequest): unknown;
+  rollback(request: RollbackRequest): unknown;
+  zero(request: ZeroRequest): unknown;
+  history(): unknown;
+  /** What a file (the running one unless given) would change. */
+  diff(file: string | undefined, discardEdits: boolean): unknown;
   connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
 }
 
@@ -101,7 +118,14 @@ async function answer(
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://sluice');
   const route = `${request.method} ${url.pathname}`;
-  request.resume();
+  // What a request asks for may be impossible; only an error without a code is the director's own.
+  const change = async (action: () => unknown) => {
+    try {
+      return json(response, 200, (await action()) ?? {});
+    } catch (error) {
+      return fail(response, codeOf(error) ? 422 : 500, error);
+    }
+  };
   switch (route) {
     case 'GET /v1/services':
       return json(response, 200, handlers.services());
@@ -111,13 +135,23 @@ async function answer(
       return json(response, 200, handlers.drops());
     case 'GET /v1/status':
       return json(response, 200, handlers.status());
+    case 'GET /v1/history':
+      return json(response, 200, handlers.history());
+    case 'GET /v1/diff':
+      return change(() =>
+        handlers.diff(
+          url.searchParams.get('file') ?? undefined,
+          url.searchParams.get('edits') === 'discard',
+        ),
+      );
     case 'POST /v1/reload':
-      try {
-        return json(response, 200, handlers.reload());
-      } catch (error) {
-        // The file is at fault, not the director, unless the error has no code.
-        return fail(response, codeOf(error) ? 422 : 500, error);
-      }
+      return change(async () => handlers.reload(await body(request, reloadRequest)));
+    case 'POST /v1/edits':
+      return change(async () => handlers.edit(await body(request, editRequest)));
+    case 'POST /v1/rollback':
+      return change(async () => handlers.rollback(await body(request, rollbackRequest)));
+    case 'POST /v1/zero':
+      return change(async () => handlers.zero(await body(request, zeroRequest)));
     case 'GET /v1/connections':
       return await connections(response, url, handlers);
     default: {

@@ -1,8 +1,12 @@
 /** What the control API answers: the JSON of `sluice show … --json` and the REPL's objects. */
 import type { Connection } from '../connections.js';
 import type { CheckReport } from '../health/watch.js';
+import type { ModelChange } from '../model-diff.js';
 import type { Mode, PortStatus, Scheduler } from '../native.js';
 import type { EndCount, Figures, ServerFigures, ServiceFigures } from '../stats/counters.js';
+import type { Rates } from '../stats/rates.js';
+
+export type { Rates };
 
 export interface ServiceReport extends ServiceFigures {
   name: string;
@@ -12,6 +16,8 @@ export interface ServiceReport extends ServiceFigures {
   scheduler: Scheduler;
   /** In ipvsadm's words: `sh-port`, `ops` … */
   flags: string[];
+  localAddresses: string[];
+  rates: Rates;
   slot: number;
   servers: ServerReport[];
 }
@@ -28,6 +34,9 @@ export interface ServerReport extends ServerFigures {
   up: boolean;
   /** Its health checks, in the order of the configuration. */
   checks: CheckReport[];
+  upperThreshold: number;
+  lowerThreshold: number;
+  rates: Rates;
   slot: number;
 }
 
@@ -59,6 +68,10 @@ export interface StatusReport {
   config: string;
   socket: string;
   generation: number;
+  /** Differences of the running state from its file, as `sluice diff` shows them. */
+  edits: string[];
+  /** Seconds. */
+  timeouts: { tcp: number; tcpFin: number; udp: number };
   counters: 'live' | 'copy';
   /** Size of the connection tables of all workers together. */
   maxConnections: number;
@@ -71,6 +84,41 @@ export interface ReloadReport {
   generation: number;
   summary: string;
   warnings: string[];
+  /** What the running state has that its file has not, and the other way round. */
+  edits: string[];
+}
+
+export interface EditReport {
+  generation: number;
+  summary: string;
+  /** For each edit why it was refused, or null. */
+  results: ({ code: string; message: string } | null)[];
+}
+
+export interface HistoryReport {
+  generation: number;
+  /** ISO 8601. */
+  at: string;
+  cause: string;
+  summary: string;
+  current: boolean;
+}
+
+/** A change with the connections that live servers it removes or changes have now. */
+export interface CountedChange extends ModelChange {
+  connections: number;
+}
+
+export interface DiffReport {
+  file: string;
+  /** What the file would change. */
+  changes: CountedChange[];
+  /** How the running state differs from the file it was read from. */
+  edits: CountedChange[];
+  /** Edits that would give way to the file. */
+  overruled: string[];
+  /** Settings of the file that only a restart brings about. */
+  restart: string[];
 }
 
 export interface ErrorReport {

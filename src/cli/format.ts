@@ -9,78 +9,24 @@ import type {
   StatusReport,
 } from '../api/types.js';
 import { formatEndpoint } from '../config/address.js';
-import type { ServiceFigures } from '../stats/counters.js';
+import { formatListing, type Shape, title } from '../ipvsadm/format.js';
 
-function serviceTitle({ protocol, address, port }: ServiceReport): string {
-  return `${protocol.toUpperCase().padEnd(4)} ${formatEndpoint({ address, port })}`;
-}
-
-function serverTitle({ address, port }: ServerReport): string {
-  return `  -> ${formatEndpoint({ address, port }).padEnd(28)}`;
-}
-
-/** `ipvsadm -Ln`; the size is that of our connection tables. */
+/** `ipvsadm -Ln` and its variants; the size is that of our connection tables. */
 export function formatServices(
   services: ServiceReport[],
   status: { version: string; maxConnections: number },
+  shape: Shape = 'plain',
+  exact = false,
 ): string {
-  const lines = [
-    `IP Virtual Server version ${status.version} (size=${status.maxConnections})`,
-    'Prot LocalAddress:Port Scheduler Flags',
-    '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
-  ];
-  for (const service of services) {
-    lines.push([serviceTitle(service), service.scheduler, flagText(service)].join(' ').trimEnd());
-    for (const server of service.servers) {
-      const { forward, weight, active, inactive } = server;
-      lines.push(
-        `${serverTitle(server)} ${forward.padEnd(7)} ${pad(weight, 6)} ${pad(active, 10)} ` +
-          `${pad(inactive, 10)}${server.up ? '' : ' down'}`,
-      );
-    }
-  }
-  return lines.join('\n');
+  const remark = ({ up }: ServerReport) => (up || shape !== 'plain' ? '' : ' down');
+  return formatListing(services, { shape, exact, title: title(status), remark });
 }
 
-function flagText({ flags }: ServiceReport): string {
-  const scheduling = flags.filter((flag) => flag !== 'ops');
-  return [
-    ...(scheduling.length > 0 ? [`(${scheduling.join(',')})`] : []),
-    ...(flags.includes('ops') ? ['ops'] : []),
-  ].join(' ');
-}
-
-function pad(value: number, width: number): string {
-  return String(value).padEnd(width);
-}
-
-/** `ipvsadm -Ln --stats`. */
-export function formatStatistics(services: ServiceReport[], exact: boolean): string {
-  const columns = ({ conns, inPkts, outPkts, inBytes, outBytes }: ServiceFigures) =>
-    [conns, inPkts, outPkts, inBytes, outBytes]
-      .map((value) => scaled(value, exact).padStart(9))
-      .join('');
-  const lines = [
-    'Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes',
-    '  -> RemoteAddress:Port',
-  ];
-  for (const service of services) {
-    lines.push(serviceTitle(service).padEnd(33) + columns(service));
-    for (const server of service.servers) lines.push(serverTitle(server) + columns(server));
-  }
-  return lines.join('\n');
-}
-
-/** Whole numbers up to 99999999, then in K, M, G or T. */
-export function scaled(value: number, exact: boolean): string {
-  if (exact || value < 100_000_000) return exact && value >= 100_000_000 ? ` ${value}` : `${value}`;
-  const steps: [limit: number, unit: number, letter: string][] = [
-    [1e10, 1e3, 'K'],
-    [1e13, 1e6, 'M'],
-    [1e16, 1e9, 'G'],
-  ];
-  const [, unit, letter] = steps.find(([limit]) => value < limit) ?? [0, 1e12, 'T'];
-  return `${Math.floor(value / unit)}${letter}`;
+/** What `sluice show` says beside a listing when the running state is not what its file says. */
+export function editsNote({ edits, config }: StatusReport): string | undefined {
+  if (edits.length === 0) return undefined;
+  const places = edits.length === 1 ? 'one place' : `${edits.length} places`;
+  return `the running state differs from ${config} in ${places}; sluice diff shows them`;
 }
 
 export const CONNECTION_HEADER =
@@ -159,6 +105,7 @@ export function formatStatus(status: StatusReport): string {
     ],
     ['Version', `Sluice ${status.version}, ${status.dpdk}`],
     ['Configuration', `${status.config}, generation ${status.generation}`],
+    ['Edited since', status.edits.length === 0 ? 'no' : status.edits.join('; ')],
     ['Control socket', status.socket],
     ['Workers', workers],
     ['Connections', `${status.connections} of ${status.maxConnections}`],

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { describe, ERRORS, EXIT, exitStatus } from '../errors.js';
+import { runIpvsadm } from '../ipvsadm/main.js';
 import { realserverCommand } from '../realserver/command.js';
 import { VERSION } from '../version.js';
 import { registerCheck } from './check.js';
@@ -20,6 +21,9 @@ Examples:
   sluice run -c director.yaml                        forward, until SIGTERM; SIGHUP reloads
   sluice show services                               as ipvsadm -Ln
   sluice show connections --client 192.0.2.7         as ipvsadm -Lnc
+  sluice ipvsadm -a -t 203.0.113.10:80 -r 198.51.100.13:8080 -m
+                                                     change the running director
+  sluice diff -c director.yaml; sluice apply -c director.yaml; sluice rollback
   sluice replay -c director.yaml --in front=in.pcap --out DIR
                                                      what would it do with these packets?
   sluice repl                                        look around in a running director
@@ -45,6 +49,11 @@ function buildProgram(): Command {
   registerReload(program);
   registerReplay(program);
   registerRepl(program);
+  program
+    .command('ipvsadm')
+    .description('ipvsadm for a running director, verbatim; --socket PATH may come first')
+    .helpOption(false)
+    .argument('[words...]', 'as ipvsadm takes them');
   program.addCommand(realserverCommand());
   program
     .command('errors')
@@ -72,6 +81,8 @@ async function main(): Promise<void> {
     process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed);
   });
   try {
+    // Its options follow rules of their own, which commander must not judge.
+    if (process.argv[2] === 'ipvsadm') return await runIpvsadm(process.argv.slice(3));
     await buildProgram().parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -11,7 +11,7 @@ export const configOption = () =>
 export const jsonOption = (what: string) => new Option('--json', what);
 
 export interface TargetOptions {
-  socket?: string;
+  socket?: string | undefined;
   config?: string;
 }
 

@@ -1,18 +1,145 @@
-/** `sluice reload`: what SIGHUP does, with the answer on the terminal. */
-import type { Command } from 'commander';
+/** `sluice reload`, `apply`, `diff`, `rollback`, `history`: changes of a running director. */
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
 import { ControlClient } from '../api/client.js';
-import { print, type TargetOptions, targetOptions, targetSocket } from './options.js';
+import type { CountedChange, DiffReport, ReloadReport } from '../api/types.js';
+import { changeLine } from '../model-diff.js';
+import type { EditPolicy } from '../transaction.js';
+import { table } from './format.js';
+import {
+  jsonOption,
+  print,
+  printJson,
+  type TargetOptions,
+  targetOptions,
+  targetSocket,
+  wholeNumber,
+} from './options.js';
 
-export function registerReload(program: Command): void {
-  const command = program
-    .command('reload')
-    .description('have a running director read its configuration again')
-    .action(reload);
-  for (const option of targetOptions()) command.addOption(option);
+interface EditOptions extends TargetOptions {
+  keepEdits?: true;
+  discardEdits?: true;
 }
 
-async function reload(options: TargetOptions): Promise<void> {
-  const report = await new ControlClient(targetSocket(options)).reload();
+export function registerReload(program: Command): void {
+  const reload = program
+    .command('reload')
+    .description('have a running director read its file again')
+    .action((options: EditOptions) => load(options, 'sluice reload', undefined));
+  for (const option of [...targetOptions(), ...editOptions()]) reload.addOption(option);
+
+  const apply = program
+    .command('apply')
+    .description('have a running director run a file from now on, whole or not at all')
+    .action((options: EditOptions) => load(options, 'sluice apply', options.config));
+  for (const option of [...fileOptions(), ...editOptions()]) apply.addOption(option);
+
+  const differ = program
+    .command('diff')
+    .description('what a file would change and how many connections that touches; run-time edits')
+    .option('--discard-edits', 'as if run-time edits were dropped')
+    .addOption(jsonOption('print JSON'))
+    .action(diff);
+  for (const option of fileOptions()) differ.addOption(option);
+
+  const back = program
+    .command('rollback')
+    .description('run an earlier generation again (sluice history lists them)')
+    .argument('[generation]', 'the last one unless given', wholeNumber('generation', 1, 1e9))
+    .action(async (generation: number | undefined, options: TargetOptions) => {
+      said(await new ControlClient(targetSocket(options)).rollback(generation), 'rolled back');
+    });
+  const past = program
+    .command('history')
+    .description('the generations kept, what made each, what it changed')
+    .addOption(jsonOption('print JSON'))
+    .action(history);
+  for (const option of targetOptions()) {
+    back.addOption(option);
+    past.addOption(option);
+  }
+}
+
+const editOptions = () => [
+  new Option('--keep-edits', 'run-time edits stay where the file has no change').conflicts(
+    'discardEdits',
+  ),
+  new Option('--discard-edits', 'run-time edits are dropped'),
+];
+
+/** The file in question, which also names the socket. */
+const fileOptions = () => [
+  new Option('--socket <path>', "control socket of the director (default: the file's)"),
+  new Option('-c, --config <file>', 'the file; the one it runs unless given'),
+];
+
+function socketOf({ socket, config }: TargetOptions): string {
+  return targetSocket(socket === undefined && config !== undefined ? { config } : { socket });
+}
+
+async function load(options: EditOptions, cause: string, file: string | undefined): Promise<void> {
+  const edits: EditPolicy = options.keepEdits
+    ? 'keep'
+    : options.discardEdits
+      ? 'discard'
+      : 'refuse';
+  const client = new ControlClient(socketOf(options));
+  const path = file === undefined ? undefined : resolve(file);
+  said(await client.reload({ file: path, edits, cause }), 'reloaded');
+}
+
+function said(report: ReloadReport, what: string): void {
   for (const warning of report.warnings) process.stderr.write(`${warning}\n`);
-  print(`reloaded: ${report.summary}`);
+  print(`${what}: ${report.summary}`);
+  if (report.edits.length > 0) {
+    print(`differs from the file:\n${report.edits.map((line) => `  ${line}`).join('\n')}`);
+  }
+}
+
+async function diff(options: EditOptions & { json?: true }): Promise<void> {
+  const client = new ControlClient(socketOf(options));
+  const file = options.config === undefined ? undefined : resolve(options.config);
+  const report = await client.diff(file, options.discardEdits ?? false);
+  if (options.json) printJson(report);
+  else print(formatDiffReport(report));
+}
+
+export function formatDiffReport({ file, changes, edits, overruled, restart }: DiffReport): string {
+  const part = (title: string, lines: string[]) =>
+    lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`)];
+  const counted = (list: CountedChange[]) => list.map(countedLine);
+  const parts = [
+    ...part(`${file} would change in the running director:`, counted(changes)),
+    ...part('Edited at run time, not in the file it runs:', counted(edits)),
+    ...part('Edits that would give way to the file:', overruled),
+    ...part('Only a restart brings about:', restart),
+  ];
+  return parts.length === 0 ? `the running director is what ${file} says` : parts.join('\n');
+}
+
+function countedLine(change: CountedChange): string {
+  const { connections } = change;
+  const line = changeLine(change);
+  if (connections === 0) return line;
+  return `${line} (${connections} connection${connections === 1 ? '' : 's'})`;
+}
+
+async function history(options: TargetOptions & { json?: true }): Promise<void> {
+  const generations = await new ControlClient(targetSocket(options)).history();
+  if (options.json) {
+    printJson(generations);
+    return;
+  }
+  print(
+    table(
+      ['', 'Generation', 'Time', 'Cause', 'Change'],
+      generations.map(({ generation, at, cause, summary, current }) => [
+        current ? '*' : '',
+        `${generation}`,
+        at,
+        cause,
+        summary,
+      ]),
+    ),
+  );
 }

@@ -5,10 +5,10 @@ import type { ConnectionReport } from '../api/types.js';
 import {
   CONNECTION_HEADER,
   connectionLine,
+  editsNote,
   formatDrops,
   formatPorts,
   formatServices,
-  formatStatistics,
   formatStatus,
 } from './format.js';
 import { formatHealth, healthOf } from './format-health.js';
@@ -31,13 +31,16 @@ export function registerShow(program: Command): void {
 
   noun(show, 'services', 'virtual services and real servers, as ipvsadm -Ln')
     .option('--stats', 'packets and bytes, as ipvsadm -Ln --stats')
-    .option('--exact', 'with --stats: exact numbers, without K, M, G or T')
-    .action(async (options: ShowOptions & { stats?: true; exact?: true }) => {
+    .option('--rate', 'a second, as ipvsadm -Ln --rate')
+    .option('--exact', 'with --stats or --rate: exact numbers, without K, M, G or T')
+    .action(async (options: ShowOptions & { stats?: true; rate?: true; exact?: true }) => {
       const client = new ControlClient(targetSocket(options));
-      const services = await client.services();
+      const [services, status] = await Promise.all([client.services(), client.status()]);
+      const shape = options.stats ? 'stats' : options.rate ? 'rate' : 'plain';
       if (options.json) printJson(services);
-      else if (options.stats) print(formatStatistics(services, options.exact ?? false));
-      else print(formatServices(services, await client.status()));
+      else print(formatServices(services, status, shape, options.exact));
+      const note = editsNote(status);
+      if (note) process.stderr.write(`${note}\n`);
     });
 
   noun(show, 'connections', 'connections, as ipvsadm -Lnc, with local addresses')

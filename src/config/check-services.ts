@@ -142,7 +142,13 @@ function checkLocalAddresses(
   if (modes.includes('fullnat') && service.localAddresses.length === 0) {
     const at = raw.localAddresses ? [...path, 'localAddresses'] : path;
     const message = 'mode fullnat needs localAddresses, expected at least one address';
-    findings.error('ERR_CONFIG_MISSING', at, message);
+    findings.all.push({
+      severity: 'error',
+      code: 'ERR_CONFIG_MISSING',
+      path: at,
+      message,
+      mendable: true,
+    });
   }
   if (service.localAddresses.length > 0 && !modes.some(usesLocalAddress)) {
     const message = `mode ${service.mode} ignores them; they are for fullnat and enat`;

@@ -16,6 +16,8 @@ export interface Finding {
   code: string;
   path: Path;
   message: string;
+  /** A later edit of a running director may mend it: ipvsadm adds servers before local addresses. */
+  mendable?: true;
 }
 
 export class Findings {

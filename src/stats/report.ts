@@ -7,11 +7,13 @@ import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
 import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js';
 import type { CounterView } from './counters.js';
+import type { RateView } from './rates.js';
 
 export function serviceReports(
   model: Model,
   planned: Planned,
   counters: CounterView,
+  rates: RateView,
   checksOf: (serverKey: string) => CheckReport[] = () => [],
 ): ServiceReport[] {
   const { slots, snapshot } = planned;
@@ -25,6 +27,8 @@ export function serviceReports(
       port: service.listen.port,
       scheduler: service.scheduler,
       flags: flags(service),
+      localAddresses: service.localAddresses,
+      rates: rates.service(slot),
       slot,
       ...counters.service(slot),
       servers: service.servers.map((server) => {
@@ -39,6 +43,9 @@ export function serviceReports(
           weight: now?.weight ?? server.weight,
           up: now?.up ?? true,
           checks: checksOf(key),
+          upperThreshold: server.upperThreshold,
+          lowerThreshold: server.lowerThreshold,
+          rates: rates.server(own),
           slot: own,
           ...counters.server(own),
         };
@@ -47,11 +54,12 @@ export function serviceReports(
   });
 }
 
-function flags(service: ServiceModel): string[] {
-  const { scheduler } = service;
+/** Only sh and mh have names for their flags. */
+function flags({ scheduler, ...service }: ServiceModel): string[] {
+  const named = scheduler === 'sh' || scheduler === 'mh';
   return [
-    ...(service.schedulePort ? [`${scheduler}-port`] : []),
-    ...(service.scheduleFallback ? [`${scheduler}-fallback`] : []),
+    ...(service.scheduleFallback ? [named ? `${scheduler}-fallback` : 'flag-1'] : []),
+    ...(service.schedulePort ? [named ? `${scheduler}-port` : 'flag-2'] : []),
     ...(service.onePacket ? ['ops'] : []),
   ];
 }

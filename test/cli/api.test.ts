@@ -9,6 +9,7 @@ import { ControlClient } from '../../src/api/client.js';
 import { type ConnectionQuery, claimSocket, type Handlers, serve } from '../../src/api/server.js';
 import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
 import { SluiceError } from '../../src/errors.js';
+import { NO_RATES } from '../../src/stats/rates.js';
 import { Folder } from './support.js';
 
 const folder = new Folder();
@@ -42,6 +43,8 @@ const services: ServiceReport[] = [
     port: 80,
     scheduler: 'rr',
     flags: [],
+    localAddresses: [],
+    rates: NO_RATES,
     slot: 0,
     conns: 1,
     inPkts: 2,
@@ -58,7 +61,12 @@ function handlers(more: Partial<Handlers> = {}): Handlers {
     ports: () => [],
     drops: () => ({ ends: [], extra: {} }),
     status: () => ({ name: 'd1', version: '1', maxConnections: 10 }),
-    reload: () => ({ generation: 2, summary: 'nothing changed', warnings: [] }),
+    reload: () => ({ generation: 2, summary: 'nothing changed', warnings: [], edits: [] }),
+    edit: () => ({ generation: 2, summary: 'nothing changed', results: [] }),
+    rollback: () => ({ generation: 2, summary: 'nothing changed', warnings: [], edits: [] }),
+    zero: () => {},
+    history: () => [],
+    diff: () => ({ file: '', changes: [], edits: [], overruled: [], restart: [] }),
     async *connections({ limit }: ConnectionQuery) {
       for (let n = 1; n <= (limit || 5); n++) yield connection(`192.0.2.${n}`);
     },

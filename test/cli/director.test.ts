@@ -140,6 +140,11 @@ function missing(): string | undefined {
   return ran.status === 0 ? undefined : `no network namespaces: ${ran.error ?? ran.stderr}`;
 }
 
+/** Rates go on moving by themselves. */
+function withoutRates(services: ServiceReport[]): ServiceReport[] {
+  return JSON.parse(JSON.stringify(services, (key, value) => (key === 'rates' ? null : value)));
+}
+
 function tests(): void {
   test('it starts, says so, and answers', async () => {
     folder.write('d1.yaml', yaml(A));
@@ -248,7 +253,7 @@ function tests(): void {
   });
 
   test('SIGHUP with a bad file: every place in the log, the running state untouched', async () => {
-    const before = await show<ServiceReport[]>('services');
+    const before = withoutRates(await show<ServiceReport[]>('services'));
     folder.write('d1.yaml', yaml('{ address: 192.0.2.11:8080, weight: heavy }', 'servces: []\n'));
     const from = running?.log.length ?? 0;
     running?.child.kill('SIGHUP');
@@ -256,7 +261,7 @@ function tests(): void {
     assert.match(log, /reload refused, the running state is untouched \[ERR_CONFIG\]/);
     assert.match(log, /d1\.yaml:23:51: services\[0\]\.servers\[0\]\.weight: is "heavy", expected/);
     assert.match(log, /d1\.yaml:24:1: servces: unknown key, did you mean services\?/);
-    assert.equal(await show('services'), before);
+    assert.equal(withoutRates(await show('services')), before);
     const { generation, lastReload } = await show<StatusReport>('status');
     assert.is(generation, 2);
     assert.is(lastReload?.ok, false);

@@ -2,14 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
-import {
-  connectionLine,
-  formatDrops,
-  formatServices,
-  formatStatistics,
-  scaled,
-  table,
-} from '../../src/cli/format.js';
+import { connectionLine, formatDrops, formatServices, table } from '../../src/cli/format.js';
+import { scaled } from '../../src/ipvsadm/format.js';
+import { NO_RATES } from '../../src/stats/rates.js';
+
+const STATUS = { version: '0.1.0', maxConnections: 4096 };
 
 const figures = { conns: 1, inPkts: 20, outPkts: 300, inBytes: 4000, outBytes: 123_456_789_012 };
 const web: ServiceReport = {
@@ -18,7 +15,9 @@ const web: ServiceReport = {
   address: '192.0.2.100',
   port: 80,
   scheduler: 'sh',
-  flags: ['sh-port', 'sh-fallback'],
+  flags: ['sh-fallback', 'sh-port'],
+  localAddresses: [],
+  rates: NO_RATES,
   slot: 0,
   ...figures,
   servers: [
@@ -30,6 +29,9 @@ const web: ServiceReport = {
       weight: 1,
       up: true,
       checks: [],
+      upperThreshold: 0,
+      lowerThreshold: 0,
+      rates: NO_RATES,
       slot: 0,
       active: 0,
       inactive: 0,
@@ -43,6 +45,9 @@ const web: ServiceReport = {
       weight: 65535,
       up: false,
       checks: [],
+      upperThreshold: 0,
+      lowerThreshold: 0,
+      rates: NO_RATES,
       slot: 1,
       active: 1_000_000,
       inactive: 12,
@@ -61,12 +66,12 @@ const dns: ServiceReport = {
 
 test('services as ipvsadm -Ln', () => {
   assert.is(
-    formatServices([web, dns], { version: '0.1.0', maxConnections: 4096 }),
+    formatServices([web, dns], STATUS),
     [
       'IP Virtual Server version 0.1.0 (size=4096)',
       'Prot LocalAddress:Port Scheduler Flags',
       '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
-      'TCP  192.0.2.100:80 sh (sh-port,sh-fallback)',
+      'TCP  192.0.2.100:80 sh (sh-fallback,sh-port)',
       '  -> 198.51.100.2:80              FullNat 1      0          0         ',
       '  -> 198.51.100.123:65535         Masq    65535  1000000    12         down',
       'UDP  192.0.2.100:53 rr ops',
@@ -76,15 +81,15 @@ test('services as ipvsadm -Ln', () => {
 
 test('statistics as ipvsadm -Ln --stats', () => {
   assert.is(
-    formatStatistics([web], false).split('\n').slice(0, 4).join('\n'),
+    formatServices([web], STATUS, 'stats').split('\n').slice(1, 5).join('\n'),
     [
       'Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes',
       '  -> RemoteAddress:Port',
-      'TCP  192.0.2.100:80                      1       20      300     4000  123456M',
-      '  -> 198.51.100.2:80                     1       20      300     4000  123456M',
+      'TCP  192.0.2.100:80                      1       20      300     4000     123G',
+      '  -> 198.51.100.2:80                     1       20      300     4000     123G',
     ].join('\n'),
   );
-  assert.match(formatStatistics([web], true), / 123456789012$/m);
+  assert.match(formatServices([web], STATUS, 'stats', true), / 123456789012$/m);
 });
 
 test('large numbers', () => {
@@ -92,10 +97,11 @@ test('large numbers', () => {
     [0, '0'],
     [99_999_999, '99999999'],
     [100_000_000, '100000K'],
-    [9_999_999_999, '9999999K'],
-    [10_000_000_000, '10000M'],
-    [10_000_000_000_000, '10000G'],
-    [10_000_000_000_000_000, '10000T'],
+    [999_999_999, '999999K'],
+    [1_175_344_064, '1175M'],
+    [99_999_999_999, '99999M'],
+    [100_000_000_000, '100G'],
+    [100_000_000_000_000, '100T'],
   ];
   for (const [value, text] of rows) assert.is(scaled(value, false), text);
 });

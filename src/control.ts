@@ -1,0 +1,194 @@
+/** What the control API asks of a running director: its answers, and the changes it makes. */
+
+import type { EditRequest, ReloadRequest } from './api/requests.js';
+import type { ConnectionQuery, Handlers } from './api/server.js';
+import type { ConnectionReport, EditReport, ReloadReport, StatusReport } from './api/types.js';
+import { formatEndpoint, parseIPv4 } from './config/address.js';
+import { loadConfig } from './config/load.js';
+import { listConnections } from './connections.js';
+import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
+import type { CheckReport } from './health/watch.js';
+import type { Logger } from './log.js';
+import { changeLine } from './model-diff.js';
+import { type Engine, native } from './native.js';
+import type { CounterView } from './stats/counters.js';
+import type { CounterSource } from './stats/live.js';
+import type { RateView } from './stats/rates.js';
+import { portReports, serviceNames, serviceReports } from './stats/report.js';
+import type { Transactions } from './transaction.js';
+import { VERSION } from './version.js';
+
+export interface ControlParts {
+  running: Transactions;
+  counters: CounterView;
+  rates: RateView;
+  engine: Pick<Engine, 'connections' | 'ports' | 'workerLag'>;
+  checksOf?: (serverKey: string) => CheckReport[];
+  source: CounterSource['kind'];
+  cpus: readonly number[];
+  log: Logger;
+  isStopping: () => boolean;
+}
+
+export class Control implements Handlers {
+  readonly #parts: ControlParts;
+  readonly #running: Transactions;
+  readonly #log: Logger;
+  readonly #started = Date.now();
+  #lastReload: StatusReport['lastReload'] = null;
+
+  constructor(parts: ControlParts) {
+    this.#parts = parts;
+    this.#running = parts.running;
+    this.#log = parts.log;
+  }
+
+  services() {
+    const { counters, rates, checksOf } = this.#parts;
+    const { model, planned } = this.#running;
+    return serviceReports(model, planned, counters, rates, checksOf);
+  }
+
+  ports() {
+    const { engine, counters } = this.#parts;
+    return portReports(this.#running.model, engine.ports(), counters);
+  }
+
+  drops() {
+    const { counters } = this.#parts;
+    return { ends: counters.ends(), extra: counters.extra() };
+  }
+
+  history() {
+    return this.#running.history();
+  }
+
+  diff(file: string | undefined, discardEdits: boolean) {
+    const next = loadConfig(file ?? this.#running.loaded.file);
+    return this.#running.diff(next, discardEdits ? 'discard' : 'keep');
+  }
+
+  /** Parse, plan, publish; or throw and leave everything as it is. */
+  reload({ file = this.#running.loaded.file, edits, cause }: ReloadRequest): ReloadReport {
+    try {
+      const report = this.#running.load(loadConfig(file), edits, `${cause} of ${file}`);
+      this.#note(true, report.summary);
+      this.#log.info(`reloaded ${file}: ${report.summary}`);
+      for (const warning of report.warnings) this.#log.warn(warning);
+      this.#tellEdits();
+      return report;
+    } catch (error) {
+      this.#note(false, error instanceof Error ? error.message : String(error));
+      this.#refused('reload', error);
+      throw error;
+    }
+  }
+
+  edit({ edits, cause, together }: EditRequest): EditReport {
+    const report = this.#running.edit(edits, cause, together);
+    this.#log.info(`${cause}: ${report.summary}`, { generation: report.generation });
+    return report;
+  }
+
+  rollback({ generation }: { generation?: number | undefined }): ReloadReport {
+    const report = this.#running.rollback(generation, 'rollback');
+    this.#log.info(`rolled back: ${report.summary}`, { generation: report.generation });
+    for (const warning of report.warnings) this.#log.warn(warning);
+    this.#tellEdits();
+    return report;
+  }
+
+  zero({ service }: Parameters<Handlers['zero']>[0]): void {
+    this.#running.zero(service);
+  }
+
+  status(): StatusReport {
+    const { engine, counters, cpus, source } = this.#parts;
+    const { model, planned, loaded } = this.#running;
+    const lag = engine.workerLag();
+    const connections = [...planned.slots.servers.values()].reduce((sum, { slot }) => {
+      const { active, inactive } = counters.server(slot);
+      return sum + active + inactive;
+    }, 0);
+    const { tcpMs, tcpFinMs, udpMs } = model.timeouts;
+    const seconds = (ms: number) => Math.round(ms / 1_000);
+    return {
+      status: this.#parts.isStopping() ? 'stopping' : 'ready',
+      name: model.director.name,
+      version: VERSION,
+      dpdk: native().versions().dpdk,
+      pid: process.pid,
+      uptimeSeconds: Math.round((Date.now() - this.#started) / 1000),
+      config: loaded.file,
+      socket: model.director.socket,
+      generation: planned.snapshot.generation,
+      edits: this.#running.edits().map(changeLine),
+      timeouts: { tcp: seconds(tcpMs), tcpFin: seconds(tcpFinMs), udp: seconds(udpMs) },
+      counters: source,
+      maxConnections: model.director.maxConnections * cpus.length,
+      connections,
+      workers: cpus.map((cpu, index) => ({ cpu, lagUs: Math.round(lag[index] ?? 0) })),
+      lastReload: this.#lastReload,
+    };
+  }
+
+  async *connections(query: ConnectionQuery): AsyncGenerator<ConnectionReport> {
+    const { engine, cpus } = this.#parts;
+    const names = serviceNames(this.#running.model, this.#running.planned);
+    const filter = {
+      client: query.client === undefined ? undefined : clientAddress(query.client),
+      services: query.service === undefined ? undefined : this.#serviceSlots(query.service),
+    };
+    const read = engine.connections.bind(engine);
+    let count = 0;
+    for await (const connection of listConnections(read, cpus.length, filter)) {
+      yield { ...connection, service: names.get(connection.serviceSlot) ?? null };
+      count++;
+      if (query.limit > 0 && count >= query.limit) return;
+    }
+  }
+
+  #serviceSlots(wanted: string): Set<number> {
+    const { services } = this.#running.planned.slots;
+    const matches = this.#running.model.services.filter(({ name, listen, protocol }) =>
+      [name, formatEndpoint(listen), `${protocol} ${formatEndpoint(listen)}`].includes(wanted),
+    );
+    if (matches.length === 0) {
+      throw new SluiceError('ERR_API', `no service is called or listens on ${wanted}`);
+    }
+    return new Set(
+      matches.flatMap(({ protocol, listen }) => {
+        const entry = services.get(`${protocol} ${formatEndpoint(listen)}`);
+        return entry ? [entry.slot] : [];
+      }),
+    );
+  }
+
+  #tellEdits(): void {
+    const count = this.#running.edits().length;
+    if (count === 0) return;
+    this.#log.warn(`the running state differs from its file in ${count} places: sluice diff`);
+  }
+
+  #refused(what: string, error: unknown): void {
+    this.#log.error(`${what} refused, the running state is untouched`, { code: codeOf(error) });
+    if (!(error instanceof ConfigError)) {
+      this.#log.error(describe(error));
+      return;
+    }
+    for (const problem of error.problems) {
+      const { severity, code } = problem;
+      this.#log[severity === 'error' ? 'error' : 'warn'](formatProblem(problem), { code });
+    }
+  }
+
+  #note(ok: boolean, summary: string): void {
+    this.#lastReload = { at: new Date().toISOString(), ok, summary };
+  }
+}
+
+function clientAddress(text: string): string {
+  const parsed = parseIPv4(text);
+  if ('value' in parsed) return parsed.value;
+  throw new SluiceError('ERR_API', `client ${text} is not an IPv4 address`);
+}

@@ -1,0 +1,111 @@
+/** Command lines that change something → edits of the running Model, or why that cannot be. */
+import type { Edit, ServiceId } from '../model-edit.js';
+import { type Mode, SCHEDULERS, type Scheduler } from '../native.js';
+import { IpvsadmError, STATUS, unsupported } from './errors.js';
+import type { CommandLine, Forward, ServiceAddress } from './parse.js';
+
+const MODES: Record<Forward, Mode> = {
+  gatewaying: 'dr',
+  ipip: 'tun',
+  masquerading: 'nat',
+  fullnat: 'fullnat',
+  enat: 'enat',
+};
+
+/** Linux has them, Sluice does not; any other name is nobody's. */
+const OTHER_SCHEDULERS = ['lblc', 'lblcr', 'dh', 'sed', 'nq', 'fo', 'ovf', 'twos'];
+
+const LARGEST_WEIGHT = 65_535;
+
+export function editsOf(line: CommandLine): Edit {
+  switch (line.command) {
+    case 'flush':
+      return { edit: 'clear' };
+    case 'set': {
+      const [tcp, tcpFin, udp] = line.timeouts ?? [0, 0, 0];
+      return { edit: 'setTimeouts', tcp, tcpFin, udp };
+    }
+    case 'add-service':
+    case 'edit-service':
+      return serviceEdit(line, line.command === 'add-service' ? 'addService' : 'editService');
+    case 'delete-service':
+      return { edit: 'removeService', service: serviceId(line) };
+    case 'add-server':
+    case 'edit-server':
+      return serverEdit(line, line.command === 'add-server' ? 'addServer' : 'editServer');
+    case 'delete-server':
+      return { edit: 'removeServer', service: serviceId(line), server: serverEnd(line) };
+    case 'add-laddr':
+      return { edit: 'addLocalAddress', service: serviceId(line), address: line.laddr ?? '' };
+    case 'del-laddr':
+      return { edit: 'removeLocalAddress', service: serviceId(line), address: line.laddr ?? '' };
+    case 'start-daemon':
+      throw unsupported('there is no connection synchronization yet');
+    case 'stop-daemon':
+      throw new IpvsadmError(STATUS.refused, 'No daemon is running');
+    case 'black-list':
+    case 'white-list':
+      throw unsupported('there are no black and white lists yet');
+    default:
+      throw new Error(`${line.command} changes nothing`);
+  }
+}
+
+export function serviceId(line: CommandLine): ServiceId {
+  if (line.fwmark !== undefined) throw unsupported('there are no firewall-mark services yet');
+  const { protocol, family, address, port } = line.service as ServiceAddress;
+  if (protocol === 'sctp') throw unsupported('there are no SCTP services yet');
+  if (family === 6) throw unsupported('there are no IPv6 services yet');
+  return { protocol, listen: { address, port } };
+}
+
+function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edit {
+  const service = serviceId(line);
+  if (line.persistent !== undefined) throw unsupported('there are no persistent services yet');
+  if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
+  if (line.given.has('synproxy')) throw unsupported('there is no SYN proxy yet');
+  const flags = new Set(line.schedFlags);
+  if (flags.has(3)) throw unsupported('no scheduler here knows flag-3');
+  return {
+    edit,
+    service,
+    settings: {
+      scheduler: schedulerOf(line.scheduler ?? 'wlc'),
+      schedulePort: flags.has(2),
+      scheduleFallback: flags.has(1),
+      onePacket: line.given.has('ops'),
+    },
+  };
+}
+
+function schedulerOf(name: string): Scheduler {
+  const known = SCHEDULERS.find((scheduler) => scheduler === name);
+  if (known) return known;
+  if (OTHER_SCHEDULERS.includes(name)) throw unsupported(`there is no scheduler ${name} yet`);
+  throw new IpvsadmError(STATUS.refused, 'Scheduler or persistence engine not found');
+}
+
+function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
+  const service = serviceId(line);
+  const { weight, upper, lower, tunnel } = line;
+  if (tunnel.type !== 'ipip') throw unsupported(`there are no ${tunnel.type} tunnels yet`);
+  if (weight > LARGEST_WEIGHT) throw unsupported(`weights go to ${LARGEST_WEIGHT}, not ${weight}`);
+  return {
+    edit,
+    service,
+    server: serverEnd(line),
+    settings: {
+      mode: MODES[line.forward],
+      weight,
+      upperThreshold: upper,
+      lowerThreshold: lower,
+    },
+  };
+}
+
+function serverEnd({ server }: CommandLine): { address: string; port: number } {
+  const { address, family, port = 0 } = server as NonNullable<CommandLine['server']>;
+  if (family === 6) throw unsupported('there are no IPv6 real servers yet');
+  if (port === 0) throw unsupported('a real server has a port of its own here');
+  return { address, port };
+}

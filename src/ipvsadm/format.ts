@@ -1,0 +1,214 @@
+/** Listings, to the column as ipvsadm prints them. */
+import type { ConnectionReport, Rates, ServerReport, ServiceReport } from '../api/types.js';
+import { formatEndpoint } from '../config/address.js';
+import type { ServiceFigures } from '../stats/counters.js';
+import type { Names, Protocol } from './names.js';
+
+export type Shape = 'plain' | 'stats' | 'rate' | 'thresholds' | 'persistent' | 'tunnel';
+
+export interface ListingOptions {
+  shape: Shape;
+  /** Whole numbers, also from 100 million on. */
+  exact?: boolean | undefined;
+  /** undefined: addresses and ports stay numbers. */
+  names?: Names | undefined;
+  /** The first line; a listing of one service has none. */
+  title?: string | undefined;
+  /** After each server's line, where there is more to say than ipvsadm does. */
+  remark?: ((server: ServerReport) => string) | undefined;
+}
+
+const HEADERS: Record<Shape, readonly [string, string]> = {
+  plain: [
+    'Prot LocalAddress:Port Scheduler Flags',
+    '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
+  ],
+  stats: [
+    'Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes',
+    '  -> RemoteAddress:Port',
+  ],
+  rate: [
+    'Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS',
+    '  -> RemoteAddress:Port',
+  ],
+  thresholds: [
+    'Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn ',
+    '  -> RemoteAddress:Port',
+  ],
+  persistent: [
+    'Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn ',
+    '  -> RemoteAddress:Port',
+  ],
+  tunnel: [
+    'Prot LocalAddress:Port Scheduler Flags',
+    '  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn',
+  ],
+};
+
+export function title(status: { version: string; maxConnections: number }): string {
+  return `IP Virtual Server version ${status.version} (size=${status.maxConnections})`;
+}
+
+export function formatListing(services: readonly ServiceReport[], options: ListingOptions): string {
+  const { shape, names, exact = false } = options;
+  const lines = [...(options.title === undefined ? [] : [options.title]), ...HEADERS[shape]];
+  const figures =
+    shape === 'stats' ? statistics : shape === 'rate' ? (one: Counted) => rates(one.rates) : null;
+  const columns = (one: Counted) =>
+    figures?.(one)
+      .map((value) => scaled(value, exact).padStart(9))
+      .join('') ?? '';
+  for (const service of services) {
+    const { protocol } = service;
+    const name = `${protocol.toUpperCase().padEnd(4)} ${end(service, protocol, names)}`;
+    if (figures) lines.push(name.padEnd(33) + columns(service));
+    else lines.push([name, service.scheduler, ...flagWords(service.flags)].join(' '));
+    for (const server of service.servers) {
+      const start = `  -> ${end(server, protocol, names).padEnd(28)}`;
+      const rest = figures ? columns(server) : ` ${details(server, shape)}`;
+      lines.push(`${start}${rest}${options.remark?.(server) ?? ''}`);
+    }
+  }
+  return lines.join('\n');
+}
+
+type Counted = ServiceFigures & { rates: Rates };
+
+function statistics({ conns, inPkts, outPkts, inBytes, outBytes }: Counted): number[] {
+  return [conns, inPkts, outPkts, inBytes, outBytes];
+}
+
+function rates({ cps, inPps, outPps, inBps, outBps }: Rates): number[] {
+  return [cps, inPps, outPps, inBps, outBps];
+}
+
+function details(server: ServerReport, shape: Shape): string {
+  const { forward, mode, weight, active, inactive, upperThreshold, lowerThreshold } = server;
+  const fields: Partial<Record<Shape, [value: string | number, width: number][]>> = {
+    plain: [
+      [forward, 7],
+      [weight, 6],
+    ],
+    thresholds: [
+      [upperThreshold, 10],
+      [lowerThreshold, 10],
+    ],
+    // No connection is persistent yet.
+    persistent: [
+      [weight, 9],
+      [0, 11],
+    ],
+    tunnel: [
+      [forward, 7],
+      [mode === 'tun' ? 'ipip' : 'n/a', 13],
+      [weight, 6],
+    ],
+  };
+  return [...(fields[shape] ?? []), [active, 10], [inactive, 10]]
+    .map(([value, width]) => String(value).padEnd(width as number))
+    .join(' ');
+}
+
+/** `sh (sh-fallback,sh-port) ops`, after the scheduler. */
+function flagWords(flags: readonly string[]): string[] {
+  const scheduling = flags.filter((flag) => flag !== 'ops');
+  return [
+    ...(scheduling.length > 0 ? [`(${scheduling.join(',')})`] : []),
+    ...(flags.includes('ops') ? ['ops'] : []),
+  ];
+}
+
+export function end(
+  { address, port }: { address: string; port: number },
+  protocol: Protocol,
+  names: Names | undefined,
+): string {
+  if (!names) return formatEndpoint({ address, port });
+  return `${names.hostName(address)}:${names.portName(port, protocol)}`;
+}
+
+/** Whole numbers up to 99999999, then in K, M, G or T. */
+export function scaled(value: number, exact: boolean): string {
+  if (value < 1e8) return `${value}`;
+  if (exact) return ` ${value}`;
+  const steps: [limit: number, unit: number, letter: string][] = [
+    [1e9, 1e3, 'K'],
+    [1e11, 1e6, 'M'],
+    [1e14, 1e9, 'G'],
+  ];
+  const [, unit, letter] = steps.find(([limit]) => value < limit) ?? [0, 1e12, 'T'];
+  return `${Math.floor(value / unit)}${letter}`;
+}
+
+/**
+ * Services by protocol, address and port, servers by address and port. ipvsadm compares addresses
+ * as signed differences, so that those in the upper half may come before those in the lower.
+ */
+export function sorted(services: readonly ServiceReport[]): ServiceReport[] {
+  const numbers: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
+  const byEnd = (a: { address: string; port: number }, b: { address: string; port: number }) =>
+    (value(a.address) - value(b.address)) | 0 || a.port - b.port;
+  return services
+    .map((service) => ({ ...service, servers: [...service.servers].sort(byEnd) }))
+    .sort((a, b) => numbers[a.protocol] - numbers[b.protocol] || byEnd(a, b));
+}
+
+function value(address: string): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+export const CONNECTION_HEADER =
+  'IPVS connection entries\npro expire state       source             virtual            destination';
+
+export function connectionHeader(persistence: boolean): string {
+  return persistence ? `${CONNECTION_HEADER}        pe name          pe_data` : CONNECTION_HEADER;
+}
+
+export function connectionLine(connection: ConnectionReport, names?: Names): string {
+  const { protocol, state, client, clientPort, virtual, virtualPort } = connection;
+  const at = (address: string, port: number) => end({ address, port }, protocol, names);
+  const left = Math.max(0, Math.floor((connection.timeoutMs - connection.idleMs) / 1000));
+  const two = (number: number) => String(number).padStart(2, '0');
+  return [
+    protocol.toUpperCase().padEnd(3),
+    `${two(Math.floor(left / 60))}:${two(left % 60)}`.padEnd(6),
+    state.padEnd(11),
+    at(client, clientPort).padEnd(18),
+    at(virtual, virtualPort).padEnd(18),
+    at(connection.server, connection.serverPort),
+  ].join(' ');
+}
+
+/** The lines that `ipvsadm -R` makes the same services of. */
+export function savedLines(services: readonly ServiceReport[], names?: Names): string[] {
+  return services.flatMap((service) => {
+    const letter = service.protocol === 'tcp' ? '-t' : '-u';
+    const address = `${letter} ${end(service, service.protocol, names)}`;
+    const flags = service.flags.filter((flag) => flag !== 'ops');
+    const words = [
+      `-A ${address} -s ${service.scheduler}`,
+      ...(service.flags.includes('ops') ? ['-o'] : []),
+      ...(flags.length > 0 ? [`-b ${flags.join(',')}`] : []),
+    ];
+    return [
+      words.join(' '),
+      ...service.localAddresses.map((local) => `-P ${address} -z ${local}`),
+      ...service.servers.map((server) => {
+        const { weight, upperThreshold: upper, lowerThreshold: lower } = server;
+        const forward = `${METHODS[server.mode]} -w ${weight}`;
+        const thresholds = `${upper > 0 ? ` -x ${upper}` : ''}${lower > 0 ? ` -y ${lower}` : ''}`;
+        const tunnel = server.mode === 'tun' ? ' --tun-type ipip' : '';
+        const real = end(server, service.protocol, names);
+        return `-a ${address} -r ${real} ${forward}${thresholds}${tunnel}`;
+      }),
+    ];
+  });
+}
+
+const METHODS: Record<ServerReport['mode'], string> = {
+  nat: '-m',
+  dr: '-g',
+  tun: '-i',
+  fullnat: '-b',
+  enat: '--enat',
+};

@@ -1,0 +1,51 @@
+import { VERSION } from '../version.js';
+
+export const VERSION_LINE = `ipvsadm v1.31 (as Sluice ${VERSION} has it)`;
+
+export const HELP = `${VERSION_LINE}
+Usage:
+  ipvsadm -A|-E SERVICE [-s SCHEDULER] [-b FLAGS] [-o]
+  ipvsadm -D SERVICE
+  ipvsadm -a|-e SERVICE -r SERVER [-g|-i|-m|-b|--enat] [-w WEIGHT] [-x UPPER] [-y LOWER]
+  ipvsadm -d SERVICE -r SERVER
+  ipvsadm -P|-Q SERVICE -z ADDRESS [-F PORT]
+  ipvsadm -G [SERVICE]
+  ipvsadm -L|-l [SERVICE] [-n] [-c] [--stats|--rate|--thresholds|--persistent-conn|--tun-info]
+                [--exact] [--nosort] [--timeout|--daemon]
+  ipvsadm -S [-n]
+  ipvsadm -R < FILE
+  ipvsadm -Z [SERVICE]
+  ipvsadm -C
+  ipvsadm --set TCP TCPFIN UDP
+
+Commands:
+  -A --add-service      a new virtual service         -a --add-server      a new real server
+  -E --edit-service     its settings anew             -e --edit-server     its settings anew
+  -D --delete-service   remove it with its servers    -d --delete-server   remove it
+  -L --list             show services, connections    -Z --zero            counters from zero
+  -S --save             print lines for -R            -R --restore         read such lines
+  -C --clear            remove all services           --set                timeouts in seconds
+  -P --add-laddr        a local address for FullNAT   -Q --del-laddr       remove one
+  -G --get-laddr        show local addresses          -h --help, -v --version
+
+SERVICE is -t|--tcp-service or -u|--udp-service with HOST:PORT; SERVER and HOST are addresses or
+names, PORT a number or a name of /etc/services.
+
+Options:
+  -s --scheduler NAME    rr wrr lc wlc sh mh; wlc unless given
+  -b --sched-flags LIST  with -A, -E: sh-port sh-fallback mh-port mh-fallback
+  -o --ops               one-packet scheduling (UDP)
+  -g --gatewaying        direct routing (the default)     -b --fullnat   with -a, -e: FullNAT
+  -i --ipip              tunnel (--tun-type ipip)         --enat         ENAT
+  -m --masquerading      NAT
+  -w --weight N          1 unless given; 0 drains
+  -x --u-threshold N     most connections; 0: any number
+  -y --l-threshold N     connections at which it takes new ones again
+  -n --numeric           addresses and ports as numbers
+  -c --connection        connections
+  --exact                whole numbers instead of K, M, G and T
+
+Of the real ipvsadm this lacks -f, -p, -M, --pe, --sctp-service, IPv6, gue and gre tunnels and the
+sync daemon: they are understood and refused (status 255).
+The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
+`;

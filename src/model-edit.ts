@@ -1,0 +1,232 @@
+/**
+ * Changes of a Model while the director runs: what ipvsadm and the API ask for. Pure: a Model and
+ * edits in, a new Model out; what an edit does not touch is shared with the old one. Only what the
+ * edit itself shows is judged here (the service is there, the thresholds fit); whether the Model
+ * as a whole may be published is check()'s to say.
+ */
+import { type Endpoint, formatEndpoint } from './config/address.js';
+import { keepsPort, type Model, type ServerModel, type ServiceModel } from './config/model.js';
+import { SluiceError } from './errors.js';
+import { NO_QUORUM, UNCHECKED } from './health/model.js';
+import type { Mode, Scheduler } from './native.js';
+import { serviceKey } from './plan.js';
+
+export interface ServiceId {
+  protocol: 'tcp' | 'udp';
+  listen: Endpoint;
+}
+
+export interface ServiceSettings {
+  scheduler: Scheduler;
+  schedulePort: boolean;
+  scheduleFallback: boolean;
+  onePacket: boolean;
+}
+
+export interface ServerSettings {
+  mode: Mode;
+  weight: number;
+  upperThreshold: number;
+  lowerThreshold: number;
+}
+
+export type Edit =
+  | { edit: 'addService' | 'editService'; service: ServiceId; settings: ServiceSettings }
+  | { edit: 'removeService'; service: ServiceId }
+  | {
+      edit: 'addServer' | 'editServer';
+      service: ServiceId;
+      server: Endpoint;
+      settings: ServerSettings;
+    }
+  | { edit: 'removeServer'; service: ServiceId; server: Endpoint }
+  | { edit: 'addLocalAddress' | 'removeLocalAddress'; service: ServiceId; address: string }
+  /** Seconds; 0 leaves one as it is. */
+  | { edit: 'setTimeouts'; tcp: number; tcpFin: number; udp: number }
+  | { edit: 'clear' };
+
+export interface Edited {
+  model: Model;
+  /** For each edit why it was not made, or null. */
+  refusals: (SluiceError | null)[];
+}
+
+/** Each edit by itself: one that is refused changes nothing, and the next ones are still made. */
+export function editModel(model: Model, edits: readonly Edit[]): Edited {
+  const draft = new Draft(model);
+  const refusals = edits.map((edit) => {
+    try {
+      draft.apply(edit);
+      return null;
+    } catch (error) {
+      if (error instanceof SluiceError) return error;
+      throw error;
+    }
+  });
+  return { model: draft.model(), refusals };
+}
+
+/** Services by key, so that ten thousand edits cost no more than ten thousand steps. */
+class Draft {
+  readonly #base: Model;
+  readonly #services: Map<string, ServiceModel>;
+  readonly #names: Set<string>;
+  #timeouts: Model['timeouts'];
+
+  constructor(model: Model) {
+    this.#base = model;
+    this.#services = new Map(model.services.map((service) => [serviceKey(service), service]));
+    this.#names = new Set(model.services.map(({ name }) => name));
+    this.#timeouts = model.timeouts;
+  }
+
+  model(): Model {
+    return { ...this.#base, timeouts: this.#timeouts, services: [...this.#services.values()] };
+  }
+
+  apply(edit: Edit): void {
+    switch (edit.edit) {
+      case 'clear':
+        this.#services.clear();
+        this.#names.clear();
+        return;
+      case 'setTimeouts':
+        this.#setTimeouts(edit);
+        return;
+      case 'addService':
+        this.#addService(edit.service, edit.settings);
+        return;
+      case 'editService':
+        this.#put({ ...this.#service(edit.service, 'ERR_NO_SUCH_SERVICE'), ...edit.settings });
+        return;
+      case 'removeService':
+        this.#removeService(edit.service);
+        return;
+      case 'addServer':
+      case 'editServer':
+        this.#putServer(edit);
+        return;
+      case 'removeServer':
+        this.#removeServer(edit.service, edit.server);
+        return;
+      case 'addLocalAddress':
+      case 'removeLocalAddress':
+        this.#editLocal(edit);
+        return;
+    }
+  }
+
+  #put(service: ServiceModel): void {
+    this.#services.set(serviceKey(service), service);
+  }
+
+  #service(id: ServiceId, code: 'ERR_NO_SUCH_SERVICE' | 'ERR_SERVICE_NOT_DEFINED'): ServiceModel {
+    const found = this.#services.get(serviceKey(id));
+    if (found) return found;
+    throw new SluiceError(code, `there is no service ${serviceKey(id)}`);
+  }
+
+  #addService(id: ServiceId, settings: ServiceSettings): void {
+    const key = serviceKey(id);
+    if (this.#services.has(key)) {
+      throw new SluiceError('ERR_SERVICE_EXISTS', `service ${key} exists already`);
+    }
+    const name = this.#freeName(id);
+    this.#names.add(name);
+    this.#put({ ...newService(id, name), ...settings });
+  }
+
+  #freeName({ protocol, listen }: ServiceId): string {
+    const base = `${protocol}-${listen.address}-${listen.port}`;
+    let name = base;
+    for (let count = 2; this.#names.has(name); count++) name = `${base}-${count}`;
+    return name;
+  }
+
+  #removeService(id: ServiceId): void {
+    const { name } = this.#service(id, 'ERR_NO_SUCH_SERVICE');
+    this.#names.delete(name);
+    this.#services.delete(serviceKey(id));
+  }
+
+  #putServer(edit: Extract<Edit, { edit: 'addServer' | 'editServer' }>): void {
+    const service = this.#service(edit.service, 'ERR_SERVICE_NOT_DEFINED');
+    const { settings } = edit;
+    // As ipvsadm does: a mode that cannot change the port has the service's.
+    const port = keepsPort(settings.mode) ? service.listen.port : edit.server.port;
+    const address = { ...edit.server, port };
+    if (settings.lowerThreshold > settings.upperThreshold) {
+      const { lowerThreshold: lower, upperThreshold: upper } = settings;
+      const message = `lower threshold ${lower} of ${formatEndpoint(address)} is above upper ${upper}`;
+      throw new SluiceError('ERR_THRESHOLDS', message);
+    }
+    const at = indexOf(service.servers, address);
+    const key = `${formatEndpoint(address)} of ${serviceKey(service)}`;
+    if (edit.edit === 'addServer' && at >= 0) {
+      throw new SluiceError('ERR_SERVER_EXISTS', `server ${key} exists already`);
+    }
+    if (edit.edit === 'editServer' && at < 0) throw noServer(key);
+    const health = service.servers[at]?.health ?? UNCHECKED;
+    const server: ServerModel = { address, ...settings, health };
+    const servers = [...service.servers];
+    servers[at < 0 ? servers.length : at] = server;
+    this.#put({ ...service, servers });
+  }
+
+  #removeServer(id: ServiceId, address: Endpoint): void {
+    const service = this.#service(id, 'ERR_SERVICE_NOT_DEFINED');
+    const at = indexOf(service.servers, address);
+    if (at < 0) throw noServer(`${formatEndpoint(address)} of ${serviceKey(service)}`);
+    this.#put({ ...service, servers: service.servers.filter((_, index) => index !== at) });
+  }
+
+  #editLocal(edit: Extract<Edit, { address: string }>): void {
+    const service = this.#service(edit.service, 'ERR_SERVICE_NOT_DEFINED');
+    const { localAddresses } = service;
+    const has = localAddresses.includes(edit.address);
+    const what = `local address ${edit.address} of ${serviceKey(service)}`;
+    if (edit.edit === 'addLocalAddress') {
+      if (has) throw new SluiceError('ERR_LOCAL_ADDRESS_EXISTS', `${what} exists already`);
+      this.#put({ ...service, localAddresses: [...localAddresses, edit.address] });
+      return;
+    }
+    if (!has) throw new SluiceError('ERR_NO_SUCH_LOCAL_ADDRESS', `there is no ${what}`);
+    const rest = localAddresses.filter((one) => one !== edit.address);
+    this.#put({ ...service, localAddresses: rest });
+  }
+
+  #setTimeouts({ tcp, tcpFin, udp }: { tcp: number; tcpFin: number; udp: number }): void {
+    const { tcpMs, tcpFinMs, udpMs } = this.#timeouts;
+    this.#timeouts = {
+      tcpMs: tcp > 0 ? tcp * 1_000 : tcpMs,
+      tcpFinMs: tcpFin > 0 ? tcpFin * 1_000 : tcpFinMs,
+      udpMs: udp > 0 ? udp * 1_000 : udpMs,
+    };
+  }
+}
+
+/** What ipvsadm has no option for is as the configuration's defaults say. */
+function newService(id: ServiceId, name: string): Omit<ServiceModel, keyof ServiceSettings> {
+  return {
+    name,
+    listen: { ...id.listen },
+    protocol: id.protocol,
+    mode: 'dr',
+    onServerRemoved: 'drop',
+    clientAddress: 'toa',
+    toaKind: 254,
+    localAddresses: [],
+    servers: [],
+    health: NO_QUORUM,
+  };
+}
+
+function noServer(key: string): SluiceError {
+  return new SluiceError('ERR_NO_SUCH_SERVER', `there is no server ${key}`);
+}
+
+function indexOf(servers: readonly ServerModel[], wanted: Endpoint): number {
+  return servers.findIndex(
+    ({ address }) => address.address === wanted.address && address.port === wanted.port,
+  );
+}

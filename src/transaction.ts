@@ -1,0 +1,300 @@
+/**
+ * The running state and its history. Every change (a file, edits by ipvsadm or the API, a return
+ * to an earlier generation) goes the same way: a whole new Model is checked, planned and published
+ * in one step, or nothing changes at all. The file and the running state may differ; a file that
+ * is read again never overwrites edits unless asked to.
+ */
+import type { DiffReport, EditReport, HistoryReport, ReloadReport } from './api/types.js';
+import type { Loaded } from './config/load.js';
+import type { Model } from './config/model.js';
+import { recheck } from './config/recheck.js';
+import { ERRORS, type ErrorCode, formatProblem, SluiceError } from './errors.js';
+import { changeLine, diffModels, type ModelChange, mergeModels } from './model-diff.js';
+import { type Edit, type Edited, editModel, type ServiceId } from './model-edit.js';
+import { ALL_UP, type Health, type Planned, plan, serviceKey } from './plan.js';
+import { refuseRestartSettings, restartPaths } from './reload.js';
+import { encodeSnapshot } from './snapshot.js';
+import { diffSnapshots, formatDiff } from './snapshot-diff.js';
+import type { CounterView } from './stats/counters.js';
+import type { RateView, SlotLists } from './stats/rates.js';
+
+/** Generations that are kept to return to. */
+const KEPT = 32;
+/** Edits that a refusal lists. */
+const LISTED = 10;
+
+/** What becomes of run-time edits when a file is read. */
+export const EDIT_POLICIES = ['refuse', 'keep', 'discard'] as const;
+export type EditPolicy = (typeof EDIT_POLICIES)[number];
+
+interface Generation {
+  generation: number;
+  at: string;
+  cause: string;
+  summary: string;
+  model: Model;
+}
+
+/** What a transaction needs of the rest of the director. */
+export interface Surroundings {
+  /** May throw; then nothing has changed. */
+  publish(snapshot: Uint8Array): void;
+  counters: CounterView;
+  rates: RateView;
+  health?: () => Health;
+  /** Told of the next Model before it is planned, and of the old one again if that fails. */
+  adopt?: (model: Model) => void;
+}
+
+export class Transactions {
+  readonly #around: Surroundings;
+  #loaded: Loaded;
+  #model: Model;
+  #planned: Planned;
+  #history: Generation[] = [];
+
+  constructor(loaded: Loaded, around: Surroundings) {
+    this.#around = around;
+    this.#loaded = loaded;
+    this.#model = loaded.model;
+    this.#around.adopt?.(this.#model);
+    this.#planned = plan(this.#model, this.#health());
+  }
+
+  /** The first publication. */
+  start(): void {
+    this.#around.publish(encodeSnapshot(this.#planned.snapshot));
+    this.#around.rates.follow(liveSlots(this.#planned));
+    const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
+    this.#remember(`start with ${this.#loaded.file}`, summary);
+  }
+
+  get model(): Model {
+    return this.#model;
+  }
+
+  get planned(): Planned {
+    return this.#planned;
+  }
+
+  get loaded(): Loaded {
+    return this.#loaded;
+  }
+
+  /** What the running state has that its file has not, and the other way round. */
+  edits(): ModelChange[] {
+    return this.#model === this.#loaded.model ? [] : diffModels(this.#loaded.model, this.#model);
+  }
+
+  /** Plans the same Model anew, for health that has changed; no generation to return to. */
+  replan(): Planned {
+    return this.#publish(this.#model);
+  }
+
+  /** Runs a file from now on. */
+  load(next: Loaded, policy: EditPolicy, cause: string): ReloadReport {
+    refuseRestartSettings(this.#loaded.model, next);
+    const { model, overruled } = this.#target(next, policy);
+    const { summary, warnings } = this.#change(model, cause);
+    this.#loaded = next;
+    const gaveWay = overruled.map((key) => `the file's change of ${key} replaced a run-time edit`);
+    return {
+      generation: this.#planned.snapshot.generation,
+      summary,
+      warnings: [...next.warnings.map(formatProblem), ...gaveWay, ...warnings],
+      edits: this.edits().map(changeLine),
+    };
+  }
+
+  /** Makes those edits that can be made, or (`together`) all or none. */
+  edit(edits: readonly Edit[], cause: string, together: boolean): EditReport {
+    const { model, refusals } = together
+      ? editTogether(this.#model, edits)
+      : editEach(this.#model, edits);
+    const made = refusals.some((refusal) => refusal === null);
+    const summary = made ? this.#change(model, cause).summary : 'nothing changed';
+    return {
+      generation: this.#planned.snapshot.generation,
+      summary,
+      results: refusals.map((one) => one && { code: one.code, message: one.message }),
+    };
+  }
+
+  /** Back to what ran in a generation; the last one before the present unless told. */
+  rollback(wanted: number | undefined, cause: string): ReloadReport {
+    const target =
+      wanted === undefined
+        ? this.#history.at(-2)
+        : this.#history.find(({ generation }) => generation === wanted);
+    if (!target) {
+      const kept = this.#history.map(({ generation }) => generation).join(', ');
+      const what = wanted === undefined ? 'no earlier generation' : `no generation ${wanted}`;
+      throw new SluiceError('ERR_NO_GENERATION', `${what} is kept; there are: ${kept}`);
+    }
+    const { summary, warnings } = this.#change(target.model, `${cause} to ${target.generation}`);
+    return {
+      generation: this.#planned.snapshot.generation,
+      summary,
+      warnings,
+      edits: this.edits().map(changeLine),
+    };
+  }
+
+  /** Counters and rates of a service and its servers, or of all, start at zero. */
+  zero(id: ServiceId | undefined): void {
+    const key = id && serviceKey(id);
+    if (key !== undefined && !this.#planned.slots.services.get(key)?.live) {
+      throw new SluiceError('ERR_NO_SUCH_SERVICE', `there is no service ${key}`);
+    }
+    const slots = liveSlots(this.#planned, key);
+    this.#around.counters.rebase(slots);
+    this.#around.rates.restart(slots);
+  }
+
+  history(): HistoryReport[] {
+    const now = this.#history.at(-1)?.generation;
+    return this.#history.map(({ generation, at, cause, summary }) => ({
+      generation,
+      at,
+      cause,
+      summary,
+      current: generation === now,
+    }));
+  }
+
+  /** What `load` would change, without changing it. */
+  diff(next: Loaded, policy: Exclude<EditPolicy, 'refuse'>): DiffReport {
+    const { model, overruled } = this.#target(next, policy);
+    const restart = restartPaths(this.#loaded.model, next.model).map(({ path }) => path.join('.'));
+    return {
+      file: next.file,
+      changes: this.#withConnections(diffModels(this.#model, model)),
+      edits: this.#withConnections(this.edits()),
+      overruled,
+      restart,
+    };
+  }
+
+  #withConnections(changes: ModelChange[]): DiffReport['changes'] {
+    const { services, servers } = this.#planned.slots;
+    return changes.map((change) => {
+      const count = (slot: number | undefined) => {
+        if (slot === undefined) return 0;
+        const { active, inactive } = this.#around.counters.server(slot);
+        return active + inactive;
+      };
+      if (change.what === 'server') {
+        return { ...change, connections: count(servers.get(change.key)?.slot) };
+      }
+      const own =
+        change.what === 'service' && services.has(change.key)
+          ? [...servers].filter(([key]) => key.startsWith(`${change.key} `))
+          : [];
+      return { ...change, connections: own.reduce((sum, [, { slot }]) => sum + count(slot), 0) };
+    });
+  }
+
+  #target(next: Loaded, policy: EditPolicy): { model: Model; overruled: string[] } {
+    const edits = this.edits();
+    if (edits.length === 0 || policy === 'discard') return { model: next.model, overruled: [] };
+    if (policy === 'refuse') throw editsInTheWay(edits);
+    const merged = mergeModels(this.#loaded.model, next.model, this.#model);
+    const [fault] = recheck(merged.model);
+    if (fault) throw coded(fault);
+    return merged;
+  }
+
+  #change(model: Model, cause: string): { summary: string; warnings: string[] } {
+    const before = this.#planned;
+    const old = this.#model;
+    this.#around.adopt?.(model);
+    try {
+      this.#publish(model);
+    } catch (error) {
+      this.#around.adopt?.(old);
+      throw error;
+    }
+    this.#model = model;
+    const summary = formatDiff(diffSnapshots(before.snapshot, this.#planned.snapshot));
+    this.#remember(cause, summary);
+    const known = new Set(before.warnings);
+    return { summary, warnings: this.#planned.warnings.filter((warning) => !known.has(warning)) };
+  }
+
+  #publish(model: Model): Planned {
+    const { counters, rates } = this.#around;
+    const { slots } = this.#planned;
+    const removed = [...slots.servers.values()].filter(({ live }) => !live);
+    const busy = counters.busyServers(removed.map(({ slot }) => slot));
+    const planned = plan(model, this.#health(), undefined, slots, busy);
+    const snapshot = encodeSnapshot(planned.snapshot);
+    // A slot with a new owner has no connection, so its counters stand still until the publication.
+    counters.rebase(planned.taken);
+    rates.restart(planned.taken);
+    this.#around.publish(snapshot);
+    this.#planned = planned;
+    rates.follow(liveSlots(planned));
+    return planned;
+  }
+
+  #health(): Health {
+    return this.#around.health?.() ?? ALL_UP;
+  }
+
+  #remember(cause: string, summary: string): void {
+    const { generation } = this.#planned.snapshot;
+    const at = new Date().toISOString();
+    this.#history.push({ generation, at, cause, summary, model: this.#model });
+    this.#history = this.#history.slice(-KEPT);
+  }
+}
+
+/** Slots of what lives now: of one service and its servers, or of all. */
+function liveSlots({ slots }: Planned, service?: string): SlotLists & Planned['taken'] {
+  const live = (entries: Planned['slots']['services'], wanted: (key: string) => boolean) =>
+    [...entries].flatMap(([key, entry]) => (entry.live && wanted(key) ? [entry.slot] : []));
+  const isOwn = (key: string) => service === undefined || key === service;
+  return {
+    services: live(slots.services, isOwn),
+    servers: live(slots.servers, (key) => isOwn(key.slice(0, key.lastIndexOf(' ')))),
+  };
+}
+
+/** Throws for the first edit that cannot be made. */
+function editTogether(model: Model, edits: readonly Edit[]): Edited {
+  const edited = editModel(model, edits);
+  const refusal = edited.refusals.find((one) => one !== null);
+  if (refusal) throw refusal;
+  const [fault] = recheck(edited.model);
+  if (fault) throw coded(fault);
+  return edited;
+}
+
+/**
+ * Which of many edits makes the whole impossible is found by halving, so that one bad line among
+ * ten thousand costs a dozen checks of the whole.
+ */
+function editEach(model: Model, edits: readonly Edit[]): Edited {
+  const edited = editModel(model, edits);
+  const [fault] = recheck(edited.model);
+  if (!fault) return edited;
+  if (edits.length === 1) return { model, refusals: [coded(fault)] };
+  const half = Math.ceil(edits.length / 2);
+  const first = editEach(model, edits.slice(0, half));
+  const second = editEach(first.model, edits.slice(half));
+  return { model: second.model, refusals: [...first.refusals, ...second.refusals] };
+}
+
+function coded({ code, message }: { code: string; message: string }): SluiceError {
+  return new SluiceError(code in ERRORS ? (code as ErrorCode) : 'ERR_CONFIG', message);
+}
+
+function editsInTheWay(edits: readonly ModelChange[]): SluiceError {
+  const lines = edits.slice(0, LISTED).map((change) => `\n  ${changeLine(change)}`);
+  const more = edits.length > LISTED ? `\n  and ${edits.length - LISTED} more` : '';
+  return new SluiceError(
+    'ERR_RUNTIME_EDITS',
+    'the running state has been edited since its file was read; --keep-edits reads the file and ' +
+      `keeps them, --discard-edits drops them:${lines.join('')}${more}`,
+  );
+}

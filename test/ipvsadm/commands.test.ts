@@ -1,0 +1,182 @@
+/** ipvsadm's words against a running director; what the real ipvsadm says is the oracle's to tell. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Names } from '../../src/ipvsadm/names.js';
+import { RunningReplay } from '../support/running.js';
+
+const FILE = `\
+ports:
+  - { name: front, mac: 02:00:00:00:01:01, addresses: [192.0.2.1/24] }
+  - { name: back, mac: 02:00:00:00:01:02, addresses: [198.51.100.1/24] }
+routes: [{ to: 0.0.0.0/0, via: 192.0.2.254 }]
+neighbours: [{ address: 192.0.2.254, mac: 02:00:00:00:00:fe }]
+`;
+const NAMES = new Names('http 80/tcp www\ndomain 53/udp\n', '198.51.100.7 seven\n');
+let director: RunningReplay;
+test.before.each(async () => {
+  director = await new RunningReplay(FILE, NAMES).open();
+});
+test.after.each(() => director.close());
+
+const run = (line: string, input?: string) =>
+  director.ipvsadm(line.split(' ').filter(Boolean), input);
+
+async function good(...lines: string[]): Promise<void> {
+  for (const line of lines) assert.equal(await run(line), { status: 0, out: '', error: '' }, line);
+}
+
+test('FullNAT in the order DPVS’s own guides have it: service, servers, local addresses', async () => {
+  await good(
+    '-A -t 203.0.113.10:80 -s rr',
+    '-a -t 203.0.113.10:80 -r 198.51.100.7:8080 -b -w 3',
+    '-a -t 203.0.113.10:80 -r 198.51.100.8 --enat',
+    '--add-laddr -z 198.51.100.200 -t 203.0.113.10:80',
+    '-P -z 198.51.100.201 -t 203.0.113.10:80',
+    '-Q --lip 198.51.100.201 -t 203.0.113.10:80',
+  );
+  assert.is(
+    (await run('-Ln')).out.split('\n').slice(1).join('\n'),
+    `\
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  203.0.113.10:80 rr
+  -> 198.51.100.7:8080            FullNat 3      0          0         \n\
+  -> 198.51.100.8:80              ENat    1      0          0         \n`,
+  );
+  assert.match((await run('-L')).out, /TCP {2}203\.0\.113\.10:http rr\n {2}-> seven:8080 /);
+  assert.is(
+    (await run('-G')).out,
+    `\
+VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
+203.0.113.10:80      1      \x20
+                              198.51.100.200       0          0\n`,
+  );
+  const again = await run('-P -z 198.51.100.200 -t 203.0.113.10:80');
+  assert.is(again.status, 255);
+  assert.match(again.error, /^ERR_LOCAL_ADDRESS_EXISTS: /);
+});
+
+test('-S, thresholds and local addresses included, comes back through -R', async () => {
+  await good(
+    '-A -t 203.0.113.10:80 -s sh -b sh-port,sh-fallback',
+    '-P -z 198.51.100.200 -t 203.0.113.10:80',
+    '-a -t 203.0.113.10:www -r 198.51.100.7:8080 -b -w 3 -x 100 -y 50',
+    '-a -t 203.0.113.10:80 -r 198.51.100.8:8080 -m',
+    '-A -u 203.0.113.10:domain -s rr -o',
+    '-a -u 203.0.113.10:53 -r 198.51.100.9 -i -w 0',
+    '-a -u 203.0.113.10:53 -r 198.51.100.9:5353 --enat',
+  );
+  for (const save of ['-S', '-Sn']) {
+    const saved = await run(save);
+    await good('-C');
+    assert.is((await run('-Sn')).out, '');
+    assert.equal(await run('-R', saved.out), { status: 0, out: '', error: '' });
+    assert.equal(await run(save), saved);
+  }
+  assert.is(
+    (await run('-Sn')).out,
+    `\
+-A -t 203.0.113.10:80 -s sh -b sh-fallback,sh-port
+-P -t 203.0.113.10:80 -z 198.51.100.200
+-a -t 203.0.113.10:80 -r 198.51.100.7:8080 -b -w 3 -x 100 -y 50
+-a -t 203.0.113.10:80 -r 198.51.100.8:8080 -m -w 1
+-A -u 203.0.113.10:53 -s rr -o
+-a -u 203.0.113.10:53 -r 198.51.100.9:53 -i -w 0 --tun-type ipip
+-a -u 203.0.113.10:53 -r 198.51.100.9:5353 --enat -w 1\n`,
+  );
+});
+
+test('what the dataplane lacks is refused with a code and status 255, and nothing changes', async () => {
+  await good('-A -t 203.0.113.10:80');
+  for (const line of [
+    '-A -f 5',
+    '-A -t 203.0.113.10:81 -p',
+    '-A -t 203.0.113.10:81 -p 600 -M 255.255.255.0',
+    '-A -u 203.0.113.10:81 --pe sip',
+    '-A -t 203.0.113.10:81 -s lblc',
+    '-A -t 203.0.113.10:81 -b flag-3',
+    '-A -t 203.0.113.10:81 -j enable',
+    '-A --sctp-service 203.0.113.10:81',
+    '-A -t [2001:db8::1]:80',
+    '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
+    '-a -t 203.0.113.10:80 -r 198.51.100.7 -i --tun-type gre',
+    '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
+    '-a -t 203.0.113.10:80 -r 198.51.100.7:0 -m',
+    '--start-daemon master --mcast-interface front',
+    '-U',
+    '-W',
+  ]) {
+    const ran = await run(line);
+    assert.is(ran.status, 255, line);
+    assert.match(ran.error, /^ERR_UNSUPPORTED: /, line);
+  }
+  for (const [line, code] of [
+    ['-A -t 127.0.0.1:80', 'ERR_CONFIG_VALUE'],
+    ['-A -t 192.0.2.1:80', 'ERR_CONFIG_CONFLICT'],
+    ['-a -t 203.0.113.10:80 -r 203.0.113.10', 'ERR_CONFIG_CONFLICT'],
+    ['-P -t 203.0.113.10:80 -z 198.51.100.200 -F nowhere', 'ERR_CONFIG_REFERENCE'],
+  ] as const) {
+    const ran = await run(line);
+    assert.is(ran.status, 255, line);
+    assert.ok(ran.error.startsWith(`${code}: `), ran.error);
+  }
+  assert.is((await run('-Sn')).out, '-A -t 203.0.113.10:80 -s wlc\n');
+  assert.is(director.running.history().length, 2);
+});
+
+test('-R: bad lines say so, the others become one generation', async () => {
+  const ran = await run(
+    '-R',
+    `\
+-A -t 203.0.113.10:80 -s rr
+-A -t 203.0.113.10:80 -s rr
+-A -t 192.0.2.1:80 -s rr
+
+ipvsadm -a -t 203.0.113.10:80 -r 198.51.100.7
+-a -t 203.0.113.11:80 -r 198.51.100.7
+-a -t 203.0.113.10:80 -r 198.51.100.8 -w 2
+`,
+  );
+  assert.is(ran.status, 0);
+  assert.equal(
+    ran.error.split('\n').map((line) => line.replace(/: .*/, '')),
+    ['Service already exists', 'ERR_CONFIG_CONFLICT', 'Service not defined', ''],
+  );
+  assert.is(
+    (await run('-Sn')).out,
+    `\
+-A -t 203.0.113.10:80 -s rr
+-a -t 203.0.113.10:80 -r 198.51.100.7:80 -g -w 1
+-a -t 203.0.113.10:80 -r 198.51.100.8:80 -g -w 2\n`,
+  );
+  assert.equal(
+    director.running.history().map(({ cause }) => cause.replace(/start.*/, 'start')),
+    ['start', 'ipvsadm -R (6 lines)'],
+  );
+});
+
+test('ten thousand services by -R take seconds at most', async () => {
+  const lines: string[] = [];
+  for (let at = 0; at < 1_000; at++) {
+    const service = `-t 203.0.113.${1 + (at >> 8)}:${1 + (at & 0xff)}`;
+    lines.push(
+      `-A ${service} -s rr`,
+      `-a ${service} -r 198.51.100.7`,
+      `-a ${service} -r 198.51.100.8`,
+    );
+  }
+  const started = Date.now();
+  assert.is((await run('-R', lines.join('\n'))).status, 0);
+  assert.is((await run('-Sn')).out.split('\n').length, 3_001);
+  assert.ok(Date.now() - started < 10_000);
+});
+
+test('nobody runs: status 2 and the reason', async () => {
+  const dead = new RunningReplay(FILE, NAMES);
+  const ran = await dead.ipvsadm(['-Ln']);
+  dead.close();
+  assert.is(ran.status, 2);
+  assert.match(ran.error, /^ERR_NOT_RUNNING: no running director on /);
+});
+
+test.run();

@@ -451,6 +451,24 @@ if (inside(import.meta.url, 'health checkers against real servers')) {
     assert.equal(open, []);
   });
 
+  test('a busy event loop is not the server’s fault', async () => {
+    const targets: [Check, number][] = [
+      [tcp, ports.mute],
+      [udp({ payload: '01', requireReply: true }), ports.echo],
+      [dns(), ports.dns],
+    ];
+    for (const [one, port] of targets) {
+      // dnsmasq and the kernel answer meanwhile; the echo server, in this process, right after.
+      const result = check(
+        { ...one, connectTimeoutMs: one.type === 'udp' ? 2_000 : 300 } as Check,
+        port,
+      );
+      await new Promise((done) => setImmediate(done));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+      assert.is((await result).ok, true, one.type);
+    }
+  });
+
   test('an aborted check ends at once', async () => {
     const abort = new AbortController();
     const target = { server: { address: FILTERED, port: 80 }, service: { address: OWN, port: 80 } };

@@ -31,6 +31,14 @@ export function failure(detail: string): Outcome {
   return { ok: false, detail };
 }
 
+/**
+ * A time limit's action, done after the events that are already waiting: a busy event loop runs its
+ * timers before it reads its sockets, and its own lateness must not take servers out.
+ */
+export function afterPending(action: () => void): () => void {
+  return () => void setImmediate(action);
+}
+
 /** An error of a socket in a few words: `connection refused`, not `connect ECONNREFUSED …`. */
 export function wordsOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;

@@ -2,7 +2,7 @@
 import { connect, Socket } from 'node:net';
 import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
-import { failure, type Outcome, type Target, wordsOf } from './checker.js';
+import { afterPending, failure, type Outcome, type Target, wordsOf } from './checker.js';
 
 export function destination(check: Connecting, { server }: Target) {
   return { address: check.connectIp ?? server.address, port: check.connectPort ?? server.port };
@@ -54,7 +54,7 @@ export function withConnection(
       resolve(outcome);
     };
     const abort = () => done(failure('given up'));
-    const late = () => done(failure('timed out'));
+    const late = afterPending(() => done(failure('timed out')));
     const limit = setTimeout(late, PATIENCE * check.connectTimeoutMs);
     socket.setTimeout(check.connectTimeoutMs, late);
     socket.on('error', (error) => done(failure(wordsOf(error))));

@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
-import { failure, type Outcome, type Target, wordsOf } from './checker.js';
+import { afterPending, failure, type Outcome, type Target, wordsOf } from './checker.js';
 import { destination } from './connection.js';
 
 export interface Conversation {
@@ -24,7 +24,10 @@ export function converse(
   const { address, port } = destination(check, target);
   return new Promise((resolve) => {
     const socket = createSocket('udp4');
+    let settled = false;
     const done = (outcome: Outcome) => {
+      if (settled) return;
+      settled = true;
       clearTimeout(limit);
       signal.removeEventListener('abort', abort);
       socket.removeAllListeners();
@@ -34,7 +37,10 @@ export function converse(
       resolve(outcome);
     };
     const abort = () => done(failure('given up'));
-    const limit = setTimeout(() => done(silence), check.connectTimeoutMs);
+    const limit = setTimeout(
+      afterPending(() => done(silence)),
+      check.connectTimeoutMs,
+    );
     signal.addEventListener('abort', abort, { once: true });
     socket.on('error', (error) => done(failure(wordsOf(error))));
     socket.on('message', (reply) => {

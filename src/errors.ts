@@ -12,7 +12,8 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, internal: 70 }
 export const ERRORS = {
   ERR_CONFIG: 'The configuration has errors; each is listed with its place.',
   ERR_CONFIG_READ: 'The configuration file cannot be read.',
-  ERR_CONFIG_SYNTAX: 'The file is not well-formed YAML.',
+  ERR_CONFIG_SYNTAX:
+    'The file is not well-formed: YAML, or the braces and quotes of keepalived.conf.',
   ERR_CONFIG_UNKNOWN_KEY: 'A key that Sluice does not know; most often a slip of the pen.',
   ERR_CONFIG_MISSING: 'A key that must be given is missing.',
   ERR_CONFIG_VALUE: 'A value of the wrong kind or out of its range.',
@@ -21,6 +22,10 @@ export const ERRORS = {
   ERR_CONFIG_REFERENCE: 'A name that nothing in the file has.',
   ERR_CONFIG_CONFLICT: 'Two settings that cannot both hold.',
   ERR_CONFIG_UNREACHABLE: 'A next hop or neighbour that no port can reach.',
+  ERR_CONFIG_INCLUDE:
+    'A file that a configuration includes is missing, unreadable or includes itself.',
+  ERR_CONFIG_UNSUPPORTED:
+    'What a configuration asks for would decide where packets go, and Sluice does not do it yet.',
   ERR_CONFIG_LIMIT: 'More services or servers than director.maxServices or maxServers allow.',
   ERR_SLOTS_EXHAUSTED:
     'No free slot: removed services or servers still have connections. Wait, or raise the limit.',

@@ -1,0 +1,71 @@
+/** Every keyword that may stand outside all blocks. */
+import { GLOBAL_DEFS, OUTSIDE } from './global.js';
+import {
+  type Block,
+  type Keyword,
+  names,
+  one,
+  optional,
+  unsupported,
+  value,
+  word,
+} from './kinds.js';
+import { ADDRESS_GROUP, LOCAL_ADDRESS_GROUP, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP } from './lvs.js';
+import {
+  BFD_INSTANCE,
+  GARP_GROUP,
+  KERNEL_BLOCKS,
+  TRACK_FILE,
+  TRACK_PROCESS,
+  VRRP_INSTANCE,
+  VRRP_SCRIPT,
+  VRRP_SYNC_GROUP,
+} from './vrrp.js';
+
+const named = (block: Keyword['block']): Keyword => ({ args: [one(word)], block });
+const plain = (block: Keyword['block']): Keyword => ({ args: [], block });
+
+export const TOP: Block = {
+  global_defs: plain(GLOBAL_DEFS),
+  virtual_server: { args: [one(word), optional(word)], block: VIRTUAL_SERVER },
+  virtual_server_group: VIRTUAL_SERVER_GROUP,
+  local_address_group: LOCAL_ADDRESS_GROUP,
+  track_file: named(TRACK_FILE),
+  vrrp_track_file: { ...named(TRACK_FILE), deprecated: 'its name is now track_file' },
+  bfd_instance: named(BFD_INSTANCE),
+  SSL: plain({ password: value, ca: value, certificate: value, key: value }),
+  ...Object.fromEntries(OUTSIDE.map((name) => [name, GLOBAL_DEFS[name] as Keyword])),
+  ...unsupported(
+    { packets: 'acl' },
+    {
+      deny_address_group: ADDRESS_GROUP,
+      allow_address_group: ADDRESS_GROUP,
+    },
+  ),
+  ...unsupported(
+    { packets: 'vrrp' },
+    {
+      vrrp_instance: named(VRRP_INSTANCE),
+      vrrp_sync_group: named(VRRP_SYNC_GROUP),
+    },
+  ),
+  ...unsupported(
+    { packets: 'static' },
+    {
+      static_ipaddress: plain(KERNEL_BLOCKS.addresses.block),
+      static_routes: plain(KERNEL_BLOCKS.routes.block),
+      static_rules: plain(KERNEL_BLOCKS.rules.block),
+    },
+  ),
+  ...unsupported(
+    { tuning: 'VRRP is not run, so that nothing tracks it' },
+    {
+      vrrp_script: named(VRRP_SCRIPT),
+      vrrp_track_process: named(TRACK_PROCESS),
+      track_group: named({ group: names }),
+      garp_group: plain(GARP_GROUP),
+      linkbeat_interfaces: names,
+      interface_up_down_delays: KERNEL_BLOCKS.delays,
+    },
+  ),
+};

@@ -1,0 +1,255 @@
+/** virtual_server, virtual_server_group, real_server, and DPVS's additions to them. */
+import type { Node } from '../tree.js';
+import { CHECKERS, DELAY_LOOP_MOST, TIMING } from './checks.js';
+import {
+  address,
+  also,
+  type Block,
+  decimal,
+  type Finding,
+  flag,
+  fwmark,
+  integer,
+  isAddress,
+  type Keyword,
+  keyword,
+  nothingOrValue,
+  one,
+  oneOf,
+  optional,
+  port,
+  script,
+  switchable,
+  timer,
+  unsupported,
+  value,
+  word,
+} from './kinds.js';
+
+/** IPVS's and DPVS's. */
+export const ALL_SCHEDULERS = [
+  'rr',
+  'wrr',
+  'lc',
+  'wlc',
+  'lblc',
+  'sh',
+  'mh',
+  'dh',
+  'fo',
+  'ovf',
+  'lblcr',
+  'sed',
+  'nq',
+  'twos',
+  'conhash',
+] as const;
+
+export const KINDS = ['NAT', 'DR', 'TUN', 'FNAT', 'FULLNAT', 'ENAT', 'SNAT'] as const;
+
+const method: Keyword = {
+  args: [one(oneOf(...KINDS)), { check: word, optional: true, many: true }],
+};
+
+/** `TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]`; what is wrong with the words after it. */
+export function tunnelFindings(node: Node): Finding[] {
+  const words = node.words.map(({ text }) => text);
+  if (words[1] !== 'TUN') {
+    return words.length > 2
+      ? [{ word: 2, message: `${words[2]} is for TUN only, expected nothing more` }]
+      : [];
+  }
+  let type = 'ipip';
+  let ported = false;
+  for (let index = 2; index < words.length; index++) {
+    if (words[index] === 'type') {
+      type = words[++index] ?? '';
+      const expected = oneOf('ipip', 'gue', 'gre')(type);
+      if (expected) {
+        const at = Math.min(index, words.length - 1);
+        return [{ word: at, message: `tunnel type is ${type || 'missing'}, expected ${expected}` }];
+      }
+    } else if (words[index] === 'port') {
+      ported = true;
+      const expected = port(words[++index] ?? '');
+      if (expected) {
+        const at = Math.min(index, words.length - 1);
+        return [
+          {
+            word: at,
+            message: `tunnel port is ${words[index] ?? 'missing'}, expected ${expected}`,
+          },
+        ];
+      }
+    } else {
+      const expected = oneOf('nocsum', 'csum', 'remcsum')(words[index] as string);
+      if (expected) return [{ word: index, message: `is ${words[index]}, expected ${expected}` }];
+    }
+  }
+  if ((type === 'gue') !== ported) {
+    return [{ word: 1, message: 'a gue tunnel needs a port, and no other tunnel has one' }];
+  }
+  return [];
+}
+
+/** One member of a group: `address[-last|/length] [port]` or `fwmark N [inet|inet6]`. */
+const memberLine = ({ words }: Node): Finding[] => {
+  const [first, second, third] = words.map(({ text }) => text);
+  if (first === 'fwmark') {
+    const expected = fwmark(second ?? '');
+    if (expected) {
+      return [
+        { word: second ? 1 : 0, message: `fwmark is ${second ?? 'missing'}, expected ${expected}` },
+      ];
+    }
+    const family = third === undefined ? undefined : oneOf('inet', 'inet6')(third);
+    return family ? [{ word: 2, message: `is ${third}, expected ${family}` }] : [];
+  }
+  if (!parseRange(first as string)) {
+    const expected = 'an address, a range such as 192.0.2.1-10, or a network of addresses';
+    return [{ word: 0, message: `is ${first}, expected ${expected}` }];
+  }
+  const expected = second === undefined ? undefined : port(second);
+  return expected ? [{ word: 1, message: `port is ${second}, expected ${expected}` }] : [];
+};
+
+export interface Range {
+  first: string;
+  /** Addresses in it. */
+  count: number;
+}
+
+const GROUP = /^(.+?)(?:-(.+)|\/(\d{1,3}))?$/;
+
+/** `192.0.2.1`, `192.0.2.1-10`, `192.0.2.1-192.0.3.10`, `192.0.2.8/29`; IPv6 alike. */
+export function parseRange(text: string): Range | undefined {
+  const [, first = '', last, length] = GROUP.exec(text) ?? [];
+  if (!isAddress(first)) return undefined;
+  if (first.includes(':')) return parseRange6(first, last, length);
+  const start = toNumber(first);
+  if (length !== undefined) {
+    const bits = Number(length);
+    if (bits > 32) return undefined;
+    const size = 2 ** (32 - bits);
+    return { first: fromNumber(Math.floor(start / size) * size), count: size };
+  }
+  if (last === undefined) return { first, count: 1 };
+  const end = /^\d{1,3}$/.test(last)
+    ? Number(last) <= 255
+      ? Math.floor(start / 256) * 256 + Number(last)
+      : -1
+    : isAddress(last) && !last.includes(':')
+      ? toNumber(last)
+      : -1;
+  return end >= start ? { first, count: end - start + 1 } : undefined;
+}
+
+/** Only whether it is one: IPv6 services come later. */
+function parseRange6(first: string, last?: string, length?: string): Range | undefined {
+  if (length !== undefined) return Number(length) <= 128 ? { first, count: 1 } : undefined;
+  if (last === undefined) return { first, count: 1 };
+  return /^[0-9a-fA-F]{1,4}$/.test(last) || isAddress(last) ? { first, count: 1 } : undefined;
+}
+
+export function toNumber(ipv4: string): number {
+  return ipv4.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+export function fromNumber(number: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
+}
+
+/** Addresses with the port they live on, as DPVS has them: `192.0.2.1[-9] [device]`. */
+const localLine = ({ words }: Node): Finding[] => {
+  const { text } = words[0];
+  return parseRange(text)
+    ? []
+    : [{ word: 0, message: `is ${text}, expected an address or a range such as 192.0.2.1-10` }];
+};
+
+export const VIRTUAL_SERVER_GROUP: Keyword = { args: [one(word)], block: memberLine };
+export const LOCAL_ADDRESS_GROUP: Keyword = { args: [one(word)], block: localLine };
+export const ADDRESS_GROUP: Keyword = { args: [one(word)], block: localLine };
+
+const alert: Keyword = { ...switchable, support: { tuning: 'no mail is sent' } };
+const label: Keyword = { ...value, support: { tuning: 'there is no SNMP agent' } };
+
+const REAL_SERVER: Block = also(
+  {
+    weight: keyword(one(integer(0, 2_147_483_647))),
+    lvs_method: method,
+    uthreshold: keyword(one(integer(0, 0xffff_ffff))),
+    lthreshold: keyword(one(integer(0, 0xffff_ffff))),
+    notify_up: script,
+    notify_down: script,
+    virtualhost: value,
+    alpha: switchable,
+    connect_timeout: keyword(one(timer)),
+    ...TIMING,
+    inhibit_on_failure: switchable,
+    smtp_alert: alert,
+    snmp_name: label,
+    ...CHECKERS,
+  },
+  { lb_kind: 'lvs_method' },
+);
+
+const VIRTUAL_SERVER_ONLY: Block = {
+  lvs_sched: keyword(one(oneOf(...ALL_SCHEDULERS))),
+  lvs_method: method,
+  'flag-1': flag,
+  'flag-2': flag,
+  'flag-3': flag,
+  'sh-port': flag,
+  'sh-fallback': flag,
+  'mh-port': flag,
+  'mh-fallback': flag,
+  ops: flag,
+  protocol: keyword(one((text) => oneOf('TCP', 'UDP', 'SCTP')(text.toUpperCase()))),
+  persistence_engine: value,
+  persistence_timeout: keyword(optional(integer(1, 2_678_400))),
+  persistence_granularity: keyword(one(word)),
+  ha_suspend: flag,
+  virtualhost: value,
+  alpha: flag,
+  omega: flag,
+  quorum: keyword(one(integer(1, 0xffff_ffff))),
+  hysteresis: keyword(one(integer(0, 0xffff_ffff))),
+  quorum_up: script,
+  quorum_down: script,
+  ip_family: keyword(one(oneOf('inet', 'inet6'))),
+  sorry_server: keyword(one(address), optional(port)),
+  sorry_server_inhibit: flag,
+  sorry_server_lvs_method: method,
+  connect_timeout: keyword(one(timer)),
+  ...TIMING,
+  delay_loop: keyword(one(decimal(0.000001, DELAY_LOOP_MOST))),
+  inhibit_on_failure: switchable,
+  smtp_alert: alert,
+  snmp_name: label,
+  real_server: { args: [one(address), optional(port)], block: REAL_SERVER },
+};
+
+/** DPVS's dialect. keepalived itself does not know these. */
+export const DPVS_VIRTUAL_SERVER: Block = {
+  laddr_group_name: value,
+  ...unsupported({ packets: 'acl' }, { deny_addr_gname: value, allow_addr_gname: value }),
+  ...unsupported({ packets: 'syn_proxy' }, { syn_proxy: flag }),
+  ...unsupported({ packets: 'proxy_protocol' }, { proxy_protocol: nothingOrValue }),
+  ...unsupported({ packets: 'hash_target' }, { hash_target: value, quic: flag }),
+  ...unsupported({ packets: 'limits' }, { bps: value, limit_proportion: value }),
+  ...unsupported(
+    { tuning: 'timeouts are the director’s: timeouts.tcp' },
+    {
+      establish_timeout: keyword(one(integer(0, 0xffff_ffff))),
+      conn_timeout: keyword(one(integer(0, 0xffff_ffff))),
+    },
+  ),
+  expire_quiescent_conn: flag,
+  ...unsupported({ tuning: 'ports are found by routes' }, { vip_bind_dev: value }),
+};
+
+export const VIRTUAL_SERVER: Block = also(
+  { ...VIRTUAL_SERVER_ONLY, ...DPVS_VIRTUAL_SERVER },
+  { lb_algo: 'lvs_sched', lb_kind: 'lvs_method' },
+);

@@ -13,6 +13,7 @@ import { changeLine } from './model-diff.js';
 import { type Engine, native } from './native.js';
 import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
+import { metrics } from './stats/metrics.js';
 import type { RateView } from './stats/rates.js';
 import { portReports, serviceNames, serviceReports } from './stats/report.js';
 import type { Transactions } from './transaction.js';
@@ -47,6 +48,16 @@ export class Control implements Handlers {
     const { counters, rates, checksOf } = this.#parts;
     const { model, planned } = this.#running;
     return serviceReports(model, planned, counters, rates, checksOf);
+  }
+
+  metrics(): Iterable<string> {
+    const sources = {
+      services: this.services(),
+      ports: this.ports(),
+      drops: this.drops(),
+      status: this.status(),
+    };
+    return metrics(sources);
   }
 
   ports() {

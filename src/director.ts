@@ -5,7 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
-import { claimSocket, serve } from './api/server.js';
+import { claimSocket, serve, serveMetrics } from './api/server.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import { Control } from './control.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
@@ -16,6 +16,7 @@ import { type Engine, type EngineEvent, native } from './native.js';
 import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import { CounterView } from './stats/counters.js';
 import { counterSource } from './stats/live.js';
+import { ProcFiles } from './stats/procfs.js';
 import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
 import { Transactions } from './transaction.js';
@@ -23,6 +24,8 @@ import { Transactions } from './transaction.js';
 /** A worker that has not come round for so long is worth a line in the log. */
 const STALL_US = 1_000_000;
 const WATCH_MS = 1_000;
+/** How old the figures under `proc` may get. */
+const PROC_MS = 5_000;
 /** Notification scripts of a stop get so long. */
 const FAREWELL_MS = 5_000;
 
@@ -36,6 +39,9 @@ export class Director {
   readonly #control: Control;
   #server: Server | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
+  #metrics: Server | undefined;
+  #proc: ProcFiles | undefined;
+  readonly #procTrouble = new RateLimit(60_000);
   #stopped = false;
 
   /** Reads the file, starts the engine, publishes and opens the control socket; or throws. */
@@ -93,6 +99,7 @@ export class Director {
     const { model, planned } = this.#running;
     const { socket, name } = model.director;
     this.#server = await serve(socket, this.#control, (error) => this.#report('control', error));
+    await this.#serveFigures();
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
     this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());
     for (const warning of planned.warnings) this.#log.warn(warning);
@@ -100,6 +107,24 @@ export class Director {
     this.#log.info(
       `director ${name} forwards on CPU ${this.#cpus.join(', ')}; control socket ${socket}; ${summary}`,
     );
+  }
+
+  /** For programs that collect figures: Prometheus by TCP, readers of /proc/net/ip_vs by files. */
+  async #serveFigures(): Promise<void> {
+    const { metrics, proc } = this.#running.model.director;
+    const report = (error: unknown) => this.#report('metrics', error);
+    if (metrics) this.#metrics = await serveMetrics(metrics, this.#control, report);
+    if (proc === undefined) return;
+    const files = new ProcFiles(proc);
+    this.#proc = files;
+    const write = () => {
+      const { maxConnections } = this.#control.status();
+      files.write(this.#control.services(), maxConnections).catch((error: unknown) => {
+        this.#procTrouble.run('proc', () => this.#report('proc', error));
+      });
+    };
+    write();
+    this.#every(PROC_MS, 'proc', write);
   }
 
   #every(ms: number, what: string, action: () => void): void {
@@ -123,15 +148,18 @@ export class Director {
     const late = new Promise((done) => setTimeout(done, FAREWELL_MS).unref());
     await Promise.race([this.#health.stop(), late]);
     this.#close();
+    await this.#proc?.remove();
   }
 
   #close(): void {
     if (this.#stopped) return;
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
+    for (const server of [this.#server, this.#metrics]) {
+      server?.close();
+      server?.closeAllConnections();
+    }
     if (this.#server) {
-      this.#server.close();
-      this.#server.closeAllConnections();
       rmSync(this.#running.model.director.socket, { force: true });
     }
     this.#engine.stop();

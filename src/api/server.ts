@@ -6,7 +6,9 @@ import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
+import { CONTENT_TYPE } from '../stats/metrics.js';
 import {
   body,
   type EditRequest,
@@ -30,6 +32,8 @@ export interface ConnectionQuery {
 /** What the director answers with; each may throw. */
 export interface Handlers {
   services(): unknown;
+  /** Prometheus' text, in pieces. */
+  metrics(): Iterable<string>;
   ports(): unknown;
   drops(): unknown;
   status(): unknown;
@@ -129,6 +133,8 @@ async function answer(
   switch (route) {
     case 'GET /v1/services':
       return json(response, 200, handlers.services());
+    case 'GET /metrics':
+      return await sendMetrics(response, handlers);
     case 'GET /v1/ports':
       return json(response, 200, handlers.ports());
     case 'GET /v1/drops':
@@ -159,6 +165,45 @@ async function answer(
       return fail(response, 404, new SluiceError('ERR_API', message));
     }
   }
+}
+
+/** The metrics alone, over TCP: nothing there can be changed, nor asked for. */
+export async function serveMetrics(
+  { address, port }: Endpoint,
+  handlers: Pick<Handlers, 'metrics'>,
+  onError: (error: unknown) => void,
+): Promise<Server> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404).end('GET /metrics is all there is\n');
+      return;
+    }
+    sendMetrics(response, handlers).catch((error: unknown) => {
+      onError(error);
+      fail(response, 500, error);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      const message = `cannot serve metrics on ${address}:${port}: ${error.message}`;
+      reject(new SluiceError('ERR_SOCKET', message, { cause: error }));
+    });
+    server.listen({ host: address, port }, () => resolve());
+  });
+  server.on('error', onError);
+  return server;
+}
+
+async function sendMetrics(
+  response: ServerResponse,
+  handlers: Pick<Handlers, 'metrics'>,
+): Promise<void> {
+  for (const piece of handlers.metrics()) {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': CONTENT_TYPE });
+    if (response.destroyed) return;
+    if (!response.write(piece)) await drained(response);
+  }
+  response.end();
 }
 
 /** One connection a line (application/x-ndjson): a listing of millions needs no memory. */

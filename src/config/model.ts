@@ -2,6 +2,7 @@
  * The Model: what a configuration says, with every default filled in, as plain data. Addresses
  * are canonical text here; plan() turns them into bytes.
  */
+import { dirname, join } from 'node:path';
 import { buildServerHealth, buildServiceHealth } from '../health/build.js';
 import type { ServerHealth, ServiceHealth } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
@@ -30,6 +31,10 @@ export interface DirectorModel {
   maxServices: number;
   maxServers: number;
   idle: { afterUs: number; sleepUs: number };
+  /** Where Prometheus may ask, in plain HTTP; undefined: on the control socket alone. */
+  metrics: Endpoint | undefined;
+  /** Folder that stands in for /proc, with net/ip_vs and net/ip_vs_stats; undefined: none. */
+  proc: string | undefined;
 }
 
 export interface PortModel {
@@ -107,11 +112,12 @@ const TIMEOUTS_US = { tcp: 900e6, tcpFin: 120e6, udp: 300e6 };
 export function buildModel(parsed: Parsed): Model {
   const director = parsed.director ?? {};
   const name = director.name ?? 'sluice';
+  const socket = director.socket ?? `/run/sluice/${name}.sock`;
   const timeouts = { ...TIMEOUTS_US, ...withoutUndefined(parsed.timeouts ?? {}) };
   const model: Model = {
     director: {
       name,
-      socket: director.socket ?? `/run/sluice/${name}.sock`,
+      socket,
       workers: director.workers ?? 1,
       hugepages: director.hugepages ?? true,
       memory: director.memory ?? 512,
@@ -123,6 +129,8 @@ export function buildModel(parsed: Parsed): Model {
         afterUs: director.idle?.after ?? 1_000,
         sleepUs: director.idle?.sleep ?? 50,
       },
+      metrics: director.metrics,
+      proc: director.proc === false ? undefined : (director.proc ?? join(dirname(socket), 'proc')),
     },
     timeouts: {
       tcpMs: timeouts.tcp / 1_000,

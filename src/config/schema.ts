@@ -31,6 +31,7 @@ const pause = () => duration('a time up to 1 s such as 50us or 1ms; 0 is never',
 const cpus = expected('a number of workers from 1 to 64, or a list of CPU numbers such as [1, 2]');
 const cpuNumber = (low: number, high: number) => z.int(cpus).min(low).max(high);
 
+const proc = expected('an absolute path, or false for no files');
 const director = section({
   name: name().optional(),
   socket: word(
@@ -46,6 +47,8 @@ const director = section({
   maxConnections: integer(1024, 1 << 28).optional(),
   maxServices: integer(1, 65536).optional(),
   maxServers: integer(1, 1 << 20).optional(),
+  metrics: endpoint('192.0.2.1:9330').optional(),
+  proc: z.union([z.string(proc).regex(/^\/./), z.literal(false)], proc).optional(),
   idle: section({ after: pause().optional(), sleep: pause().optional() }).optional(),
 });
 

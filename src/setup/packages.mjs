@@ -29,6 +29,7 @@ export const GROUPS = {
   'the load': ['curl', 'wrk', 'iperf3', 'bind9-dnsutils'],
   'the oracles': ['python3', 'python3-scapy', 'tcpdump', 'tshark', 'valgrind'],
   'the peers': [
+    'prometheus-node-exporter',
     'user-mode-linux',
     'kmod',
     'ipvsadm',
@@ -43,6 +44,7 @@ export const GROUPS = {
 // Units that Debian enables for the packages above. The lab starts its own copies inside network
 // namespaces; a set-up script has no business leaving a web server running on somebody's machine.
 const UNITS = [
+  'prometheus-node-exporter.service',
   'nginx.service',
   'nsd.service',
   'keepalived.service',

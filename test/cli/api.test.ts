@@ -60,6 +60,7 @@ function handlers(more: Partial<Handlers> = {}): Handlers {
     services: () => services,
     ports: () => [],
     drops: () => ({ ends: [], extra: {} }),
+    metrics: () => ['# HELP a A.\n', 'a 1\n'],
     status: () => ({ name: 'd1', version: '1', maxConnections: 10 }),
     reload: () => ({ generation: 2, summary: 'nothing changed', warnings: [], edits: [] }),
     edit: () => ({ generation: 2, summary: 'nothing changed', results: [] }),

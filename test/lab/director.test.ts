@@ -1,5 +1,6 @@
 // timeout: 240
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DropsReport, ServiceReport } from '../../src/api/types.js';
@@ -108,6 +109,25 @@ if (process.getuid?.() !== 0) {
       return ended === extra.received;
     };
     assert.ok(await until(equal, 2000), figures);
+  });
+
+  test('figures for Prometheus and for readers of /proc/net/ip_vs', async () => {
+    const ask = [
+      'curl',
+      '-sS',
+      '--fail',
+      '--unix-socket',
+      bench.director.socket,
+      'http://d/metrics',
+    ];
+    const text = lab.ns('director1').exec(ask);
+    for (const mode of ALL_MODES) {
+      const line = new RegExp(`^sluice_packets_total{end="forwarded_${mode}",.*} [1-9]`, 'm');
+      assert.match(text, line);
+    }
+    assert.match(text, /^node_ipvs_backend_weight{local_address="203\.0\.113\.10",.*} 1$/m);
+    const table = () => readFileSync(join(lab.directory, 'proc', 'net', 'ip_vs'), 'utf8');
+    assert.ok(await until(() => /^TCP {2}CB00710A:0050 rr $/m.test(table())), table());
   });
 
   test('weight 0 drains a server after a reload; a bad file changes nothing', async () => {

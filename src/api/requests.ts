@@ -16,7 +16,13 @@ const address = z.string().transform((text, context) => {
   return z.NEVER;
 });
 const endpoint = z.strictObject({ address, port: z.int().min(1).max(65535) });
-const service = z.strictObject({ protocol: z.enum(['tcp', 'udp']), listen: endpoint });
+const protocol = z.enum(['tcp', 'udp']);
+const newService = z.strictObject({ protocol, listen: endpoint });
+/** Asking for port 0 is no mistake: there is no such service. */
+const service = z.strictObject({
+  protocol,
+  listen: z.strictObject({ address, port: z.int().min(0).max(65535) }),
+});
 const serviceSettings = z.strictObject({
   scheduler: z.enum(SCHEDULERS),
   schedulePort: z.boolean(),
@@ -33,7 +39,11 @@ const serverSettings = z.strictObject({
 const timeout = z.int().min(0).max(2_678_400);
 
 const edit = z.discriminatedUnion('edit', [
-  z.strictObject({ edit: z.literal('addService'), service, settings: serviceSettings }),
+  z.strictObject({
+    edit: z.literal('addService'),
+    service: newService,
+    settings: serviceSettings,
+  }),
   z.strictObject({ edit: z.literal('editService'), service, settings: serviceSettings }),
   z.strictObject({ edit: z.literal('removeService'), service }),
   z.strictObject({

@@ -91,6 +91,8 @@ export const ERRORS = {
   ERR_NO_NEIGHBOUR: "Log: a next hop's MAC address is not known.",
   ERR_NO_ROUTE: 'Log: no route leads to a next hop.',
   ERR_TUPLE_CONFLICT: 'Log: another connection has the same server-side addresses and ports.',
+  ERR_RSS_DISAGREES: 'Log: a port spreads packets differently from what its device was told.',
+  ERR_RSS_UNUSED: 'Log: ports cannot spread packets alike, workers hand them to one another.',
   ERR_TWIN_GONE: 'Log: the TAP twin of a port has disappeared.',
 } as const;
 

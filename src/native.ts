@@ -195,6 +195,12 @@ export interface ReplayResult {
   verdicts: Int32Array;
 }
 
+/**
+ * How frames come to several workers: bursts in turn, as if by chance; by the queues of a NIC that
+ * hashes as it was told (RSS), of one that hashes differently, or of one that tells no hash.
+ */
+export type Distribution = 'inTurn' | 'nic' | 'otherKey' | 'noHash';
+
 export interface ReplayOptions {
   ports: PortOptions[];
   limits: Limits;
@@ -202,8 +208,10 @@ export interface ReplayOptions {
   seed: number;
   /** Most frames of one time and port that are given to the worker together: 1 … 32. */
   burst: number;
-  /** Workers that share the frames by owner; 1 unless told. */
+  /** Workers that share the flows; 1 unless told. */
   workers?: number;
+  /** How frames come to several workers; in turn unless told. */
+  distribution?: Distribution;
 }
 
 /** One dataplane under a virtual clock. No root, no hugepages; many may live in one process. */

@@ -48,6 +48,18 @@ std::vector<PortOptions> read_ports(const Argument& ports, bool live) {
   return all;
 }
 
+Distribution read_distribution(const Argument& distribution) {
+  constexpr std::pair<const char*, Distribution> kWords[] = {{"inTurn", Distribution::in_turn},
+                                                             {"nic", Distribution::nic},
+                                                             {"otherKey", Distribution::other_key},
+                                                             {"noHash", Distribution::no_hash}};
+  const std::string text = distribution.text_or(kWords[0].first);
+  for (const auto& [word, value] : kWords) {
+    if (text == word) return value;
+  }
+  distribution.fail("'inTurn', 'nic', 'otherKey' or 'noHash'");
+}
+
 EalOptions read_eal(const Argument& eal) {
   EalOptions o;
   o.hugepages = eal["hugepages"].boolean();
@@ -90,6 +102,7 @@ ReplayOptions read_replay_options(const Argument& options) {
   o.seed = options["seed"].integer<uint64_t>(0, (uint64_t{1} << 53) - 1);
   o.burst = options["burst"].integer<uint32_t>(1, kBurst);
   o.workers = options["workers"].integer_or<uint32_t>(1, 1, kMaxWorkers);
+  o.distribution = read_distribution(options["distribution"]);
   return o;
 }
 

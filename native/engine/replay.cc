@@ -55,7 +55,7 @@ class ReplayEngine::Outlet final : public Sink {
     result.offsets.push_back(static_cast<uint32_t>(result.bytes.size()));
     result.times.push_back(engine_.now_ns_);
     result.ports.push_back(port);
-    result.sources.push_back(static_cast<int32_t>(packet->hash.usr - engine_.base_));
+    result.sources.push_back(static_cast<int32_t>(packet->hash.fdir.hi - engine_.base_));
   }
 
   ReplayEngine& engine_;
@@ -74,6 +74,11 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
   datagrams_ = make_mbuf_pool(name + "d", kDatagrams, kMostFragments * mtu, false);
   try {
     WorkerOptions worker;
+    if (options_.distribution != Distribution::in_turn && options_.workers > 1) {
+      make_nic();
+      worker.steering = steering_.get();
+      std::fill_n(worker.spreads, options_.ports.size(), true);
+    }
     worker.workers = static_cast<uint16_t>(options_.workers);
     worker.limits = options_.limits;
     worker.seed = options_.seed;
@@ -102,6 +107,17 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
     rte_mempool_free(datagrams_);
     throw;
   }
+}
+
+void ReplayEngine::make_nic() {
+  const auto workers = static_cast<uint16_t>(options_.workers);
+  const RssSetup told{Steering::make_key(options_.seed),
+                      Steering::even_table(Steering::kEntries, workers)};
+  std::string why;
+  steering_ = Steering::of({told}, workers, why);
+  const bool other = options_.distribution == Distribution::other_key;
+  nic_.emplace(other ? Steering::make_key(~options_.seed) : told.key, told.table,
+               options_.distribution != Distribution::no_hash);
 }
 
 ReplayEngine::~ReplayEngine() {
@@ -143,6 +159,22 @@ void ReplayEngine::move_clock(uint64_t to_ns) {
   }
 }
 
+void ReplayEngine::spread(uint16_t port, rte_mbuf** packets, uint16_t n) {
+  if (!nic_) {
+    // In turn, but whole, so that a flow's packets stay in order.
+    return turn(bursts_++ % workers_.size(), port, packets, n);
+  }
+  rte_mbuf* queues[kMaxWorkers][kBurst];
+  uint16_t lengths[kMaxWorkers]{};
+  for (uint16_t i = 0; i < n; ++i) {
+    const uint16_t queue = nic_->receive(*packets[i]);
+    queues[queue][lengths[queue]++] = packets[i];
+  }
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    if (lengths[w] != 0) turn(w, port, queues[w], lengths[w]);
+  }
+}
+
 void ReplayEngine::turn(size_t worker, uint16_t port, rte_mbuf** packets, uint16_t n) {
   begin(worker);
   workers_[worker]->receive(port, packets, n);
@@ -178,7 +210,7 @@ rte_mbuf* ReplayEngine::make(const ReplayBatch& batch, size_t frame) {
       std::min<uint32_t>(batch.offsets[frame + 1] - from, rte_pktmbuf_tailroom(packet)));
   if (bytes != 0) memcpy(rte_pktmbuf_append(packet, bytes), batch.bytes + from, bytes);
   packet->port = batch.ports[frame];
-  packet->hash.usr = base_ + static_cast<uint32_t>(frame);
+  packet->hash.fdir.hi = base_ + static_cast<uint32_t>(frame);
   return packet;
 }
 
@@ -193,10 +225,9 @@ ReplayResult ReplayEngine::run(const ReplayBatch& batch) {
       ++end;
     }
     if (!clock_set_ || batch.times[at] > now_ns_) move_clock(batch.times[at]);
-    // Workers take the bursts in turn, whole, so that a flow's packets stay in order.
     rte_mbuf* packets[kBurst];
     for (size_t i = at; i < end; ++i) packets[i - at] = make(batch, i);
-    turn(bursts_++ % workers_.size(), batch.ports[at], packets, static_cast<uint16_t>(end - at));
+    spread(batch.ports[at], packets, static_cast<uint16_t>(end - at));
     pass_handed_off();
     at = end;
   }

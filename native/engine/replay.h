@@ -4,14 +4,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "counters.h"
 #include "port/ethdev.h"
+#include "port/nic.h"
 #include "worker.h"
 
 namespace sluice {
+
+// How frames come to several workers.
+enum class Distribution : uint8_t {
+  in_turn,    // bursts go to one worker after the other, as if by chance
+  nic,        // by a NIC that hashes as it was told
+  other_key,  // by one that hashes differently
+  no_hash     // by one that doesn't tell what it hashed
+};
 
 struct ReplayOptions {
   std::vector<PortOptions> ports;  // name, mac, mtu and partial_checksums are used
@@ -19,6 +29,7 @@ struct ReplayOptions {
   uint64_t seed = 1;
   unsigned burst = kBurst;
   unsigned workers = 1;
+  Distribution distribution = Distribution::in_turn;
 };
 
 // Views of the caller's memory; src/native.ts says what they mean.
@@ -65,8 +76,10 @@ class ReplayEngine {
  private:
   class Outlet;  // a worker's Sink
 
+  void make_nic();
   void move_clock(uint64_t to_ns);
   void begin(size_t worker);
+  void spread(uint16_t port, rte_mbuf** packets, uint16_t n);
   void turn(size_t worker, uint16_t port, rte_mbuf** packets, uint16_t n);
   void pass_handed_off();
   rte_mbuf* make(const ReplayBatch& batch, size_t frame);
@@ -77,6 +90,8 @@ class ReplayEngine {
   std::vector<uint64_t> counters_;
   rte_mempool* mbufs_ = nullptr;
   rte_mempool* datagrams_ = nullptr;
+  std::optional<Nic> nic_;
+  std::shared_ptr<const Steering> steering_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const Fib> fib_;
   uint16_t fib_generation_ = 0;
@@ -88,7 +103,8 @@ class ReplayEngine {
   bool clock_set_ = false;
   uint64_t first_ns_ = 0, now_ns_ = 0;
   uint64_t bursts_ = 0;
-  uint32_t base_ = 0;  // hash.usr of this run's frame 0: late packets of earlier runs stay apart
+  uint32_t base_ =
+      0;  // hash.fdir.hi of this run's frame 0: late packets of earlier runs stay apart
 };
 
 }  // namespace sluice

@@ -126,11 +126,21 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     s.by_service_slot_[w.slot] = &s.services_.back();
   }
 
-  s.owned_.assign(std::bit_ceil((owned.size() + locals.size() + servers.size()) * 2 + 2), {0, 0});
+  s.owned_.assign(
+      std::bit_ceil((owned.size() + locals.size() + services.size() + servers.size()) * 2 + 2),
+      {0, 0});
   for (const WideAddress& address : owned) s.own(v4_or_reject(address, place(address)), kOwned);
   for (const be32 local : s.locals_) s.own(local, kOwned | kLocalAddress);
-  for (const Server& server : s.servers_) {
-    if (server.mode == Mode::nat) s.own(server.address, kNatServer);
+  for (const Service& service : s.services_) {
+    for (const Server& server : service.servers) {
+      if (server.mode == Mode::nat) {
+        s.own(server.address, kNatServer);
+        s.own(service.address, kNatService);
+        s.has_nat_ = true;
+      } else if (server.mode == Mode::enat && service.locals.empty()) {
+        s.own(service.address, kEnatSource);
+      }
+    }
   }
   for (const wire::Route& w : section<wire::Route>(bytes, n, header, wire::kRoutes)) {
     if (w.family != 4 || w.length > 32) reject(place(w) + 32, "route is not IPv4");
@@ -190,7 +200,7 @@ void Snapshot::own(be32 address, uint8_t flags) {
   owned_[at] = {address, static_cast<uint8_t>(owned_[at].flags | flags)};
 }
 
-uint8_t Snapshot::owned_flags(be32 address) const {
+uint8_t Snapshot::address_flags(be32 address) const {
   const size_t mask = owned_.size() - 1;
   for (size_t at = spread(address) & mask; owned_[at].flags != 0; at = (at + 1) & mask) {
     if (owned_[at].address == address) return owned_[at].flags;

@@ -67,13 +67,21 @@ class Snapshot {
   // byte a slot and no pointer to follow. Slots are below Limits::max_servers.
   bool serves(uint32_t slot) const { return serves_[slot] != 0; }
   // VIPs and LIPs: addresses the dataplane answers for.
-  bool owns(be32 address) const { return (owned_flags(address) & kOwned) != 0; }
-  // LIPs: their ports belong to workers.
-  bool is_local(be32 address) const { return (owned_flags(address) & kLocalAddress) != 0; }
+  bool owns(be32 address) const { return (address_flags(address) & kOwned) != 0; }
+  // What is done with an address: what decides who owns packets to it (pipeline/2_owner.cc).
+  enum AddressFlag : uint8_t {
+    kOwned = 1,         // the dataplane answers for it
+    kLocalAddress = 2,  // a LIP
+    kNatServer = 4,     // a NAT real server's: its replies go to clients
+    kNatService = 8,    // a VIP with NAT servers
+    kEnatSource = 16    // a VIP that ENAT without local addresses speaks from
+  };
+  uint8_t address_flags(be32 address) const;
+  bool has_nat() const { return has_nat_; }
   // Fragments have no ports to look a connection up by: those to an owned address, and those from
   // a NAT real server, may belong to one.
   bool fragments_concern_us(be32 source, be32 destination) const {
-    return owns(destination) || (owned_flags(source) & kNatServer) != 0;
+    return owns(destination) || (address_flags(source) & kNatServer) != 0;
   }
 
   // Static part of the Fib; ports are the engine's to fill in.
@@ -85,15 +93,14 @@ class Snapshot {
   Snapshot() = default;
   void build_lookups();
   void own(be32 address, uint8_t flags);
-  uint8_t owned_flags(be32 address) const;
 
-  enum OwnedFlag : uint8_t { kOwned = 1, kLocalAddress = 2, kNatServer = 4 };
   struct OwnedAddress {
     be32 address;
     uint8_t flags;  // 0: empty
   };
 
   uint32_t generation_ = 0;
+  bool has_nat_ = false;
   uint32_t timeouts_[kStates]{};
   std::vector<Service> services_;
   std::vector<Server> servers_;

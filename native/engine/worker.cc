@@ -35,7 +35,11 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       local_cursor_(options.limits.max_services),
       fragments_(make_fragments()),
       random_(options.seed + options.index),
-      ip_id_(static_cast<uint32_t>(mix64(random_))) {}
+      ip_id_(static_cast<uint32_t>(mix64(random_))) {
+  for (uint16_t port = 0; port < options.ports; ++port) {
+    if (options.steering != nullptr && options.spreads[port]) calibrations_[port].start();
+  }
+}
 
 Worker::~Worker() {
   auto drain = [](Out& out) {

@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "calibration.h"
 #include "counters.h"
 #include "mode/mode.h"
 #include "pipeline/packet.h"
@@ -34,7 +35,7 @@ namespace sluice {
 
 // One record per packet's end when asked for (replay, trace).
 struct Verdict {
-  uint32_t source;  // mbuf's hash.usr on arrival
+  uint32_t source;  // mbuf's hash.fdir.hi on arrival
   End end;
   int8_t mode;  // -1: none
   int32_t service, server;
@@ -50,6 +51,7 @@ struct WorkerOptions {
   Limits limits{};
   uint64_t seed = 1;                    // IP IDs, port cursors, hash key
   bool partial_checksums[kMaxPorts]{};  // by port: complete partial checksums on arrival
+  bool spreads[kMaxPorts]{};            // by port: its NIC was told to follow `steering`
   uint64_t* counters = nullptr;         // this worker's block
   uint16_t ports = 0;
   rte_mempool* mbufs = nullptr;  // for packets that have to be made
@@ -119,6 +121,8 @@ class Worker {
   SLUICE_ASIDE bool hand_off_fragment(Packet& packet);
   void give_to(uint16_t owner, Packet& packet);
   uint16_t owner_of(const Packet& packet) const;
+  bool came_to_owner(const Packet& packet);
+  SLUICE_ASIDE void calibrate(Calibration& calibration, const Packet& packet);
 
   // pipeline/3_lookup.cc: prefetches, then each packet's connection.
   void lookup(const Group& group);
@@ -236,6 +240,7 @@ class Worker {
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
 
   std::unique_ptr<Fragments, void (*)(Fragments*)> fragments_;
+  Calibration calibrations_[kMaxPorts];
 
   const Snapshot* snapshot_ = nullptr;
   const Fib* fib_ = nullptr;
@@ -253,7 +258,7 @@ class Worker {
   struct NoteState {
     uint64_t last_ms = 0;
     uint32_t count = 0;
-  } notes_[8];
+  } notes_[static_cast<unsigned>(Note::count_)];
   // Neighbours asked for lately: a small direct-mapped memory, to ask once a second each.
   struct Asked {
     be32 address;

@@ -15,6 +15,8 @@ interface ReplayCommandOptions {
   json?: true;
   burst: number;
   seed: number;
+  workers: number;
+  rss?: true;
 }
 
 export function registerReplay(program: Command): void {
@@ -39,6 +41,12 @@ export function registerReplay(program: Command): void {
         .argParser(wholeNumber('--seed', 0, 0xffff_ffff))
         .default(1),
     )
+    .addOption(
+      new Option('--workers <n>', 'workers that share the flows')
+        .argParser(wholeNumber('--workers', 1, 16))
+        .default(1),
+    )
+    .option('--rss', 'frames come to the workers as a NIC spreads them over its queues')
     .action(replay);
 }
 
@@ -59,9 +67,17 @@ async function replay(options: ReplayCommandOptions): Promise<void> {
     }
   }
   const tally = new Tally();
-  const { out, burst, seed } = options;
+  const { out, burst, seed, workers } = options;
+  const distribution = options.rss ? 'nic' : 'inTurn';
   const onVerdict = options.json ? printVerdict : (verdict: Verdict) => tally.add(verdict);
-  const summary = runReplay(loaded, inputs, { out, burst, seed, onVerdict });
+  const summary = runReplay(loaded, inputs, {
+    out,
+    burst,
+    seed,
+    workers,
+    distribution,
+    onVerdict,
+  });
   if (!options.json) print(tally.format(summary));
 }
 

@@ -10,6 +10,7 @@ import { limits, replayPorts } from '../engine-options.js';
 import { SluiceError } from '../errors.js';
 import {
   type CounterLayout,
+  type Distribution,
   MODES,
   type Mode,
   native,
@@ -53,6 +54,7 @@ export interface ReplaySettings {
   burst: number;
   seed: number;
   workers?: number;
+  distribution?: Distribution;
   onVerdict: (verdict: Verdict) => void;
 }
 
@@ -89,6 +91,7 @@ export function runReplay(
     seed: settings.seed,
     burst: settings.burst,
     workers,
+    ...(settings.distribution ? { distribution: settings.distribution } : {}),
   });
   const outputs = openOutputs(settings.out, names);
   try {

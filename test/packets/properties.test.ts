@@ -7,6 +7,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Distribution } from '../../src/native.js';
 import { Duo } from '../support/duo.js';
 import {
   type Action,
@@ -164,8 +165,11 @@ test('so do several workers that share the frames, each packet counted once', ()
       randomWorld,
       fc.array(batch, { minLength: 1, maxLength: 8 }),
       fc.integer({ min: 2, max: 4 }),
+      fc.constantFrom<Distribution>('inTurn', 'nic', 'otherKey', 'noHash'),
       fc.integer({ min: 1, max: 32 }),
-      (random, batches, workers, burst) => {
+      (random, batches, workers, distribution, most) => {
+        // A NIC keeps the order of a flow, not that of a burst.
+        const burst = distribution === 'inTurn' ? most : 1;
         // Workers schedule each for themselves and share thresholds out: with one server a service,
         // and none, there is no choice.
         const services = random.services.map((one) => ({
@@ -175,7 +179,11 @@ test('so do several workers that share the frames, each packet counted once', ()
             .slice(0, 1)
             .map((server) => ({ ...server, upper: 0 })),
         }));
-        const duo = new Duo(world(wordsOf({ ...random, services })), { burst, workers });
+        const duo = new Duo(world(wordsOf({ ...random, services })), {
+          burst,
+          workers,
+          distribution,
+        });
         try {
           check(play(duo, batches, random.partial).lines);
         } finally {

@@ -3,6 +3,7 @@
 import { type Connection, ConnectionView } from '../../src/connections.js';
 import {
   type CounterLayout,
+  type Distribution,
   type Limits,
   MODES,
   type Mode,
@@ -40,6 +41,7 @@ export interface BenchOptions {
   burst?: number;
   seed?: number;
   workers?: number;
+  distribution?: Distribution;
   limits?: Partial<Limits>;
 }
 
@@ -58,6 +60,7 @@ export class Bench {
       seed: options.seed ?? 1,
       burst: options.burst ?? 1,
       ...(this.workers > 1 ? { workers: this.workers } : {}),
+      ...(options.distribution ? { distribution: options.distribution } : {}),
     });
     this.layout = native().counterLayout(this.workers, world.ports.length, this.limits);
     this.publish(world.snapshot);

@@ -11,7 +11,7 @@ import { dissect } from './dissect.js';
 import { Duo, differ } from './duo.js';
 import { text } from './model/connections.js';
 import type { Output } from './model/verdicts.js';
-import type { Arriving, Bench, Step } from './replay.js';
+import type { Arriving, Bench, BenchOptions, Step } from './replay.js';
 import { scapy, scapyBadChecksums, scapyMissing } from './scapy.js';
 import { skip } from './skip.js';
 import {
@@ -53,6 +53,19 @@ export interface Row {
   badOnPurpose?: boolean;
 }
 
+/** Every row runs with each: its workers must not show in what leaves. */
+export const CREWS = [
+  { workers: 1 },
+  { workers: 2, distribution: 'inTurn' },
+  { workers: 4, distribution: 'inTurn' },
+  { workers: 2, distribution: 'nic' },
+  { workers: 4, distribution: 'nic' },
+] as const satisfies BenchOptions[];
+
+export function nameOf({ workers, distribution }: BenchOptions): string {
+  return `workers ${workers}, ${distribution ?? 'alone'}`;
+}
+
 function withMacs(frame: Uint8Array, from: string, to: string): Uint8Array {
   const copy = frame.slice();
   copy.set(mac(to), 0);
@@ -92,14 +105,16 @@ export function table(words: WorldWords, rows: Row[]): void {
   for (const row of rows) {
     test(row.it, () => {
       const place = world(row.world ?? words);
-      const duo = new Duo(place);
-      try {
-        runRow(duo, row);
-        if (!row.badOnPurpose) {
-          sent.push(...duo.sent.map((frame) => ({ it: row.it, frame })));
+      for (const crew of CREWS) {
+        const duo = new Duo(place, crew);
+        try {
+          runRow(duo, row, nameOf(crew));
+          if (!row.badOnPurpose && crew.workers === 1) {
+            sent.push(...duo.sent.map((frame) => ({ it: row.it, frame })));
+          }
+        } finally {
+          duo.close();
         }
-      } finally {
-        duo.close();
       }
     });
   }
@@ -115,7 +130,7 @@ export function table(words: WorldWords, rows: Row[]): void {
   }
 }
 
-function runRow(duo: Duo, row: Row): void {
+function runRow(duo: Duo, row: Row, crew: string): void {
   const context: Context = { local: '', id: 0, ip: undefined };
   const resolve = <T>(value: Maybe<T>): T =>
     typeof value === 'function' ? (value as (context: Context) => T)(context) : value;
@@ -126,7 +141,7 @@ function runRow(duo: Duo, row: Row): void {
   let at = 0;
   for (const before of row.given ?? []) {
     const { complaints } = duo.run([resolve(before)], at);
-    assert.equal(complaints, [], 'before the row itself');
+    assert.equal(complaints, [], `${crew}: before the row itself`);
     at += 1;
     learn();
   }
@@ -144,7 +159,7 @@ function runRow(duo: Duo, row: Row): void {
   lines.push(...complaints.map((line) => `model: ${line}`));
   lines.push(...duo.compareTables().map((line) => `table: ${line}`));
   lines.push(...duo.bench.invariants());
-  assert.equal(lines, []);
+  assert.equal(lines, [], crew);
   row.after?.(duo.bench, step);
 }
 

@@ -88,13 +88,18 @@ void Engine::start(EventHandler on_event) {
   mbufs_ = make_mbuf_pool("sluice", std::max(options_.mbufs, mbufs_needed()), mtu, true);
   datagrams_ = make_mbuf_pool("datagrams", kDatagrams, kMostFragments * mtu, true);
 
+  // Keys the hash: from the kernel, so that no sender can aim at a bucket, nor at a worker.
+  std::random_device entropy;
+  auto random = [&entropy] { return uint64_t{entropy()} << 32 | entropy(); };
+  const net::Toeplitz::Key rss_key = Steering::make_key(random());
+
   std::vector<FibPort> fib_ports;
   std::vector<FibAddress> addresses;
   Taps taps;
   WorkerOptions worker;
   for (const PortOptions& port : options_.ports) {
     const size_t index = ports_.size();
-    ports_.push_back(std::make_unique<Port>(port, workers(), mbufs_));
+    ports_.push_back(std::make_unique<Port>(port, workers(), mbufs_, &rss_key));
     fib_ports.push_back({ports_[index]->mac(), port.mtu});
     worker.partial_checksums[index] = ports_[index]->partial_checksums();
     taps.push_back(port.twin.empty() ? nullptr
@@ -104,6 +109,10 @@ void Engine::start(EventHandler on_event) {
     for (const std::string& text : port.addresses) addresses.push_back(fib_address(text, index));
   }
 
+  make_steering(on_event);
+  worker.steering = steering_.get();
+  std::fill_n(worker.spreads, ports_.size(), steering_ != nullptr);
+
   wiring_ = std::make_unique<Wiring>(workers());
   publisher_ = std::make_unique<Publisher>(workers());
   routing_ = std::make_unique<Routing>(std::move(fib_ports), std::move(addresses), *publisher_);
@@ -112,9 +121,7 @@ void Engine::start(EventHandler on_event) {
 
   worker.workers = static_cast<uint16_t>(workers());
   worker.limits = options_.limits;
-  // Keys the hash: from the kernel, so that no sender can aim at a bucket.
-  std::random_device entropy;
-  worker.seed = uint64_t{entropy()} << 32 | entropy();
+  worker.seed = random();
   worker.ports = ports_.size();
   worker.mbufs = mbufs_;
   worker.datagrams = datagrams_;
@@ -158,6 +165,24 @@ void Engine::publish(const uint8_t* bytes, size_t n) {
   // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
   routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
   publisher_->publish(std::move(snapshot));
+}
+
+// Every port or none: a reply may come in by any.
+void Engine::make_steering(const EventHandler& on_event) {
+  std::vector<RssSetup> setups;
+  std::string why;
+  for (const auto& port : ports_) {
+    if (port->rss()) {
+      setups.push_back(*port->rss());
+    } else {
+      why += (why.empty() ? "port '" : ", port '") + port->options().name + "' has no RSS";
+    }
+  }
+  if (setups.empty()) return;  // virtual devices never have
+  if (why.empty()) steering_ = Steering::of(setups, static_cast<uint16_t>(workers()), why);
+  if (steering_) return;
+  on_event({Event::Type::log, Event::Level::warn,
+            "workers hand packets to one another by ring: " + why, "ERR_RSS_UNUSED", 0, -1});
 }
 
 void Engine::connections(unsigned worker, uint32_t cursor, uint32_t limit, PageHandler handler) {

@@ -67,6 +67,7 @@ class Engine {
  private:
   void start(EventHandler on_event);
   void check_running() const;
+  void make_steering(const EventHandler& on_event);
   unsigned mbufs_needed() const;
 
   const EngineOptions options_;
@@ -77,6 +78,7 @@ class Engine {
   rte_mempool* mbufs_ = nullptr;
   rte_mempool* datagrams_ = nullptr;  // reassembled from fragments
   Ports ports_;
+  std::shared_ptr<const Steering> steering_;  // nullptr: workers hand packets to one another
   std::unique_ptr<Wiring> wiring_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Routing> routing_;

@@ -47,9 +47,28 @@ const Text* text_of(unsigned kind) {
 void Notes::add(Note what, uint32_t count, uint32_t service_slot, uint64_t now_ms) {
   const auto kind = static_cast<unsigned>(what);
   if (kind >= kKinds) return;
+  if (what == Note::rss_agrees || what == Note::rss_disagrees) {
+    return say_of_port(what, service_slot);
+  }
   pending_[kind].count += count;
   pending_[kind].slot = service_slot;
   say_if_due(kind, now_ms);
+}
+
+void Notes::say_of_port(Note what, uint32_t port) {
+  const unsigned bit = 1u << static_cast<unsigned>(what);
+  if (port >= ports_.size() || (found_[port] & bit) != 0) return;
+  found_[port] |= bit;
+  Event event;
+  if (what == Note::rss_agrees) {
+    event.message = "port '" + ports_[port] + "' brings packets to the workers that own them";
+  } else {
+    event.level = Event::Level::warn;
+    event.code = "ERR_RSS_DISAGREES";
+    event.message = "port '" + ports_[port] +
+                    "' does not spread packets as it was told: workers hand them to one another";
+  }
+  handler_(std::move(event));
 }
 
 void Notes::tick(uint64_t now_ms) {

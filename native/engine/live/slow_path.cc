@@ -28,6 +28,12 @@ std::vector<Mirror::Twin> twins_of(const Taps& taps) {
   return twins;
 }
 
+std::vector<std::string> names_of(const Ports& ports) {
+  std::vector<std::string> names;
+  for (const auto& port : ports) names.push_back(port->options().name);
+  return names;
+}
+
 }  // namespace
 
 SlowPath::SlowPath(const Ports& ports, Taps taps, Wiring& wiring, Routing& routing,
@@ -40,7 +46,8 @@ SlowPath::SlowPath(const Ports& ports, Taps taps, Wiring& wiring, Routing& routi
       publisher_(publisher),
       mbufs_(mbufs),
       handler_(std::move(handler)),
-      busy_cpus_(std::move(busy_cpus)) {
+      busy_cpus_(std::move(busy_cpus)),
+      notes_(handler_, names_of(ports)) {
   for (const auto& tap : taps_) {
     if (tap) polled_.push_back({tap->fd(), POLLIN, 0});
   }

@@ -62,7 +62,7 @@ class SlowPath {
   rte_mempool* mbufs_;
   EventHandler handler_;
   const std::vector<unsigned> busy_cpus_;
-  Notes notes_{handler_};
+  Notes notes_;
   std::optional<Mirror> mirror_;
   std::optional<Resolver> resolver_;
   std::vector<pollfd> polled_;

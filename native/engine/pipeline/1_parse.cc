@@ -14,7 +14,7 @@ void Worker::parse(const Group& group, uint16_t port, rte_mbuf** mbufs) {
     Packet& packet = group.packets[i];
     packet.mbuf = mbufs[i];
     packet.port = group.handed_off ? mbufs[i]->port : port;
-    packet.source = mbufs[i]->hash.usr;
+    packet.source = mbufs[i]->hash.fdir.hi;
     packet.concern = Concern::ended;
     // Whoever handed a reassembled datagram off has left the size of its fragments here.
     packet.fragment_bytes = group.handed_off ? mbufs[i]->tso_segsz : 0;

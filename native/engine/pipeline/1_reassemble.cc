@@ -78,7 +78,7 @@ bool Worker::reassemble(Packet& packet) {
   rte_pktmbuf_free(whole);
   counters_.add(Extra::datagrams_reassembled);
   packet.mbuf = copy;
-  packet.source = copy->hash.usr = source;
+  packet.source = copy->hash.fdir.hi = source;
   packet.ip = reinterpret_cast<Ipv4*>(rte_pktmbuf_mtod(copy, uint8_t*) + sizeof(Ethernet));
   set_ip_checksum(*packet.ip);
   // The first fragment's header, which need not be as long as this one's (RFC 791: copied flag).

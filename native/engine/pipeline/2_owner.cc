@@ -1,7 +1,14 @@
 // Stage 2, with more than one worker: a packet whose flow another worker owns goes to it by ring.
 //
-// A client's flow is owned by a hash of its address and port, which requests and NAT replies both
-// carry. A packet to a LIP is owned by its port's remainder (see LocalPorts).
+// Where NICs spread packets (steering.h) a flow is owned by the worker whose queue its packets come
+// by: a request's by the hash of its own addresses and ports, and local ports are chosen so that
+// replies to them hash to the same worker. Where a port hasn't shown that it does so, or for ICMP
+// errors and fragments, the same hash is calculated and the packet handed off.
+//
+// A NAT reply's ports can't be chosen: it and the requests to an address with NAT servers are owned
+// by a hash of the client's address and port, which both carry. Without NICs that spread packets
+// all requests are, and a packet to a local port is owned by the port's remainder
+// (table/port_share.h).
 #include "../table/hash.h"
 #include "../worker.h"
 
@@ -12,9 +19,20 @@ using namespace net;
 uint16_t Worker::owner_of(const Packet& packet) const {
   const TupleOf<V4>& t = packet.key.tuple;
   const uint16_t n = options_.workers;
-  if (snapshot_->is_local(t.destination)) return from_be(t.destination_port) % n;
-  if (snapshot_->owns(t.destination)) return owner_of_client(t.source, t.source_port, n);
-  return owner_of_client(t.destination, t.destination_port, n);
+  const uint8_t flags = snapshot_->address_flags(t.destination);
+  if ((flags & Snapshot::kOwned) == 0) {
+    return owner_of_client(t.destination, t.destination_port, n);
+  }
+  // To a port of ours, as replies are, and errors about what ENAT has sent.
+  const bool local =
+      (flags & Snapshot::kLocalAddress) != 0 ||
+      ((flags & Snapshot::kEnatSource) != 0 &&
+       snapshot_->service_at(t.destination, t.destination_port, packet.key.protocol) == nullptr);
+  if (!local && (options_.steering == nullptr || (flags & Snapshot::kNatService) != 0)) {
+    return owner_of_client(t.source, t.source_port, n);
+  }
+  if (options_.steering != nullptr) return options_.steering->owner(t);
+  return from_be(t.destination_port) % n;
 }
 
 void Worker::hand_off(const Group& group) {
@@ -23,8 +41,35 @@ void Worker::hand_off(const Group& group) {
     if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
     // What was handed here is ours, but for datagrams that became whole only here.
     if (group.handed_off && packet.fragment_bytes == 0) continue;
+    if (came_to_owner(packet)) continue;
     const uint16_t owner = owner_of(packet);
     if (owner != options_.index) give_to(owner, packet);
+  }
+}
+
+// True when the NIC has brought the packet to its owner. Whoever has no connection for it asks
+// again (first_packet), so that a NIC's mistake costs a hand-off and nothing else.
+bool Worker::came_to_owner(const Packet& packet) {
+  Calibration& calibration = calibrations_[packet.port];
+  if (packet.concern != Concern::flow || packet.fragment_bytes != 0) return false;
+  if (calibration.is_checking()) calibrate(calibration, packet);
+  if (!calibration.agrees()) return false;
+  if (!snapshot_->has_nat()) return true;
+  constexpr uint8_t kAsked = Snapshot::kOwned | Snapshot::kNatService;
+  return (snapshot_->address_flags(packet.key.tuple.destination) & kAsked) == Snapshot::kOwned;
+}
+
+void Worker::calibrate(Calibration& calibration, const Packet& packet) {
+  if (packet.ip->header_bytes() != sizeof(Ipv4)) return;
+  const Steering& steering = *options_.steering;
+  switch (
+      calibration.check(*packet.mbuf, steering.hash(packet.key.tuple), options_.index, steering)) {
+    case Calibration::Finding::none:
+      return;
+    case Calibration::Finding::agrees:
+      return sink_.note(Note::rss_agrees, 1, packet.port);
+    case Calibration::Finding::disagrees:
+      return sink_.note(Note::rss_disagrees, 1, packet.port);
   }
 }
 

@@ -34,6 +34,11 @@ void Worker::process(Packet& packet) {
 // Without a connection only a SYN is scheduled, also one with ACK, FIN or data, as in LVS. RST is
 // dropped, anything else reset as by any host.
 void Worker::first_packet(Packet& packet) {
+  // Where NICs are trusted to bring packets to their owners nobody has asked yet.
+  if (options_.steering != nullptr) {
+    const uint16_t owner = owner_of(packet);
+    if (owner != options_.index) return give_to(owner, packet);
+  }
   const TupleOf<V4>& tuple = packet.key.tuple;
   const Service* service =
       snapshot_->service_at(tuple.destination, tuple.destination_port, packet.key.protocol);

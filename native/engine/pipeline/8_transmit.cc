@@ -54,7 +54,7 @@ void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const R
     auto* ethernet =
         reinterpret_cast<Ethernet*>(rte_pktmbuf_prepend(fragments[i], sizeof(Ethernet)));
     store(ethernet, hop.header);
-    fragments[i]->hash.usr = source;
+    fragments[i]->hash.fdir.hi = source;
     Out& out = to_port_[hop.port];
     if (out.n == 2 * kBurst) flush_port(hop.port);
     out.mbufs[out.n] = fragments[i];

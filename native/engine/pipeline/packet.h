@@ -32,7 +32,7 @@ struct Packet {
   uint16_t fragment_bytes;  // came in fragments of at most this IP length; 0: came whole
   uint8_t quote_depth;      // icmp_error: 1 if the quote is a tunnelled packet
   net::Ipv4* quoted;        // icmp_error: the quoted packet's header (the inner one when tunnelled)
-  uint32_t source;          // mbuf->hash.usr on arrival
+  uint32_t source;          // mbuf->hash.fdir.hi on arrival, beside the RSS hash
 
   net::Ethernet* ethernet() const {
     return reinterpret_cast<net::Ethernet*>(reinterpret_cast<uint8_t*>(ip) - sizeof(net::Ethernet));

@@ -65,10 +65,13 @@ std::string complete(const PortOptions& options, unsigned workers) {
 
 }  // namespace
 
-Port::Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs) : options_(options) {
+Port::Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs,
+           const net::Toeplitz::Key* rss_key)
+    : options_(options) {
   try {
     probe(workers);
     configure(workers, mbufs);
+    if (rss_key != nullptr) set_up_rss(*rss_key, workers);
   } catch (...) {
     close();
     throw;
@@ -141,6 +144,7 @@ void Port::configure(unsigned workers, rte_mempool* mbufs) {
   // The tap driver claims RSS, and its flow rules then fail on kernels without `flower`.
   if (rx_queues_ > 1 && conf.rx_adv_conf.rss_conf.rss_hf != 0 && driver_ != "net_tap") {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH;
   } else {
     conf.rx_adv_conf.rss_conf.rss_hf = 0;
   }

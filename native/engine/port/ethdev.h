@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../steering.h"
 #include "../types.h"
 #include "kernel_off.h"
 
@@ -34,8 +35,10 @@ inline constexpr unsigned kMbufsPerQueue = 4096;
 class Port {
  public:
   // Throws ERR_NATIVE_PORT_INTERFACE, ERR_NATIVE_PORT_DEVICE, ERR_NATIVE_PORT_DUPLICATE,
-  // ERR_NATIVE_PORT_SETUP, each naming the port and its device.
-  Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs);
+  // ERR_NATIVE_PORT_SETUP, each naming the port and its device. `rss_key`: what to spread packets
+  // over the workers' queues by, where the device can; nullptr: as it likes.
+  Port(const PortOptions& options, unsigned workers, rte_mempool* mbufs,
+       const net::Toeplitz::Key* rss_key = nullptr);
   ~Port();
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
@@ -48,6 +51,8 @@ class Port {
   // A local kernel may be at the other end, with checksums it has left to us.
   bool partial_checksums() const;
   bool is_up() const;
+  // How it spreads TCP and UDP over a queue for each worker; nothing where it can't.
+  const std::optional<RssSetup>& rss() const { return rss_; }
   PortStats stats() const;
   // What could not be set up as wanted but does no harm; for the log.
   const std::vector<std::string>& remarks() const { return remarks_; }
@@ -57,6 +62,8 @@ class Port {
   void probe(unsigned workers);
   void configure(unsigned workers, rte_mempool* mbufs);
   void take_mac();
+  // port/rss.cc
+  void set_up_rss(const net::Toeplitz::Key& key, unsigned workers);
   void detach_xdp();
   void close();
 
@@ -67,6 +74,7 @@ class Port {
   bool probed_ = false;
   uint16_t rx_queues_ = 0, tx_queues_ = 0;
   Mac mac_{};
+  std::optional<RssSetup> rss_;
   std::unique_ptr<KernelOff> kernel_off_;
   std::vector<std::string> remarks_;
 };

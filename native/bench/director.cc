@@ -103,14 +103,16 @@ Limits Director::limits_of(const Case& c) {
   return {std::max(kDefaultConnections, c.flows), 1024, 8192};
 }
 
-Director::Director(const Case& c, rte_mempool* mbufs, const BenchPort& port)
+Director::Director(const Case& c, rte_mempool* mbufs, const BenchPort& port,
+                   const uint64_t* clock_ms)
     : offsets_(CounterOffsets::of(1, limits_of(c))), block_(make_counter_block(offsets_.words)) {
   WorkerOptions options;
   options.limits = limits_of(c);
   options.counters = block_;
   options.ports = 1;
   options.mbufs = mbufs;
-  lcore_ = std::make_unique<Lcore>(options, port.ports(), wiring_, publisher_, IdleOptions{});
+  lcore_ = std::make_unique<Lcore>(options, port.ports(), wiring_, publisher_, IdleOptions{},
+                                   clock_ms);
 
   const std::vector<uint8_t> bytes = snapshot_bytes(c);
   std::shared_ptr<const Snapshot> snapshot =

@@ -12,7 +12,9 @@ namespace sluice::bench {
 
 class Director {
  public:
-  Director(const Case& c, rte_mempool* mbufs, const BenchPort& port);
+  // `clock_ms` as in Lcore.
+  Director(const Case& c, rte_mempool* mbufs, const BenchPort& port,
+           const uint64_t* clock_ms = nullptr);
 
   // On the calling thread until stop().
   void run() { lcore_->run(); }

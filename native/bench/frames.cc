@@ -24,14 +24,17 @@ constexpr uint32_t kPassed = 1000;
 void write_tcp(Tcp* tcp, Segment segment, bool reply) {
   const uint32_t mine = reply ? kServerIsn : kClientIsn, other = reply ? kClientIsn : kServerIsn;
   const bool opens = segment == Segment::syn || segment == Segment::syn_ack;
-  const uint32_t passed = segment == Segment::data ? kPassed : 0;
+  const bool goes_on =
+      segment == Segment::data || segment == Segment::fin || segment == Segment::last_ack;
+  const uint32_t passed = goes_on ? kPassed : 0;
   tcp->sequence = to_be(mine + (opens ? 0 : 1 + passed));
   tcp->acknowledgement = segment == Segment::syn ? 0 : to_be(other + 1 + passed);
   tcp->offset = static_cast<uint8_t>((sizeof(Tcp) + (opens ? kMssBytes : 0)) / 4 << 4);
   tcp->flags = segment == Segment::syn       ? kSyn
                : segment == Segment::syn_ack ? kSyn | kAck
-               : segment == Segment::ack     ? kAck
-                                             : kAck | kPsh;
+               : segment == Segment::fin     ? kFin | kAck
+               : segment == Segment::data    ? kAck | kPsh
+                                             : kAck;
   tcp->window = to_be(uint16_t{0xffff});
   if (!opens) return;
   uint8_t* option = reinterpret_cast<uint8_t*>(tcp + 1);

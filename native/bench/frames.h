@@ -12,8 +12,7 @@
 
 namespace sluice::bench {
 
-enum class Segment : uint8_t { data, syn, syn_ack, ack };
-inline constexpr unsigned kSegments = 4;
+enum class Segment : uint8_t { data, syn, syn_ack, ack, fin, last_ack };
 
 struct Ends {
   be32 source, destination;

@@ -8,13 +8,14 @@
 namespace sluice {
 
 Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, Publisher& publisher,
-             const IdleOptions& idle)
+             const IdleOptions& idle, const uint64_t* clock_ms)
     : index_(options.index),
       ports_(ports),
       wiring_(wiring),
       publisher_(publisher),
       sink_(options.index, ports, wiring),
       worker_(options, sink_),
+      clock_ms_(clock_ms),
       cycles_a_ms_(rte_get_tsc_hz() / 1000),
       first_cycle_(rte_rdtsc()),
       idle_cycles_(idle.after_us * (rte_get_tsc_hz() / 1'000'000)),
@@ -33,7 +34,7 @@ void Lcore::run() {
   publisher_.enter(index_);
   while (!stopping_.load(std::memory_order_relaxed)) {
     now_ = rte_rdtsc();
-    worker_.begin((now_ - first_cycle_) / cycles_a_ms_, publisher_.snapshot(), publisher_.fib());
+    worker_.begin(now_ms(), publisher_.snapshot(), publisher_.fib());
     const unsigned packets = receive() + receive_handed_off() + send_for_others();
     wiring_.mail[index_].serve(worker_);
     worker_.housekeep();

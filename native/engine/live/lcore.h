@@ -18,8 +18,10 @@ struct IdleOptions {
 
 class Lcore {
  public:
+  // `clock_ms`: monotonic milliseconds to go by, set between turns on the lcore's thread; without
+  // it the TSC is.
   Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, Publisher& publisher,
-        const IdleOptions& idle);
+        const IdleOptions& idle, const uint64_t* clock_ms = nullptr);
 
   // Until stop(); on the lcore's own thread.
   void run();
@@ -49,6 +51,11 @@ class Lcore {
   LiveSink sink_;
   Worker worker_;
   std::vector<Queue> queues_;
+  uint64_t now_ms() const {
+    return clock_ms_ != nullptr ? *clock_ms_ : (now_ - first_cycle_) / cycles_a_ms_;
+  }
+
+  const uint64_t* const clock_ms_;
   const uint64_t cycles_a_ms_, first_cycle_;
   const uint64_t idle_cycles_;
   const unsigned sleep_us_;

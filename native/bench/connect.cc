@@ -276,7 +276,7 @@ void Connect::account(const Job& job) {
 // Once filled: each connection in the state that it is to expire from.
 void Connect::check_resting() {
   constexpr size_t kStateAt = 74;  // in a record of Worker::list
-  const State wanted = case_.protocol == kUdp        ? State::udp
+  const State wanted = case_.protocol == kUdp         ? State::udp
                        : conversations_.has_replies() ? State::time_wait
                                                       : State::fin_wait;
   std::vector<uint8_t> records;

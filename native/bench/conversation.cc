@@ -30,8 +30,8 @@ std::vector<Conversations::Stage> Conversations::stages_of(const Case& c) {
             {Segment::fin, false},
             {Segment::last_ack, false}};
   }
-  return {{Segment::syn, false}, {Segment::syn_ack, true}, {Segment::ack, false},
-          {Segment::data, false}, {Segment::data, true},   {Segment::fin, false},
+  return {{Segment::syn, false},  {Segment::syn_ack, true},  {Segment::ack, false},
+          {Segment::data, false}, {Segment::data, true},     {Segment::fin, false},
           {Segment::fin, true},   {Segment::last_ack, false}};
 }
 

@@ -111,8 +111,8 @@ Director::Director(const Case& c, rte_mempool* mbufs, const BenchPort& port,
   options.counters = block_;
   options.ports = 1;
   options.mbufs = mbufs;
-  lcore_ = std::make_unique<Lcore>(options, port.ports(), wiring_, publisher_, IdleOptions{},
-                                   clock_ms);
+  lcore_ =
+      std::make_unique<Lcore>(options, port.ports(), wiring_, publisher_, IdleOptions{}, clock_ms);
 
   const std::vector<uint8_t> bytes = snapshot_bytes(c);
   std::shared_ptr<const Snapshot> snapshot =

@@ -1,3 +1,4 @@
+#include "connect.h"
 #include "forward.h"
 #include "scenario.h"
 
@@ -5,6 +6,7 @@ namespace sluice::bench {
 
 std::span<const Registered> scenarios() {
   static constexpr Registered kAll[] = {
+      {"connect", make_connect},
       {"forward", make_forward},
   };
   return kAll;

@@ -13,9 +13,12 @@ HashKey hash_key(uint64_t seed) {
   return {a, mix64(state)};
 }
 
-// (LIP, RIP, rport, protocol) sets at once: every server with a few local addresses.
+// (LIP, RIP, rport, protocol) sets at once: every server with many local addresses, but no more
+// than there can be connections. A set costs memory once it has one.
 uint32_t port_sets(const Limits& limits) {
-  return limits.max_servers * 4 + 64;
+  constexpr uint64_t kLocals = 64;
+  return static_cast<uint32_t>(
+      std::min(limits.max_servers * kLocals, uint64_t{limits.max_connections}) + 64);
 }
 
 }  // namespace
@@ -27,8 +30,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       table_(options.limits.max_connections, hash_key(options.seed)),
       wheel_(table_),
       local_ports_(PortShare(options.steering, options.index, options.workers),
-                   port_sets(options.limits), options.limits.max_connections,
-                   options.seed ^ options.index),
+                   port_sets(options.limits), options.seed ^ options.index),
       expendables_(options.limits.max_connections),
       schedulers_(options.limits.max_services),
       overloaded_(options.limits.max_servers),
@@ -90,13 +92,22 @@ inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed
 bool Worker::housekeep(unsigned budget) {
   expire_fragments();
   if (relink_cursor_ != kNone) relink(budget);
-  return wheel_.advance(now_ms_, budget, [this](uint32_t record) {
+  // A connection is buried when the memory it has left its traces in has had time to come.
+  Leaving leaving[kLeaving];
+  unsigned in = 0, out = 0;
+  const bool done = wheel_.advance(now_ms_, budget, [&](uint32_t record) {
     const Record& c = table_[record];
-    if (is_idle(c)) return bury(record, Extra::connections_expired);
+    if (is_idle(c)) {
+      if (in - out == kLeaving) bury(leaving[out++ % kLeaving], Extra::connections_expired);
+      leaving[in++ % kLeaving] = leave(record);
+      return;
+    }
     // In use after a whole timeout, and in the cache just now: a good time to find that out.
     if (worth_of(c) == Worth::assured) expendables_.remove(record);
     wheel_.add(record, now_ms_ + timeout_of(c.state) - idle_ms(c));
   });
+  while (out != in) bury(leaving[out++ % kLeaving], Extra::connections_expired);
+  return done;
 }
 
 // New timeouts may bring deadlines forward, which the wheel would find out too late: every record
@@ -127,18 +138,30 @@ void Worker::flush() {
 
 void Worker::destroy(uint32_t record, Extra why) {
   wheel_.remove(record);
-  bury(record, why);
+  bury(leave(record), why);
 }
 
-void Worker::bury(uint32_t record, Extra why) {
+// Where a connection's tuples and port are, and the memory asked for them.
+inline Worker::Leaving Worker::leave(uint32_t record) {
   const Record& c = table_[record];
-  table_.erase(record, Direction::request, table_.hash({c.request(), c.protocol()}));
+  Leaving leaving{record, table_.hash({c.request(), c.protocol()}), 0, {}};
+  table_.prefetch_bucket(leaving.request);
   if (c.has(kHasReplyTuple)) {
-    table_.erase(record, Direction::reply, table_.hash({c.reply(), c.protocol()}));
+    leaving.reply = table_.hash({c.reply(), c.protocol()});
+    table_.prefetch_bucket(leaving.reply);
   }
   if (c.has(kOwnsLocalPort)) {
-    local_ports_.give({c.laddr, c.raddr, c.rport, c.protocol()}, c.lport);
+    leaving.port = local_ports_.find({c.laddr, c.raddr, c.rport, c.protocol()}, c.lport);
   }
+  return leaving;
+}
+
+void Worker::bury(const Leaving& leaving, Extra why) {
+  const uint32_t record = leaving.record;
+  const Record& c = table_[record];
+  table_.erase(record, Direction::request, leaving.request);
+  if (c.has(kHasReplyTuple)) table_.erase(record, Direction::reply, leaving.reply);
+  local_ports_.give(leaving.port);
   --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (overloaded_[c.server] != 0) relieve(c.server);
   counters_.add(why);

@@ -200,7 +200,15 @@ class Worker {
   bool is_idle(const Record& record) const { return idle_ms(record) >= timeout_of(record.state); }
   SLUICE_ASIDE void destroy(uint32_t record, Extra why);
   SLUICE_ASIDE void relink(unsigned budget);
-  SLUICE_ASIDE void bury(uint32_t record, Extra why);  // of a record that is off the wheel
+  // A connection on its way out of the table: where its traces are.
+  struct Leaving {
+    uint32_t record;
+    uint64_t request, reply;  // hashes
+    LocalPorts::Place port;
+  };
+  static constexpr unsigned kLeaving = 8;  // × up to four lines in flight
+  Leaving leave(uint32_t record);          // of a record that is off the wheel
+  SLUICE_ASIDE void bury(const Leaving& leaving, Extra why);
   // Thresholds are shared out among the workers, each of which sees its own connections.
   uint64_t connections_of(uint32_t server) {
     const uint64_t* counted = counters_.server(server);

@@ -80,8 +80,9 @@ inline void insert_ip_option(net::Ipv4* ip, unsigned bytes, const net::ClientOpt
   }
   net::Delta l3;
   const uint16_t first = load<uint16_t>(ip);
-  ip->version_ihl = static_cast<uint8_t>(ip->version_ihl + bytes / 4);
-  l3.change16(first, load<uint16_t>(ip));
+  const auto longer = static_cast<uint16_t>(first + bytes / 4);  // IHL: the low bits as loaded
+  store(ip, longer);
+  l3.change16(first, longer);
   const be16 length = to_be(static_cast<uint16_t>(from_be(ip->total_length) + bytes));
   l3.change16(ip->total_length, length);
   ip->total_length = length;

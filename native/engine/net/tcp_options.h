@@ -142,10 +142,8 @@ inline constexpr unsigned kUoaBytes = 8;
 inline constexpr unsigned kEnatUdpBytes = 16;
 
 inline void write_ip_option(uint8_t* at, uint8_t kind, be16 port, be32 address) {
-  at[0] = kind;
-  at[1] = 8;
-  store(at + 2, port);
-  store(at + 4, address);
+  // In one piece, as it is read for the checksum right away.
+  store(at, uint64_t{kind} | 8 << 8 | uint64_t{port} << 16 | uint64_t{address} << 32);
 }
 
 }  // namespace sluice::net

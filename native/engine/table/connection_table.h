@@ -57,7 +57,8 @@ class ConnectionTable {
            tuple_of(record, static_cast<Direction>(reference & 1)) == key.tuple;
   }
 
-  Found find(const Key& key, uint64_t hash) const {
+  Found find(const Key& key, uint64_t hash) {
+    if (waits(hash)) insert_waiting();
     const uint16_t tag = tag_of(hash);
     for (uint32_t at = home(hash);; at = next(at)) {
       const Bucket& bucket = buckets_[at];
@@ -89,7 +90,17 @@ class ConnectionTable {
     }
   }
 
+  // As insert(), once the bucket has come from memory: with one of the next calls, and before
+  // anybody looks for it.
+  void insert_soon(uint32_t record, Direction direction, uint64_t hash) {
+    prefetch_bucket(hash);
+    Waiting& oldest = waiting_[waiting_at_++ % kWaiting];
+    if (oldest.record != kNone) insert(oldest.record, oldest.direction, oldest.hash);
+    oldest = {hash, record, direction};
+  }
+
   void erase(uint32_t record, Direction direction, uint64_t hash) {
+    if (waits(hash)) insert_waiting();
     const uint16_t tag = tag_of(hash);
     const uint32_t wanted = record << 1 | static_cast<uint32_t>(direction);
     const uint32_t start = home(hash);
@@ -110,6 +121,7 @@ class ConnectionTable {
     uint32_t record = free_;
     if (record != kNone) {
       free_ = records_[record].next;
+      if (free_ != kNone) __builtin_prefetch(&records_[free_], 1);
     } else if (used_ < records_.size()) {
       record = used_++;
     } else {
@@ -134,6 +146,25 @@ class ConnectionTable {
   bool is_live(uint32_t record) const { return records_[record].state != State::none; }
 
  private:
+  struct Waiting {
+    uint64_t hash = 0;
+    uint32_t record = kNone;
+    Direction direction{};
+  };
+  static constexpr unsigned kWaiting = 8;
+  bool waits(uint64_t hash) const {
+    bool found = false;
+    for (const Waiting& one : waiting_) found |= one.hash == hash;
+    return found;
+  }
+  void insert_waiting() {
+    for (unsigned i = 0; i < kWaiting; ++i) {
+      Waiting& one = waiting_[waiting_at_++ % kWaiting];
+      if (one.record != kNone) insert(one.record, one.direction, one.hash);
+      one = {};
+    }
+  }
+
   struct alignas(64) Bucket {
     uint16_t tag[kSlots];        // 0: empty
     uint32_t reference[kSlots];  // record << 1 | direction
@@ -170,6 +201,8 @@ class ConnectionTable {
   uint32_t free_ = kNone;
   uint32_t used_ = 0;
   uint32_t size_ = 0;
+  Waiting waiting_[kWaiting];  // a ring, oldest next
+  unsigned waiting_at_ = 0;
 };
 
 }  // namespace sluice

@@ -1,5 +1,7 @@
 #include "fib.h"
 
+#include <bit>
+
 namespace sluice {
 namespace {
 
@@ -38,9 +40,28 @@ Fib::Fib(const FibInput& input, uint16_t generation)
       next_hops_[at->second] = hop;
     }
   }
+  hosts_.resize(std::bit_ceil(next_hops_.size() * 2 + 2));
+  for (const NextHop& hop : next_hops_) {
+    const Answer answer = walk(hop.address);
+    if (answer.next_hop == kNone) continue;
+    size_t at = host_of(hop.address);
+    while (hosts_[at].next_hop != 0) at = (at + 1) & (hosts_.size() - 1);
+    hosts_[at] = {hop.address, answer.next_hop + 1};
+  }
 }
 
 Fib::Answer Fib::lookup(be32 destination) const {
+  for (size_t at = host_of(destination); hosts_[at].next_hop != 0;
+       at = (at + 1) & (hosts_.size() - 1)) {
+    if (hosts_[at].address != destination) continue;
+    const uint32_t hop = hosts_[at].next_hop - 1;
+    return {hop, true, next_hops_[hop].port, 0};
+  }
+  return walk(destination);
+}
+
+// By the routes, the longest prefix first.
+Fib::Answer Fib::walk(be32 destination) const {
   for (uint64_t left = lengths_; left != 0;) {
     const uint8_t length = static_cast<uint8_t>(63 - __builtin_clzll(left));
     left &= ~(uint64_t{1} << length);

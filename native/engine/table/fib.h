@@ -80,6 +80,10 @@ class Fib {
 
  private:
   static uint64_t key(uint8_t port, be32 address) { return (uint64_t{port} << 32) | address; }
+  Answer walk(be32 destination) const;
+  size_t host_of(be32 address) const {
+    return (address * uint64_t{0x9e3779b97f4a7c15u} >> 32) & (hosts_.size() - 1);
+  }
   be32 source_towards(uint8_t port, be32 neighbour) const;
 
   std::vector<FibPort> ports_;
@@ -88,7 +92,13 @@ class Fib {
   std::vector<NextHop> next_hops_;
   std::unordered_map<uint64_t, uint32_t> by_neighbour_;  // (port, address) → next hop
   std::unordered_map<uint64_t, FibRoute> routes_[33];    // by prefix length
-  uint64_t lengths_ = 0;                                 // bit n: routes_[n] not empty
+  // Answers for neighbours themselves, found at once: most real servers are on link.
+  struct Host {
+    be32 address;
+    uint32_t next_hop;  // + 1; 0: empty
+  };
+  std::vector<Host> hosts_;  // open addressing, half full at most
+  uint64_t lengths_ = 0;     // bit n: routes_[n] not empty
   uint16_t generation_;
 };
 

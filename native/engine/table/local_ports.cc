@@ -1,19 +1,23 @@
 #include "local_ports.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
 namespace sluice {
 namespace {
 
-bool same(const LocalPorts::Set& a, const LocalPorts::Set& b) {
-  return a.local == b.local && a.server == b.server && a.server_port == b.server_port &&
-         a.protocol == b.protocol;
+// First clear bit from `at` on, going round. There has to be one.
+uint32_t next_clear(const uint64_t (&bits)[2], uint32_t at) {
+  for (at %= 128;; at = (at / 64 + 1) % 2 * 64) {
+    const uint64_t clear = ~bits[at / 64] >> (at % 64);
+    if (clear != 0) return at + static_cast<uint32_t>(std::countr_zero(clear));
+  }
 }
 
 }  // namespace
 
-LocalPorts::LocalPorts(PortShare share, uint32_t max_sets, uint32_t max_connections, uint64_t seed)
+LocalPorts::LocalPorts(PortShare share, uint32_t max_sets, uint64_t seed)
     : share_(std::move(share)),
       count_(share_.count()),
       mask_(std::bit_ceil(max_sets * 2) - 1),
@@ -21,22 +25,18 @@ LocalPorts::LocalPorts(PortShare share, uint32_t max_sets, uint32_t max_connecti
       random_(seed),
       index_(mask_ + 1),
       entries_(max_sets),
-      // A set that holds any port commits at least one chunk; beyond that, full ones.
-      chunks_(uint64_t{max_sets} + max_connections / kChunkPorts * 2 + kChunks) {}
+      chunks_(size_t{max_sets} * kChunks) {}
 
-uint32_t LocalPorts::home(const Set& set) const {
-  const uint64_t a = uint64_t{set.local} << 32 | set.server;
-  const uint64_t b = uint64_t{set.server_port} << 8 | set.protocol;
-  return static_cast<uint32_t>(mum(a ^ 0x9e3779b97f4a7c15u, b ^ 0x8ebc6af09c88c6e3u)) & mask_;
+uint32_t LocalPorts::entry_of(Set set) const {
+  for (uint32_t at = home(set); index_[at] != 0; at = (at + 1) & mask_) {
+    if (entries_[index_[at] - 1].key == set) return index_[at] - 1;
+  }
+  return kNone;
 }
 
-LocalPorts::Entry* LocalPorts::find(const Set& set, bool make) {
-  uint32_t at = home(set);
-  for (; index_[at] != 0; at = (at + 1) & mask_) {
-    Entry& entry = entries_[index_[at] - 1];
-    if (same(entry.key, set)) return &entry;
-  }
-  if (!make || live_ == max_sets_) return nullptr;
+// Of a set that has none. kNone when there are as many sets as may be.
+uint32_t LocalPorts::make(Set set) {
+  if (live_ == max_sets_) return kNone;
   uint32_t fresh = free_entry_;
   if (fresh != kNone) {
     free_entry_ = entries_[fresh].used;
@@ -46,61 +46,81 @@ LocalPorts::Entry* LocalPorts::find(const Set& set, bool make) {
   Entry& entry = entries_[fresh];
   entry = Entry{};
   entry.key = set;
-  entry.base = share_.base(set.local, set.server, set.server_port);
+  entry.base = share_.base(set.local(), set.server(), set.server_port());
   entry.cursor = static_cast<uint32_t>(mix64(random_) % count_);
+  for (uint32_t chunk = (count_ + kChunkPorts - 1) / kChunkPorts; chunk < kChunks; ++chunk) {
+    entry.full[chunk / 64] |= uint64_t{1} << (chunk % 64);
+  }
+  uint32_t at = home(set);
+  while (index_[at] != 0) at = (at + 1) & mask_;
   index_[at] = fresh + 1;
   ++live_;
-  return &entry;
+  return fresh;
 }
 
-be16 LocalPorts::take(const Set& set) {
-  Entry* entry = find(set, true);
-  if (entry == nullptr || entry->used == count_) return 0;
-  uint32_t chunk = entry->cursor / kChunkPorts;
-  uint32_t from = entry->cursor % kChunkPorts;
-  const uint32_t chunks = (count_ + kChunkPorts - 1) / kChunkPorts;
-  // The cursor's chunk from the cursor on, the others whole, the cursor's again from its start.
-  for (uint32_t turn = 0; turn <= chunks;
-       ++turn, chunk = chunk + 1 == chunks ? 0 : chunk + 1, from = 0) {
-    if (entry->full[chunk / 64] >> (chunk % 64) & 1) continue;
-    if (entry->chunk[chunk] == 0) entry->chunk[chunk] = take_chunk();
-    if (entry->chunk[chunk] == 0) return 0;
-    Chunk& bits = chunks_[entry->chunk[chunk] - 1];
-    const uint32_t end = std::min(kChunkPorts, count_ - chunk * kChunkPorts);
-    for (uint32_t word = from / 64; word * 64 < end; ++word) {
-      uint64_t free = ~bits.taken[word];
-      if (word == from / 64) free &= ~uint64_t{0} << (from % 64);
-      if (end - word * 64 < 64) free &= (uint64_t{1} << (end - word * 64)) - 1;
-      if (free == 0) continue;
-      const uint32_t at = chunk * kChunkPorts + word * 64 + std::countr_zero(free);
-      bits.taken[word] |= free & -free;
-      ++entry->used;
-      entry->cursor = at + 1 == count_ ? 0 : at + 1;
-      return to_be(share_.port(entry->base, at));
-    }
-    if (from == 0) entry->full[chunk / 64] |= uint64_t{1} << (chunk % 64);
+be16 LocalPorts::take(Set set) {
+  uint32_t found = entry_of(set);
+  if (found == kNone) found = make(set);
+  if (found == kNone || entries_[found].used == count_) return 0;
+  Entry& entry = entries_[found];
+  // The cursor's chunk from the cursor on, else the next that has a free port; which may be the
+  // cursor's own again, for what lies before it.
+  uint32_t at = entry.cursor / kChunkPorts;
+  uint32_t from = entry.cursor % kChunkPorts;
+  if (entry.full[at / 64] >> (at % 64) & 1) {
+    at = next_clear(entry.full, at);
+    from = 0;
   }
-  return 0;
+  for (;; at = next_clear(entry.full, at + 1), from = 0) {
+    uint32_t& block = entry.block[at / kBlockChunks];
+    if (block == 0) block = make_block(at / kBlockChunks);
+    uint64_t(&taken)[kChunkPorts / 64] = chunk(entry, at).taken;
+    uint64_t mask = ~uint64_t{0} << (from % 64);
+    for (uint32_t word = from / 64; word < std::size(taken); ++word, mask = ~uint64_t{0}) {
+      const uint64_t free = ~taken[word] & mask;
+      if (free == 0) continue;
+      taken[word] |= free & -free;
+      if (taken[word] == ~uint64_t{0} &&
+          std::ranges::all_of(taken, [](uint64_t bits) { return bits == ~uint64_t{0}; })) {
+        entry.full[at / 64] |= uint64_t{1} << (at % 64);
+      }
+      const uint32_t number =
+          at * kChunkPorts + word * 64 + static_cast<uint32_t>(std::countr_zero(free));
+      ++entry.used;
+      entry.cursor = number + 1 == count_ ? 0 : number + 1;
+      return to_be(share_.port(entry.base, number));
+    }
+  }
 }
 
-void LocalPorts::give(const Set& set, be16 port) {
-  Entry* entry = find(set, false);
-  if (entry == nullptr) return;
-  const uint32_t at = share_.number(entry->base, from_be(port));
-  const uint32_t chunk = at / kChunkPorts;
-  chunks_[entry->chunk[chunk] - 1].taken[at % kChunkPorts / 64] &= ~(uint64_t{1} << (at % 64));
-  entry->full[chunk / 64] &= ~(uint64_t{1} << (chunk % 64));
-  if (--entry->used == 0) drop(static_cast<uint32_t>(entry - entries_.data()));
+LocalPorts::Place LocalPorts::find(Set set, be16 port) const {
+  const uint32_t found = entry_of(set);
+  if (found == kNone) return {};
+  const Entry& entry = entries_[found];
+  const uint32_t number = share_.number(entry.base, from_be(port));
+  const uint32_t at = number / kChunkPorts;
+  const size_t block = entry.block[at / kBlockChunks] - 1;
+  __builtin_prefetch(&chunks_[block * kBlockChunks + at % kBlockChunks], 1);
+  return {found, number};
 }
 
-// Gives an empty set's chunks and entry back and closes the gap in the index (backward shift).
+void LocalPorts::give(const Place& place) {
+  if (place.entry == kNone) return;
+  Entry& entry = entries_[place.entry];
+  const uint32_t at = place.number / kChunkPorts;
+  chunk(entry, at).taken[place.number % kChunkPorts / 64] &= ~(uint64_t{1} << (place.number % 64));
+  entry.full[at / 64] &= ~(uint64_t{1} << (at % 64));
+  if (--entry.used == 0) drop(place.entry);
+}
+
+// Gives an empty set's blocks and entry back and closes the gap in the index (backward shift).
 void LocalPorts::drop(uint32_t dropped) {
   Entry& entry = entries_[dropped];
-  for (uint32_t& chunk : entry.chunk) {
-    if (chunk == 0) continue;
-    chunks_[chunk - 1].taken[0] = free_chunk_;
-    free_chunk_ = chunk;
-    chunk = 0;
+  for (uint32_t& block : entry.block) {
+    if (block == 0) continue;
+    chunks_[size_t{block - 1} * kBlockChunks].taken[0] = free_block_;
+    free_block_ = block;
+    block = 0;
   }
   uint32_t gap = home(entry.key);
   while (index_[gap] != dropped + 1) gap = (gap + 1) & mask_;
@@ -116,14 +136,24 @@ void LocalPorts::drop(uint32_t dropped) {
   --live_;
 }
 
-uint32_t LocalPorts::take_chunk() {
-  if (free_chunk_ != 0) {
-    const uint32_t chunk = free_chunk_;
-    free_chunk_ = static_cast<uint32_t>(chunks_[chunk - 1].taken[0]);
-    chunks_[chunk - 1] = Chunk{};
-    return chunk;
+// A block for the index-th 4096 ports of a set; those beyond the share count as taken. There are
+// as many as all sets can use. Returns its index + 1.
+uint32_t LocalPorts::make_block(uint32_t index) {
+  uint32_t block = free_block_;
+  if (block != 0) {
+    free_block_ = static_cast<uint32_t>(chunks_[size_t{block - 1} * kBlockChunks].taken[0]);
+  } else {
+    block = ++blocks_used_;
   }
-  return chunks_used_ < chunks_.size() ? ++chunks_used_ : 0;
+  uint32_t number = index * kBlockChunks * kChunkPorts;
+  for (unsigned i = 0; i < kBlockChunks; ++i) {
+    for (uint64_t& taken : chunks_[size_t{block - 1} * kBlockChunks + i].taken) {
+      const uint32_t left = number < count_ ? count_ - number : 0;
+      taken = left >= 64 ? 0 : ~uint64_t{0} << left;
+      number += 64;
+    }
+  }
+  return block;
 }
 
 }  // namespace sluice

@@ -1,9 +1,13 @@
 // Local ports of FullNAT and ENAT: which ports of a LIP are taken towards one real server.
 //
 // A port may be used once per (LIP, RIP, rport, protocol), so each such set has 64 K less the
-// privileged ones. Taking and giving back cost the same at any fill: a bit in a 512-port chunk,
-// found through a summary word. Chunks are committed when first used. Sets are walked onward from
-// where the last port was taken, so that a port rests before it is used again.
+// privileged ones: a bit each, in chunks of a cache line. Which chunks have a free port is known
+// exactly, so that taking one reads the set's entry and at most two chunks, at any fill; giving one
+// back touches the entry and one chunk. Sets are walked onward from where the last port was taken,
+// so that a port rests before it is used again.
+//
+// Memory follows use: a set takes an entry (128 bytes) and a block (512 bytes) for each 4096 ports
+// that its walk has come to; a full one 8 KiB, a bit more than an eighth of a byte a port.
 //
 // Each worker has a share of every set's ports, which tells where replies arrive (port_share.h);
 // bits stand for the share's numbers.
@@ -21,38 +25,66 @@ namespace sluice {
 class LocalPorts {
  public:
   // max_sets: (LIP, RIP, rport, protocol) combinations at once.
-  LocalPorts(PortShare share, uint32_t max_sets, uint32_t max_connections, uint64_t seed);
+  LocalPorts(PortShare share, uint32_t max_sets, uint64_t seed);
 
+  // In two words, which stay in registers from whoever asks to the comparison.
   struct Set {
-    be32 local, server;
-    be16 server_port;
-    uint8_t protocol;
+    uint64_t addresses;
+    uint32_t service;
+    Set() = default;
+    Set(be32 local, be32 server, be16 server_port, uint8_t protocol)
+        : addresses(uint64_t{local} << 32 | server),
+          service(uint32_t{server_port} << 8 | protocol) {}
+    be32 local() const { return static_cast<be32>(addresses >> 32); }
+    be32 server() const { return static_cast<be32>(addresses); }
+    be16 server_port() const { return static_cast<be16>(service >> 8); }
+    bool operator==(const Set&) const = default;
   };
   // A free port (network order), or 0 when all are taken.
-  be16 take(const Set& set);
-  void give(const Set& set, be16 port);
+  be16 take(Set set);
+
+  // Where a taken port is kept; holds until it is given back.
+  struct Place {
+    uint32_t entry = kNone;
+    uint32_t number = 0;
+  };
+  // Asks the memory for what give() will touch.
+  Place find(Set set, be16 port) const;
+  void give(const Place& place);
+
   uint32_t sets() const { return live_; }
 
  private:
   static constexpr unsigned kChunkPorts = 512;
-  static constexpr unsigned kChunks = 126;  // × 512 ≥ 65 536 − 1024
+  static constexpr unsigned kBlockChunks = 8;
+  static constexpr unsigned kChunks = 128;
+  static constexpr unsigned kBlocks = kChunks / kBlockChunks;
 
   struct alignas(64) Chunk {
-    uint64_t taken[kChunkPorts / 64];  // bit: port in use
+    uint64_t taken[kChunkPorts / 64];  // bit: port in use, or beyond the share
   };
-  struct Entry {
+  struct alignas(64) Entry {
     Set key;
-    uint32_t base;  // of the share
-    uint32_t used;
-    uint32_t cursor;
-    uint64_t full[2];         // bit: chunk has no free port
-    uint32_t chunk[kChunks];  // index + 1; 0: not committed
+    uint32_t base;                        // of the share
+    uint32_t used;                        // ports; of a free entry: the next free one
+    uint32_t cursor;                      // number to go on from
+    uint64_t full[2];                     // bit: chunk has no free port, exactly
+    alignas(64) uint32_t block[kBlocks];  // index + 1; 0: not in use yet
   };
+  static_assert(sizeof(Entry) == 128 && kChunks * kChunkPorts == 65536);
 
-  Entry* find(const Set& set, bool make);
-  void drop(uint32_t at);
-  uint32_t home(const Set& set) const;
-  uint32_t take_chunk();
+  uint32_t entry_of(Set set) const;
+  uint32_t make(Set set);
+  void drop(uint32_t entry);
+  uint32_t home(Set set) const {
+    return static_cast<uint32_t>(
+               mum(set.addresses ^ 0x9e3779b97f4a7c15u, set.service ^ 0x8ebc6af09c88c6e3u)) &
+           mask_;
+  }
+  uint32_t make_block(uint32_t index);
+  Chunk& chunk(const Entry& entry, uint32_t at) {
+    return chunks_[size_t{entry.block[at / kBlockChunks] - 1} * kBlockChunks + at % kBlockChunks];
+  }
 
   const PortShare share_;
   uint32_t count_;  // ports a set
@@ -61,10 +93,10 @@ class LocalPorts {
   uint64_t random_;
   TableMemory<uint32_t> index_;  // open addressing: entry + 1
   TableMemory<Entry> entries_;
-  TableMemory<Chunk> chunks_;
-  uint32_t entries_used_ = 0, chunks_used_ = 0;
-  uint32_t free_entry_ = kNone;  // chained through `used`
-  uint32_t free_chunk_ = 0;      // index + 1, chained through taken[0]
+  TableMemory<Chunk> chunks_;  // by blocks
+  uint32_t entries_used_ = 0, blocks_used_ = 0;
+  uint32_t free_entry_ = kNone;
+  uint32_t free_block_ = 0;  // index + 1, chained through the first word
 };
 
 }  // namespace sluice

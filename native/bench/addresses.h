@@ -34,17 +34,19 @@ inline constexpr unsigned server_of(be32 address) {
   return (from_be(address) & 0xff) - 11;
 }
 
-inline constexpr unsigned kMostLocals = 32;
+inline constexpr unsigned kMostLocals = 239;
 inline constexpr be32 local(unsigned i) {
-  return v4(198, 51, 100, static_cast<uint8_t>(200 + i));
+  return v4(203, 0, 113, static_cast<uint8_t>(16 + i));
 }
 inline constexpr unsigned local_of(be32 address) {
-  return (from_be(address) & 0xff) - 200;
+  return (from_be(address) & 0xff) - 16;
 }
-// A local address has 64 512 ports towards each server; filled to at most 80 %.
+// A local address has 64 512 ports towards each server; filled to at most 95 %.
+inline constexpr uint32_t kPerLocal = kServers * 61'200u;
 inline constexpr unsigned locals_for(uint32_t flows) {
-  return std::max(2u, static_cast<unsigned>(flows / (kServers * 51'600u) + 1));
+  return std::max(2u, static_cast<unsigned>(flows / kPerLocal + 1));
 }
+inline constexpr uint32_t kMostConnections = (kMostLocals - 1) * kPerLocal;
 
 // 198.18.0.0/15 and ports from 1024.
 inline constexpr unsigned kClientBits = 17;

@@ -1,5 +1,6 @@
 #include "connect.h"
 #include "forward.h"
+#include "scale.h"
 #include "scenario.h"
 
 namespace sluice::bench {
@@ -8,6 +9,7 @@ std::span<const Registered> scenarios() {
   static constexpr Registered kAll[] = {
       {"connect", make_connect},
       {"forward", make_forward},
+      {"scale", make_scale},
   };
   return kAll;
 }

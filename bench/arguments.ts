@@ -13,6 +13,7 @@ export const FILTERS = [
   'contestant',
   'port',
   'measure',
+  'connections',
 ] as const;
 export type Filter = (typeof FILTERS)[number];
 export type Filters = Partial<Record<Filter, string[]>>;

@@ -14,6 +14,7 @@ import { registerRepl } from './repl.js';
 import { registerReplay } from './replay.js';
 import { registerRun } from './run.js';
 import { registerShow } from './show.js';
+import { registerTop } from './top.js';
 
 const EXAMPLES = `
 Examples:
@@ -46,6 +47,7 @@ function buildProgram(): Command {
   registerRun(program);
   registerCheck(program);
   registerShow(program);
+  registerTop(program);
   registerReload(program);
   registerReplay(program);
   registerRepl(program);

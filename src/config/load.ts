@@ -1,17 +1,17 @@
 /**
- * director.yaml → Model, or every mistake in it at once, each with its place. The steps: YAML
+ * director.yaml or keepalived.conf → Model, or every mistake in it at once, each with its place. The steps: YAML
  * (well-formed?), schema (each value alone), check (values against one another). A value that
  * fails the schema is left out, with the list entry it is in, so that the rest is still checked.
  */
-import { readFileSync } from 'node:fs';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseAllDocuments } from 'yaml';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { ConfigError, type Place, type Problem, SluiceError } from '../errors.js';
 import { check } from './check.js';
+import { KeepalivedSource } from './keepalived/source.js';
 import { buildModel, type Model } from './model.js';
 import { keysAt, type Parsed, schema } from './schema.js';
+import { type ConfigSource, formatPath, isRecord, type Path, YamlSource } from './source.js';
 import { suggest } from './suggest.js';
-
-export type Path = readonly (string | number)[];
 
 export interface Loaded {
   file: string;
@@ -21,24 +21,45 @@ export interface Loaded {
   locate(path: Path): Place;
 }
 
+export { formatPath, type Path };
+
+/** What keepalived.conf cannot say (ports, routes, the director itself) stands beside it in this. */
+export const BESIDE = 'sluice.yaml';
+
+/** director.yaml, or a keepalived.conf as it is. */
 export function loadConfig(file: string): Loaded {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new SluiceError('ERR_CONFIG_READ', `cannot read ${file}: ${reason(cause)}`, { cause });
-  }
-  return parseConfig(text, file);
+  const text = readConfig(file);
+  if (isYaml(file, text)) return parseConfig(text, file);
+  const beside = join(dirname(file), BESIDE);
+  const yaml = existsSync(beside) ? new YamlSource(readConfig(beside), beside) : undefined;
+  return load(new KeepalivedSource(yaml, { file, text }), file);
 }
 
-/** Throws ConfigError with all errors and warnings. */
+/** director.yaml. Throws ConfigError with all errors and warnings. */
 export function parseConfig(text: string, file: string): Loaded {
-  const source = new Source(text, file);
+  return load(new KeepalivedSource(new YamlSource(text, file), undefined), file);
+}
+
+/** A keepalived.conf alone, as if nothing stood beside it. */
+export function parseKeepalivedConfig(text: string, file: string): Loaded {
+  return load(new KeepalivedSource(undefined, { file, text }), file);
+}
+
+/** By its name, or else by its first word: `key:` begins no keepalived.conf. */
+function isYaml(file: string, text: string): boolean {
+  if (/\.(ya?ml|json)$/.test(file)) return true;
+  if (/\.conf($|\.)/.test(basename(file))) return false;
+  const first = text.split('\n').find((line) => !/^\s*([#!].*)?$/.test(line)) ?? '';
+  return /^\s*["']?[A-Za-z]+["']?\s*:(\s|$)|^---|^\s*\{\s*"/.test(first);
+}
+
+function load(source: ConfigSource, file: string): Loaded {
   const problems = source.syntaxProblems();
   if (problems.length > 0) throw new ConfigError(file, problems);
 
   const whole = source.value(problems);
   if (problems.length > 0) throw new ConfigError(file, problems);
+  problems.push(...source.others);
   const first = schema.safeParse(whole);
   let parsed: Parsed | undefined = first.data;
   let rest: Pruned = { value: whole, original: (path) => path, dropped: new Set() };
@@ -47,111 +68,37 @@ export function parseConfig(text: string, file: string): Loaded {
     rest = prune(whole, first.error.issues);
     parsed = schema.safeParse(rest.value).data;
   }
+  if (source.portless) for (const list of ['ports', 'routes']) rest.dropped.add(list);
   const model = parsed && buildModel(parsed);
   if (parsed && model) {
     for (const finding of check(model, parsed, rest.dropped)) {
       const path = rest.original(finding.path);
       const place = source.locate(path);
-      problems.push({ ...finding, path: formatPath(path), place });
+      problems.push({ ...finding, path: source.describe(path), place });
     }
   }
-  problems.sort((a, b) => a.place.line - b.place.line || a.place.column - b.place.column);
+  if (source.portless && model) model.ports = [];
+  problems.sort((a, b) => comparePlaces(a.place, b.place, file));
   if (!model || problems.some((problem) => problem.severity === 'error')) {
     throw new ConfigError(file, problems);
   }
   return { file, model, warnings: problems, locate: (path) => source.locate(path) };
 }
 
-/** The text with its places. */
-class Source {
-  readonly #file: string;
-  readonly #lines = new LineCounter();
-  readonly #documents: Document.Parsed[];
-
-  constructor(text: string, file: string) {
-    this.#file = file;
-    const documents = parseAllDocuments(text, { lineCounter: this.#lines, prettyErrors: false });
-    this.#documents = 'empty' in documents ? [] : documents;
+/** The file that was named comes first. */
+function comparePlaces(a: Place, b: Place, main: string): number {
+  if (a.file !== b.file) {
+    if (a.file === main || b.file === main) return a.file === main ? -1 : 1;
+    return a.file < b.file ? -1 : 1;
   }
+  return a.line - b.line || a.column - b.column;
+}
 
-  syntaxProblems(): Problem[] {
-    const problems = this.#documents.flatMap((document) =>
-      [...document.errors, ...document.warnings].map((error) => ({
-        severity: 'error' as const,
-        code: error.code === 'DUPLICATE_KEY' ? 'ERR_CONFIG_DUPLICATE' : 'ERR_CONFIG_SYNTAX',
-        place: this.#place(error.pos[0]),
-        path: '',
-        message:
-          error.code === 'DUPLICATE_KEY'
-            ? 'the same key is given twice, expected each key once in its block'
-            : `not well-formed YAML: ${error.message}`,
-      })),
-    );
-    const second = this.#documents[1];
-    if (second) {
-      problems.push({
-        severity: 'error',
-        code: 'ERR_CONFIG_SYNTAX',
-        place: this.#place(second.range[0]),
-        path: '',
-        message: 'a second YAML document begins here, expected one document',
-      });
-    }
-    return problems;
-  }
-
-  /** Plain data. Empty sections (`routes:` with all entries commented out) count as absent. */
-  value(problems: Problem[]): unknown {
-    let value: unknown;
-    try {
-      value = this.#documents[0]?.toJS({ maxAliasCount: 1000 }) ?? {};
-    } catch (error) {
-      // An alias without its anchor, or so many that they would fill the memory.
-      problems.push({
-        severity: 'error',
-        code: 'ERR_CONFIG_SYNTAX',
-        place: this.#place(0),
-        path: '',
-        message: `not well-formed YAML: ${(error as Error).message}`,
-      });
-    }
-    if (!isRecord(value)) return value;
-    return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== null));
-  }
-
-  locate(path: Path): Place {
-    const contents = this.#documents[0]?.contents;
-    for (let length = path.length; length > 0; length--) {
-      const node = this.#documents[0]?.getIn(path.slice(0, length), true);
-      if (isNode(node) && node.range) {
-        // An empty value has no characters of its own: its key shows the place better.
-        const empty = isScalar(node) && node.range[0] === node.range[1];
-        if (!empty) return this.#place(node.range[0]);
-        return this.locateKey(path.slice(0, length));
-      }
-    }
-    return this.#place(contents?.range?.[0] ?? 0);
-  }
-
-  locateKey(path: Path): Place {
-    const parent =
-      path.length === 1
-        ? this.#documents[0]?.contents
-        : this.#documents[0]?.getIn(path.slice(0, -1), true);
-    const key = path[path.length - 1];
-    if (isMap(parent)) {
-      for (const { key: node } of parent.items) {
-        if (isScalar(node) && String(node.value) === String(key) && node.range) {
-          return this.#place(node.range[0]);
-        }
-      }
-    }
-    return this.locate(path.slice(0, -1));
-  }
-
-  #place(offset: number): Place {
-    const { line, col } = this.#lines.linePos(offset);
-    return { file: this.#file, line: Math.max(1, line), column: Math.max(1, col) };
+function readConfig(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new SluiceError('ERR_CONFIG_READ', `cannot read ${file}: ${reason(cause)}`, { cause });
   }
 }
 
@@ -163,7 +110,7 @@ interface Issue {
   params?: Record<string, unknown>;
 }
 
-function schemaProblems(issues: readonly Issue[], whole: unknown, source: Source): Problem[] {
+function schemaProblems(issues: readonly Issue[], whole: unknown, source: ConfigSource): Problem[] {
   const problems = new Map<string, Problem>();
   const add = (problem: Omit<Problem, 'severity'>) => {
     // The first finding about a value says enough.
@@ -180,7 +127,7 @@ function schemaProblems(issues: readonly Issue[], whole: unknown, source: Source
     add({
       code: missing ? 'ERR_CONFIG_MISSING' : String(issue.params?.code ?? 'ERR_CONFIG_VALUE'),
       place: source.locate(path),
-      path: formatPath(path),
+      path: source.describe(path),
       message: `${missing ? 'missing' : given(value, issue)}${glue(issue.message)}${issue.message}`,
     });
   }
@@ -199,7 +146,7 @@ function given(value: unknown, issue: Issue): string {
   return `is ${typeof value === 'string' ? JSON.stringify(value) : value}`;
 }
 
-function unknownKey(path: Path, source: Source): Omit<Problem, 'severity'> {
+function unknownKey(path: Path, source: ConfigSource): Omit<Problem, 'severity'> {
   const key = String(path[path.length - 1]);
   const known = keysAt(path.slice(0, -1));
   const guess = suggest(key, known);
@@ -209,7 +156,7 @@ function unknownKey(path: Path, source: Source): Omit<Problem, 'severity'> {
   return {
     code: 'ERR_CONFIG_UNKNOWN_KEY',
     place: source.locateKey(path),
-    path: formatPath(path),
+    path: source.describe(path),
     // Where blocks are of several types, a key may belong to another one.
     message: known.includes(key) ? 'belongs to a block of another type' : instead,
   };
@@ -271,23 +218,11 @@ function prune(whole: unknown, issues: readonly Issue[]): Pruned {
   return { value, original, dropped };
 }
 
-export function formatPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((step, index) =>
-      typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${String(step)}`,
-    )
-    .join('');
-}
-
 function valueAt(value: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (at, step) => (at as Record<PropertyKey, unknown> | null | undefined)?.[step],
     value,
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function reason(cause: unknown): string {

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { serverHealth, serviceHealth } from '../health/schema.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { parseCidr } from './address.js';
+import { FEATURE_NAMES } from './keepalived/support.js';
 import {
   address,
   duration,
@@ -116,7 +117,19 @@ const service = section({
   health: serviceHealth.optional(),
 });
 
+const keepalivedSettings = section({
+  file: word('the path of a keepalived.conf', /^.+$/).optional(),
+  configId: word('a word', /^\S+$/).optional(),
+  accept: list(oneOf(FEATURE_NAMES), 'features to go without').optional(),
+});
+
 export const schema = section({
+  keepalived: z
+    .union(
+      [z.string().transform((file) => ({ file })), keepalivedSettings],
+      expected('the path of a keepalived.conf, or a block of file, configId and accept'),
+    )
+    .optional(),
   director: director.optional(),
   timeouts: timeouts.optional(),
   ports: list(port, 'ports').min(1, expected('at least one port')),

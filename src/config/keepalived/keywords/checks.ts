@@ -99,7 +99,7 @@ export const REGEX_OPTIONS = [
   'use_offset_limit',
 ] as const;
 
-const URL: Block = {
+export const HTTP_URL: Block = {
   path: value,
   digest: keyword(one(digest)),
   status_code: keyword(many(status)),
@@ -120,7 +120,7 @@ const HTTP: Block = {
   http_protocol: keyword(one(oneOf('1.0', '1.0C', '1.0c', '1.1'))),
   fast_recovery: switchable,
   virtualhost: value,
-  url: { args: [], block: URL },
+  url: { args: [], block: HTTP_URL },
   /** Its name before 1.4. */
   nb_get_retry: keyword(one(integer(0, 0xffff_ffff))),
 };

@@ -70,12 +70,22 @@ const timeouts = ({ words }: Node): Finding[] => {
 export const GLOBAL_DEFS: Block = {
   // What Sluice does.
   script_user: keyword(one(word), optional(word)),
-  enable_script_security: flag,
   checker_log_all_failures: switchable,
-  lvs_notify_fifo: fifo,
-  lvs_notify_fifo_script: script,
-  rs_init_notifies: switchable,
   lvs_timeouts: { args: [{ check: any, many: true }], judge: timeouts },
+  ...unsupported(
+    { tuning: 'scripts run as they are; see script_user' },
+    {
+      enable_script_security: flag,
+    },
+  ),
+  ...unsupported(
+    { tuning: 'no FIFO is written: use notify_up, notify_down and quorum_up' },
+    {
+      lvs_notify_fifo: fifo,
+      lvs_notify_fifo_script: script,
+      rs_init_notifies: switchable,
+    },
+  ),
   // Read by the preprocessor.
   include_check: { args: [{ check: any, optional: true, many: true }] },
   random_seed: keyword(one(integer(0, 0xffff_ffff))),

@@ -245,7 +245,10 @@ export const DPVS_VIRTUAL_SERVER: Block = {
       conn_timeout: keyword(one(integer(0, 0xffff_ffff))),
     },
   ),
-  expire_quiescent_conn: flag,
+  ...unsupported(
+    { tuning: 'see onServerRemoved of director.yaml' },
+    { expire_quiescent_conn: flag },
+  ),
   ...unsupported({ tuning: 'ports are found by routes' }, { vip_bind_dev: value }),
 };
 

@@ -1,0 +1,352 @@
+/**
+ * The tree → what director.yaml would say: services with their servers and checks, and timeouts. All
+ * checks of values against one another then are director.yaml's, with places in keepalived.conf.
+ */
+
+import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
+import { keepsPort } from '../model.js';
+import { GLOBAL_DEFS } from './keywords/global.js';
+import type { Block } from './keywords/kinds.js';
+import { isAddress } from './keywords/kinds.js';
+import {
+  fromNumber,
+  parseRange,
+  toNumber,
+  tunnelFindings,
+  VIRTUAL_SERVER,
+} from './keywords/lvs.js';
+import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
+import { argument, child, children, type Names, named, serverKey } from './semantics.js';
+import { Unsupported } from './support.js';
+import { type Node, placeOf } from './tree.js';
+import type { Problems } from './validate.js';
+import { Values, without } from './values.js';
+
+/** A service of a group of more addresses than this is surely a slip of the pen. */
+const MOST_ADDRESSES = 65_536;
+
+export interface MappedService {
+  data: Data;
+  node: Node;
+  /** The line of the group that has its address, if it is a group's. */
+  member: Node | undefined;
+  servers: { node: Node; checks: Node[] }[];
+}
+
+export interface Mapped {
+  services: MappedService[];
+  timeouts: Data | undefined;
+  timeoutsNode: Node | undefined;
+}
+
+export function mapKeepalived(
+  tree: readonly Node[],
+  accepted: readonly string[],
+  problems: Problems,
+): Mapped {
+  const unsupported = new Unsupported(problems, accepted);
+  unsupported.walk(tree);
+  const mapper = new Mapper(tree, unsupported, problems);
+  const services = tree
+    .filter(({ words, children: inside }) => words[0].text === 'virtual_server' && inside)
+    .flatMap((node) => mapper.service(node));
+  unsupported.finish();
+  return { services, ...mapper.timeouts() };
+}
+
+const METHODS: Record<string, Mode> = {
+  NAT: 'nat',
+  DR: 'dr',
+  TUN: 'tun',
+  FNAT: 'fullnat',
+  FULLNAT: 'fullnat',
+  ENAT: 'enat',
+};
+
+class Mapper {
+  readonly #problems: Problems;
+  readonly #unsupported: Unsupported;
+  readonly #groups: Names;
+  readonly #local: Names;
+  readonly #around: Surroundings;
+  readonly #globals: Values;
+  readonly #names = new Set<string>();
+
+  constructor(tree: readonly Node[], unsupported: Unsupported, problems: Problems) {
+    this.#problems = problems;
+    this.#unsupported = unsupported;
+    this.#groups = named(tree, 'virtual_server_group');
+    this.#local = named(tree, 'local_address_group');
+    this.#globals = new Values(together(tree, 'global_defs'), GLOBAL_DEFS);
+    const [user, group] = this.#globals.words('script_user') ?? [];
+    const ssl = together(tree, 'SSL');
+    this.#around = {
+      files: named(tree, 'track_file', 'vrrp_track_file'),
+      bfd: named(tree, 'bfd_instance'),
+      account: { user, group },
+      logAllFailures: this.#globals.boolean('checker_log_all_failures'),
+      tls: without(
+        Object.fromEntries(
+          ['password', 'ca', 'certificate', 'key'].map((name) => [
+            name,
+            argument(child(ssl, name)),
+          ]),
+        ),
+      ),
+      unsupported,
+    };
+  }
+
+  timeouts(): Pick<Mapped, 'timeouts' | 'timeoutsNode'> {
+    const node = child(this.#globals.node, 'lvs_timeouts');
+    const words = this.#globals.words('lvs_timeouts');
+    if (!node || !words) return { timeouts: undefined, timeoutsNode: undefined };
+    const timeouts: Data = {};
+    for (let index = 0; index < words.length; index += 2) {
+      const key = { tcp: 'tcp', tcpfin: 'tcpFin', udp: 'udp' }[words[index] as string];
+      const seconds = Number(words[index + 1]);
+      if (key && Number.isInteger(seconds) && seconds > 0) timeouts[key] = seconds;
+    }
+    return { timeouts, timeoutsNode: node };
+  }
+
+  service(node: Node): MappedService[] {
+    const values = new Values(node, VIRTUAL_SERVER);
+    const servers = uniqueServers(node);
+    if (servers.length === 0) return [];
+    const scheduler = this.#scheduler(node, values);
+    const mode = this.#mode(node) ?? 'nat';
+    const protocol = values.text('protocol')?.toLowerCase() ?? 'udp';
+    for (const name of ['persistence_timeout', 'persistence_engine', 'persistence_granularity']) {
+      const line = child(node, name);
+      if (line && name === 'persistence_timeout') this.#unsupported.packets('persistence', line);
+    }
+    const suspend = child(node, 'ha_suspend');
+    if (suspend) this.#unsupported.tuning(suspend, 'the addresses are always here');
+    if (protocol === 'sctp') {
+      this.#unsupported.packets('protocol', child(node, 'protocol') as Node, 'protocol SCTP');
+      return [];
+    }
+    const hashes = scheduler === 'sh' || scheduler === 'mh';
+    const flags = (...names: string[]) => hashes && names.some((name) => values.flag(name));
+    const common = without({
+      protocol,
+      mode,
+      scheduler,
+      schedulePort: flags(`${scheduler}-port`, 'flag-2') || undefined,
+      scheduleFallback: flags(`${scheduler}-fallback`, 'flag-1') || undefined,
+      onePacket: protocol === 'udp' ? values.flag('ops') : undefined,
+      localAddresses: this.#localAddresses(node),
+      health: this.#health(node, values, servers, mode),
+    });
+    return this.#listens(node).map(({ address, port, member }) => {
+      const mapped = servers.map((server) => this.#server(server, node, port, mode));
+      return {
+        data: {
+          name: this.#name(`${protocol}-${address}-${port}`.replaceAll(/[^A-Za-z0-9.-]/g, '.')),
+          listen: endpoint(address, port),
+          ...common,
+          servers: mapped.map(({ data }) => data),
+        },
+        node,
+        member,
+        servers: mapped,
+      };
+    });
+  }
+
+  #name(wanted: string): string {
+    let name = wanted;
+    for (let count = 2; this.#names.has(name); count++) name = `${wanted}-${count}`;
+    this.#names.add(name);
+    return name;
+  }
+
+  #listens(node: Node): { address: string; port: number; member: Node | undefined }[] {
+    const [, first, second] = node.words;
+    if (!first) return [];
+    if (first.text === 'fwmark') {
+      this.#unsupported.packets('fwmark', node, 'virtual_server fwmark', first);
+      return [];
+    }
+    if (first.text !== 'group') {
+      const port = portOf(second?.text);
+      if (!isAddress(first.text) || port === undefined) return [];
+      if (port === 0) {
+        this.#unsupported.packets('persistence', node, 'virtual_server without port', first);
+        return [];
+      }
+      return [{ address: first.text, port, member: undefined }];
+    }
+    return (this.#groups.get(second?.text ?? '')?.children ?? []).flatMap((member) =>
+      this.#member(member),
+    );
+  }
+
+  #member(member: Node): { address: string; port: number; member: Node }[] {
+    const text = member.words[0].text;
+    if (text === 'fwmark') {
+      this.#unsupported.packets('fwmark', member, 'fwmark');
+      return [];
+    }
+    const range = parseRange(text);
+    const port = portOf(argument(member));
+    if (!range || port === undefined) return [];
+    if (port === 0) {
+      this.#unsupported.packets('persistence', member, 'an address without port');
+      return [];
+    }
+    return this.#addresses(range, member).map((address) => ({ address, port, member }));
+  }
+
+  #addresses({ first, count }: { first: string; count: number }, node: Node): string[] {
+    if (count > MOST_ADDRESSES) {
+      const message = `is ${count} addresses, expected at most ${MOST_ADDRESSES}`;
+      this.#problems.error('ERR_CONFIG_LIMIT', placeOf(node), node.words[0].text, message);
+      return [];
+    }
+    if (count === 1) return [first];
+    const start = toNumber(first);
+    return Array.from({ length: count }, (_, index) => fromNumber(start + index));
+  }
+
+  #localAddresses(node: Node): string[] | undefined {
+    const name = argument(child(node, 'laddr_group_name'));
+    const lines = name === undefined ? undefined : this.#local.get(name)?.children;
+    return lines?.flatMap((line) => {
+      const range = parseRange(line.words[0].text);
+      return range ? this.#addresses(range, line) : [];
+    });
+  }
+
+  #scheduler(node: Node, values: Values): Scheduler {
+    const text = values.text('lvs_sched', 'lb_algo') ?? 'wlc';
+    const known = SCHEDULERS.find((name) => name === text);
+    if (known) return known;
+    const line = child(node, 'lvs_sched', 'lb_algo') as Node;
+    this.#unsupported.packets('scheduler', line, `lvs_sched ${text}`, line.words[1]);
+    return 'wlc';
+  }
+
+  /** undefined: not given, or wrong. */
+  #mode(node: Node, ...names: string[]): Mode | undefined {
+    const keywords = names.length > 0 ? names : ['lvs_method', 'lb_kind'];
+    const line = child(node, ...keywords);
+    const text = argument(line);
+    if (!line || text === undefined || tunnelFindings(line).length > 0) return undefined;
+    const type = line.words.findIndex(({ text: word }) => word === 'type');
+    if (text === 'TUN' && type > 0 && argument(line, type + 1) !== 'ipip') {
+      this.#unsupported.packets('tunnel', line, `${line.words[0].text} TUN type`);
+    }
+    if (text === 'SNAT') this.#unsupported.packets('method', line, `${line.words[0].text} SNAT`);
+    return METHODS[text];
+  }
+
+  #health(node: Node, values: Values, servers: readonly Node[], mode: Mode): Data | undefined {
+    const { account } = this.#around;
+    const total = servers.reduce((sum, server) => sum + (weightOf(server) ?? 1), 0);
+    const asked = values.number('quorum');
+    const quorum = asked === undefined ? undefined : Math.min(asked, Math.max(1, total));
+    const given = values.number('hysteresis');
+    const hysteresis = given !== undefined && given < (quorum ?? 1) ? given : undefined;
+    const health = without({
+      ...timing(values),
+      retry: values.number('retry'),
+      connectTimeout: values.seconds('connect_timeout'),
+      alpha: values.flag('alpha'),
+      virtualhost: values.text('virtualhost'),
+      inhibitOnFailure: values.boolean('inhibit_on_failure'),
+      quorum,
+      hysteresis,
+      quorumUp: values.script(account, 'quorum_up'),
+      quorumDown: values.script(account, 'quorum_down'),
+      omega: values.flag('omega'),
+      sorryServer: this.#sorry(node, values, mode),
+    });
+    return Object.keys(health).length > 0 ? health : undefined;
+  }
+
+  #sorry(node: Node, values: Values, mode: Mode): Data | undefined {
+    const [address, port] = values.words('sorry_server') ?? [];
+    if (address === undefined) return undefined;
+    const own = this.#mode(node, 'sorry_server_lvs_method');
+    return without({
+      address: endpoint(address, Number(port ?? argument(node, 2) ?? 0)),
+      mode: own === mode ? undefined : own,
+      inhibit: values.flag('sorry_server_inhibit'),
+    });
+  }
+
+  #server(server: Node, service: Node, port: number, serviceMode: Mode) {
+    const values = new Values(server, realServerTable());
+    const own = this.#mode(server);
+    const mode = own ?? serviceMode;
+    const checks = mapChecks(server, this.#around);
+    const { account } = this.#around;
+    const health = without({
+      ...timing(values),
+      retry: values.number('retry'),
+      connectTimeout: values.seconds('connect_timeout'),
+      alpha: values.boolean('alpha'),
+      virtualhost: values.text('virtualhost'),
+      inhibitOnFailure: values.boolean('inhibit_on_failure'),
+      notifyUp: values.script(account, 'notify_up'),
+      notifyDown: values.script(account, 'notify_down'),
+      checks: checks.length > 0 ? checks.map(({ data }) => data) : undefined,
+    });
+    const said = argument(server, 2);
+    const ownPort = said === undefined || said === '0' || keepsPort(mode) ? port : Number(said);
+    const data = without({
+      address: endpoint(argument(server) as string, ownPort),
+      weight: values.number('weight'),
+      mode: own === undefined || own === serviceMode ? undefined : own,
+      upperThreshold: values.number('uthreshold'),
+      lowerThreshold: values.number('lthreshold'),
+      health: Object.keys(health).length > 0 ? health : undefined,
+    });
+    return { data, node: server, checks: checks.map(({ node }) => node), service };
+  }
+}
+
+function realServerTable(): Block {
+  return VIRTUAL_SERVER.real_server?.block as Block;
+}
+
+function weightOf(server: Node): number | undefined {
+  return new Values(server, realServerTable()).number('weight');
+}
+
+/** The good ones, the first of each address. */
+function uniqueServers(node: Node): Node[] {
+  const seen = new Set<string>();
+  return children(node, 'real_server').filter((server) => {
+    const key = serverKey(server);
+    const good = isAddress(argument(server) ?? '') && portOf(argument(server, 2)) !== undefined;
+    if (!good || seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+/** 0: every port; undefined: a wrong one. */
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return 0;
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 65_536;
+  return port <= 65_535 ? port : undefined;
+}
+
+function endpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Several blocks of one keyword count as one. */
+function together(tree: readonly Node[], keyword: string): Node {
+  const blocks = tree.filter(({ words }) => words[0].text === keyword);
+  const first = blocks[0] ?? {
+    words: [{ text: keyword, column: 1, quoted: false }],
+    file: '',
+    line: 1,
+    children: [],
+  };
+  return { ...first, children: blocks.flatMap((block) => block.children ?? []) } as Node;
+}

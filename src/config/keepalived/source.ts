@@ -1,0 +1,186 @@
+/** A keepalived.conf, with or without a director.yaml, as a source of configuration. */
+import { readFileSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import type { Place, Problem } from '../../errors.js';
+import { type ConfigSource, formatPath, isRecord, type Path, type YamlSource } from '../source.js';
+import { folderOf } from './files.js';
+import { type Mapped, type MappedService, mapKeepalived } from './map.js';
+import { parseKeepalived } from './parse.js';
+import { child, children, title } from './semantics.js';
+import { FEATURE_NAMES } from './support.js';
+import { type Node, placeOf } from './tree.js';
+import { Problems } from './validate.js';
+
+interface Given {
+  file: string;
+  text: string;
+}
+
+export class KeepalivedSource implements ConfigSource {
+  readonly portless: boolean;
+  readonly #yaml: YamlSource | undefined;
+  #given: Given | undefined;
+  #mapped: Mapped | undefined;
+  #others: readonly Problem[] = [];
+  /** Services that the YAML file has; those of keepalived.conf follow them. */
+  #before = 0;
+  #ownTimeouts = new Set<string>();
+
+  constructor(yaml: YamlSource | undefined, given: Given | undefined) {
+    this.#yaml = yaml;
+    this.#given = given;
+    this.portless = yaml === undefined;
+  }
+
+  get others(): readonly Problem[] {
+    return this.#others;
+  }
+
+  syntaxProblems(): Problem[] {
+    return this.#yaml?.syntaxProblems() ?? [];
+  }
+
+  value(problems: Problem[]): unknown {
+    const value = this.#yaml ? this.#yaml.value(problems) : { ports: [{ name: 'none' }] };
+    if (problems.length > 0 || !isRecord(value)) return value;
+    const settings = settingsOf(value.keepalived);
+    this.#given ??= this.#read(settings.file);
+    if (!this.#given) return value;
+    const { file, text } = this.#given;
+    const options = settings.configId === undefined ? {} : { configId: settings.configId };
+    const { tree, problems: found } = parseKeepalived(text, file, options);
+    const mapped = mapKeepalived(tree, settings.accept, new Problems(found));
+    this.#mapped = mapped;
+    this.#others = [...this.#others, ...found];
+    return this.#merge(value, mapped);
+  }
+
+  #merge(value: Record<string, unknown>, { services, timeouts }: Mapped): Record<string, unknown> {
+    const own = value.services ?? [];
+    // A wrong list is the YAML file's mistake, and told as such.
+    if (!Array.isArray(own)) return value;
+    this.#before = own.length;
+    const said = value.timeouts ?? {};
+    if (isRecord(said)) this.#ownTimeouts = new Set(Object.keys(said));
+    return {
+      ...value,
+      services: [...own, ...services.map(({ data }) => data)],
+      ...(timeouts && isRecord(said) ? { timeouts: { ...timeouts, ...said } } : {}),
+    };
+  }
+
+  #read(file: string | undefined): Given | undefined {
+    if (file === undefined || !this.#yaml) return undefined;
+    const place = this.#yaml.locate(['keepalived']);
+    const path = isAbsolute(file) ? file : join(folderOf(place.file), file);
+    try {
+      return { file: path, text: readFileSync(path, 'utf8') };
+    } catch (cause) {
+      const message = `cannot read ${path}: ${(cause as Error).message}`;
+      const code = 'ERR_CONFIG_INCLUDE';
+      this.#others = [{ severity: 'error', code, place, path: 'keepalived', message }];
+      return undefined;
+    }
+  }
+
+  locate(path: Path): Place {
+    const found = this.#find(path);
+    if (found) return found.place;
+    return this.#yaml?.locate(path) ?? { file: this.#given?.file ?? '', line: 1, column: 1 };
+  }
+
+  locateKey(path: Path): Place {
+    return this.#find(path)?.place ?? this.#yaml?.locateKey(path) ?? this.locate(path);
+  }
+
+  describe(path: Path): string {
+    return this.#find(path)?.what ?? formatPath(path);
+  }
+
+  /** The line of keepalived.conf that a part of the data comes from. */
+  #find([list, index, ...rest]: Path): { place: Place; what: string } | undefined {
+    const mapped = this.#mapped;
+    if (!mapped) return undefined;
+    if (list === 'timeouts' && mapped.timeoutsNode && !this.#ownTimeouts.has(String(index))) {
+      return { place: placeOf(mapped.timeoutsNode), what: 'lvs_timeouts' };
+    }
+    if (list !== 'services' || typeof index !== 'number') return undefined;
+    const service = mapped.services[index - this.#before];
+    return service && findIn(service, rest);
+  }
+}
+
+/** Names that are not director.yaml's words in lower case with underscores. */
+const KEYWORDS: Record<string, readonly string[]> = {
+  scheduler: ['lvs_sched', 'lb_algo'],
+  mode: ['lvs_method', 'lb_kind'],
+  localAddresses: ['laddr_group_name'],
+  onePacket: ['ops'],
+  upperThreshold: ['uthreshold'],
+  lowerThreshold: ['lthreshold'],
+  bindTo: ['bindto'],
+  bindInterface: ['bind_if'],
+  status: ['status_code'],
+  queryType: ['type'],
+  script: ['misc_path'],
+  timeout: ['misc_timeout'],
+  path: ['path', 'track_file'],
+  retry: ['retry', 'nb_get_retry', 'nb_sock_retry'],
+  sni: ['enable_sni'],
+  regexFlags: ['regex_options'],
+  reply: ['require_reply'],
+};
+
+function findIn(service: MappedService, path: Path): { place: Place; what: string } {
+  let node = service.node;
+  let rest = path;
+  if (rest[0] === 'servers' && typeof rest[1] === 'number') {
+    const server = service.servers[rest[1]];
+    node = server?.node ?? node;
+    rest = rest.slice(2);
+    if (rest[0] === 'health' && rest[1] === 'checks' && typeof rest[2] === 'number') {
+      node = server?.checks[rest[2]] ?? node;
+      rest = rest.slice(3);
+      if (rest[0] === 'urls' && typeof rest[1] === 'number') {
+        node = children(node, 'url')[rest[1]] ?? node;
+        rest = rest.slice(2);
+      }
+    }
+  }
+  if (rest[0] === 'health') rest = rest.slice(1);
+  const key = String(rest[0] ?? '');
+  if (key === 'listen' || key === 'address') return endpoint(service, node, key);
+  const line = child(node, ...(KEYWORDS[key] ?? [snake(key)]));
+  return line
+    ? { place: placeOf(line, line.words[1]), what: line.words[0].text }
+    : { place: placeOf(node), what: title(node) };
+}
+
+function endpoint(service: MappedService, node: Node, key: string): { place: Place; what: string } {
+  const { member } = service;
+  if (key === 'listen' && member) return { place: placeOf(member), what: title(service.node) };
+  return { place: placeOf(node, node.words[1]), what: node.words[0].text };
+}
+
+function snake(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+interface Settings {
+  file: string | undefined;
+  configId: string | undefined;
+  accept: string[];
+}
+
+/** Whatever is wrong with it is told by the schema. */
+function settingsOf(value: unknown): Settings {
+  const block = typeof value === 'string' ? { file: value } : isRecord(value) ? value : {};
+  const text = (of: unknown) => (typeof of === 'string' && of !== '' ? of : undefined);
+  const names: readonly string[] = FEATURE_NAMES;
+  const accept = Array.isArray(block.accept) ? block.accept : [];
+  return {
+    file: text(block.file),
+    configId: text(block.configId),
+    accept: accept.filter((name): name is string => names.includes(name)),
+  };
+}

@@ -1,0 +1,96 @@
+/**
+ * What a keepalived.conf asks for and Sluice does not do. One rule: what would decide whether, from
+ * whom or to which server packets go is an error, until the operator accepts to go without the
+ * feature; what only says how keepalived itself runs, tunes or tells others is a warning.
+ */
+import { TOP } from './keywords/index.js';
+import type { Block, Support } from './keywords/kinds.js';
+import { type Node, placeOf } from './tree.js';
+import { lookUp, type Problems } from './validate.js';
+import type { Word } from './words.js';
+
+/** Features by the names that `keepalived.accept` takes, with what going without means. */
+export const FEATURES = {
+  vrrp: 'VRRP is not run: this director always answers for its addresses, another one too',
+  static: 'addresses, routes and rules are not given to the kernel: ports and routes say them',
+  namespace: 'no network namespace is entered: start sluice inside it (ip netns exec)',
+  persistence: 'there is no persistence: each connection of a client is scheduled by itself',
+  fwmark: 'there are no fwmarks: the service is left out',
+  scheduler: 'there is no such scheduler: wlc schedules instead',
+  tunnel: 'tunnels are IPIP only: the others are left out',
+  protocol: 'only TCP and UDP are forwarded: the service is left out',
+  method: 'there is no SNAT: the service is left out',
+  regex: 'regular expressions are JavaScript’s and have no such option: it is left out',
+  acl: 'there are no lists of clients: everybody is let in',
+  syn_proxy: 'there is no SYN proxy: SYNs reach the servers as they come',
+  proxy_protocol: 'no PROXY protocol is spoken: servers learn the client’s address by TOA',
+  hash_target: 'only addresses and ports are hashed',
+  limits: 'traffic is not limited',
+} as const;
+
+export type Feature = keyof typeof FEATURES;
+export const FEATURE_NAMES = Object.keys(FEATURES) as [Feature, ...Feature[]];
+
+export class Unsupported {
+  readonly #problems: Problems;
+  readonly #accepted: ReadonlySet<string>;
+  readonly #tuning = new Map<string, { node: Node; why: string; count: number }>();
+
+  constructor(problems: Problems, accepted: readonly string[]) {
+    this.#problems = problems;
+    this.#accepted = new Set(accepted);
+  }
+
+  /** `what` in the words of the file. */
+  packets(feature: Feature, node: Node, what = node.words[0].text, word?: Word): void {
+    const message = `not supported: ${FEATURES[feature]}`;
+    const place = placeOf(node, word);
+    if (this.#accepted.has(feature)) {
+      this.#problems.warning(
+        'WARN_CONFIG_UNSUPPORTED',
+        place,
+        what,
+        `accepted: ${FEATURES[feature]}`,
+      );
+    } else {
+      const advice = `${message} (to go without, add ${feature} to keepalived.accept)`;
+      this.#problems.error('ERR_CONFIG_UNSUPPORTED', place, what, advice);
+    }
+  }
+
+  /** Told once a keyword, with how often it comes. */
+  tuning(node: Node, why: string): void {
+    const what = node.words[0].text;
+    const known = this.#tuning.get(what);
+    if (known) known.count++;
+    else this.#tuning.set(what, { node, why, count: 1 });
+  }
+
+  /** Everything that the keyword tables mark. */
+  walk(tree: readonly Node[], table: Block = TOP): void {
+    for (const node of tree) {
+      const keyword = lookUp(table, node.words[0].text);
+      if (keyword?.support) this.#report(node, keyword.support);
+      else if (node.children && typeof keyword?.block === 'object') {
+        this.walk(node.children, keyword.block);
+      }
+    }
+  }
+
+  #report(node: Node, support: Support): void {
+    if ('tuning' in support) {
+      this.tuning(node, support.tuning);
+      return;
+    }
+    const what = node.children ? node.words.map(({ text }) => text).join(' ') : node.words[0].text;
+    this.packets(support.packets as Feature, node, what);
+  }
+
+  finish(): void {
+    for (const [what, { node, why, count }] of this.#tuning) {
+      const more = count === 1 ? '' : ` (and ${count - 1} more of them)`;
+      const message = `has no effect: ${why}${more}`;
+      this.#problems.warning('WARN_CONFIG_UNSUPPORTED', placeOf(node), what, message);
+    }
+  }
+}

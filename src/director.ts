@@ -214,6 +214,10 @@ export class Director {
 }
 
 function requireDevices(loaded: Loaded): void {
+  if (loaded.model.ports.length === 0) {
+    const [warning] = loaded.warnings.filter(({ code }) => code === 'WARN_CONFIG_NO_PORTS');
+    throw new SluiceError('ERR_CONFIG_MISSING', warning?.message ?? 'there are no ports');
+  }
   const problems = loaded.model.ports.flatMap(({ device, name }, index) =>
     device
       ? []

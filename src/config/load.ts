@@ -10,7 +10,14 @@ import { check } from './check.js';
 import { KeepalivedSource } from './keepalived/source.js';
 import { buildModel, type Model } from './model.js';
 import { keysAt, type Parsed, schema } from './schema.js';
-import { type ConfigSource, formatPath, isRecord, type Path, YamlSource } from './source.js';
+import {
+  BESIDE,
+  type ConfigSource,
+  formatPath,
+  isRecord,
+  type Path,
+  YamlSource,
+} from './source.js';
 import { suggest } from './suggest.js';
 
 export interface Loaded {
@@ -22,9 +29,6 @@ export interface Loaded {
 }
 
 export { formatPath, type Path };
-
-/** What keepalived.conf cannot say (ports, routes, the director itself) stands beside it in this. */
-export const BESIDE = 'sluice.yaml';
 
 /** director.yaml, or a keepalived.conf as it is. */
 export function loadConfig(file: string): Loaded {

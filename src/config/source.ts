@@ -4,6 +4,9 @@ import type { Place, Problem } from '../errors.js';
 
 export type Path = readonly (string | number)[];
 
+/** What keepalived.conf cannot say (ports, routes, the director itself) stands beside it in this. */
+export const BESIDE = 'sluice.yaml';
+
 export interface ConfigSource {
   /** What makes looking further useless. */
   syntaxProblems(): Problem[];

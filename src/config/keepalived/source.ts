@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { Place, Problem } from '../../errors.js';
-import { type ConfigSource, formatPath, isRecord, type Path, type YamlSource } from '../source.js';
+import {
+  BESIDE,
+  type ConfigSource,
+  formatPath,
+  isRecord,
+  type Path,
+  type YamlSource,
+} from '../source.js';
 import { folderOf } from './files.js';
 import { type Mapped, type MappedService, mapKeepalived } from './map.js';
 import { parseKeepalived } from './parse.js';
@@ -51,6 +58,7 @@ export class KeepalivedSource implements ConfigSource {
     const { tree, problems: found } = parseKeepalived(text, file, options);
     const mapped = mapKeepalived(tree, settings.accept, new Problems(found));
     this.#mapped = mapped;
+    if (this.portless) found.push(noPorts(file));
     this.#others = [...this.#others, ...found];
     return this.#merge(value, mapped);
   }
@@ -164,6 +172,16 @@ function endpoint(service: MappedService, node: Node, key: string): { place: Pla
 
 function snake(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function noPorts(file: string): Problem {
+  return {
+    severity: 'warning',
+    code: 'WARN_CONFIG_NO_PORTS',
+    place: { file, line: 1, column: 1 },
+    path: '',
+    message: `no ${join(folderOf(file), BESIDE)} says which ports there are: sluice run needs one`,
+  };
 }
 
 interface Settings {

@@ -1,0 +1,427 @@
+/** keepalived.conf → Model: the same as director.yaml says it, and every finding with its place. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { loadConfig, parseConfig, parseKeepalivedConfig } from '../../../src/config/load.js';
+import { ConfigError, formatProblem, type Problem } from '../../../src/errors.js';
+import { plan } from '../../../src/plan.js';
+import { BASE } from '../support.js';
+import { GOOD } from './mutations.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-map-'));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+let count = 0;
+
+/** Each pair of files in a folder of its own. */
+function write(conf: string, yaml?: string): string {
+  const file = join(folder, `${++count}-keepalived.conf`);
+  writeFileSync(file, conf);
+  if (yaml === undefined) rmSync(join(folder, 'sluice.yaml'), { force: true });
+  else writeFileSync(join(folder, 'sluice.yaml'), yaml);
+  return file;
+}
+
+function problemsOf(conf: string, yaml: string = BASE): Problem[] {
+  try {
+    return loadConfig(write(conf, yaml)).warnings;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+const says = (conf: string, yaml?: string) =>
+  problemsOf(conf, yaml).map((problem) =>
+    formatProblem(problem)
+      .replaceAll(`${folder}/`, '')
+      .replace(/^\d+-keepalived\.conf:/, ''),
+  );
+
+const SERVICE = (lines: string, server = '') => `\
+virtual_server 203.0.113.10 80 {
+    lvs_sched rr
+    lvs_method NAT
+    protocol TCP
+    ${lines}
+    real_server 198.51.100.11 8080 {
+        ${server}
+    }
+}
+`;
+
+test('everything that both formats can say gives the same Model', () => {
+  const conf = `
+global_defs {
+    lvs_timeouts tcp 600 udp 30
+    script_user nobody nogroup
+    checker_log_all_failures
+}
+track_file load {
+    file /run/load
+    weight 2 reverse
+}
+bfd_instance b1 {
+    neighbor_ip 198.51.100.11
+}
+SSL {
+    ca /etc/ssl/ca.pem
+    certificate /etc/ssl/one.pem
+}
+local_address_group locals {
+    198.51.100.200-201 dpdk1
+    198.51.100.208/30
+}
+virtual_server_group G {
+    203.0.113.20-21 53
+    203.0.113.30 5353
+}
+virtual_server 203.0.113.10 80 {
+    lb_algo mh
+    mh-port
+    flag-1
+    lb_kind FNAT
+    protocol tcp
+    laddr_group_name locals
+    delay_loop 6
+    retry 2
+    delay_before_retry 1.5
+    warmup 0
+    connect_timeout 4
+    alpha
+    omega
+    inhibit_on_failure
+    virtualhost www.example.org
+    quorum 3
+    hysteresis 1
+    quorum_up "/bin/announce '203.0.113.10 80' up"
+    quorum_down /bin/withdraw root
+    sorry_server 198.51.100.99 8080
+    sorry_server_inhibit
+    sorry_server_lvs_method NAT
+    real_server 198.51.100.11 8080 {
+        weight 3
+        uthreshold 100
+        lthreshold 90
+        inhibit_on_failure no
+        notify_down "/bin/page \\x41"
+        TCP_CHECK {
+            connect_ip 198.51.100.9
+            connect_port 81
+            bindto 198.51.100.1
+            bind_port 1000
+            bind_if eth1
+            fwmark 5
+            connect_timeout 1
+            nb_get_retry 0
+            log_all_failures off
+        }
+        SSL_GET {
+            enable_sni
+            fast_recovery
+            url {
+                path /a
+                status_code 200-299 404
+                regex "^o\\\\.k"
+                regex_options caseless multiline
+                regex_no_match
+                regex_min_offset 1
+                regex_max_offset 100
+            }
+            url {
+                path /b
+                virtualhost b.example.org
+                digest 9b3a0c85a887a256d6939da88aabd8cd
+            }
+        }
+        SMTP_CHECK {
+            helo_name director
+            host {
+                connect_port 26
+            }
+        }
+        DNS_CHECK {
+            type A
+            name example.org
+        }
+        UDP_CHECK {
+            payload Ab12f 3
+            require_reply 01xX
+            max_reply_length 100
+        }
+        PING_CHECK {
+        }
+        MISC_CHECK {
+            misc_path "/bin/check one"
+            misc_timeout 5
+            misc_dynamic
+            user daemon
+        }
+        FILE_CHECK {
+            track_file load
+            dynamic
+        }
+        BFD_CHECK {
+            name b1
+        }
+    }
+    real_server 198.51.100.12 8080 {
+        lvs_method DR
+    }
+}
+virtual_server group G {
+    lvs_sched wrr
+    lvs_method TUN
+    protocol UDP
+    ops
+    real_server 198.51.100.12 {
+    }
+}
+`;
+  const account = 'user: nobody, group: nogroup';
+  const yaml = `${BASE}
+timeouts: { tcp: 600, udp: 30 }
+services:
+  - name: tcp-203.0.113.10-80
+    listen: 203.0.113.10:80
+    mode: fullnat
+    scheduler: mh
+    schedulePort: true
+    scheduleFallback: true
+    localAddresses: [198.51.100.200, 198.51.100.201, 198.51.100.208, 198.51.100.209, 198.51.100.210, 198.51.100.211]
+    health:
+      delayLoop: 6s
+      retry: 2
+      delayBeforeRetry: 1500ms
+      warmup: 0
+      connectTimeout: 4s
+      alpha: true
+      omega: true
+      inhibitOnFailure: true
+      virtualhost: www.example.org
+      quorum: 3
+      hysteresis: 1
+      quorumUp: { command: [/bin/announce, 203.0.113.10 80, up], ${account} }
+      quorumDown: { command: [/bin/withdraw], user: root }
+      sorryServer: { address: 198.51.100.99:8080, mode: nat, inhibit: true }
+    servers:
+      - address: 198.51.100.11:8080
+        weight: 3
+        upperThreshold: 100
+        lowerThreshold: 90
+        health:
+          inhibitOnFailure: false
+          notifyDown: { command: [/bin/page, A], ${account} }
+          checks:
+            - type: tcp
+              connectIp: 198.51.100.9
+              connectPort: 81
+              bindTo: 198.51.100.1
+              bindPort: 1000
+              bindInterface: eth1
+              fwmark: 5
+              connectTimeout: 1s
+              retry: 0
+              logAllFailures: false
+            - type: https
+              sni: true
+              fastRecovery: true
+              ca: /etc/ssl/ca.pem
+              certificate: /etc/ssl/one.pem
+              logAllFailures: true
+              urls:
+                - { path: /a, status: [200-299, 404], regex: '^o\\.k', regexFlags: im, regexNoMatch: true, regexMinOffset: 1, regexMaxOffset: 100 }
+                - { path: /b, virtualhost: b.example.org, digest: 9b3a0c85a887a256d6939da88aabd8cd }
+            - { type: smtp, connectPort: 26, heloName: director, logAllFailures: true }
+            - { type: dns, queryType: A, name: example.org, logAllFailures: true }
+            - { type: udp, payload: Ab120f03, requireReply: true, reply: 01xX, maxReplyLength: 100, logAllFailures: true }
+            - { type: ping, logAllFailures: true }
+            - { type: misc, script: { command: /bin/check one, user: daemon }, timeout: 5s, dynamic: true, logAllFailures: true }
+            - { type: file, path: /run/load, weight: 2, reverse: true, dynamic: true }
+            - { type: bfd, name: b1, neighbour: 198.51.100.11 }
+      - { address: 198.51.100.12:80, mode: dr }
+${['20-53', '21-53', '30-5353']
+  .map((one) => one.split('-') as [string, string])
+  .map(
+    ([host, port]) => `
+  - name: udp-203.0.113.${host}-${port}
+    listen: 203.0.113.${host}:${port}
+    protocol: udp
+    mode: tun
+    scheduler: wrr
+    onePacket: true
+    servers: [{ address: 198.51.100.12:${port} }]`,
+  )
+  .join('')}
+`;
+  const theirs = loadConfig(write(conf, BASE));
+  assert.equal(
+    JSON.parse(JSON.stringify(theirs.model)),
+    JSON.parse(JSON.stringify(parseConfig(yaml, 'x.yaml').model)),
+  );
+  assert.is(plan(theirs.model).snapshot.services.length, 4);
+});
+
+const rows: [it: string, conf: string, says: string[]][] = [
+  ['a good one', SERVICE('delay_loop 6', 'weight 2'), []],
+  [
+    'values that are good for keepalived and not for Sluice',
+    SERVICE('retry 2000', 'weight 70000'),
+    [
+      '5:11: retry: is 2000, expected a whole number from 0 to 1000',
+      '7:16: weight: is 70000, expected a whole number from 0 to 65535',
+    ],
+  ],
+  [
+    'IPv6',
+    SERVICE('').replace('203.0.113.10', '2001:db8::1'),
+    [
+      '1:16: virtual_server: [2001:db8::1]:80 is IPv6: IPv6 modes come later; expected an IPv4 address and port such as 203.0.113.10:80',
+    ],
+  ],
+  [
+    'what would change where packets go',
+    `${SERVICE('persistence_timeout 50\n    syn_proxy')}vrrp_instance V {\n interface eth0\n virtual_router_id 1\n}\n`,
+    [
+      '5:5: persistence_timeout: not supported: there is no persistence: each connection of a client is scheduled by itself (to go without, add persistence to keepalived.accept)',
+      '6:5: syn_proxy: not supported: there is no SYN proxy: SYNs reach the servers as they come (to go without, add syn_proxy to keepalived.accept)',
+      '11:1: vrrp_instance V: not supported: VRRP is not run: this director always answers for its addresses, another one too (to go without, add vrrp to keepalived.accept)',
+    ],
+  ],
+  [
+    'what only tunes is told once',
+    SERVICE('smtp_alert', 'smtp_alert off'),
+    ['5:5: warning: smtp_alert: has no effect: no mail is sent (and 1 more of them)'],
+  ],
+  [
+    'services that cannot be forwarded at all',
+    SERVICE('').replace('TCP', 'SCTP') +
+      SERVICE('').replace('203.0.113.10 80', 'fwmark 3').replace('    protocol TCP\n', ''),
+    [
+      '4:5: protocol SCTP: not supported: only TCP and UDP are forwarded: the service is left out (to go without, add protocol to keepalived.accept)',
+      '10:16: virtual_server fwmark: not supported: there are no fwmarks: the service is left out (to go without, add fwmark to keepalived.accept)',
+    ],
+  ],
+  [
+    'a scheduler and a tunnel',
+    SERVICE('').replace('rr', 'lblcr').replace('NAT', 'TUN type gre'),
+    [
+      '2:15: lvs_sched lblcr: not supported: there is no such scheduler: wlc schedules instead (to go without, add scheduler to keepalived.accept)',
+      '3:5: lvs_method TUN type: not supported: tunnels are IPIP only: the others are left out (to go without, add tunnel to keepalived.accept)',
+      "6:31: warning: real_server 198.51.100.11 8080: TUN cannot change the port: 8080 is ignored and the service's 80 used",
+    ],
+  ],
+  [
+    'a pattern that JavaScript does not know, and an option it does not have',
+    SERVICE('', 'HTTP_GET {\n url {\n path /\n regex "a(?i)b"\n regex_options ungreedy\n }\n }'),
+    [
+      '10:8: regex: is "a(?i)b", expected a regular expression: Invalid regular expression: /a(?i)b/: Invalid group',
+      '11:16: regex_options ungreedy: not supported: regular expressions are JavaScript’s and have no such option: it is left out (to go without, add regex to keepalived.accept)',
+    ],
+  ],
+  [
+    'two services of one address; a server that is a virtual address',
+    `${SERVICE('')}${SERVICE('').replace('198.51.100.11', '203.0.113.10')}`,
+    [
+      '10:16: virtual_server: tcp 203.0.113.10:80 is already taken by service tcp-203.0.113.10-80',
+      "15:17: real_server: 203.0.113.10 is the address of service tcp-203.0.113.10-80-2, expected a real server's address",
+    ],
+  ],
+  [
+    'full NAT without local addresses',
+    SERVICE('').replace('NAT', 'FNAT'),
+    [
+      '1:1: virtual_server 203.0.113.10 80: mode fullnat needs localAddresses, expected at least one address',
+    ],
+  ],
+  [
+    'too large a group',
+    `virtual_server_group G {\n 10.0.0.0/8 80\n}\n${SERVICE('').replace('203.0.113.10 80', 'group G')}`,
+    ['2:2: 10.0.0.0/8: is 16777216 addresses, expected at most 65536'],
+  ],
+  [
+    'a script without a path',
+    SERVICE('quorum_up announce'),
+    [
+      '5:15: quorum_up: is "announce", expected a command with its absolute path, or a block of command, user and group',
+    ],
+  ],
+];
+
+for (const [it, conf, expected] of rows) {
+  test(it, () => assert.equal(says(conf), expected));
+}
+
+test('accepted: a warning, and the rest goes on', () => {
+  const conf = SERVICE('persistence_timeout 50').replace('rr', 'sed');
+  const yaml = `keepalived: { accept: [persistence, scheduler] }\n${BASE}`;
+  assert.equal(says(conf, yaml), [
+    '2:15: warning: lvs_sched sed: accepted: there is no such scheduler: wlc schedules instead',
+    '5:5: warning: persistence_timeout: accepted: there is no persistence: each connection of a client is scheduled by itself',
+  ]);
+  assert.is(loadConfig(write(conf, yaml)).model.services[0]?.scheduler, 'wlc');
+});
+
+test('director.yaml names a keepalived.conf and adds services of its own', () => {
+  write(SERVICE('quorun 5', 'TCP_CHECK {\n bogus\n }'));
+  const yaml = `${BASE}keepalived: { file: ${count}-keepalived.conf, configId: a }\nservices:\n  - { name: own, listen: 203.0.113.10:80, mode: nat }\n`;
+  const file = join(folder, 'director.yaml');
+  writeFileSync(file, yaml);
+  try {
+    loadConfig(file);
+    assert.unreachable();
+  } catch (error) {
+    assert.equal(
+      (error as ConfigError).problems.map((one) => formatProblem(one).replaceAll(`${folder}/`, '')),
+      [
+        'director.yaml:11:5: warning: services[0]: there is no real server: new clients get ICMP port unreachable',
+        `${count}-keepalived.conf:1:16: virtual_server: tcp 203.0.113.10:80 is already taken by service own`,
+        `${count}-keepalived.conf:5:5: quorun: unknown keyword, did you mean quorum?`,
+        `${count}-keepalived.conf:8:2: bogus: unknown keyword, it is not in keepalived.conf(5)`,
+      ],
+    );
+  }
+});
+
+test('a file that director.yaml names and that is not there', () => {
+  const file = join(folder, 'director.yaml');
+  writeFileSync(file, `keepalived: none.conf\n${BASE}`);
+  assert.throws(
+    () => loadConfig(file),
+    /director\.yaml:1:13: keepalived: cannot read .*none\.conf/,
+  );
+});
+
+test('without sluice.yaml: checked as far as it goes, and what run will need is told', () => {
+  const { model, warnings } = loadConfig(write(SERVICE('')));
+  assert.equal([model.ports, model.services.length], [[], 1]);
+  assert.match(warnings[0]?.message ?? '', /^no .*sluice\.yaml says which ports there are/);
+});
+
+test('property: a good file with a piece cut out or doubled gives places and sentences', () => {
+  const at = fc.nat(GOOD.length);
+  fc.assert(
+    fc.property(at, at, fc.string({ maxLength: 6 }), (one, two, put) => {
+      const [from, to] = [Math.min(one, two), Math.max(one, two)];
+      for (const text of [
+        GOOD.slice(0, from) + put + GOOD.slice(to),
+        GOOD.slice(0, to) + put + GOOD.slice(from),
+      ]) {
+        try {
+          parseKeepalivedConfig(text, 'any.conf');
+        } catch (error) {
+          if (!(error instanceof ConfigError)) throw error;
+          for (const { place, message } of error.problems) {
+            assert.ok(place.line >= 1 && place.column >= 1);
+            assert.not.match(message, /undefined|\[object|NaN/);
+          }
+        }
+      }
+    }),
+    { numRuns: 100, seed: 4 },
+  );
+});
+
+test.run();

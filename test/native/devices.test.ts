@@ -109,6 +109,20 @@ if (inside(import.meta.url, 'the live engine on several devices')) {
     });
   });
 
+  test('without packets the workers sleep until a frame comes, not by the clock', async () => {
+    await using([packetPort(0)], async (engine) => {
+      const second = () => new Promise((done) => setTimeout(done, 1000));
+      await second();
+      const before = total(sum(engine, 1, 'idle_sleeps'));
+      await second();
+      const slept = total(sum(engine, 1, 'idle_sleeps')) - before;
+      // Every 100 us, as `idle` says, it would be some thousands.
+      assert.ok(slept > 0 && slept < 1500, `${slept} sleeps`);
+      const ping = peers[0]!.try('ping', '-c', '3', '-i', '0.2', '-w', '5', '192.0.2.1');
+      assert.is(ping.status, 0, ping.output);
+    });
+  });
+
   test('from port to port: a service whose server is behind the other one', async () => {
     await using([packetPort(0), packetPort(1)], async (engine) => {
       const [client, server] = peers as [Peer, Peer];

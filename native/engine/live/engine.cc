@@ -165,6 +165,7 @@ void Engine::publish(const uint8_t* bytes, size_t n) {
   // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
   routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
   publisher_->publish(std::move(snapshot));
+  wiring_->slow_path_bell.ring();  // it has the new next hops resolved
 }
 
 // Every port or none: a reply may come in by any.
@@ -188,6 +189,7 @@ void Engine::make_steering(const EventHandler& on_event) {
 void Engine::connections(unsigned worker, uint32_t cursor, uint32_t limit, PageHandler handler) {
   check_running();
   wiring_->mail[worker].in.put(std::make_unique<Listing>(cursor, limit, std::move(handler)));
+  wiring_->worker_bells[worker].ring();
 }
 
 std::vector<PortStatus> Engine::ports() const {

@@ -3,9 +3,19 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 namespace sluice {
+namespace {
+
+std::vector<int> sockets_of(const Ports& ports, unsigned worker) {
+  std::vector<int> sockets;
+  for (const auto& port : ports) {
+    if (worker < port->rx_queues()) sockets.push_back(port->rx_socket(worker));
+  }
+  return sockets;
+}
+
+}  // namespace
 
 Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, Publisher& publisher,
              const IdleOptions& idle, const uint64_t* clock_ms)
@@ -19,7 +29,8 @@ Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, P
       cycles_a_ms_(rte_get_tsc_hz() / 1000),
       first_cycle_(rte_rdtsc()),
       idle_cycles_(idle.after_us * (rte_get_tsc_hz() / 1'000'000)),
-      sleep_us_(idle.sleep_us),
+      sleeps_(idle.sleep_us != 0),
+      nap_(wiring.worker_bells[index_], sockets_of(ports, index_), idle.sleep_us),
       now_(first_cycle_),
       last_packet_(first_cycle_) {
   for (uint16_t p = 0; p < ports.size(); ++p) {
@@ -36,13 +47,13 @@ void Lcore::run() {
     now_ = rte_rdtsc();
     worker_.begin(now_ms(), publisher_.snapshot(), publisher_.fib());
     const unsigned packets = receive() + receive_handed_off() + send_for_others();
-    wiring_.mail[index_].serve(worker_);
-    worker_.housekeep();
+    if (wiring_.mail[index_].serve(worker_)) wiring_.slow_path_bell.ring();
+    const bool expired = worker_.housekeep();
     worker_.flush();
     worker_.counters().add(Extra::loops);
     publisher_.quiescent(index_);
     heartbeat_.store(now_, std::memory_order_relaxed);
-    rest(packets);
+    rest(packets, !expired);
   }
   publisher_.leave(index_);
 }
@@ -97,12 +108,20 @@ void Lcore::send(Ring& ring, bool counted, unsigned& total) {
   }
 }
 
-void Lcore::rest(unsigned packets) {
+void Lcore::rest(unsigned packets, bool expiry_is_due) {
   if (packets != 0) last_packet_ = now_;
-  if (sleep_us_ == 0 || now_ - last_packet_ < idle_cycles_) return;
+  if (!sleeps_ || expiry_is_due || now_ - last_packet_ < idle_cycles_) return;
   worker_.counters().add(Extra::idle_sleeps);
-  const timespec length{0, static_cast<long>(sleep_us_) * 1000};
-  nanosleep(&length, nullptr);
+  nap_.take([this] { return is_waited_for(); });
+}
+
+// Whether there is something that its bell may have been rung for before the worker listened.
+bool Lcore::is_waited_for() const {
+  if (stopping_.load(std::memory_order_relaxed) || !wiring_.mail[index_].in.empty()) return true;
+  for (unsigned from = 0; from < wiring_.workers; ++from) {
+    if (from != index_ && !wiring_.between(from, index_)->empty()) return true;
+  }
+  return index_ == 0 && !(wiring_.inject.empty() && wiring_.relay.empty());
 }
 
 double Lcore::lag_us() const {

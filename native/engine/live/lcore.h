@@ -7,13 +7,14 @@
 
 #include "../worker.h"
 #include "live_sink.h"
+#include "nap.h"
 #include "publisher.h"
 
 namespace sluice {
 
 struct IdleOptions {
   unsigned after_us = 1000;
-  unsigned sleep_us = 50;  // 0: poll for ever
+  unsigned sleep_us = 50;  // where arrivals can't be waited for; 0: poll for ever
 };
 
 class Lcore {
@@ -25,7 +26,10 @@ class Lcore {
 
   // Until stop(); on the lcore's own thread.
   void run();
-  void stop() { stopping_.store(true, std::memory_order_relaxed); }
+  void stop() {
+    stopping_.store(true, std::memory_order_relaxed);
+    wiring_.worker_bells[index_].ring();
+  }
 
   // Since the end of the last turn; 0 before the first.
   double lag_us() const;
@@ -42,7 +46,8 @@ class Lcore {
   unsigned receive_handed_off();
   unsigned send_for_others();
   void send(Ring& ring, bool counted, unsigned& total);
-  void rest(unsigned packets);
+  void rest(unsigned packets, bool expiry_is_due);
+  bool is_waited_for() const;
 
   const unsigned index_;
   const Ports& ports_;
@@ -58,7 +63,8 @@ class Lcore {
   const uint64_t* const clock_ms_;
   const uint64_t cycles_a_ms_, first_cycle_;
   const uint64_t idle_cycles_;
-  const unsigned sleep_us_;
+  const bool sleeps_;
+  Nap nap_;
   uint64_t now_;          // cycles at the start of this turn
   uint64_t last_packet_;  // cycles at the last turn that had one
   alignas(64) std::atomic<uint64_t> heartbeat_{0};

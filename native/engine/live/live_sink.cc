@@ -22,7 +22,9 @@ uint16_t LiveSink::transmit(uint16_t port, rte_mbuf** packets, uint16_t n) {
   const Out& out = outs_[port];
   if (!out.has_queue) {
     for (uint16_t i = 0; i < n; ++i) packets[i]->port = port;
-    return wiring_.relay.push(packets, n);
+    const uint16_t taken = wiring_.relay.push(packets, n);
+    wiring_.worker_bells[0].ring();
+    return taken;
   }
   const auto queue = static_cast<uint16_t>(worker_);
   uint16_t sent = rte_eth_tx_burst(out.device, queue, packets, n);
@@ -36,20 +38,26 @@ uint16_t LiveSink::transmit(uint16_t port, rte_mbuf** packets, uint16_t n) {
 uint16_t LiveSink::punt(uint16_t port, rte_mbuf** packets, uint16_t n) {
   if (!outs_[port].has_twin) return 0;
   for (uint16_t i = 0; i < n; ++i) packets[i]->port = port;
-  return wiring_.punt[worker_]->push(packets, n);
+  const uint16_t taken = wiring_.punt[worker_]->push(packets, n);
+  wiring_.slow_path_bell.ring();
+  return taken;
 }
 
 uint16_t LiveSink::hand_off(uint16_t worker, rte_mbuf** packets, uint16_t n) {
-  return wiring_.between(worker_, worker)->push(packets, n);
+  const uint16_t taken = wiring_.between(worker_, worker)->push(packets, n);
+  wiring_.worker_bells[worker].ring();
+  return taken;
 }
 
 // Lost when the ring is full: the next packet asks again.
 void LiveSink::resolve(uint16_t port, be32 address) {
   wiring_.words[worker_]->push_word(Word::resolve(port, address));
+  wiring_.slow_path_bell.ring();
 }
 
 void LiveSink::note(Note what, uint32_t count, uint32_t service_slot) {
   wiring_.words[worker_]->push_word(Word::note(what, count, service_slot));
+  wiring_.slow_path_bell.ring();
 }
 
 }  // namespace sluice

@@ -57,12 +57,14 @@ struct Mailbox {
   alignas(64) Pile in;        // for the worker
   alignas(64) Pile answered;  // for the slow path
 
-  void serve(Worker& worker) {
-    if (in.empty()) return;
+  // False: there was none.
+  bool serve(Worker& worker) {
+    if (in.empty()) return false;
     for (auto& letter : in.take()) {
       letter->read(worker);
       answered.put(std::move(letter));
     }
+    return true;
   }
 };
 

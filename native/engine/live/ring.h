@@ -39,6 +39,7 @@ class Ring {
     return static_cast<uint16_t>(
         rte_ring_dequeue_burst(ring_, reinterpret_cast<void**>(packets), n, nullptr));
   }
+  bool empty() const { return rte_ring_empty(ring_) != 0; }
   // 64-bit messages instead of pointers.
   bool push_word(uint64_t word) {
     return rte_ring_enqueue(ring_, reinterpret_cast<void*>(word)) == 0;

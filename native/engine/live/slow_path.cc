@@ -15,7 +15,9 @@ namespace sluice {
 namespace {
 
 constexpr unsigned kFrames = 64;  // a round and twin or worker, so that each gets its turn
-// Rings can't be waited for: this is how long a punted frame may lie there.
+// Rings can't be waited for: this is how long a frame may lie in one while frames come. Ringing for
+// each of them would cost the workers a system call each. When none has come for the sum of these
+// waits, the thread sleeps until its bell.
 constexpr long kShortestWaitNs = 20'000, kLongestWaitNs = 200'000;
 constexpr uint64_t kCoalesceMs = 10;  // at least, between two Fibs from the kernel's changes
 constexpr uint64_t kSecondMs = 1000;
@@ -48,11 +50,12 @@ SlowPath::SlowPath(const Ports& ports, Taps taps, Wiring& wiring, Routing& routi
       handler_(std::move(handler)),
       busy_cpus_(std::move(busy_cpus)),
       notes_(handler_, names_of(ports)) {
+  polled_.push_back({wiring_.slow_path_bell.fd(), POLLIN, 0});
   for (const auto& tap : taps_) {
     if (tap) polled_.push_back({tap->fd(), POLLIN, 0});
   }
   for (const auto& port : ports_) links_.push_back(port->is_up());
-  if (polled_.empty()) return;
+  if (polled_.size() == 1) return;
   // Made on the caller's thread: a failure is the start's, and routes are there from the start.
   mirror_.emplace(twins_of(taps_));
   resolver_.emplace(*mirror_, routing_);
@@ -66,6 +69,7 @@ void SlowPath::start() {
 
 void SlowPath::stop() {
   stopping_.store(true, std::memory_order_relaxed);
+  wiring_.slow_path_bell.ring();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -97,7 +101,7 @@ unsigned SlowPath::to_kernel() {
 
 unsigned SlowPath::from_kernel() {
   unsigned total = 0;
-  size_t polled = 0;
+  size_t polled = 1;  // after the bell
   for (size_t port = 0; port < taps_.size(); ++port) {
     if (!taps_[port] || (polled_[polled++].revents & POLLIN) == 0) continue;
     for (unsigned i = 0; i < kFrames; ++i, ++total) {
@@ -110,6 +114,7 @@ unsigned SlowPath::from_kernel() {
       }
     }
   }
+  if (total != 0) wiring_.worker_bells[0].ring();
   return total;
 }
 
@@ -201,16 +206,46 @@ void SlowPath::pass_dpdk_log_on() {
 }
 
 void SlowPath::wait(unsigned work) {
-  wait_ns_ = work != 0 ? 0 : std::clamp(wait_ns_ * 2, kShortestWaitNs, kLongestWaitNs);
-  const timespec timeout{0, wait_ns_};
+  Bell& bell = wiring_.slow_path_bell;
+  timespec timeout{0, 0};
+  if (work != 0) {
+    wait_ns_ = 0;
+  } else if (wait_ns_ < kLongestWaitNs) {
+    wait_ns_ = std::max(wait_ns_ * 2, kShortestWaitNs);
+    timeout.tv_nsec = wait_ns_;
+  } else {
+    bell.listen();
+    const uint64_t now = now_ms(), then = next_deadline_ms();
+    const uint64_t ms = is_waited_for() || then <= now ? 0 : then - now;
+    timeout = {static_cast<time_t>(ms / 1000), static_cast<long>(ms % 1000) * 1'000'000};
+  }
+  const int ready = ppoll(polled_.data(), polled_.size(), &timeout, nullptr);
+  bell.hush();
+  if (ready <= 0) return;
+  if (polled_[0].revents != 0) bell.answer();
   // A twin whose interface was deleted is readable for ever: it is not asked again.
-  if (ppoll(polled_.data(), polled_.size(), &timeout, nullptr) <= 0) return;
   for (pollfd& p : polled_) {
     if ((p.revents & (POLLERR | POLLNVAL)) == 0 || &p == &polled_.back()) continue;
     log(Event::Level::error, "a TAP twin was deleted by someone else; its port has none now",
         "ERR_TWIN_GONE");
     p.fd = -1;
   }
+}
+
+uint64_t SlowPath::next_deadline_ms() const {
+  const uint64_t second = second_ms_ + kSecondMs;
+  return routing_changed_ ? std::min(second, next_fib_ms_) : second;
+}
+
+// Whether there is something that the bell may have been rung for before the thread listened.
+bool SlowPath::is_waited_for() const {
+  auto holds = [](const auto& ring) { return !ring->empty(); };
+  return stopping_.load(std::memory_order_relaxed) ||
+         (resolver_ && configuration_ != routing_.configurations()) ||
+         std::any_of(wiring_.punt.begin(), wiring_.punt.end(), holds) ||
+         std::any_of(wiring_.words.begin(), wiring_.words.end(), holds) ||
+         std::any_of(wiring_.mail.begin(), wiring_.mail.end(),
+                     [](const Mailbox& mailbox) { return !mailbox.answered.empty(); });
 }
 
 void SlowPath::keep_off(const std::vector<unsigned>& cpus) {

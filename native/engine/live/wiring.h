@@ -1,5 +1,6 @@
 // What connects the workers with one another and with the slow path: rings with one producer and
-// one consumer each, so that no thread ever waits for another.
+// one consumer each, so that no thread ever waits for another. Who has left something in one rings
+// its reader's bell, for the reader may be asleep.
 //
 //   worker w ─ hand_off[w][v] ─▶ worker v       packets whose flow v owns
 //   worker w ─ punt[w] ────────▶ slow path      for the TAP twin of mbuf->port
@@ -11,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "bell.h"
 #include "mailbox.h"
 #include "ring.h"
 
@@ -20,7 +22,7 @@ struct Wiring {
   static constexpr unsigned kPackets = 1024;
   static constexpr unsigned kWords = 256;
 
-  explicit Wiring(unsigned workers) : workers(workers), mail(workers) {
+  explicit Wiring(unsigned workers) : workers(workers), mail(workers), worker_bells(workers) {
     for (unsigned w = 0; w < workers; ++w) {
       punt.push_back(std::make_unique<Ring>(kPackets));
       words.push_back(std::make_unique<Ring>(kWords));
@@ -46,6 +48,8 @@ struct Wiring {
   Ring inject{kPackets};
   Ring relay{kPackets, Ring::kMany};
   std::vector<Mailbox> mail;
+  std::vector<Bell> worker_bells;
+  Bell slow_path_bell;
 };
 
 }  // namespace sluice

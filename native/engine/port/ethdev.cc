@@ -116,7 +116,8 @@ void Port::probe(unsigned workers) {
   probed_ = true;
   // AF_XDP takes the frames away from the kernel, AF_PACKET only copies them.
   if (on_packet) {
-    if (!spread_packet_sockets(interface::index_of(interface_))) {
+    sockets_ = packet_sockets_on(interface::index_of(interface_));
+    if (!spread_packet_sockets(sockets_, interface::index_of(interface_))) {
       fail("ERR_NATIVE_PORT_SETUP", "its packet sockets don't share the frames by flow");
     }
     kernel_off_ = std::make_unique<KernelOff>(interface::index_of(interface_));

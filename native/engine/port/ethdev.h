@@ -48,6 +48,8 @@ class Port {
   const PortOptions& options() const { return options_; }
   uint16_t rx_queues() const { return rx_queues_; }
   uint16_t tx_queues() const { return tx_queues_; }
+  // Readable when the queue has frames; -1 where the driver has nothing of the kind.
+  int rx_socket(unsigned queue) const { return queue < sockets_.size() ? sockets_[queue] : -1; }
   // A local kernel may be at the other end, with checksums it has left to us.
   bool partial_checksums() const;
   bool is_up() const;
@@ -73,6 +75,7 @@ class Port {
   uint16_t id_ = 0;
   bool probed_ = false;
   uint16_t rx_queues_ = 0, tx_queues_ = 0;
+  std::vector<int> sockets_;  // of af_packet, by queue
   Mac mac_{};
   std::optional<RssSetup> rss_;
   std::unique_ptr<KernelOff> kernel_off_;

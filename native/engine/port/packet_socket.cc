@@ -9,10 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
-#include <vector>
 
 namespace sluice {
 namespace {
@@ -37,6 +37,8 @@ bool ignore_fanout() {
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+}  // namespace
+
 std::vector<int> packet_sockets_on(unsigned interface_index) {
   std::vector<int> found;
   std::error_code error;
@@ -50,10 +52,9 @@ std::vector<int> packet_sockets_on(unsigned interface_index) {
       found.push_back(fd);
     }
   }
+  std::sort(found.begin(), found.end());
   return found;
 }
-
-}  // namespace
 
 int without_fanout(const std::function<int()>& probe) {
   int result = 0;
@@ -64,8 +65,7 @@ int without_fanout(const std::function<int()>& probe) {
   return result;
 }
 
-bool spread_packet_sockets(unsigned interface_index) {
-  const std::vector<int> sockets = packet_sockets_on(interface_index);
+bool spread_packet_sockets(const std::vector<int>& sockets, unsigned interface_index) {
   bool good = true;
   for (const int fd : sockets) {
     const int on = 1;

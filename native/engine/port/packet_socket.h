@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 namespace sluice {
 
@@ -11,8 +12,12 @@ namespace sluice {
 // ends with it. Where the kernel has no such filters `probe` runs without.
 int without_fanout(const std::function<int()>& probe);
 
-// This process's packet sockets on an interface: frames as they come from outside only, spread by
-// flow if there are several. False: a socket refused.
-bool spread_packet_sockets(unsigned interface_index);
+// This process's packet sockets on an interface, oldest first: the driver makes one a queue, in the
+// queues' order.
+std::vector<int> packet_sockets_on(unsigned interface_index);
+
+// Has them take frames as they come from outside only, spread by flow if there are several. False:
+// a socket refused.
+bool spread_packet_sockets(const std::vector<int>& sockets, unsigned interface_index);
 
 }  // namespace sluice

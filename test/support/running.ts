@@ -37,6 +37,8 @@ export class RunningReplay {
   readonly counters: CounterView;
   readonly rates: RateView;
   readonly client = new ControlClient(this.socket);
+  /** What a publication throws. */
+  failure: Error | undefined;
   readonly #names: Names;
   readonly #ports: string[];
   #server: Server | undefined;
@@ -59,10 +61,15 @@ export class RunningReplay {
     });
     this.rates = new RateView(this.counters);
     this.running = new Transactions(loaded, {
-      publish: (snapshot) => this.replay.publish(snapshot),
+      publish: (snapshot) => {
+        if (this.failure) throw this.failure;
+        this.replay.publish(snapshot);
+      },
       counters: this.counters,
       rates: this.rates,
     });
+    const log = createLogger({ level: 'error', json: false });
+    log.silent = true;
     this.control = new Control({
       running: this.running,
       counters: this.counters,
@@ -75,7 +82,7 @@ export class RunningReplay {
       },
       source: 'copy',
       cpus: [0],
-      log: createLogger({ level: 'error', json: false }),
+      log,
       isStopping: () => false,
     });
     this.running.start();

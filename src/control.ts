@@ -3,14 +3,17 @@
 import type { EditRequest, ReloadRequest } from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
 import type { ConnectionReport, EditReport, ReloadReport, StatusReport } from './api/types.js';
-import { formatEndpoint, parseIPv4 } from './config/address.js';
-import { loadConfig } from './config/load.js';
+import { formatEndpoint, parseEndpoint, parseIPv4 } from './config/address.js';
+import { type Loaded, loadConfig } from './config/load.js';
+import type { Model, ServerModel } from './config/model.js';
 import { listConnections } from './connections.js';
 import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
+import { type Explanation, explain, type Flow } from './explain.js';
 import type { CheckReport } from './health/watch.js';
 import type { Logger } from './log.js';
 import { changeLine } from './model-diff.js';
 import { type Engine, native } from './native.js';
+import { serviceKey } from './plan.js';
 import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
 import { metrics } from './stats/metrics.js';
@@ -58,6 +61,30 @@ export class Control implements Handlers {
       status: this.status(),
     };
     return metrics(sources);
+  }
+
+  async explain(query: URLSearchParams): Promise<Explanation> {
+    const flow = flowOf(query);
+    const { model, loaded } = this.#running;
+    return explain(flow, {
+      model,
+      services: this.services(),
+      connection: await this.#connectionOf(flow),
+      workers: this.#parts.cpus.length,
+      locate: (index, at) => placeOf(model, loaded, index, at),
+    });
+  }
+
+  async #connectionOf({ protocol, from, to }: Flow): Promise<ConnectionReport | null> {
+    for await (const one of this.connections({ client: from.address, limit: 0 })) {
+      const same =
+        one.protocol === protocol &&
+        one.clientPort === from.port &&
+        one.virtual === to.address &&
+        one.virtualPort === to.port;
+      if (same) return one;
+    }
+    return null;
   }
 
   ports() {
@@ -196,6 +223,36 @@ export class Control implements Handlers {
   #note(ok: boolean, summary: string): void {
     this.#lastReload = { at: new Date().toISOString(), ok, summary };
   }
+}
+
+function flowOf(query: URLSearchParams): Flow {
+  const endpoint = (name: string) => {
+    const text = query.get(name) ?? '';
+    const parsed = parseEndpoint(text);
+    if ('value' in parsed) return parsed.value;
+    const message = `${name} is ${JSON.stringify(text)}, expected an IPv4 address and port`;
+    throw new SluiceError('ERR_API', message);
+  };
+  const protocol = query.get('protocol') ?? 'tcp';
+  if (protocol !== 'tcp' && protocol !== 'udp') {
+    throw new SluiceError(
+      'ERR_API',
+      `protocol is ${JSON.stringify(protocol)}, expected tcp or udp`,
+    );
+  }
+  return { protocol, from: endpoint('from'), to: endpoint('to') };
+}
+
+/** Where the file has a service or server of the running state, if it has it. */
+function placeOf(model: Model, { model: file, locate }: Loaded, index: number, at?: number) {
+  const service = model.services[index];
+  if (!service) return undefined;
+  const inFile = file.services.findIndex((one) => serviceKey(one) === serviceKey(service));
+  if (inFile < 0 || at === undefined) return inFile < 0 ? undefined : locate(['services', inFile]);
+  const wanted = formatEndpoint((service.servers[at] as ServerModel).address);
+  const servers = file.services[inFile]?.servers ?? [];
+  const server = servers.findIndex(({ address }) => formatEndpoint(address) === wanted);
+  return server < 0 ? undefined : locate(['services', inFile, 'servers', server]);
 }
 
 function clientAddress(text: string): string {

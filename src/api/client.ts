@@ -2,6 +2,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { z } from 'zod';
 import { codeOf, ERRORS, type ErrorCode, SluiceError } from '../errors.js';
+import type { Explanation } from '../explain.js';
 import type { ServiceId } from '../model-edit.js';
 import type { editRequest, reloadRequest } from './requests.js';
 import type {
@@ -47,6 +48,11 @@ export class ControlClient {
 
   status(): Promise<StatusReport> {
     return this.#json('GET', '/v1/status');
+  }
+
+  explain(flow: { from: string; to: string; protocol: string }): Promise<Explanation> {
+    const { from, to, protocol } = flow;
+    return this.#json('GET', `/v1/explain?${new URLSearchParams({ from, to, protocol })}`);
   }
 
   reload(request: z.input<typeof reloadRequest> = {}): Promise<ReloadReport> {

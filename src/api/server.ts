@@ -32,6 +32,8 @@ export interface ConnectionQuery {
 /** What the director answers with; each may throw. */
 export interface Handlers {
   services(): unknown;
+  /** Of `from`, `to` and `protocol`. */
+  explain(query: URLSearchParams): unknown;
   /** Prometheus' text, in pieces. */
   metrics(): Iterable<string>;
   ports(): unknown;
@@ -133,6 +135,8 @@ async function answer(
   switch (route) {
     case 'GET /v1/services':
       return json(response, 200, handlers.services());
+    case 'GET /v1/explain':
+      return change(() => handlers.explain(url.searchParams));
     case 'GET /metrics':
       return await sendMetrics(response, handlers);
     case 'GET /v1/ports':

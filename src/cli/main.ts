@@ -9,6 +9,7 @@ import { runIpvsadm } from '../ipvsadm/main.js';
 import { realserverCommand } from '../realserver/command.js';
 import { VERSION } from '../version.js';
 import { registerCheck } from './check.js';
+import { registerExplain } from './explain.js';
 import { registerReload } from './reload.js';
 import { registerRepl } from './repl.js';
 import { registerReplay } from './replay.js';
@@ -25,6 +26,8 @@ Examples:
   sluice ipvsadm -a -t 203.0.113.10:80 -r 198.51.100.13:8080 -m
                                                      change the running director
   sluice diff -c director.yaml; sluice apply -c director.yaml; sluice rollback
+  sluice explain --from 192.0.2.7:40000 --to 203.0.113.10:80
+                                                     where would it go, and why?
   sluice replay -c director.yaml --in front=in.pcap --out DIR
                                                      what would it do with these packets?
   sluice repl                                        look around in a running director
@@ -48,6 +51,7 @@ function buildProgram(): Command {
   registerCheck(program);
   registerShow(program);
   registerTop(program);
+  registerExplain(program);
   registerReload(program);
   registerReplay(program);
   registerRepl(program);

@@ -61,6 +61,7 @@ function handlers(more: Partial<Handlers> = {}): Handlers {
     ports: () => [],
     drops: () => ({ ends: [], extra: {} }),
     metrics: () => ['# HELP a A.\n', 'a 1\n'],
+    explain: () => ({}),
     status: () => ({ name: 'd1', version: '1', maxConnections: 10 }),
     reload: () => ({ generation: 2, summary: 'nothing changed', warnings: [], edits: [] }),
     edit: () => ({ generation: 2, summary: 'nothing changed', results: [] }),

@@ -219,6 +219,26 @@ function tests(): void {
     assert.match(wrong.stderr, /no service is called or listens on nope \[ERR_API\]/);
   });
 
+  test('explain: a connection that is there, one that would be made, and a slip', async () => {
+    const ask = (from: string, ...more: string[]) =>
+      folder.run('explain', '--from', from, '--to', '203.0.113.10:80', '--socket', SOCKET, ...more);
+    const [there, fresh, slip] = await Promise.all([
+      ask('192.0.2.7:40000'),
+      ask('192.0.2.7:40009', '--json'),
+      ask('192.0.2.7'),
+    ]);
+    assert.match(there.stdout, /a connection is there: SYN_RECV, on worker 0/);
+    assert.match(
+      there.stdout,
+      /^→ +192\.0\.2\.11:8080 .*d1\.yaml:\d+:\d+ +takes new connections$/m,
+    );
+    const { connection, choice, reasons } = JSON.parse(fresh.stdout);
+    assert.equal([connection, choice], [null, ['192.0.2.11:8080']]);
+    assert.match(reasons.at(-1), /the only one that takes new connections/);
+    assert.is(slip.status, 1);
+    assert.match(slip.stderr, /from is "192\.0\.2\.7", expected an IPv4 address and port/);
+  });
+
   test('the REPL shows live objects and awaits by itself', async () => {
     const child = start(['repl', '--socket', SOCKET], folder.path);
     const ran = await finished(

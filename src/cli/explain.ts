@@ -1,0 +1,64 @@
+/** `sluice explain`: where would this packet go, and why? */
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { ControlClient } from '../api/client.js';
+import type { Explanation } from '../explain.js';
+import { table } from './format.js';
+import {
+  jsonOption,
+  print,
+  printJson,
+  type TargetOptions,
+  targetOptions,
+  targetSocket,
+} from './options.js';
+
+interface ExplainOptions extends TargetOptions {
+  from: string;
+  to: string;
+  protocol: 'tcp' | 'udp';
+  json?: true;
+}
+
+export function registerExplain(program: Command): void {
+  const command = program
+    .command('explain')
+    .description('where a packet would go and why: connection, service, servers, rewrite')
+    .requiredOption('--from <address:port>', 'the client')
+    .requiredOption('--to <address:port>', 'the virtual service')
+    .addOption(new Option('--protocol <name>').choices(['tcp', 'udp']).default('tcp'))
+    .addOption(jsonOption('print JSON'));
+  for (const option of targetOptions()) command.addOption(option);
+  command.action(async (options: ExplainOptions) => {
+    const client = new ControlClient(targetSocket(options));
+    const explanation = await client.explain(options);
+    if (options.json) printJson(explanation);
+    else print(formatExplanation(explanation));
+  });
+}
+
+export function formatExplanation(explanation: Explanation): string {
+  const { flow, service, candidates, choice, reasons } = explanation;
+  const parts = [`${flow.protocol.toUpperCase()} ${flow.from} → ${flow.to}`];
+  parts.push(reasons.map((reason) => `  ${reason}`).join('\n'));
+  if (candidates.length > 0) {
+    const rows = candidates.map((one) => [
+      choice.includes(one.server) ? (choice.length === 1 ? '→' : '?') : '',
+      one.server,
+      `${one.weight}`,
+      `${one.active}`,
+      `${one.inactive}`,
+      one.place ?? '-',
+      one.against ?? 'takes new connections',
+    ]);
+    const head = ['', 'Server', 'Weight', 'Active', 'Inact', 'Configured at', 'Now'];
+    parts.push(table(head, rows));
+  }
+  parts.push(explanation.rewrite ?? undefinedRewrite(explanation));
+  if (service?.place) parts.push(`Service ${service.name}: ${service.place}`);
+  return parts.join('\n\n');
+}
+
+function undefinedRewrite({ choice }: Explanation): string {
+  return choice.length > 1 ? 'One of the servers marked with ?' : 'Nothing is forwarded';
+}

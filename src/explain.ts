@@ -1,0 +1,251 @@
+/**
+ * Where a packet would go, and why: the flow's connection if there is one, else the service it
+ * matches, each server with what speaks for or against it, and what the scheduler makes of that.
+ * From the running state alone; nothing is sent.
+ */
+import type { ConnectionReport, ServerReport, ServiceReport } from './api/types.js';
+import { type Endpoint, formatEndpoint } from './config/address.js';
+import type { Model, ServiceModel } from './config/model.js';
+import { formatPlace, type Place } from './errors.js';
+import type { Mode } from './native.js';
+
+export interface Flow {
+  protocol: 'tcp' | 'udp';
+  from: Endpoint;
+  to: Endpoint;
+}
+
+export interface Candidate {
+  server: string;
+  mode: Mode;
+  weight: number;
+  active: number;
+  inactive: number;
+  /** undefined: it may take a new connection. */
+  against: string | undefined;
+  /** `file:line:column` of a server that the file has. */
+  place: string | undefined;
+}
+
+export interface Explanation {
+  flow: { protocol: string; from: string; to: string };
+  /** The flow's packets belong to it; the scheduler is not asked. */
+  connection: ConnectionReport | null;
+  service: { name: string; scheduler: string; place: string | undefined } | null;
+  candidates: Candidate[];
+  /** Servers that a new connection may get: one, where the scheduler's choice is known. */
+  choice: string[];
+  /** Sentences, in the order of the packet's way. */
+  reasons: string[];
+  /** What leaves the director, or undefined when nothing does. */
+  rewrite: string | undefined;
+}
+
+export interface ExplainSources {
+  model: Model;
+  services: ServiceReport[];
+  connection: ConnectionReport | null;
+  workers: number;
+  locate(service: number, server?: number): Place | undefined;
+}
+
+export function explain(flow: Flow, sources: ExplainSources): Explanation {
+  const { model, services, connection } = sources;
+  const { protocol, from, to } = flow;
+  const explanation: Explanation = {
+    flow: { protocol, from: formatEndpoint(from), to: formatEndpoint(to) },
+    connection,
+    service: null,
+    candidates: [],
+    choice: [],
+    reasons: [],
+    rewrite: undefined,
+  };
+  const index = model.services.findIndex(
+    ({ listen, protocol: own }) =>
+      own === protocol && listen.address === to.address && listen.port === to.port,
+  );
+  const service = model.services[index];
+  const report = services[index];
+  if (!service || !report) {
+    explanation.reasons.push(...withoutService(flow, model));
+    if (connection) throughConnection(explanation, connection, undefined, from);
+    return explanation;
+  }
+  explanation.service = {
+    name: service.name,
+    scheduler: service.scheduler,
+    place: placeText(sources.locate(index)),
+  };
+  explanation.reasons.push(
+    `${protocol.toUpperCase()} ${formatEndpoint(to)} is service ${service.name}`,
+  );
+  explanation.candidates = report.servers.map((server, at) => ({
+    server: formatEndpoint(server),
+    mode: server.mode,
+    weight: server.weight,
+    active: server.active,
+    inactive: server.inactive,
+    against: against(server),
+    place: placeText(sources.locate(index, at)),
+  }));
+  if (connection && !service.onePacket) {
+    throughConnection(explanation, connection, service, from);
+    return explanation;
+  }
+  schedule(explanation, service, sources.workers);
+  const [only] = explanation.choice;
+  const chosen = explanation.candidates.find(({ server }) => server === only);
+  if (explanation.choice.length === 1 && chosen) {
+    explanation.rewrite = rewrite(chosen.mode, chosen.server, from, service);
+  }
+  return explanation;
+}
+
+function throughConnection(
+  explanation: Explanation,
+  connection: ConnectionReport,
+  service: ServiceModel | undefined,
+  from: Endpoint,
+): void {
+  const server = formatEndpoint({ address: connection.server, port: connection.serverPort });
+  const left = Math.max(0, connection.timeoutMs - connection.idleMs) / 1_000;
+  explanation.reasons.push(
+    `a connection is there: ${connection.state}, on worker ${connection.worker}, last packet ` +
+      `${(connection.idleMs / 1_000).toFixed(1)} s ago, forgotten in ${left.toFixed(0)} s; ` +
+      'its packets go where it goes, whatever the scheduler would choose now',
+  );
+  const now = explanation.candidates.find((one) => one.server === server);
+  if (!now) {
+    explanation.reasons.push(
+      service?.onServerRemoved === 'reset'
+        ? `${server} is not configured any more: the connection ends, the packet is a first one`
+        : `${server} is not configured any more: its packets are dropped (server_removed)`,
+    );
+    return;
+  }
+  if (now.against) explanation.reasons.push(`${server} takes no new ones: ${now.against}`);
+  explanation.choice = [server];
+  const local = formatEndpoint({ address: connection.local, port: connection.localPort });
+  explanation.rewrite = rewrite(
+    connection.mode,
+    server,
+    from,
+    service,
+    connection.local === '' ? undefined : local,
+  );
+}
+
+/** Why nothing is forwarded to an address without a service. */
+function withoutService({ protocol, to }: Flow, model: Model): string[] {
+  const same = model.services.filter(({ listen }) => listen.address === to.address);
+  const isOurs =
+    same.length > 0 ||
+    model.services.some(({ localAddresses }) => localAddresses.includes(to.address));
+  const what = `no service is ${protocol.toUpperCase()} ${formatEndpoint(to)}`;
+  if (!isOurs)
+    return [`${what}, and the address is not the director's: the kernel gets the packet`];
+  const others = same.map(
+    (one) => `${one.name} (${one.protocol.toUpperCase()} ${formatEndpoint(one.listen)})`,
+  );
+  const answer =
+    protocol === 'tcp'
+      ? 'a reset is the answer, but for a SYN|ACK or a reset'
+      : 'ICMP port unreachable is the answer';
+  return [
+    others.length > 0
+      ? `${what}; the address has ${others.join(', ')}`
+      : `${what}; a local address`,
+    answer,
+  ];
+}
+
+function against(server: ServerReport): string | undefined {
+  if (!server.up) {
+    const failed = server.checks.filter(({ up }) => !up);
+    const checks = failed.map(({ type, detail }) => `${type}: ${detail ?? 'has not run yet'}`);
+    return checks.length > 0 ? `down, ${checks.join(', ')}` : 'down';
+  }
+  if (server.weight === 0) return 'weight 0: it drains';
+  const { upperThreshold: upper, active, inactive } = server;
+  if (upper > 0 && active + inactive >= upper) {
+    return `at its threshold: ${active + inactive} connections of ${upper}`;
+  }
+  return undefined;
+}
+
+function schedule(explanation: Explanation, service: ServiceModel, workers: number): void {
+  const { candidates, reasons } = explanation;
+  const usable = candidates.filter((one) => one.against === undefined);
+  if (usable.length === 0) {
+    reasons.push('no server takes new connections: ICMP port unreachable is the answer');
+    return;
+  }
+  if (usable.length === 1) {
+    explanation.choice = [(usable[0] as Candidate).server];
+    reasons.push(`${explanation.choice[0]} is the only one that takes new connections`);
+    return;
+  }
+  explanation.choice = usable.map(({ server }) => server);
+  switch (service.scheduler) {
+    case 'lc':
+    case 'wlc': {
+      const load = ({ active, inactive, weight }: Candidate) =>
+        (256 * active + inactive) / (service.scheduler === 'wlc' ? weight : 1);
+      const least = usable.reduce((a, b) => (load(b) < load(a) ? b : a));
+      reasons.push(
+        `${service.scheduler}: ${least.server} has the least load, ` +
+          `${figure(load(least))} (active × 256 + inactive${service.scheduler === 'wlc' ? ', by weight' : ''})` +
+          (workers > 1 ? '; each worker weighs its own share of the connections' : ''),
+      );
+      if (workers === 1) explanation.choice = [least.server];
+      return;
+    }
+    case 'sh':
+    case 'mh':
+      reasons.push(
+        `${service.scheduler}: a hash of the client's address${service.schedulePort ? ' and port' : ''} ` +
+          'chooses, so the same client gets the same server',
+      );
+      return;
+    default:
+      reasons.push(
+        `${service.scheduler}: the next in turn` +
+          (service.scheduler === 'wrr' ? ', as often as its weight says' : '') +
+          (workers > 1 ? ', on each worker by itself' : ''),
+      );
+  }
+}
+
+function rewrite(
+  mode: Mode,
+  server: string,
+  from: Endpoint,
+  service: ServiceModel | undefined,
+  local?: string,
+): string {
+  const source =
+    local ?? `${service?.localAddresses.join(' or ') || 'the virtual address'}, a free port`;
+  const tells =
+    service?.clientAddress === 'toa' ? '; the client’s address goes along as an option' : '';
+  switch (mode) {
+    case 'nat':
+      return `Masq: the destination becomes ${server}; the source stays ${formatEndpoint(from)}`;
+    case 'dr':
+      return `Route: unchanged, in a frame to the MAC address of ${server.replace(/:\d+$/, '')}`;
+    case 'tun':
+      return `Tunnel: unchanged inside an IPIP packet to ${server.replace(/:\d+$/, '')}`;
+    case 'fullnat':
+      return `FullNat: the source becomes ${source}, the destination ${server}${tells}`;
+    case 'enat':
+      return `ENat: the source becomes ${source}, the destination ${server}${tells}; the server answers the client itself`;
+  }
+}
+
+function placeText(place: Place | undefined): string | undefined {
+  return place && formatPlace(place);
+}
+
+function figure(value: number): string {
+  return Number.isInteger(value) ? `${value}` : value.toFixed(1);
+}

@@ -1,0 +1,175 @@
+/** explain(): the way of a packet, from a running state. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
+import { formatExplanation } from '../../src/cli/explain.js';
+import { parseConfig } from '../../src/config/load.js';
+import { type ExplainSources, explain, type Flow } from '../../src/explain.js';
+
+const YAML = (
+  more: string,
+) => `ports: [{ name: front, mac: 02:00:00:00:01:01, addresses: [198.51.100.1/24] }]
+services:
+  - name: web
+    listen: 203.0.113.10:80
+    mode: fullnat
+    localAddresses: [198.51.100.200]
+${more}
+    servers:
+      - { address: 198.51.100.11:8080, weight: 3 }
+      - { address: 198.51.100.12:8080, weight: 1 }
+      - { address: 198.51.100.13:8080, upperThreshold: 5 }
+`;
+const FLOW: Flow = {
+  protocol: 'tcp',
+  from: { address: '198.18.0.2', port: 40_000 },
+  to: { address: '203.0.113.10', port: 80 },
+};
+
+function sources(
+  settings: string,
+  states: object[] = [{}, {}, {}],
+  more: Partial<ExplainSources> = {},
+): ExplainSources {
+  const { model, locate } = parseConfig(YAML(settings), 'director.yaml');
+  const services = model.services.map((service) => ({
+    ...service,
+    servers: service.servers.map((server, i) => ({
+      ...server,
+      address: server.address.address,
+      port: server.address.port,
+      up: true,
+      active: 0,
+      inactive: 0,
+      checks: [],
+      ...states[i],
+    })),
+  })) as unknown as ServiceReport[];
+  return {
+    model,
+    services,
+    connection: null,
+    workers: 1,
+    locate: (service, server) =>
+      locate(
+        server === undefined ? ['services', service] : ['services', service, 'servers', server],
+      ),
+    ...more,
+  };
+}
+
+const connection = (more: Partial<ConnectionReport> = {}): ConnectionReport => ({
+  worker: 0,
+  protocol: 'tcp',
+  client: '198.18.0.2',
+  clientPort: 40_000,
+  virtual: '203.0.113.10',
+  virtualPort: 80,
+  local: '198.51.100.200',
+  localPort: 5_555,
+  server: '198.51.100.12',
+  serverPort: 8080,
+  mode: 'fullnat',
+  state: 'ESTABLISHED',
+  serviceSlot: 0,
+  serverSlot: 1,
+  idleMs: 2_500,
+  timeoutMs: 900_000,
+  service: 'web',
+  ...more,
+});
+
+test('wlc: the least load is named, with its figures, and each server says what is against it', () => {
+  const checks = [{ type: 'HTTP_GET', up: false, detail: 'status 503' }];
+  const states = [{ active: 30 }, { active: 5 }, { active: 4, inactive: 1 }];
+  const it = explain(FLOW, sources('    scheduler: wlc', states));
+  assert.equal(it.choice, ['198.51.100.12:8080']);
+  assert.equal(it.reasons, [
+    'TCP 203.0.113.10:80 is service web',
+    'wlc: 198.51.100.12:8080 has the least load, 1280 (active × 256 + inactive, by weight)',
+  ]);
+  assert.is(it.candidates[2]?.against, 'at its threshold: 5 connections of 5');
+  assert.is(it.candidates[1]?.place, 'director.yaml:10:9');
+  assert.is(
+    it.rewrite,
+    'FullNat: the source becomes 198.51.100.200, a free port, the destination 198.51.100.12:8080; ' +
+      'the client’s address goes along as an option',
+  );
+  const ill = explain(FLOW, sources('', [{ weight: 0 }, { up: false, checks }, {}]));
+  assert.equal(
+    ill.candidates.map((one) => one.against),
+    ['weight 0: it drains', 'down, HTTP_GET: status 503', undefined],
+  );
+  assert.equal(ill.choice, ['198.51.100.13:8080']);
+});
+
+test('with several workers lc and wlc weigh apart, so nobody is promised', () => {
+  const it = explain(FLOW, sources('    scheduler: lc', undefined, { workers: 2 }));
+  assert.is(it.choice.length, 3);
+  assert.match(it.reasons[1] ?? '', /each worker weighs its own share/);
+});
+
+test('a connection decides, whatever the scheduler would say now', () => {
+  const states = [{}, { weight: 0 }, {}];
+  const it = explain(FLOW, sources('', states, { connection: connection() }));
+  assert.equal(it.choice, ['198.51.100.12:8080']);
+  assert.match(
+    it.reasons[1] ?? '',
+    /^a connection is there: ESTABLISHED, on worker 0, last packet 2\.5 s ago, forgotten in 898 s/,
+  );
+  assert.is(it.reasons[2], '198.51.100.12:8080 takes no new ones: weight 0: it drains');
+  assert.match(
+    it.rewrite ?? '',
+    /the source becomes 198\.51\.100\.200:5555, the destination 198\.51\.100\.12:8080/,
+  );
+});
+
+test('a connection whose server is gone', () => {
+  const gone = connection({ server: '198.51.100.77' });
+  const dropped = explain(FLOW, sources('', undefined, { connection: gone }));
+  assert.match(dropped.reasons[2] ?? '', /packets are dropped \(server_removed\)$/);
+  const reset = explain(
+    FLOW,
+    sources('    onServerRemoved: reset', undefined, { connection: gone }),
+  );
+  assert.match(reset.reasons[2] ?? '', /the connection ends, the packet is a first one$/);
+  assert.equal(reset.choice, []);
+});
+
+test('no server, no service, not our address', () => {
+  const all = [{ up: false }, { up: false }, { weight: 0 }];
+  const none = explain(FLOW, sources('', all));
+  assert.equal(none.choice, []);
+  assert.match(none.reasons[1] ?? '', /^no server takes new connections/);
+  const port = { ...FLOW, to: { address: '203.0.113.10', port: 81 } };
+  assert.equal(explain(port, sources('')).reasons, [
+    'no service is TCP 203.0.113.10:81; the address has web (TCP 203.0.113.10:80)',
+    'a reset is the answer, but for a SYN|ACK or a reset',
+  ]);
+  const elsewhere = { ...FLOW, to: { address: '203.0.113.99', port: 80 } };
+  assert.match(explain(elsewhere, sources('')).reasons[0] ?? '', /the kernel gets the packet$/);
+});
+
+test('for people: a table with an arrow, and where it is configured', () => {
+  const text = formatExplanation(
+    explain(FLOW, sources('    scheduler: wlc', [{}, { active: 9 }, { active: 9 }])),
+  );
+  assert.is(
+    text,
+    `TCP 198.18.0.2:40000 → 203.0.113.10:80
+
+  TCP 203.0.113.10:80 is service web
+  wlc: 198.51.100.11:8080 has the least load, 0 (active × 256 + inactive, by weight)
+
+   Server              Weight  Active  Inact  Configured at       Now
+→  198.51.100.11:8080       3       0      0  director.yaml:9:9   takes new connections
+   198.51.100.12:8080       1       9      0  director.yaml:10:9  takes new connections
+   198.51.100.13:8080       1       9      0  director.yaml:11:9  at its threshold: 9 connections of 5
+
+FullNat: the source becomes 198.51.100.200, a free port, the destination 198.51.100.11:8080; the client’s address goes along as an option
+
+Service web: director.yaml:3:5`,
+  );
+});
+
+test.run();

@@ -44,5 +44,5 @@ export function provenance({ environment, cases, selection }: Results<unknown>):
   const shares = cases.map(({ circumstances }) => circumstances.share ?? 1);
   const share = Math.min(...shares);
   if (share >= 0.95) return line;
-  return `${line}\n\nThe core was shared with other programs while this ran (in the worst case it was the benchmark's for ${(share * 100).toFixed(0)} % of the time): the figures count the time in which the thread ran, but not what the others did to its caches.`;
+  return `${line}\n\nThe core was shared with other programs while this ran (in the worst case it was the benchmark's for ${(share * 100).toFixed(0)} % of the time): times by the thread's own clock leave out the others' turns, but not what they did to its caches; wall-clock times hold both.`;
 }

@@ -1,6 +1,7 @@
 /** Runs build/Release/sluice_bench, one measurement a process: DPDK starts once in each. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Arguments } from './arguments.js';
 import { BenchError } from './errors.js';
@@ -75,31 +76,81 @@ export function commonArguments({ runs, milliseconds, cpus }: Arguments): string
   return cpus === undefined ? args : [...args, '--cpu', cpus.join(',')];
 }
 
-/** The only object that `sluice_bench ARGS…` prints. */
-export async function runNative<Result>(args: string[]): Promise<Result & NativeHost> {
+function start(args: string[]): { child: ChildProcessWithoutNullStreams; ended: Promise<void> } {
   const binary = benchBinary();
   if (!existsSync(binary)) {
     throw new BenchError('ERR_BENCH_NATIVE', `${binary} is not there: npm run build makes it`);
   }
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let out = '';
+  const child = spawn(binary, args);
   let complaints = '';
-  child.stdout.on('data', (chunk) => {
-    out += chunk;
-  });
   child.stderr.on('data', (chunk) => {
     complaints += chunk;
   });
   const end = () => child.kill();
   process.once('exit', end);
-  const status = await new Promise<number | NodeJS.Signals | null>((done, fail) => {
+  const ended = new Promise<void>((done, fail) => {
     child.once('error', fail);
-    child.once('close', (code, signal) => done(signal ?? code));
+    child.once('close', (code, signal) => {
+      process.off('exit', end);
+      if (code === 0) return done();
+      const kind = complaints.includes('ERR_BENCH_VOID') ? 'ERR_BENCH_VOID' : 'ERR_BENCH_NATIVE';
+      const message = complaints.trim() || `sluice_bench ended with ${signal ?? code}`;
+      fail(new BenchError(kind, message));
+    });
   });
-  process.off('exit', end);
-  if (status !== 0) {
-    const code = complaints.includes('ERR_BENCH_VOID') ? 'ERR_BENCH_VOID' : 'ERR_BENCH_NATIVE';
-    throw new BenchError(code, complaints.trim() || `sluice_bench ended with ${status}`);
-  }
+  return { child, ended };
+}
+
+/** The only object that `sluice_bench ARGS…` prints. */
+export async function runNative<Result>(args: string[]): Promise<Result & NativeHost> {
+  const { child, ended } = start(args);
+  let out = '';
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  await ended;
   return JSON.parse(out) as Result & NativeHost;
+}
+
+/** A sluice_bench that is talked with: it answers on stdout, an object a line. */
+export class NativeDialogue {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #ended: Promise<void>;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(args: string[]) {
+    const { child, ended } = start(args);
+    this.#child = child;
+    this.#ended = ended;
+    // Whoever waits for an answer learns of it; until then it is nobody's.
+    ended.catch(() => undefined);
+    child.stdin.on('error', () => undefined);
+    this.#lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  }
+
+  tell(bytes: Uint8Array): void {
+    this.#child.stdin.write(bytes);
+  }
+
+  async answer<Answer>(): Promise<Answer> {
+    const { value, done } = await this.#lines.next();
+    if (done) {
+      await this.#ended;
+      throw new BenchError('ERR_BENCH_NATIVE', 'sluice_bench has ended without an answer');
+    }
+    return JSON.parse(value) as Answer;
+  }
+
+  /** Its last words, after it has been told that no more will come. */
+  async finish<Result>(): Promise<Result & NativeHost> {
+    this.#child.stdin.end();
+    const result = await this.answer<Result & NativeHost>();
+    await this.#ended;
+    return result;
+  }
+
+  /** To give up early. */
+  kill(): void {
+    this.#child.kill();
+  }
 }

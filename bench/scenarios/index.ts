@@ -1,8 +1,15 @@
 import type { Scenario } from '../scenario.js';
+import { apply } from './apply.js';
 import { connect } from './connect.js';
 import { forward } from './forward.js';
 import { lab } from './lab.js';
 import { scale } from './scale.js';
 
 /** In the order in which they run and are reported. */
-export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [forward, connect, scale, lab];
+export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
+  forward,
+  connect,
+  scale,
+  apply,
+  lab,
+];

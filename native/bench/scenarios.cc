@@ -1,3 +1,4 @@
+#include "apply.h"
 #include "connect.h"
 #include "forward.h"
 #include "scale.h"
@@ -7,6 +8,7 @@ namespace sluice::bench {
 
 std::span<const Registered> scenarios() {
   static constexpr Registered kAll[] = {
+      {"apply", make_apply},
       {"connect", make_connect},
       {"forward", make_forward},
       {"scale", make_scale},

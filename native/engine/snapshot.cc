@@ -44,7 +44,7 @@ uint64_t service_key(be32 address, be16 port, uint8_t protocol) {
 }  // namespace
 
 std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const Limits& limits,
-                                          size_t ports) {
+                                          size_t ports, const Snapshot* previous) {
   if (n < sizeof(wire::Header)) reject(0, "shorter than its header");
   const auto header = load<wire::Header>(bytes);
   if (header.magic != wire::kMagic) reject(0, "not a snapshot");
@@ -158,27 +158,37 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     if (w.length > 32) reject(place(w) + 16, "prefix length is not IPv4's");
     s.fib_.addresses.push_back({v4_or_reject(w.address, place(w)), w.length, w.port});
   }
-  s.build_lookups();
+  s.build_lookups(previous);
   return snapshot;
 }
 
-void Snapshot::build_lookups() {
+void Snapshot::build_lookups(const Snapshot* previous) {
   service_index_.assign(std::bit_ceil(services_.size() * 2 + 2), 0);
-  size_t entries = 0;
-  for (const Service& service : services_) entries += lookup_table_size(service);
-  lookup_.resize(entries);
-  size_t next = 0;
+  lookups_.reserve(services_.size());
   for (size_t i = 0; i < services_.size(); ++i) {
     Service& service = services_[i];
     size_t at =
         service_key(service.address, service.port, service.protocol) & (service_index_.size() - 1);
     while (service_index_[at] != 0) at = (at + 1) & (service_index_.size() - 1);
     service_index_[at] = static_cast<uint32_t>(i + 1);
-    const std::span<uint32_t> table(lookup_.data() + next, lookup_table_size(service));
-    fill_lookup_table(service, table);
-    service.lookup = table;
-    next += table.size();
+    lookups_.push_back(lookup_table(service, previous));
+    if (lookups_.back()) service.lookup = *lookups_.back();
   }
+}
+
+std::shared_ptr<const Snapshot::Table> Snapshot::lookup_table(const Service& service,
+                                                              const Snapshot* previous) {
+  const size_t entries = lookup_table_size(service);
+  if (entries == 0) return nullptr;
+  const Service* before =
+      previous ? previous->service_at(service.address, service.port, service.protocol) : nullptr;
+  if (before != nullptr && before->scheduler == service.scheduler &&
+      std::ranges::equal(before->servers, service.servers)) {
+    return previous->lookups_[static_cast<size_t>(before - previous->services_.data())];
+  }
+  auto table = std::make_shared<Table>(entries);
+  fill_lookup_table(service, *table);
+  return table;
 }
 
 const Service* Snapshot::service_at(be32 address, be16 port, uint8_t protocol) const {

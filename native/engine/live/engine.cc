@@ -161,7 +161,7 @@ void Engine::check_running() const {
 void Engine::publish(const uint8_t* bytes, size_t n) {
   check_running();
   std::shared_ptr<const Snapshot> snapshot =
-      Snapshot::parse(bytes, n, options_.limits, ports_.size());
+      Snapshot::parse(bytes, n, options_.limits, ports_.size(), publisher_->current().get());
   // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
   routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
   publisher_->publish(std::move(snapshot));

@@ -58,6 +58,11 @@ void Publisher::reclaim() {
   });
 }
 
+std::shared_ptr<const Snapshot> Publisher::current() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_owner_;
+}
+
 size_t Publisher::waiting() const {
   const std::lock_guard lock(mutex_);
   return retired_.size();

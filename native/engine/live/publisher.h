@@ -33,6 +33,8 @@ class Publisher {
   void publish(std::shared_ptr<const Fib> fib);
   void reclaim();
   size_t waiting() const;
+  // What the last publication was; nullptr before the first.
+  std::shared_ptr<const Snapshot> current() const;
 
  private:
   struct Retired {

@@ -21,9 +21,12 @@ Routing::Routing(std::vector<FibPort> ports, std::vector<FibAddress> addresses,
 
 void Routing::set_static(const FibInput& snapshot_part, std::vector<be32> wanted) {
   const std::lock_guard lock(mutex_);
-  static_ = snapshot_part;
   servers_ = std::move(wanted);
-  publish();
+  // A new Fib makes every connection look its next hop up again: only when there is a reason.
+  if (!(snapshot_part == static_)) {
+    static_ = snapshot_part;
+    publish();
+  }
   configurations_.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -17,7 +17,7 @@ class Routing {
   // `ports` in port order; `addresses`: of ports without a twin, whose kernel part stays empty.
   Routing(std::vector<FibPort> ports, std::vector<FibAddress> addresses, Publisher& publisher);
 
-  // Both make and publish a new Fib. `snapshot_part.ports` is not looked at.
+  // Both make and publish a new Fib where that says something new. `snapshot_part.ports` is empty.
   void set_static(const FibInput& snapshot_part, std::vector<be32> wanted);
   void set_kernel(FibInput kernel_part);
 

@@ -18,23 +18,27 @@ struct FibRoute {
   uint8_t length;  // 0 … 32
   uint8_t port;
   be32 via;  // 0: on link
+  bool operator==(const FibRoute&) const = default;
 };
 
 struct FibNeighbour {
   be32 address;
   uint8_t port;
   Mac mac;
+  bool operator==(const FibNeighbour&) const = default;
 };
 
 struct FibAddress {
   be32 address;
   uint8_t length;
   uint8_t port;
+  bool operator==(const FibAddress&) const = default;
 };
 
 struct FibPort {
   Mac mac;
   uint16_t mtu;  // IP MTU in bytes
+  bool operator==(const FibPort&) const = default;
 };
 static_assert(sizeof(FibPort) == 8, "a worker compares MACs with one load");
 
@@ -52,6 +56,7 @@ struct FibInput {
   std::vector<FibRoute> routes;  // connected ones are added from addresses
   std::vector<FibNeighbour> neighbours;
   std::vector<FibAddress> addresses;
+  bool operator==(const FibInput&) const = default;
 };
 
 class Fib {

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pngOf } from './png.js';
 import { DPVS_FLOOR_NS, type Figures } from './reference.js';
 import type { Results, Scenario, Section } from './scenario.js';
 import { summary } from './summary.js';
@@ -65,6 +66,7 @@ export function writeReport(
   mkdirSync(join(directory, 'plots'), { recursive: true });
   for (const [name, svg] of Object.entries(plots)) {
     writeFileSync(join(directory, 'plots', `${name}.svg`), svg);
+    writeFileSync(join(directory, 'plots', `${name}.png`), pngOf(svg));
   }
   const path = join(directory, 'REPORT.md');
   writeFileSync(path, markdown);

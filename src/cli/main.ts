@@ -9,6 +9,7 @@ import { runIpvsadm } from '../ipvsadm/main.js';
 import { realserverCommand } from '../realserver/command.js';
 import { VERSION } from '../version.js';
 import { registerCheck } from './check.js';
+import { registerConvert } from './convert.js';
 import { registerExplain } from './explain.js';
 import { registerReload } from './reload.js';
 import { registerRepl } from './repl.js';
@@ -21,6 +22,7 @@ const EXAMPLES = `
 Examples:
   sluice check -c director.yaml                      all mistakes of a file, with their places
   sluice run -c director.yaml                        forward, until SIGTERM; SIGHUP reloads
+  sluice convert keepalived.conf                     as director.yaml; and the other way round
   sluice show services                               as ipvsadm -Ln
   sluice show connections --client 192.0.2.7         as ipvsadm -Lnc
   sluice ipvsadm -a -t 203.0.113.10:80 -r 198.51.100.13:8080 -m
@@ -49,6 +51,7 @@ function buildProgram(): Command {
     .exitOverride();
   registerRun(program);
   registerCheck(program);
+  registerConvert(program);
   registerShow(program);
   registerTop(program);
   registerExplain(program);

@@ -6,7 +6,10 @@ import { SluiceError } from '../errors.js';
 export const DEFAULT_SOCKET = '/run/sluice/sluice.sock';
 
 export const configOption = () =>
-  new Option('-c, --config <file>', 'configuration (director.yaml)').makeOptionMandatory();
+  new Option(
+    '-c, --config <file>',
+    'configuration: director.yaml or keepalived.conf',
+  ).makeOptionMandatory();
 
 export const jsonOption = (what: string) => new Option('--json', what);
 

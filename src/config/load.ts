@@ -32,11 +32,17 @@ export { formatPath, type Path };
 
 /** director.yaml, or a keepalived.conf as it is. */
 export function loadConfig(file: string): Loaded {
+  return load(openConfig(file), file);
+}
+
+/** The file as a source. `accept`: features of a keepalived.conf to go without. */
+export function openConfig(file: string, accept: readonly string[] = []): ConfigSource {
   const text = readConfig(file);
-  if (isYaml(file, text)) return parseConfig(text, file);
+  if (isYaml(file, text))
+    return new KeepalivedSource(new YamlSource(text, file), undefined, accept);
   const beside = join(dirname(file), BESIDE);
   const yaml = existsSync(beside) ? new YamlSource(readConfig(beside), beside) : undefined;
-  return load(new KeepalivedSource(yaml, { file, text }), file);
+  return new KeepalivedSource(yaml, { file, text }, accept);
 }
 
 /** director.yaml. Throws ConfigError with all errors and warnings. */
@@ -50,14 +56,15 @@ export function parseKeepalivedConfig(text: string, file: string): Loaded {
 }
 
 /** By its name, or else by its first word: `key:` begins no keepalived.conf. */
-function isYaml(file: string, text: string): boolean {
+export function isYaml(file: string, text: string): boolean {
   if (/\.(ya?ml|json)$/.test(file)) return true;
   if (/\.conf($|\.)/.test(basename(file))) return false;
   const first = text.split('\n').find((line) => !/^\s*([#!].*)?$/.test(line)) ?? '';
   return /^\s*["']?[A-Za-z]+["']?\s*:(\s|$)|^---|^\s*\{\s*"/.test(first);
 }
 
-function load(source: ConfigSource, file: string): Loaded {
+/** Throws ConfigError with all errors and warnings. */
+export function load(source: ConfigSource, file: string): Loaded {
   const problems = source.syntaxProblems();
   if (problems.length > 0) throw new ConfigError(file, problems);
 

@@ -54,6 +54,11 @@ export function mapKeepalived(
   return { services, ...mapper.timeouts() };
 }
 
+/** A service's name where the file gives none. */
+export function serviceName(protocol: string, address: string, port: number): string {
+  return `${protocol}-${address}-${port}`.replaceAll(/[^A-Za-z0-9.-]/g, '.');
+}
+
 const METHODS: Record<string, Mode> = {
   NAT: 'nat',
   DR: 'dr',
@@ -143,7 +148,7 @@ class Mapper {
       const mapped = servers.map((server) => this.#server(server, node, port, mode));
       return {
         data: {
-          name: this.#name(`${protocol}-${address}-${port}`.replaceAll(/[^A-Za-z0-9.-]/g, '.')),
+          name: this.#name(values.text('snmp_name'), serviceName(protocol, address, port)),
           listen: endpoint(address, port),
           ...common,
           servers: mapped.map(({ data }) => data),
@@ -155,8 +160,10 @@ class Mapper {
     });
   }
 
-  #name(wanted: string): string {
-    let name = wanted;
+  /** `said` names the first address of a group only. */
+  #name(said: string | undefined, wanted: string): string {
+    const good = said !== undefined && /^[A-Za-z][A-Za-z0-9._-]{0,62}$/.test(said);
+    let name = good && !this.#names.has(said) ? said : wanted;
     for (let count = 2; this.#names.has(name); count++) name = `${wanted}-${count}`;
     this.#names.add(name);
     return name;

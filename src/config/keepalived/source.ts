@@ -33,9 +33,17 @@ export class KeepalivedSource implements ConfigSource {
   #before = 0;
   #ownTimeouts = new Set<string>();
 
-  constructor(yaml: YamlSource | undefined, given: Given | undefined) {
+  readonly #accept: readonly string[];
+
+  /** `accept`: features to go without beside those that the YAML file names. */
+  constructor(
+    yaml: YamlSource | undefined,
+    given: Given | undefined,
+    accept: readonly string[] = [],
+  ) {
     this.#yaml = yaml;
     this.#given = given;
+    this.#accept = accept;
     this.portless = yaml === undefined;
   }
 
@@ -56,7 +64,7 @@ export class KeepalivedSource implements ConfigSource {
     const { file, text } = this.#given;
     const options = settings.configId === undefined ? {} : { configId: settings.configId };
     const { tree, problems: found } = parseKeepalived(text, file, options);
-    const mapped = mapKeepalived(tree, settings.accept, new Problems(found));
+    const mapped = mapKeepalived(tree, [...settings.accept, ...this.#accept], new Problems(found));
     this.#mapped = mapped;
     if (this.portless) found.push(noPorts(file));
     this.#others = [...this.#others, ...found];

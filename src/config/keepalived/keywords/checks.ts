@@ -20,7 +20,6 @@ import {
   port,
   script,
   switchable,
-  TIMER_MOST,
   timer,
   timerOrZero,
   value,
@@ -165,12 +164,13 @@ export const CHECKERS: Block = {
   MISC_CHECK: checker({
     ...SCHEDULE,
     misc_path: script,
-    misc_timeout: keyword(one(decimal(0.000001, TIMER_MOST))),
+    misc_timeout: keyword(one(integer(1, 4294))),
     misc_dynamic: flag,
     user: keyword(one(word), optional(word)),
   }),
   FILE_CHECK: checker({
     track_file: value,
+    // In keepalived.conf(5), though keepalived 2.2.7 itself does not know it.
     dynamic: flag,
     weight: keyword(one(weight), optional(oneOf('reverse'))),
   }),

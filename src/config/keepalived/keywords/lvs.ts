@@ -226,7 +226,7 @@ const VIRTUAL_SERVER_ONLY: Block = {
   delay_loop: keyword(one(decimal(0.000001, DELAY_LOOP_MOST))),
   inhibit_on_failure: switchable,
   smtp_alert: alert,
-  snmp_name: label,
+  snmp_name: value,
   real_server: { args: [one(address), optional(port)], block: REAL_SERVER },
 };
 

@@ -1,0 +1,142 @@
+/** The Model → keepalived.conf. What that cannot say becomes a comment that begins with `! sluice:`. */
+import type { Script } from '../../health/model.js';
+import type { Mode } from '../../native.js';
+import type { Model, ServerModel, ServiceModel } from '../model.js';
+import { Lines } from './lines.js';
+import { serviceName } from './map.js';
+import { commandLine, type Extras, writeCheck } from './write-checks.js';
+
+const METHODS: Record<Mode, string> = {
+  nat: 'NAT',
+  dr: 'DR',
+  tun: 'TUN',
+  fullnat: 'FNAT',
+  enat: 'ENAT',
+};
+
+/** `rest`: what stays in sluice.yaml, as its text. */
+export function writeKeepalived(model: Model, rest: string): string {
+  const extras: Extras = { files: new Map(), sessions: new Map(), tls: undefined };
+  const locals = new Map<string, string>();
+  const services = new Lines();
+  for (const service of model.services) writeService(service, services, locals, extras);
+  const head = new Lines();
+  if (rest !== '') {
+    head.note(`sluice.yaml, beside this file, says the rest:\n${rest}`);
+    head.add('');
+  }
+  writeGlobals(model, head);
+  for (const [addresses, name] of locals) {
+    head.block(`local_address_group ${name}`, () => {
+      for (const address of addresses.split(' ')) head.add(address);
+    });
+  }
+  for (const [path, name] of extras.files) {
+    head.block(`track_file ${name}`, () => head.given('file', path));
+  }
+  for (const [key, name] of extras.sessions) {
+    const neighbour = key.slice(key.lastIndexOf(' ') + 1);
+    if (neighbour !== '') {
+      head.block(`bfd_instance ${name}`, () => head.add(`neighbor_ip ${neighbour}`));
+    }
+  }
+  const { tls } = extras;
+  if (tls && Object.values(tls).some((value) => value !== undefined)) {
+    head.block('SSL', () => {
+      for (const [key, value] of Object.entries(tls)) head.given(key, value);
+    });
+  }
+  return `${head}${services}`;
+}
+
+function writeGlobals(model: Model, lines: Lines): void {
+  const { tcpMs, tcpFinMs, udpMs } = model.timeouts;
+  const seconds = [tcpMs, tcpFinMs, udpMs].map((ms) => ms / 1000);
+  if (seconds.join() === '900,120,300') return;
+  lines.block('global_defs', () => {
+    const [tcp, fin, udp] = seconds;
+    if (seconds.every(Number.isInteger))
+      lines.add(`lvs_timeouts tcp ${tcp} tcpfin ${fin} udp ${udp}`);
+    else lines.note(`timeouts: { tcp: ${tcp}, tcpFin: ${fin}, udp: ${udp} }`);
+  });
+}
+
+function writeService(
+  service: ServiceModel,
+  lines: Lines,
+  locals: Map<string, string>,
+  extras: Extras,
+): void {
+  const { address, port } = service.listen;
+  if (service.servers.length === 0) {
+    lines.note(
+      `service ${service.name} (${address}:${port}) has no server: keepalived leaves it out`,
+    );
+    return;
+  }
+  lines.block(`virtual_server ${address} ${port}`, () => {
+    if (service.name !== serviceName(service.protocol, address, port)) {
+      lines.add(`snmp_name ${service.name}`);
+    }
+    lines.add(`lvs_sched ${service.scheduler}`);
+    if (service.scheduler === 'sh' || service.scheduler === 'mh') {
+      if (service.schedulePort) lines.add(`${service.scheduler}-port`);
+      if (service.scheduleFallback) lines.add(`${service.scheduler}-fallback`);
+    }
+    lines.add(`lvs_method ${METHODS[service.mode]}`);
+    lines.add(`protocol ${service.protocol.toUpperCase()}`);
+    if (service.onePacket) lines.add('ops');
+    if (service.localAddresses.length > 0) {
+      const key = service.localAddresses.join(' ');
+      const name = locals.get(key) ?? `locals_${locals.size + 1}`;
+      locals.set(key, name);
+      lines.add(`laddr_group_name ${name}`);
+    }
+    if (service.onServerRemoved !== 'drop')
+      lines.note(`onServerRemoved: ${service.onServerRemoved}`);
+    if (service.clientAddress !== 'toa') lines.note(`clientAddress: ${service.clientAddress}`);
+    if (service.toaKind !== 254) lines.note(`toaKind: ${service.toaKind}`);
+    writeHealth(service, lines);
+    for (const server of service.servers) writeServer(server, service, lines, extras);
+  });
+}
+
+function writeHealth({ health, mode, servers }: ServiceModel, lines: Lines): void {
+  const { quorum, hysteresis, sorryServer } = health;
+  const total = servers.reduce((sum, { weight }) => sum + weight, 0);
+  if (quorum !== 1) lines.add(`quorum ${quorum}`);
+  if (quorum > Math.max(1, total)) lines.note('keepalived lowers the quorum to the total weight');
+  if (hysteresis !== 0) lines.add(`hysteresis ${hysteresis}`);
+  writeScript('quorum_up', health.quorumUp, lines);
+  writeScript('quorum_down', health.quorumDown, lines);
+  if (health.omega) lines.add('omega');
+  if (!sorryServer) return;
+  lines.add(`sorry_server ${sorryServer.address.address} ${sorryServer.address.port}`);
+  if (sorryServer.mode !== mode) lines.add(`sorry_server_lvs_method ${METHODS[sorryServer.mode]}`);
+  if (health.sorryServerInhibit) lines.add('sorry_server_inhibit');
+}
+
+function writeServer(
+  server: ServerModel,
+  service: ServiceModel,
+  lines: Lines,
+  extras: Extras,
+): void {
+  const { address, port } = server.address;
+  lines.block(`real_server ${address} ${port}`, () => {
+    if (server.weight !== 1) lines.add(`weight ${server.weight}`);
+    if (server.mode !== service.mode) lines.add(`lvs_method ${METHODS[server.mode]}`);
+    if (server.upperThreshold !== 0) lines.add(`uthreshold ${server.upperThreshold}`);
+    if (server.lowerThreshold !== 0) lines.add(`lthreshold ${server.lowerThreshold}`);
+    if (server.health.inhibitOnFailure) lines.add('inhibit_on_failure');
+    writeScript('notify_up', server.health.notifyUp, lines);
+    writeScript('notify_down', server.health.notifyDown, lines);
+    for (const check of server.health.checks) writeCheck(check, lines, extras);
+  });
+}
+
+function writeScript(keyword: string, script: Script | undefined, lines: Lines): void {
+  if (!script) return;
+  const account = [script.user, script.group].filter((part) => part !== undefined);
+  lines.add([keyword, commandLine(script), ...account].join(' '));
+}

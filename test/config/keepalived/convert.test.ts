@@ -1,0 +1,211 @@
+/** keepalived.conf → director.yaml → keepalived.conf: the same Model all the way. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { stringify } from 'yaml';
+import { convert } from '../../../src/config/convert.js';
+import { writeKeepalived } from '../../../src/config/keepalived/write.js';
+import { loadConfig, parseConfig } from '../../../src/config/load.js';
+import type { Model } from '../../../src/config/model.js';
+import { ConfigError } from '../../../src/errors.js';
+import { BASE } from '../support.js';
+import { GOOD } from './mutations.js';
+import { ask, hasOracle } from './oracle.js';
+import { RICH } from './rich.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-convert-'));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+const path = (name: string) => join(folder, name);
+writeFileSync(path('sluice.yaml'), BASE);
+
+function put(name: string, text: string): string {
+  writeFileSync(path(name), text);
+  return path(name);
+}
+
+const data = (model: Model): unknown => JSON.parse(JSON.stringify(model));
+
+test('keepalived.conf to director.yaml and back is the same Model', () => {
+  const first = loadConfig(put('keepalived.conf', RICH)).model;
+  const there = convert(path('keepalived.conf'));
+  assert.is(there.to, 'director.yaml');
+  assert.equal(data(loadConfig(put('director.yaml', there.text)).model), data(first));
+  const back = convert(path('director.yaml'));
+  assert.is(back.to, 'keepalived.conf');
+  assert.equal(data(loadConfig(put('again.conf', back.text)).model), data(first));
+  assert.not.match(back.text.replace(/^(! sluice:.*\n)*/, ''), /! sluice:/);
+});
+
+test('what Sluice does not do becomes a comment with its place', () => {
+  const conf = put('unsupported.conf', GOOD.replaceAll('198.51.100.', '198.51.101.'));
+  const { text } = convert(conf);
+  assert.match(text, /^# .*unsupported\.conf:2:5: warning: router_id: has no effect/m);
+  assert.match(text, /^# .*: warning: vrrp_instance VI_1: accepted: VRRP is not run/m);
+  assert.match(text, /^# .*: warning: persistence_timeout: accepted: there is no persistence/m);
+  assert.is(loadConfig(put('converted.yaml', text)).model.services.length, 12);
+});
+
+test('what keepalived.conf cannot say becomes a comment', () => {
+  const yaml = `${BASE}
+services:
+  - name: web
+    listen: 203.0.113.10:80
+    mode: fullnat
+    onServerRemoved: reset
+    toaKind: 200
+    localAddresses: [198.51.100.200]
+    servers: [{ address: 198.51.100.11:80, health: { checks: [{ type: https, verify: true }, { type: dns, answer: 192.0.2.1 }] } }]
+  - { name: empty, listen: 203.0.113.11:80, mode: nat }
+`;
+  const { text } = convert(put('own.yaml', yaml));
+  assert.equal(
+    text
+      .split('\n')
+      .filter((line) => line.includes('! sluice: ') && !line.startsWith('!'))
+      .map((line) => line.trim()),
+    [
+      '! sluice: onServerRemoved: reset',
+      '! sluice: toaKind: 200',
+      '! sluice: verify: true',
+      '! sluice: answer: 192.0.2.1',
+    ],
+  );
+  assert.match(text, /^! sluice: service empty \(203\.0\.113\.11:80\) has no server/m);
+  assert.match(text, /^! sluice: {3}- name: front$/m);
+  assert.match(text, /^ {4}snmp_name web$/m);
+});
+
+test('a file with mistakes is not converted', () => {
+  const file = put('wrong.conf', RICH.replace('lb_algo', 'lb_alg'));
+  assert.throws(
+    () => convert(file),
+    (error: unknown) => error instanceof ConfigError,
+  );
+});
+
+const address = fc.integer({ min: 2, max: 250 });
+const time = fc.integer({ min: 1, max: 100_000 }).map((ms) => `${ms}ms`);
+const text = fc.string({ unit: fc.constantFrom(...'abz 09./-:#!{}'), minLength: 1, maxLength: 10 });
+const command = fc.array(text, { maxLength: 3 }).map((words) => ['/bin/x', ...words]);
+const script = fc.oneof(
+  command,
+  fc.record(
+    { command, user: fc.constant('daemon'), group: fc.constant('daemon') },
+    { requiredKeys: ['command', 'user'] },
+  ),
+);
+const optional = <T extends Record<string, fc.Arbitrary<unknown>>>(shape: T) =>
+  fc.record(shape, { requiredKeys: [] });
+const timing = {
+  delayLoop: time,
+  retry: fc.nat(9),
+  delayBeforeRetry: time,
+  warmup: time,
+  alpha: fc.boolean(),
+};
+const connecting = {
+  ...timing,
+  connectTimeout: time,
+  connectPort: fc.integer({ min: 1, max: 65_535 }),
+  fwmark: fc.nat(99),
+};
+const checks = fc.array(
+  fc.oneof(
+    optional(connecting).map((keys) => ({ type: 'tcp', ...keys })),
+    optional({
+      ...connecting,
+      path: fc.constant('/a'),
+      regex: fc.constantFrom('^a\\.b"c$', 'x{2}', "it's #1!"),
+      status: fc.constantFrom('200', '300-399'),
+    }).map((keys) => ({ type: 'http', ...keys })),
+    optional({ ...timing, dynamic: fc.boolean(), timeout: fc.integer({ min: 1, max: 99 }) }).chain(
+      (keys) => script.map((run) => ({ type: 'misc', ...keys, script: run })),
+    ),
+    optional({
+      ...connecting,
+      queryType: fc.constantFrom('A', 'MX'),
+      name: fc.constant('example.org'),
+    }).map((keys) => ({ type: 'dns', ...keys })),
+    optional({ weight: fc.integer(), reverse: fc.boolean(), dynamic: fc.boolean() }).map(
+      (keys) => ({ type: 'file', path: '/run/a b', ...keys }),
+    ),
+  ),
+  { maxLength: 3 },
+);
+const servers = fc.uniqueArray(
+  fc.record(
+    {
+      address: address.map((host) => `198.51.100.${host}:8080`),
+      weight: fc.nat(65_535),
+      mode: fc.constantFrom('nat', 'dr'),
+      upperThreshold: fc.constantFrom(10, 20),
+      health: optional({ checks, notifyUp: script, inhibitOnFailure: fc.boolean() }),
+    },
+    { requiredKeys: ['address'] },
+  ),
+  { minLength: 1, maxLength: 3, selector: (server) => server.address },
+);
+const services = fc.uniqueArray(
+  fc.record(
+    {
+      name: fc.constant('unnamed'),
+      listen: address.map((host) => `203.0.113.${host}:80`),
+      mode: fc.constantFrom('nat', 'tun', 'enat'),
+      protocol: fc.constantFrom('tcp', 'udp'),
+      scheduler: fc.constantFrom('rr', 'wlc', 'mh', 'sh'),
+      schedulePort: fc.boolean(),
+      servers,
+      health: optional({
+        omega: fc.boolean(),
+        quorumUp: script,
+        alpha: fc.boolean(),
+        delayLoop: time,
+        checks,
+      }),
+    },
+    { requiredKeys: ['name', 'listen', 'mode', 'servers'] },
+  ),
+  { maxLength: 3, selector: (service) => service.listen },
+);
+
+test('property: any services written as keepalived.conf are read as the same ones', () => {
+  const written: string[] = [];
+  fc.assert(
+    fc.property(services, (list) => {
+      const named = list.map((service, index) => ({ ...service, name: `s${index}` }));
+      const { model } = parseConfig(
+        `${BASE}${stringify({ services: named }, { aliasDuplicateObjects: false })}`,
+        'any.yaml',
+      );
+      // Ports that only a hash looks at are not written where there is no hash.
+      for (const service of model.services) {
+        if (!['sh', 'mh'].includes(service.scheduler)) service.schedulePort = false;
+      }
+      const conf = writeKeepalived(model, '');
+      written.push(conf);
+      const again = loadConfig(put('property.conf', conf)).model;
+      assert.equal(data(again), data(model));
+    }),
+    { numRuns: 150, seed: 5 },
+  );
+  if (!hasOracle()) return;
+  // Its own modes aside, keepalived takes what is written, too.
+  const plain = written.filter((conf) => !conf.includes('ENAT') && conf !== '\n').slice(0, 20);
+  const says = ask(plain.map((conf) => `global_defs {\n script_user root\n}\n${conf}`)).flatMap(
+    (verdict) => verdict.says,
+  );
+  // FILE_CHECK's dynamic is in its manual, but not in it.
+  assert.equal(
+    says.filter(
+      (line) =>
+        !line.endsWith("Unknown keyword 'dynamic'") &&
+        /Unknown keyword|Unterminated|Unmatched|missing|Extra|Invalid|Unexpected/.test(line),
+    ),
+    [],
+  );
+});
+
+test.run();

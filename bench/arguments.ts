@@ -10,6 +10,8 @@ export const FILTERS = [
   'flows',
   'bytes',
   'direction',
+  'factor',
+  'load',
   'contestant',
   'port',
   'measure',

@@ -1,8 +1,10 @@
 import type { Scenario } from '../scenario.js';
 import { apply } from './apply.js';
 import { connect } from './connect.js';
+import { flood } from './flood.js';
 import { forward } from './forward.js';
 import { lab } from './lab.js';
+import { latency } from './latency.js';
 import { scale } from './scale.js';
 
 /** In the order in which they run and are reported. */
@@ -11,5 +13,7 @@ export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
   connect,
   scale,
   apply,
+  flood,
+  latency,
   lab,
 ];

@@ -99,20 +99,23 @@ std::vector<uint8_t> snapshot_bytes(const Case& c) {
 }  // namespace
 
 // The configuration's defaults, but for more flows than they have room for.
-Limits Director::limits_of(const Case& c) {
-  return {std::max(kDefaultConnections, c.flows), 1024, 8192};
+Limits Director::limits_of(const Case& c, const DirectorOptions& options) {
+  const uint32_t room =
+      options.connections != 0 ? options.connections : std::max(kDefaultConnections, c.flows);
+  return {room, 1024, 8192};
 }
 
 Director::Director(const Case& c, rte_mempool* mbufs, const BenchPort& port,
-                   const uint64_t* clock_ms)
-    : offsets_(CounterOffsets::of(1, limits_of(c))), block_(make_counter_block(offsets_.words)) {
+                   const uint64_t* clock_ms, const DirectorOptions& wanted)
+    : offsets_(CounterOffsets::of(1, limits_of(c, wanted))),
+      block_(make_counter_block(offsets_.words)) {
   WorkerOptions options;
-  options.limits = limits_of(c);
+  options.limits = limits_of(c, wanted);
   options.counters = block_;
   options.ports = 1;
   options.mbufs = mbufs;
   lcore_ =
-      std::make_unique<Lcore>(options, port.ports(), wiring_, publisher_, IdleOptions{}, clock_ms);
+      std::make_unique<Lcore>(options, port.ports(), wiring_, publisher_, wanted.idle, clock_ms);
 
   const std::vector<uint8_t> bytes = snapshot_bytes(c);
   std::shared_ptr<const Snapshot> snapshot =

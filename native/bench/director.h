@@ -10,11 +10,16 @@
 
 namespace sluice::bench {
 
+struct DirectorOptions {
+  uint32_t connections = 0;  // room in the table; 0: the configuration's default, or all flows
+  IdleOptions idle{};
+};
+
 class Director {
  public:
   // `clock_ms` as in Lcore.
   Director(const Case& c, rte_mempool* mbufs, const BenchPort& port,
-           const uint64_t* clock_ms = nullptr);
+           const uint64_t* clock_ms = nullptr, const DirectorOptions& options = {});
 
   // On the calling thread until stop().
   void run() { lcore_->run(); }
@@ -32,7 +37,7 @@ class Director {
   static constexpr uint32_t kDefaultConnections = 1'000'000;  // the configuration's default
 
  private:
-  static Limits limits_of(const Case& c);
+  static Limits limits_of(const Case& c, const DirectorOptions& options);
 
   const CounterOffsets offsets_;
   uint64_t* block_;

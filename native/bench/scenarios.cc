@@ -1,6 +1,8 @@
 #include "apply.h"
 #include "connect.h"
+#include "flood.h"
 #include "forward.h"
+#include "latency.h"
 #include "scale.h"
 #include "scenario.h"
 
@@ -10,7 +12,9 @@ std::span<const Registered> scenarios() {
   static constexpr Registered kAll[] = {
       {"apply", make_apply},
       {"connect", make_connect},
+      {"flood", make_flood},
       {"forward", make_forward},
+      {"latency", make_latency},
       {"scale", make_scale},
   };
   return kAll;

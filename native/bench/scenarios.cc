@@ -10,12 +10,8 @@ namespace sluice::bench {
 
 std::span<const Registered> scenarios() {
   static constexpr Registered kAll[] = {
-      {"apply", make_apply},
-      {"connect", make_connect},
-      {"flood", make_flood},
-      {"forward", make_forward},
-      {"latency", make_latency},
-      {"scale", make_scale},
+      {"apply", make_apply},     {"connect", make_connect}, {"flood", make_flood},
+      {"forward", make_forward}, {"latency", make_latency}, {"scale", make_scale},
   };
   return kAll;
 }

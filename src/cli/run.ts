@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { Director } from '../director.js';
 import { describe, EXIT } from '../errors.js';
 import { createLogger, LEVELS, type Level } from '../log.js';
+import { onHangup } from './hangup.js';
 import { configOption } from './options.js';
 
 /** The last lines of the log get so long to leave. */
@@ -32,14 +33,7 @@ async function run(options: RunOptions): Promise<void> {
   process.stderr.on('error', () => {});
   const log = createLogger({ level: options.logLevel, json: options.logJson ?? false });
 
-  // From the first moment: unhandled, SIGHUP ends a process.
-  let director: Director | undefined;
-  let reloadLater = false;
-  process.on('SIGHUP', () => {
-    if (director) reload(director);
-    else reloadLater = true;
-  });
-  director = await Director.start(options.config, log);
+  const director = await Director.start(options.config, log);
 
   const stop = async (signal: NodeJS.Signals) => {
     log.info(`${signal}: stopping`);
@@ -61,7 +55,7 @@ async function run(options: RunOptions): Promise<void> {
   };
   process.on('uncaughtException', survive);
   process.on('unhandledRejection', survive);
-  if (reloadLater) reload(director);
+  onHangup(() => reload(director));
 }
 
 function reload(director: Director): void {

@@ -5,7 +5,7 @@
  * command line, signals, the configuration file. What it forwards is tested elsewhere.
  */
 import { type ChildProcess, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type {
@@ -344,6 +344,23 @@ function tests(): void {
     assert.is(await running?.stop(), 0);
     assert.not.ok(existsSync(SOCKET));
     assert.match(running?.log ?? '', /SIGTERM: stopping\n$/);
+  });
+
+  test('SIGHUP before it forwards is no end: it starts, then reloads', async () => {
+    running = new Running();
+    const { pid } = running.child;
+    // Bit 0 of the caught signals is SIGHUP's.
+    const caught = () => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      return Number(BigInt(`0x${/^SigCgt:\s*(\w+)/m.exec(status)?.[1]}`) & 1n) === 1;
+    };
+    const deadline = Date.now() + 20_000;
+    while (!caught() && Date.now() < deadline) await new Promise((done) => setTimeout(done, 1));
+    assert.not.match(running.log, /forwards/);
+    running.child.kill('SIGHUP');
+    await running.says(/director d1 forwards on CPU \d+/);
+    await running.says(/reloaded .*d1.yaml/);
+    assert.is(await running.stop(), 0);
   });
 
   test('a log that nobody reads any more stops nothing; SIGINT ends it as well', async () => {

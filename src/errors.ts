@@ -26,6 +26,7 @@ export const ERRORS = {
     'A file that a configuration includes is missing, unreadable or includes itself.',
   ERR_CONFIG_UNSUPPORTED:
     'What a configuration asks for would decide where packets go, and Sluice does not do it yet.',
+  ERR_CONFIG_MEMORY: 'Less director.memory than the packet buffers take.',
   ERR_CONFIG_LIMIT: 'More services or servers than director.maxServices or maxServers allow.',
   ERR_SLOTS_EXHAUSTED:
     'No free slot: removed services or servers still have connections. Wait, or raise the limit.',

@@ -4,6 +4,7 @@
  * check-services.ts. Pure: Model in, findings out.
  */
 import { type Cidr, formatCidr, inNetwork, networkOf, unusableAs } from './address.js';
+import { checkResources } from './check-resources.js';
 import { checkServices } from './check-services.js';
 import type { Path } from './load.js';
 import type { Model } from './model.js';
@@ -48,6 +49,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   checkNeighbours(model, parsed, portsKnown, findings);
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
   checkServices(model, parsed, dropped, findings);
+  if (portsKnown) checkResources(model, findings);
   return findings.all;
 }
 

@@ -38,6 +38,45 @@ table([
     ],
   },
   {
+    it: 'packet buffers that the memory does not hold',
+    yaml: `director:
+  mbufs: 1000000
+  memory: 1024
+ports:
+  - { name: a }
+`,
+    says: [
+      '3:11: director.memory: 1024 MiB do not hold the packet buffers, expected at least 2270 MiB ' +
+        'for 1 workers, 1 ports and 1000000 mbufs',
+    ],
+    codes: ['ERR_CONFIG_MEMORY'],
+  },
+  {
+    it: 'workers and ports need buffers of their own, jumbo frames larger ones',
+    yaml: `director: { memory: 400, workers: 8 }
+ports:
+  - { name: a, mtu: 9000 }
+  - { name: b }
+`,
+    says: [
+      '1:21: director.memory: 400 MiB do not hold the packet buffers, expected at least 1488 MiB ' +
+        'for 8 workers, 2 ports and 32768 mbufs',
+    ],
+    codes: ['ERR_CONFIG_MEMORY'],
+  },
+  {
+    it: 'more queues than workers to serve them',
+    yaml: `director: { workers: [2, 3] }
+ports:
+  - { name: a, queues: 4 }
+  - { name: b, queues: 2 }
+`,
+    says: [
+      '3:24: warning: ports[0].queues: 4 queues, but a worker serves one a port: 2 will be used',
+    ],
+    codes: ['WARN_CONFIG_IGNORED'],
+  },
+  {
     it: 'devices of one name or on one interface',
     yaml: `ports:
   - { name: a, device: "net_af_packet0,iface=f0" }

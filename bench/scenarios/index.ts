@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.js';
 import { apply } from './apply.js';
+import { boundary } from './boundary.js';
 import { connect } from './connect.js';
 import { flood } from './flood.js';
 import { forward } from './forward.js';
@@ -16,4 +17,5 @@ export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
   flood,
   latency,
   lab,
+  boundary,
 ];

@@ -30,6 +30,8 @@ export interface FiveModesOptions {
   /** af_packet needs nothing of the machine; af_xdp is faster. */
   driver?: 'af_packet' | 'af_xdp';
   workers?: number;
+  /** Room in the director's table. */
+  maxConnections?: number;
   onServerRemoved?: 'drop' | 'reset';
 }
 
@@ -64,6 +66,7 @@ function service(mode: ModeName, what: 'http' | 'iperf' | 'dns', lab: Lab): stri
 /** director.yaml for a lab's director. */
 export function fiveModesYaml(lab: Lab, socket: string, options: FiveModesOptions = {}): string {
   const { modes = ALL_MODES, driver = 'af_packet', workers = 1 } = options;
+  const { maxConnections = 65536 } = options;
   const services = modes.flatMap((mode) =>
     (['http', 'iperf', 'dns'] as const).map((what) => service(mode, what, lab)),
   );
@@ -73,7 +76,7 @@ export function fiveModesYaml(lab: Lab, socket: string, options: FiveModesOption
   workers: ${workers}
   hugepages: false
   memory: 512
-  maxConnections: 65536
+  maxConnections: ${maxConnections}
 ports:
   - name: front
     device: ${devargs(driver, 0, 'f0')}

@@ -67,7 +67,11 @@ struct CounterOffsets {
 // One worker's view of its own block.
 class Counters {
  public:
-  Counters(uint64_t* block, const CounterOffsets& offsets) : block_(block), o_(offsets) {}
+  Counters(uint64_t* block, const CounterOffsets& offsets)
+      : block_(block),
+        o_(offsets),
+        services_(block + offsets.services),
+        servers_(block + offsets.servers) {}
 
   void end(End end) { ++block_[o_.ends + static_cast<size_t>(end)]; }
   void end(End end, uint64_t n) { block_[o_.ends + static_cast<size_t>(end)] += n; }
@@ -75,14 +79,15 @@ class Counters {
     block_[o_.extra + static_cast<size_t>(extra)] += static_cast<uint64_t>(n);
   }
   uint64_t* port(uint16_t port) { return block_ + o_.ports + port * kPortWords; }
-  uint64_t* service(uint32_t slot) { return block_ + o_.services + slot * kServiceWords; }
-  uint64_t* server(uint32_t slot) { return block_ + o_.servers + slot * kServerWords; }
+  uint64_t* service(uint32_t slot) { return services_ + slot * kServiceWords; }
+  uint64_t* server(uint32_t slot) { return servers_ + slot * kServerWords; }
   const uint64_t* block() const { return block_; }
   const CounterOffsets& offsets() const { return o_; }
 
  private:
   uint64_t* block_;  // o_.words words, 64-byte aligned
   CounterOffsets o_;
+  uint64_t *services_, *servers_;
 };
 
 }  // namespace sluice

@@ -32,4 +32,8 @@ constexpr Kind kind_of(End end) {
   return kEnds[static_cast<size_t>(end)].kind;
 }
 
+// Of a request, by Mode.
+inline constexpr End kRequestEnds[] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
+                                       End::forwarded_fullnat, End::forwarded_enat};
+
 }  // namespace sluice

@@ -9,8 +9,8 @@ namespace {
 
 HashKey hash_key(uint64_t seed) {
   uint64_t state = seed;
-  const uint64_t a = mix64(state);
-  return {a, mix64(state)};
+  const uint64_t a = mix64(state), b = mix64(state), c = mix64(state);
+  return {a, b, c, mix64(state)};
 }
 
 // (LIP, RIP, rport, protocol) sets at once: every server with many local addresses, but no more
@@ -58,6 +58,7 @@ void Worker::begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib) {
     started_ = true;
   }
   now_ms_ = now_ms;
+  take_note(snapshot, fib);
   if (snapshot != snapshot_ && !std::equal(timeouts_, timeouts_ + kStates, snapshot->timeouts())) {
     std::copy_n(snapshot->timeouts(), kStates, timeouts_);
     relink_cursor_ = 0;
@@ -77,13 +78,28 @@ void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
   run(0, packets, n, true);
 }
 
+// Addresses of what was published may come again, so generations are compared as well.
+inline void Worker::take_note(const Snapshot* snapshot, const Fib* fib) {
+  const bool new_fib = fib != fib_ || fib->generation() != fib_generation_;
+  if (!new_fib && snapshot == snapshot_ && snapshot->generation() == snapshot_generation_) return;
+  epoch_.advance(new_fib);
+  snapshot_generation_ = snapshot->generation();
+  fib_generation_ = fib->generation();
+  for (uint16_t port = 0; port < options_.ports; ++port) {
+    plain_[port] = net::PlainFrame(fib->port(port).mac);
+  }
+}
+
 inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off) {
   Packet burst[kBurst];
   auto group_at = [&](int at) {
-    return Group{burst + at, static_cast<uint16_t>(std::min<int>(kGroup, n - at)), handed_off};
+    return Group{burst + at, static_cast<uint16_t>(std::min<int>(kGroup, n - at)), port,
+                 handed_off};
   };
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < n; ++i) __builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void*));
   for (int at = 0; at < n + 2 * kGroup; at += kGroup) {
-    if (at < n) parse(group_at(at), port, mbufs + at);
+    if (at < n) parse(group_at(at), mbufs + at);
     if (at >= kGroup && at - kGroup < n) lookup(group_at(at - kGroup));
     if (at >= 2 * kGroup && at - 2 * kGroup < n) process(group_at(at - 2 * kGroup));
   }

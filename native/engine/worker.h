@@ -17,6 +17,7 @@
 #include "calibration.h"
 #include "counters.h"
 #include "mode/mode.h"
+#include "net/plain.h"
 #include "pipeline/packet.h"
 #include "scheduler/scheduler.h"
 #include "sink.h"
@@ -27,6 +28,7 @@
 #include "table/expendables.h"
 #include "table/fib.h"
 #include "table/local_ports.h"
+#include "table/settled.h"
 #include "table/tcp_state.h"
 #include "table/timing_wheel.h"
 #include "types.h"
@@ -96,17 +98,19 @@ class Worker {
 
  private:
   using Record = Connection<V4>;
-  using Table = ConnectionTable<V4>;
 
+  void take_note(const Snapshot* snapshot, const Fib* fib);
   void run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off);
 
   // pipeline/1_parse.cc: frame → headers and key, or an end.
-  void parse(const Group& group, uint16_t port, rte_mbuf** mbufs);
-  bool parse_plain(Packet& packet);
-  SLUICE_ASIDE void parse_packet(Packet& packet, bool handed_off);
+  void parse(const Group& group, rte_mbuf** mbufs);
+  bool parse_plain(Packet& packet, const Group& group);
+  SLUICE_ASIDE static void unfold(Packet& packet, const Group& group);
+  SLUICE_ASIDE void parse_other(Packet& packet, const Group& group);
+  void parse_packet(Packet& packet, bool handed_off);
   SLUICE_ASIDE void parse_quote(Packet& packet);
   SLUICE_ASIDE void complete_partial_checksum(Packet& packet);
-  bool is_martian(be32 source) const;
+  static bool is_martian(be32 source);
   SLUICE_ASIDE static bool has_source_route(const net::Ipv4& ip);
 
   // pipeline/1_reassemble.cc
@@ -130,7 +134,7 @@ class Worker {
 
   // pipeline/4_schedule.cc: first packets.
   void process(const Group& group);
-  void process(Packet& packet);
+  SLUICE_ASIDE void process(Packet& packet, const Group& group);
   SLUICE_ASIDE void first_packet(Packet& packet);
   SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
                                 End& failure);
@@ -143,6 +147,14 @@ class Worker {
   SLUICE_ASIDE bool evict_for_port(Record& record, std::span<const be32> locals);
   SLUICE_ASIDE void give_way(uint32_t record);
 
+  // pipeline/5_settled.cc: nearly all of it.
+  uint16_t forward_settled(Packet* packets, uint16_t n);
+  template <Mode mode, uint8_t protocol>
+  uint16_t forward_settled(Packet* packets, uint16_t n);
+  template <Mode mode, uint8_t protocol, Direction direction>
+  SLUICE_ASIDE uint16_t forward_run(Packet* packets, uint16_t n);
+  SLUICE_ASIDE void tell_run(const Packet* packets, uint16_t n, End end, uint16_t port);
+
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
   void forward_reply(Packet& packet, uint32_t record);
@@ -150,6 +162,7 @@ class Worker {
   bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
   bool server_gone(Packet& packet, uint32_t record);
   SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record);
+  void settle(Record& record);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
   SLUICE_ASIDE const NextHop* find_next_hop(Record& record, Direction towards, End& failure);
   bool tell_client(Packet& packet, Record& record, const NextHop& hop);
@@ -216,13 +229,15 @@ class Worker {
   }
   void relieve(uint32_t server);
   be16 fresh_ip_id() { return to_be(static_cast<uint16_t>(++ip_id_)); }
+  // Of a tunnel's outer header; see mode/tunnel.h.
+  be16 tunnel_id(const net::Ipv4& inner) { return inner.dont_fragment() ? be16{0} : fresh_ip_id(); }
 
   // Frames waiting for their port, TAP or worker, with the end they were counted under.
   struct Out {
     uint16_t n = 0;
     uint64_t bytes = 0;
     rte_mbuf* mbufs[2 * kBurst];
-    End ends[2 * kBurst];
+    End ends[2 * kBurst + kGroup];  // a group's are stored at once
   };
   void push(Out& out, rte_mbuf* mbuf, End end) {
     out.mbufs[out.n] = mbuf;
@@ -252,6 +267,10 @@ class Worker {
 
   const Snapshot* snapshot_ = nullptr;
   const Fib* fib_ = nullptr;
+  uint32_t snapshot_generation_ = 0, fib_generation_ = 0;
+  Epoch epoch_;
+  net::PlainFrame plain_[kMaxPorts];  // by port
+  Record nobody_{};                   // what a packet's record is before it has one
   uint64_t now_ms_ = 0;
   bool started_ = false;
   uint32_t timeouts_[kStates]{};    // of the snapshot that the wheel was last in line with

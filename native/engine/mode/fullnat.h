@@ -9,22 +9,15 @@
 
 namespace sluice::mode::fullnat {
 
-inline Ends request_ends(const Connection<V4>& c) {
-  return {c.laddr, c.raddr, c.lport, c.rport};
-}
-inline Ends reply_ends(const Connection<V4>& c) {
-  return {c.vaddr, c.caddr, c.vport, c.cport};
-}
-
 inline void prepare(Connection<V4>& c) {
-  keep_deltas(c, request_ends(c), reply_ends(c));
+  keep_deltas(c);
 }
 
 inline void request(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
-  translate(ip, l4, l4_bytes, request_ends(c), c.request_l4);
+  translate_any<Direction::request>(ip, l4, l4_bytes, c);
 }
 inline void reply(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
-  translate(ip, l4, l4_bytes, reply_ends(c), c.reply_l4);
+  translate_any<Direction::reply>(ip, l4, l4_bytes, c);
 }
 
 // Does this segment of a client carry its address? The SYN does, and whatever a server may see

@@ -32,45 +32,55 @@ inline uint16_t delta_of(const Ends& from, const Ends& to) {
   return delta.folded();
 }
 
-// Keeps the checksum deltas of a translated connection, whose tuples are set, in its record:
-// `request` and `reply` are what its packets leave with in each direction.
-inline void keep_deltas(Connection<V4>& c, const Ends& request, const Ends& reply) {
-  c.request_l4 = delta_of({c.caddr, c.vaddr, c.cport, c.vport}, request);
-  c.reply_l4 = delta_of({c.raddr, c.laddr, c.rport, c.lport}, reply);
+// Keeps the checksum deltas of a translated connection, whose tuples are set, in its record.
+// Either direction's packet leaves with the other one's tuple turned round, so that one change and
+// the same undone serve both.
+inline void keep_deltas(Connection<V4>& c) {
+  c.l4 = delta_of({c.caddr, c.vaddr, c.cport, c.vport}, {c.laddr, c.raddr, c.lport, c.rport});
+  net::Delta request;
+  request.change32(c.caddr, c.laddr);
+  request.change32(c.vaddr, c.raddr);
+  net::Delta reply(static_cast<uint16_t>(~request.folded()));
+  request.add(net::kTtlMinusOne);
+  reply.add(net::kTtlMinusOne);
+  c.l3[0] = request.folded();
+  c.l3[1] = reply.folded();
 }
 
-// Rewrites both ends of a TCP or UDP packet. `l4_delta` is delta_of(what it carries, to).
-// `l4_bytes`: length of the L4 part, for a UDP checksum that must be made from nothing.
-inline void translate(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Ends& to,
-                      uint16_t l4_delta) {
-  net::Delta l3;
-  l3.change32(ip->source, to.source);
-  l3.change32(ip->destination, to.destination);
+// Rewrites both ends of a TCP or UDP packet, and lowers its TTL. A UDP checksum is not 0.
+template <uint8_t protocol, Direction direction>
+inline void translate(net::Ipv4* ip, uint8_t* l4, const Connection<V4>& c) {
+  constexpr bool request = direction == Direction::request;
+  // The other tuple: addresses and then ports, each pair exchanged in a register.
+  const auto* from = reinterpret_cast<const uint8_t*>(request ? &c.raddr : &c.caddr);
+  const auto addresses = load<uint64_t>(from);
+  const auto ports = load<uint32_t>(from + offsetof(TupleOf<V4>, source_port));
+  store(&ip->source, addresses << 32 | addresses >> 32);
+  store(l4, ports << 16 | ports >> 16);
   --ip->ttl;
-  l3.add(net::kTtlMinusOne);
-  ip->source = to.source;
-  ip->destination = to.destination;
-  be16 ip_checksum = ip->checksum;
-  l3.apply(ip_checksum);
-  ip->checksum = ip_checksum;
-  store(l4, to.source_port);
-  store(l4 + 2, to.destination_port);
-  if (ip->protocol == kTcp) {
+  ip->checksum = net::adjusted(ip->checksum, c.l3[static_cast<unsigned>(direction)]);
+  const auto delta = static_cast<uint16_t>(request ? c.l4 : ~c.l4);
+  if constexpr (protocol == kTcp) {
     auto* tcp = reinterpret_cast<net::Tcp*>(l4);
-    be16 checksum = tcp->checksum;
-    net::Delta(l4_delta).apply(checksum);
-    tcp->checksum = checksum;
+    tcp->checksum = net::adjusted(tcp->checksum, delta);
   } else {
     auto* udp = reinterpret_cast<net::Udp*>(l4);
-    be16 checksum = udp->checksum;
-    if (checksum == 0) {  // LVS fills it in
-      checksum = net::l4_checksum(*ip, l4, l4_bytes);
-      if (checksum == 0) checksum = 0xffff;
-    } else {
-      net::apply_udp(net::Delta(l4_delta), checksum);
-    }
-    udp->checksum = checksum;
+    udp->checksum = net::adjusted_udp(udp->checksum, delta);
   }
+}
+
+// The same for any packet. LVS fills in a UDP checksum that is not there. `l4_bytes`: length of
+// the L4 part.
+template <Direction direction>
+inline void translate_any(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
+  if (ip->protocol == kTcp) return translate<kTcp, direction>(ip, l4, c);
+  auto* udp = reinterpret_cast<net::Udp*>(l4);
+  const bool fill_in = udp->checksum == 0;
+  translate<kUdp, direction>(ip, l4, c);
+  if (!fill_in) return;
+  udp->checksum = 0;
+  const be16 checksum = net::l4_checksum(*ip, l4, l4_bytes);
+  udp->checksum = checksum == 0 ? be16{0xffff} : checksum;
 }
 
 }  // namespace sluice::mode

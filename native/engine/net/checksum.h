@@ -66,8 +66,17 @@ class Delta {
 
 // A checksum after a change by a folded delta: ~(~HC + d) is HC - d with an end-around borrow.
 constexpr be16 adjusted(be16 checksum, uint16_t delta) {
-  const uint32_t difference = uint32_t{checksum} - delta;
-  return static_cast<be16>(difference - (difference >> 31));
+  uint16_t difference = 0;
+  const bool borrow = __builtin_sub_overflow(checksum, delta, &difference);
+  return static_cast<be16>(difference - (borrow ? 1 : 0));
+}
+
+// The same for UDP: HC + ~d, whose sum with an end-around carry is never 0, where ~(~HC + d) would
+// be; UDP sends 0xffff for it (RFC 768). A checksum of 0 is none and must not come here.
+constexpr be16 adjusted_udp(be16 checksum, uint16_t delta) {
+  uint16_t sum = 0;
+  const bool carry = __builtin_add_overflow(checksum, static_cast<uint16_t>(~delta), &sum);
+  return static_cast<be16>(sum + (carry ? 1 : 0));
 }
 
 // What TTL - 1 adds to the sum: the TTL is the low byte, in memory order, of its word, so that
@@ -79,15 +88,22 @@ inline void decrement_ttl(Ipv4& ip) {
   ip.checksum = adjusted(ip.checksum, kTtlMinusOne);
 }
 
-// True when the header of 20 bytes (no options) sums up.
+// Is a 64-bit sum that is not 0 a multiple of 0xffff, which is what folds to 0xffff? Multiplied by
+// the inverse of 0xffff (mod 2^64) only multiples stay within the quotients.
+constexpr bool folds_to_ones(uint64_t sum) {
+  constexpr uint64_t kInverse = 0xfffefffefffeffff;
+  static_assert(kInverse * 0xffff == 1);
+  return sum * kInverse <= UINT64_MAX / 0xffff;
+}
+
+// True when the header of a packet without options, and no fragment, sums up: its first 8 bytes end
+// in a 0 (memory order is the processor's), so that they and the last 4 add up without a carry.
 inline bool plain_header_is_right(const Ipv4& ip) {
   const auto* words = reinterpret_cast<const uint8_t*>(&ip);
-  const auto first = load<uint64_t>(words), second = load<uint64_t>(words + 8);
-  uint64_t sum;
-  const bool carry = __builtin_add_overflow(first, second, &sum);
-  const uint64_t third = uint64_t{load<uint32_t>(words + 16)} + (carry ? 1 : 0);
-  const bool last_carry = __builtin_add_overflow(sum, third, &sum);
-  return fold(sum + (last_carry ? 1 : 0)) == 0xffff;
+  const uint64_t outer = load<uint64_t>(words) + load<uint32_t>(words + 16);
+  uint64_t sum = 0;
+  const bool carry = __builtin_add_overflow(outer, load<uint64_t>(words + 8), &sum);
+  return folds_to_ones(sum + (carry ? 1 : 0));
 }
 
 inline void set_ip_checksum(Ipv4& ip) {

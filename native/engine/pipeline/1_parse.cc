@@ -7,61 +7,88 @@ namespace sluice {
 
 using namespace net;
 
-void Worker::parse(const Group& group, uint16_t port, rte_mbuf** mbufs) {
-  for (uint16_t i = 0; i < group.n; ++i) __builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void*));
-  uint64_t bytes = 0;
-  for (uint16_t i = 0; i < group.n; ++i) {
+void Worker::parse(const Group& group, rte_mbuf** mbufs) {
+  uint32_t bytes = 0;
+  const unsigned n = group.n;
+  for (unsigned i = 0; i < n; ++i) {
     Packet& packet = group.packets[i];
     packet.mbuf = mbufs[i];
-    packet.port = group.handed_off ? mbufs[i]->port : port;
-    packet.source = mbufs[i]->hash.fdir.hi;
-    packet.concern = Concern::ended;
-    // Whoever handed a reassembled datagram off has left the size of its fragments here.
-    packet.fragment_bytes = group.handed_off ? mbufs[i]->tso_segsz : 0;
     bytes += rte_pktmbuf_pkt_len(mbufs[i]);
-    if (!parse_plain(packet)) parse_packet(packet, group.handed_off);
-    if (packet.concern == Concern::flow || packet.concern == Concern::icmp_error) {
-      packet.hash = table_.hash(packet.key);
-      table_.prefetch_bucket(packet.hash);
+    if (parse_plain(packet, group)) [[likely]] {
+      packet.concern = Concern::plain;
+      packet.bucket = table_.home_bucket(packet.hash);
+      __builtin_prefetch(packet.bucket);
+    } else {
+      parse_other(packet, group);
     }
   }
-  if (!group.handed_off) counters_.port(port)[kRxBytes] += bytes;
+  if (!group.handed_off) counters_.port(group.port)[kRxBytes] += bytes;
   if (options_.workers > 1) hand_off(group);
 }
 
 // The common case, checked with few loads: a unicast frame for us with an IPv4 header without
-// options, whole, not padded, TCP or UDP. False leaves everything to parse_packet, which finds out
-// what is different.
-inline bool Worker::parse_plain(Packet& packet) {
-  const uint32_t frame = rte_pktmbuf_data_len(packet.mbuf);
-  if (frame < sizeof(Ethernet) + sizeof(Ipv4) + sizeof(Udp)) return false;
-  const uint8_t* at = rte_pktmbuf_mtod(packet.mbuf, const uint8_t*);
+// options, whole, TCP or UDP, that may live on. False leaves everything to parse_packet, which
+// finds out what is different.
+inline bool Worker::parse_plain(Packet& packet, const Group& group) {
+  rte_mbuf* mbuf = packet.mbuf;
+  // Whoever handed a reassembled datagram off has left the size of its fragments here.
+  if (group.handed_off && mbuf->tso_segsz != 0) return false;
+  const uint16_t port = group.handed_off ? mbuf->port : group.port;
+  uint32_t frame = rte_pktmbuf_data_len(mbuf);
+  const uint8_t* at = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   auto* ip = reinterpret_cast<Ipv4*>(const_cast<uint8_t*>(at) + sizeof(Ethernet));
-  packet.ip = ip;
-  // The last two bytes of the MAC are compared with the source's first two masked out.
-  constexpr uint64_t kMacMask = 0x0000ffffffffffff;
-  const bool plain =
-      ((load<uint64_t>(at) ^ load<uint64_t>(&fib_->port(packet.port))) & kMacMask) == 0 &&
-      (load<uint32_t>(at + 12) & 0x00ffffff) == (0x450000u | kEtherIpv4) &&
-      from_be(ip->total_length) + sizeof(Ethernet) == frame && !ip->is_fragment();
-  if (!plain || is_martian(ip->source) || !plain_header_is_right(*ip)) return false;
-  packet.l4 = reinterpret_cast<uint8_t*>(ip + 1);
-  packet.l4_bytes = static_cast<uint16_t>(frame - sizeof(Ethernet) - sizeof(Ipv4));
-  if (ip->protocol == kTcp) {
-    if (packet.l4_bytes < sizeof(Tcp) || packet.tcp()->header_bytes() < sizeof(Tcp) ||
-        packet.tcp()->header_bytes() > packet.l4_bytes) {
-      return false;
-    }
-  } else if (ip->protocol == kUdp) {
-    const uint16_t length = from_be(packet.udp()->length);
-    if (length < sizeof(Udp) || length > packet.l4_bytes) return false;
+  constexpr uint32_t kLeast = sizeof(Ipv4) + sizeof(Udp);
+  static_assert(sizeof(Ethernet) + kLeast >= PlainFrame::kBytes);
+  if (frame < sizeof(Ethernet) + kLeast || !plain_[port].matches(at)) return false;
+  const uint32_t total = from_be(ip->total_length);
+  if (total + sizeof(Ethernet) != frame) {
+    if (total < kLeast || total + sizeof(Ethernet) > frame) return false;
+    // Ethernet pads short frames (IEEE 802.3 section 3.2.8): the IP length is the truth.
+    rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(frame - sizeof(Ethernet) - total));
+  }
+  if (ip->ttl <= 1 || !plain_header_is_right(*ip)) return false;
+  const auto l4_bytes = total - sizeof(Ipv4);
+  if (ip->protocol == kUdp) {
+    const uint32_t length = from_be(reinterpret_cast<const Udp*>(ip + 1)->length);
+    if (length != l4_bytes && (length < sizeof(Udp) || length > l4_bytes)) return false;
+  } else if (ip->protocol == kTcp) {
+    const uint32_t header = reinterpret_cast<const Tcp*>(ip + 1)->header_bytes();
+    if (l4_bytes < sizeof(Tcp) || header - sizeof(Tcp) > l4_bytes - sizeof(Tcp)) return false;
   } else {
     return false;
   }
-  if (options_.partial_checksums[packet.port]) complete_partial_checksum(packet);
-  packet.concern = Concern::flow;
-  packet.key = {load<TupleOf<V4>>(&ip->source), ip->protocol};
+  packet.ip = ip;
+  packet.key = key_in(&ip->source, ip->protocol);
+  packet.hash = table_.hash(packet.key);
+  if (options_.partial_checksums[port]) [[unlikely]] {
+    unfold(packet, group);
+    complete_partial_checksum(packet);
+  }
   return true;
+}
+
+// What only the full way asks of a plain packet.
+void Worker::unfold(Packet& packet, const Group& group) {
+  packet.concern = Concern::flow;
+  packet.l4 = reinterpret_cast<uint8_t*>(packet.ip + 1);
+  packet.port = group.handed_off ? packet.mbuf->port : group.port;
+  packet.l4_bytes = static_cast<uint16_t>(packet.total_length() - sizeof(Ipv4));
+  packet.fragment_bytes = 0;
+  packet.source = packet.mbuf->hash.fdir.hi;
+}
+
+void Worker::parse_other(Packet& packet, const Group& group) {
+  rte_mbuf* mbuf = packet.mbuf;
+  packet.bucket = Table::empty_bucket();
+  packet.hash = 1;  // 0 would be an empty slot's tag
+  packet.port = group.handed_off ? mbuf->port : group.port;
+  packet.source = mbuf->hash.fdir.hi;
+  packet.concern = Concern::ended;
+  packet.fragment_bytes = group.handed_off ? mbuf->tso_segsz : 0;
+  parse_packet(packet, group.handed_off);
+  if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) return;
+  packet.hash = table_.hash(packet.key);
+  table_.prefetch_bucket(packet.hash);
 }
 
 void Worker::parse_packet(Packet& packet, bool handed_off) {
@@ -189,7 +216,7 @@ void Worker::complete_partial_checksum(Packet& packet) {
 }
 
 // RFC 1812 section 5.3.7: this network, loopback, multicast, class E and broadcast.
-bool Worker::is_martian(be32 source) const {
+bool Worker::is_martian(be32 source) {
   const uint8_t first = static_cast<uint8_t>(source);  // first byte on the wire
   return first == 0 || first == 127 || first >= 224;
 }

@@ -38,12 +38,20 @@ uint16_t Worker::owner_of(const Packet& packet) const {
 void Worker::hand_off(const Group& group) {
   for (uint16_t i = 0; i < group.n; ++i) {
     Packet& packet = group.packets[i];
-    if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
+    const bool plain = packet.concern == Concern::plain;
+    if (!plain && packet.concern != Concern::flow && packet.concern != Concern::icmp_error)
+      continue;
     // What was handed here is ours, but for datagrams that became whole only here.
-    if (group.handed_off && packet.fragment_bytes == 0) continue;
+    if (group.handed_off && (plain || packet.fragment_bytes == 0)) continue;
+    if (plain) {
+      packet.port = group.port;
+      packet.fragment_bytes = 0;
+    }
     if (came_to_owner(packet)) continue;
     const uint16_t owner = owner_of(packet);
-    if (owner != options_.index) give_to(owner, packet);
+    if (owner == options_.index) continue;
+    if (plain) unfold(packet, group);
+    give_to(owner, packet);
   }
 }
 
@@ -51,7 +59,8 @@ void Worker::hand_off(const Group& group) {
 // again (first_packet), so that a NIC's mistake costs a hand-off and nothing else.
 bool Worker::came_to_owner(const Packet& packet) {
   Calibration& calibration = calibrations_[packet.port];
-  if (packet.concern != Concern::flow || packet.fragment_bytes != 0) return false;
+  const bool flow = packet.concern == Concern::plain || packet.concern == Concern::flow;
+  if (!flow || packet.fragment_bytes != 0) return false;
   if (calibration.is_checking()) calibrate(calibration, packet);
   if (!calibration.agrees()) return false;
   if (!snapshot_->has_nat()) return true;
@@ -88,6 +97,7 @@ void Worker::give_to(uint16_t owner, Packet& packet) {
   packet.mbuf->port = packet.port;
   packet.mbuf->tso_segsz = packet.fragment_bytes;
   packet.concern = Concern::ended;  // for this worker; the owner counts its end
+  packet.bucket = Table::empty_bucket();
   counters_.add(Extra::handed_off);
   push(to_worker_[owner], packet.mbuf, End::hand_off_full);
   if (to_worker_[owner].n >= kBurst) flush_hand_off(owner);

@@ -7,9 +7,15 @@ namespace sluice {
 void Worker::lookup(const Group& group) {
   for (uint16_t i = 0; i < group.n; ++i) {
     Packet& packet = group.packets[i];
-    if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
-    packet.candidate = table_.candidate(packet.hash);
-    if (packet.candidate != kNone) table_.prefetch_record(packet.candidate >> 1);
+    const uint32_t* const candidate = Table::candidate(packet.bucket, packet.hash);
+    if (candidate == nullptr) [[unlikely]] {
+      packet.candidate = kNone;
+      packet.record = &nobody_;
+      continue;
+    }
+    packet.candidate = *candidate;
+    packet.record = &table_[*candidate >> 1];
+    __builtin_prefetch(packet.record, 1);
   }
 }
 

@@ -10,13 +10,22 @@ namespace sluice {
 using namespace net;
 
 void Worker::process(const Group& group) {
-  for (uint16_t i = 0; i < group.n; ++i) process(group.packets[i]);
+  for (uint16_t i = 0; i < group.n;) {
+    const uint16_t forwarded =
+        forward_settled(group.packets + i, static_cast<uint16_t>(group.n - i));
+    i += forwarded;
+    if (forwarded == 0) process(group.packets[i++], group);
+  }
 }
 
-void Worker::process(Packet& packet) {
+void Worker::process(Packet& packet, const Group& group) {
   switch (packet.concern) {
     case Concern::ended:
       return;
+    case Concern::plain:
+      unfold(packet, group);
+      if (is_martian(packet.ip->source)) return drop(packet, End::martian);
+      break;
     case Concern::other:
       return owned_or_punt(packet);
     case Concern::icmp_error:
@@ -94,8 +103,7 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
   c.server = server.slot;
   c.service = static_cast<uint16_t>(service.slot);
   c.flags = static_cast<uint8_t>(server.mode);
-  c.request_hop = c.reply_hop = UINT16_MAX;
-  c.fib_generation = fib_->generation();
+  c.settled = epoch_.settled(Way::unsettled);
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
   if (packet.key.protocol == kUdp) {
     c.flags |= kUdpConnection;
@@ -177,8 +185,7 @@ void Worker::forward_once(Packet& packet, const Service& service, const Server& 
   c.service = static_cast<uint16_t>(service.slot);
   c.flags = static_cast<uint8_t>(static_cast<uint8_t>(server.mode) | kUdpConnection);
   c.state = State::udp;
-  c.request_hop = c.reply_hop = UINT16_MAX;
-  c.fib_generation = fib_->generation();
+  c.settled = epoch_.settled(Way::unsettled);
   if (server.mode == Mode::nat) mode::nat::prepare(c);
   ++counters_.server(c.server)[kConns];
   ++counters_.service(c.service)[kConns];
@@ -189,8 +196,7 @@ void Worker::forward_once(Packet& packet, const Service& service, const Server& 
   End failure{};
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  constexpr End kEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun};
-  emit_request(packet, c, *hop, kEnd[static_cast<unsigned>(server.mode)]);
+  emit_request(packet, c, *hop, kRequestEnds[static_cast<unsigned>(server.mode)]);
 }
 
 }  // namespace sluice

@@ -14,9 +14,6 @@ namespace {
 
 constexpr uint8_t kDefaultToaKind = 254;
 constexpr uint8_t kUdpOptionPackets = 3;
-constexpr End kRequestEnd[kModes] = {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
-                                     End::forwarded_fullnat, End::forwarded_enat};
-
 uint16_t l4_bytes_of(const Packet& packet) {
   return packet.ip->protocol == kUdp ? from_be(packet.udp()->length) : packet.l4_bytes;
 }
@@ -55,7 +52,8 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
   End failure{};
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  emit_request(packet, c, *hop, kRequestEnd[static_cast<unsigned>(c.mode())]);
+  settle(c);
+  emit_request(packet, c, *hop, kRequestEnds[static_cast<unsigned>(c.mode())]);
 }
 
 // The mode's rewrite, and out.
@@ -74,18 +72,14 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
     case Mode::dr:
       mode::dr::request(packet.ip);
       break;
-    case Mode::tun: {
-      decrement_ttl(*packet.ip);
-      const Ipv4& inner = *packet.ip;
+    case Mode::tun:
       if (rte_pktmbuf_prepend(packet.mbuf, mode::tunnel::kIpipBytes) == nullptr) {
         return drop(packet, End::no_headroom, &c);
       }
-      uint8_t* outer = reinterpret_cast<uint8_t*>(packet.ip) - mode::tunnel::kIpipBytes;
-      mode::tunnel::encapsulate(outer, inner, hop.own, c.raddr,
-                                inner.dont_fragment() ? be16{0} : fresh_ip_id());
-      packet.ip = reinterpret_cast<Ipv4*>(outer);
+      mode::tunnel::request(packet.ip, hop.own, c.raddr, tunnel_id(*packet.ip));
+      packet.ip =
+          reinterpret_cast<Ipv4*>(reinterpret_cast<uint8_t*>(packet.ip) - mode::tunnel::kIpipBytes);
       break;
-    }
     case Mode::fullnat:
     case Mode::enat:
       if (!tell_client(packet, c, hop)) return drop(packet, End::no_headroom, &c);
@@ -171,6 +165,7 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   End failure{};
   const NextHop* hop = next_hop(c, Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
+  settle(c);
   if (!fits(packet, *hop, 0)) {
     return answer_icmp(packet, kUnreachable, 4, to_be(uint32_t{hop->mtu}), source,
                        End::answered_too_big);
@@ -221,25 +216,36 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
   return true;
 }
 
-inline const NextHop* Worker::next_hop(Record& c, Direction towards, End& failure) {
-  const uint16_t cached = towards == Direction::request ? c.request_hop : c.reply_hop;
-  if (c.fib_generation == fib_->generation() && cached != UINT16_MAX) [[likely]] {
-    return &(*fib_)[cached];
+// A connection that has passed the checks above need not pass them again until something changes:
+// a publication ends it for all at once, a change of TCP's state for one. Its packets go by
+// 5_settled.cc, which relies on every condition here.
+void Worker::settle(Record& c) {
+  if (!snapshot_->serves(c.server) || is_martian(c.raddr)) return;
+  const uint8_t protocol = c.protocol();
+  if (protocol == kTcp ? c.state != State::established
+                       : c.mode() == Mode::fullnat && udp_option_due(c)) {
+    return;
   }
+  c.settled = epoch_.settled(way_of(c.mode(), protocol));
+}
+
+inline const NextHop* Worker::next_hop(Record& c, Direction towards, End& failure) {
+  const uint16_t cached = c.hop[static_cast<unsigned>(towards)];
+  if (epoch_.hops_hold(c.settled) && cached != Fib::kNoHop) [[likely]]
+    return &(*fib_)[cached];
   return find_next_hop(c, towards, failure);
 }
 
 const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure) {
-  if (c.fib_generation != fib_->generation()) {
-    c.request_hop = c.reply_hop = UINT16_MAX;
-    c.fib_generation = fib_->generation();
+  if (!epoch_.hops_hold(c.settled)) {
+    c.hop[0] = c.hop[1] = Fib::kNoHop;
+    c.settled = epoch_.settled(Way::unsettled);
   }
-  const bool request = towards == Direction::request;
   // A flow's first reply finds no next hop cached and so comes by here, but no later one does.
-  if (!request) c.answered = 1;
-  const Fib::Answer answer = fib_->lookup(request ? c.raddr : c.caddr);
-  if (answer.next_hop < UINT16_MAX) {
-    (request ? c.request_hop : c.reply_hop) = static_cast<uint16_t>(answer.next_hop);
+  if (towards == Direction::reply) c.answered = 1;
+  const Fib::Answer answer = fib_->lookup(towards == Direction::request ? c.raddr : c.caddr);
+  if (answer.next_hop <= UINT16_MAX) {
+    c.hop[static_cast<unsigned>(towards)] = static_cast<uint16_t>(answer.next_hop);
     return &(*fib_)[answer.next_hop];
   }
   failure = answer.has_route ? End::no_neighbour : End::no_route;
@@ -269,6 +275,7 @@ void Worker::change_state(uint32_t record, State state) {
   // The wheel finds out about a later deadline by itself; an earlier one moves the record.
   const bool sooner = timeout_of(state) < timeout_of(c.state);
   c.state = state;
+  c.settled = Epoch::unsettled(c.settled);
   if (state == State::established) {
     expendables_.remove(record);
   } else {

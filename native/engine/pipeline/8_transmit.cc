@@ -24,7 +24,7 @@ void Worker::send_to(Packet& packet, const NextHop& hop, End end, const Record* 
   if (packet.total_length() > hop.mtu || packet.fragment_bytes != 0) [[unlikely]] {
     return send_fragments(packet, hop, end, record);
   }
-  store(packet.ethernet(), hop.header);
+  std::memcpy(packet.ethernet(), &hop.header, sizeof hop.header);
   tell(packet, end, record, hop.port);
   push(to_port_[hop.port], packet.mbuf, end);
   if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);

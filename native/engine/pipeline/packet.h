@@ -14,21 +14,32 @@ namespace sluice {
 // What the next stage has to do with a packet.
 enum class Concern : uint8_t {
   ended,       // has reached its end
+  plain,       // a flow as nearly all are: what unfold() sets is not set yet
   flow,        // TCP or UDP: `key` and `hash` are set
   icmp_error,  // quotes a packet: key and hash are the reverse of the quoted packet's
   other        // IPv4, ours or the kernel's by destination alone
 };
 
+using Table = ConnectionTable<V4>;
+
 struct Packet {
+  // What a plain packet needs until it is forwarded: a cache line.
   rte_mbuf* mbuf;
   net::Ipv4* ip;
-  uint8_t* l4;
-  uint64_t hash;
+  // Stage 1: the home bucket of its key. Only a plain packet has one: any other has the empty
+  // bucket, so that stage 3 finds nothing ahead of its turn.
+  const Table::Bucket* bucket;
+  // Stage 3: the record that its tag names, or one that is no connection's.
+  Connection<V4>* record;
   FlowKey<V4> key;
+  uint64_t hash;
   uint32_t candidate;  // record << 1 | direction by tag alone, or kNone
-  uint16_t port;       // index of the port it arrived on
-  uint16_t l4_bytes;   // of the IP payload
   Concern concern;
+
+  // The rest, which unfold() sets for a plain packet that takes the full way after all.
+  uint8_t* l4;
+  uint16_t port;            // index of the port it arrived on
+  uint16_t l4_bytes;        // of the IP payload
   uint16_t fragment_bytes;  // came in fragments of at most this IP length; 0: came whole
   uint8_t quote_depth;      // icmp_error: 1 if the quote is a tunnelled packet
   net::Ipv4* quoted;        // icmp_error: the quoted packet's header (the inner one when tunnelled)
@@ -47,6 +58,7 @@ struct Packet {
 struct Group {
   Packet* packets;
   uint16_t n;
+  uint16_t port;    // where they arrived; when handed off each mbuf says so
   bool handed_off;  // came from another worker: already counted as received, and ours
 };
 

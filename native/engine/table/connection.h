@@ -7,6 +7,8 @@
 // director gave the request (only ICMP errors and resets come back to it). DR and TUN have none.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -48,12 +50,14 @@ struct alignas(64) Connection<V4> {
     uint32_t server_isn1;  // TCP: server's first sequence number + 1, host order
     uint32_t born_ms;      // UDP: worker's clock at the first packet; see worth.h
   };
-  uint16_t request_hop;           // next-hop index towards the real server
-  uint16_t reply_hop;             // towards the client (NAT, FullNAT)
-  uint16_t fib_generation;        // of both
-  uint8_t packets;                // UDP from the client; see mode::enat::kRepeatEvery
-  uint8_t answered;               // not 0: a reply has come; see worth.h
-  uint16_t request_l4, reply_l4;  // folded checksum deltas of addresses and ports
+  uint32_t settled;  // Settled: since when the next hops hold, and how far it needs no check
+  uint16_t hop[2];   // next-hop index by Direction: towards the real server, the client
+  uint8_t packets;   // UDP from the client; see mode::enat::kRepeatEvery
+  uint8_t answered;  // not 0: a reply has come; see worth.h
+  // Folded checksum deltas of a translation. Of the IP header by Direction: addresses and TTL - 1.
+  // Of L4, addresses and ports, the request's: the reply's is the same change undone, ~l4.
+  uint16_t l4;
+  uint16_t l3[2];
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
@@ -76,9 +80,10 @@ struct alignas(64) Connection<V6> {
   union {
     uint32_t server_isn1, born_ms;
   };
-  uint16_t request_hop, reply_hop, fib_generation;
+  uint32_t settled;
+  uint16_t hop[2];
   uint8_t packets, answered;
-  uint16_t request_l4, reply_l4;
+  uint16_t l4, l3[2];
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
@@ -93,15 +98,35 @@ template <class Family>
 struct FlowKey {
   TupleOf<Family> tuple;
   uint8_t protocol;
+  uint8_t zero[3];  // hashed with the rest
+
+  FlowKey() = default;  // uninitialised
+  FlowKey(const TupleOf<Family>& tuple, uint8_t protocol)
+      : tuple(tuple), protocol(protocol), zero{} {}
 };
 
-// As in the packet, so that a key is one copy of 12 bytes and a comparison two loads.
+// Of the ports' 4 and their addresses' 8 bytes as they lie in an IPv4 packet without options, and
+// of 4 bytes behind, which are replaced.
+inline FlowKey<V4> key_in(const void* source_address, uint8_t protocol) {
+  const __m128i read = _mm_loadu_si128(static_cast<const __m128i*>(source_address));
+  FlowKey<V4> key;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&key), _mm_insert_epi32(read, protocol, 3));
+  return key;
+}
+
+// As in the packet, so that a key is one copy of 16 bytes and a comparison two loads.
+static_assert(sizeof(FlowKey<V4>) == 16);
 static_assert(sizeof(TupleOf<V4>) == 12 && offsetof(TupleOf<V4>, source_port) == 8);
 static_assert(offsetof(Connection<V4>, raddr) == sizeof(TupleOf<V4>));
 
+// `at`: a tuple as it lies in a record. Nothing is copied.
+inline bool is_tuple(const void* at, const TupleOf<V4>& tuple) {
+  const auto* ports = static_cast<const uint8_t*>(at) + offsetof(TupleOf<V4>, source_port);
+  return load<uint64_t>(at) == load<uint64_t>(&tuple) &&
+         load<uint32_t>(ports) == load<uint32_t>(&tuple.source_port);
+}
 inline bool operator==(const TupleOf<V4>& a, const TupleOf<V4>& b) {
-  return load<uint64_t>(&a) == load<uint64_t>(&b) &&
-         load<uint32_t>(&a.source_port) == load<uint32_t>(&b.source_port);
+  return is_tuple(&a, b);
 }
 inline bool operator==(const TupleOf<V6>& a, const TupleOf<V6>& b) {
   return a.source == b.source && a.destination == b.destination && a.source_port == b.source_port &&

@@ -5,7 +5,7 @@
 // address space alone, and no packet ever waits for a resize.
 #pragma once
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <cstdint>
 
@@ -38,17 +38,22 @@ class ConnectionTable {
         bucket_count_(static_cast<uint32_t>(uint64_t{max_records} * 2 / kPlannedFill + 1)),
         secret_(secret) {}
 
-  uint64_t hash(const Key& key) const { return hash_of(key, secret_); }
-  void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&buckets_[home(hash)]); }
+  struct Bucket;
 
-  // First reference (record << 1 | direction) whose tag fits, to prefetch its record; kNone when no
-  // tag of the home bucket does.
-  uint32_t candidate(uint64_t hash) const {
-    const Bucket& bucket = buckets_[home(hash)];
-    const unsigned hits = match(bucket, tag_of(hash));
-    return hits == 0 ? kNone : bucket.reference[__builtin_ctz(hits)];
-  }
+  uint64_t hash(const Key& key) const { return hash_of(key, secret_); }
+
+  // A key's home bucket, to be asked for before it is read; and one that is always empty.
+  const Bucket* home_bucket(uint64_t hash) const { return &buckets_[home(hash)]; }
+  static const Bucket* empty_bucket() { return &kEmpty; }
+  void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(home_bucket(hash)); }
   void prefetch_record(uint32_t record) const { __builtin_prefetch(&records_[record], 1); }
+
+  // First reference (record << 1 | direction) whose tag fits, nullptr when no tag of the home
+  // bucket does.
+  static const uint32_t* candidate(const Bucket* bucket, uint64_t hash) {
+    const unsigned hits = match(*bucket, tag_of(hash));
+    return hits == 0 ? nullptr : bucket->reference_at(hits);
+  }
 
   // Is the candidate the key's connection? A record that was released since is not live.
   bool confirm(uint32_t reference, const Key& key) const {
@@ -62,8 +67,8 @@ class ConnectionTable {
     const uint16_t tag = tag_of(hash);
     for (uint32_t at = home(hash);; at = next(at)) {
       const Bucket& bucket = buckets_[at];
-      for (unsigned hits = match(bucket, tag); hits != 0; hits &= hits - 1) {
-        const uint32_t reference = bucket.reference[__builtin_ctz(hits)];
+      for (unsigned hits = match(bucket, tag); hits != 0; hits = others(hits)) {
+        const uint32_t reference = *bucket.reference_at(hits);
         const Record& record = records_[reference >> 1];
         const auto direction = static_cast<Direction>(reference & 1);
         if (record.protocol() == key.protocol && tuple_of(record, direction) == key.tuple) {
@@ -81,7 +86,7 @@ class ConnectionTable {
       Bucket& bucket = buckets_[at];
       const unsigned empty = match(bucket, 0);
       if (empty != 0) {
-        const unsigned slot = __builtin_ctz(empty);
+        const unsigned slot = slot_of(empty);
         bucket.tag[slot] = tag;
         bucket.reference[slot] = record << 1 | static_cast<uint32_t>(direction);
         return;
@@ -106,8 +111,8 @@ class ConnectionTable {
     const uint32_t start = home(hash);
     for (uint32_t at = start;; at = next(at)) {
       Bucket& bucket = buckets_[at];
-      for (unsigned hits = match(bucket, tag); hits != 0; hits &= hits - 1) {
-        const unsigned slot = __builtin_ctz(hits);
+      for (unsigned hits = match(bucket, tag); hits != 0; hits = others(hits)) {
+        const unsigned slot = slot_of(hits);
         if (bucket.reference[slot] != wanted) continue;
         bucket.tag[slot] = 0;
         for (uint32_t back = start; back != at; back = next(back)) --buckets_[back].overflowed;
@@ -134,6 +139,7 @@ class ConnectionTable {
     records_[record].next = free_;
     records_[record].flags = 0;
     records_[record].state = State::none;
+    records_[record].settled = 0;
     records_[record].caddr = {};
     free_ = record;
     --size_;
@@ -144,6 +150,19 @@ class ConnectionTable {
   uint32_t size() const { return size_; }
   uint32_t high_water() const { return used_; }  // records ever used: bound of a listing
   bool is_live(uint32_t record) const { return records_[record].state != State::none; }
+
+  struct alignas(64) Bucket {
+    uint16_t tag[kSlots];        // 0: empty
+    uint32_t reference[kSlots];  // record << 1 | direction
+    uint32_t overflowed;         // keys whose home is at or before this and that lie behind it
+
+    // Of the first of match()'s hits. Its bits are pairs, and twice their number is the offset.
+    const uint32_t* reference_at(unsigned hits) const {
+      const auto* at = reinterpret_cast<const uint8_t*>(reference);
+      return reinterpret_cast<const uint32_t*>(at + 2 * static_cast<size_t>(__builtin_ctz(hits)));
+    }
+  };
+  static_assert(sizeof(Bucket) == 64);
 
  private:
   struct Waiting {
@@ -165,30 +184,27 @@ class ConnectionTable {
     }
   }
 
-  struct alignas(64) Bucket {
-    uint16_t tag[kSlots];        // 0: empty
-    uint32_t reference[kSlots];  // record << 1 | direction
-    uint32_t overflowed;         // keys whose home is at or before this and that lie behind it
-  };
-  static_assert(sizeof(Bucket) == 64);
+  static constexpr Bucket kEmpty{};
 
-  // The home bucket comes from the hash's upper half (Lemire's range reduction: any count works),
-  // the tag from its lower half.
+  // The home bucket comes from the hash's upper bits (Lemire's range reduction: any count works),
+  // the tag from its lowest.
   uint32_t home(uint64_t hash) const {
-    return static_cast<uint32_t>(((hash >> 32) * bucket_count_) >> 32);
+    return static_cast<uint32_t>((static_cast<unsigned __int128>(hash) * bucket_count_) >> 64);
   }
   uint32_t next(uint32_t at) const { return at + 1 == bucket_count_ ? 0 : at + 1; }
-  static uint16_t tag_of(uint64_t hash) {
-    const uint16_t tag = static_cast<uint16_t>(hash);
-    return tag == 0 ? 1 : tag;
-  }
-  // Bit i: tag[i] == tag. Compares 16 lanes, of which the last 6 are references: masked off.
+  static uint16_t tag_of(uint64_t hash) { return static_cast<uint16_t>(hash); }
+  // Bits 2 i and 2 i + 1: tag[i] == tag. Compares 16 lanes, of which the last 6 are references:
+  // masked off.
   static unsigned match(const Bucket& bucket, uint16_t tag) {
-    const __m128i* at = reinterpret_cast<const __m128i*>(&bucket);
-    const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
-    const __m128i low = _mm_cmpeq_epi16(_mm_load_si128(at), wanted);
-    const __m128i high = _mm_cmpeq_epi16(_mm_load_si128(at + 1), wanted);
-    return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) & 0x3ff;
+    const __m256i tags = _mm256_load_si256(reinterpret_cast<const __m256i*>(&bucket));
+    const __m256i wanted = _mm256_set1_epi16(static_cast<short>(tag));
+    const auto hits = static_cast<unsigned>(_mm256_movemask_epi8(_mm256_cmpeq_epi16(tags, wanted)));
+    return hits & ((1u << 2 * kSlots) - 1);
+  }
+  static unsigned slot_of(unsigned hits) { return static_cast<unsigned>(__builtin_ctz(hits)) / 2; }
+  static unsigned others(unsigned hits) {
+    hits &= hits - 1;
+    return hits & (hits - 1);
   }
   static TupleOf<Family> tuple_of(const Record& record, Direction direction) {
     return direction == Direction::request ? record.request() : record.reply();

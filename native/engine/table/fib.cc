@@ -26,13 +26,15 @@ Fib::Fib(const FibInput& input, uint16_t generation)
     add_route({own.address, own.length, own.port, 0});
   }
   for (const FibRoute& route : input.routes) add_route(route);
-  next_hops_.reserve(input.neighbours.size());
+  next_hops_.reserve(input.neighbours.size() + 1);
+  next_hops_.emplace_back();  // kNoHop
   for (const FibNeighbour& n : input.neighbours) {
     const NextHop hop{{n.mac, ports_[n.port].mac, net::kEtherIpv4},
                       n.port,
                       ports_[n.port].mtu,
                       n.address,
-                      source_towards(n.port, n.address)};
+                      source_towards(n.port, n.address),
+                      uint32_t{ports_[n.port].mtu} + static_cast<uint32_t>(sizeof(net::Ethernet))};
     auto [at, fresh] = by_neighbour_.try_emplace(key(n.port, n.address), next_hops_.size());
     if (fresh) {
       next_hops_.push_back(hop);

@@ -42,14 +42,17 @@ struct FibPort {
 };
 static_assert(sizeof(FibPort) == 8, "a worker compares MACs with one load");
 
-// Everything needed to send to one neighbour.
-struct NextHop {
+// Everything needed to send to one neighbour. Half a cache line, so that an index becomes an
+// address by a shift.
+struct alignas(32) NextHop {
   net::Ethernet header;  // destination, source, IPv4: stored as it is
   uint8_t port;
   uint16_t mtu;
-  be32 address;  // the neighbour's
-  be32 own;      // the director's address on that port towards it (DIP); 0 if it has none
+  be32 address;       // the neighbour's
+  be32 own;           // the director's address on that port towards it (DIP); 0 if it has none
+  uint32_t most = 0;  // bytes of a frame that fits: the MTU and the Ethernet header
 };
+static_assert(sizeof(NextHop) == 32);
 
 struct FibInput {
   std::vector<FibPort> ports;
@@ -64,6 +67,9 @@ class Fib {
   // Later routes win over earlier ones of the same network and length; so do neighbours.
   Fib(const FibInput& input, uint16_t generation);
 
+  // The next hop that is none: nothing fits its MTU.
+  static constexpr uint16_t kNoHop = 0;
+
   // Index of the next hop towards an address; kNone when no route leads there, or when its
   // neighbour is not known: then `unresolved` is what must be asked for.
   struct Answer {
@@ -75,7 +81,7 @@ class Fib {
   Answer lookup(be32 destination) const;
 
   const NextHop& operator[](uint32_t index) const { return next_hops_[index]; }
-  size_t size() const { return next_hops_.size(); }
+  const NextHop* next_hops() const { return next_hops_.data(); }
   uint16_t generation() const { return generation_; }
   const FibPort& port(uint16_t index) const { return ports_[index]; }
   size_t port_count() const { return ports_.size(); }

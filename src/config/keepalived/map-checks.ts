@@ -1,7 +1,8 @@
 /** Checker blocks → `checks` of director.yaml. */
+
+import { argument, child, children, type Names } from './find.js';
 import { CHECKERS, HTTP_URL } from './keywords/checks.js';
 import type { Block } from './keywords/kinds.js';
-import { argument, child, children, type Names } from './semantics.js';
 import type { Unsupported } from './support.js';
 import type { Node } from './tree.js';
 import { lookUp } from './validate.js';

@@ -5,6 +5,7 @@
 
 import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
 import { keepsPort } from '../model.js';
+import { argument, child, children, type Names, named, serverKey } from './find.js';
 import { GLOBAL_DEFS } from './keywords/global.js';
 import type { Block } from './keywords/kinds.js';
 import { isAddress } from './keywords/kinds.js';
@@ -16,7 +17,6 @@ import {
   VIRTUAL_SERVER,
 } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
-import { argument, child, children, type Names, named, serverKey } from './semantics.js';
 import { Unsupported } from './support.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';

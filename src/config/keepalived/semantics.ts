@@ -1,35 +1,11 @@
 /** What only several lines together show, as keepalived -t sees it: names, duplicates, what lacks. */
+import { argument, child, children, type Names, named, serverKey, title } from './find.js';
 import { missingInChecker } from './keywords/checks.js';
 import { isAddress, port as portCheck } from './keywords/kinds.js';
 import { tunnelFindings } from './keywords/lvs.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
 import { checkVrrp } from './vrrp.js';
-
-export function children(node: Node, ...names: string[]): Node[] {
-  return node.children?.filter(({ words }) => names.includes(words[0].text)) ?? [];
-}
-
-/** The last one counts, as in keepalived. */
-export function child(node: Node, ...names: string[]): Node | undefined {
-  return children(node, ...names).at(-1);
-}
-
-export function argument(node: Node | undefined, index = 1): string | undefined {
-  return node?.words[index]?.text;
-}
-
-export function title(node: Node): string {
-  return node.words.map(({ text }) => text).join(' ');
-}
-
-/** Names that other lines refer to, with the blocks that have them. */
-export type Names = ReadonlyMap<string, Node>;
-
-export function named(tree: readonly Node[], ...keywords: string[]): Names {
-  const blocks = tree.filter(({ words }) => keywords.includes(words[0].text));
-  return new Map(blocks.map((node) => [argument(node) ?? '', node]));
-}
 
 export function checkSemantics(tree: readonly Node[], problems: Problems): void {
   const groups = named(tree, 'virtual_server_group');
@@ -214,10 +190,6 @@ function checkServers(servers: readonly Node[], problems: Problems): void {
     for (const line of children(server, 'lvs_method', 'lb_kind')) reportTunnel(line, problems);
     checkOnce(server, ['notify_up', 'notify_down'], problems);
   }
-}
-
-export function serverKey(server: Node): string {
-  return `${argument(server)} ${argument(server, 2) ?? ''}`;
 }
 
 function reportTunnel(line: Node, problems: Problems): void {

@@ -11,9 +11,9 @@ import {
   type YamlSource,
 } from '../source.js';
 import { folderOf } from './files.js';
+import { child, children, title } from './find.js';
 import { type Mapped, type MappedService, mapKeepalived } from './map.js';
 import { parseKeepalived } from './parse.js';
-import { child, children, title } from './semantics.js';
 import { FEATURE_NAMES } from './support.js';
 import { type Node, placeOf } from './tree.js';
 import { Problems } from './validate.js';

@@ -1,6 +1,7 @@
 /** Values of statements, if they are good: what is wrong has been reported where it was validated. */
+
+import { child } from './find.js';
 import type { Block } from './keywords/kinds.js';
-import { child } from './semantics.js';
 import type { Node } from './tree.js';
 import { lookUp } from './validate.js';
 import { unescaped } from './words.js';

@@ -1,5 +1,5 @@
 /** VRRP blocks against one another, as keepalived -t sees them. */
-import { argument, child, children, type Names, named, title } from './semantics.js';
+import { argument, child, children, type Names, named, title } from './find.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
 

@@ -52,7 +52,17 @@ export function split(line: string): Split {
   return result;
 }
 
+/** Most words have neither quotes nor backslashes. */
+const PLAIN = /[^\s{}"\\]+(?=[\s{}]|$)/y;
+
 function word(line: string, start: number, into: Split): number {
+  PLAIN.lastIndex = start;
+  const plain = PLAIN.exec(line)?.[0];
+  if (plain !== undefined) {
+    into.tokens.push({ text: plain, column: start + 1, quoted: false });
+    into.columns.push(start);
+    return start + plain.length;
+  }
   let text = '';
   let quoted = false;
   let open = -1;

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 
 export interface Verdict {
@@ -97,7 +98,7 @@ export function samples(): Map<string, string> | undefined {
 }
 
 function fetched(): string | undefined {
-  const cache = join(tmpdir(), 'sluice-keepalived-package');
+  const cache = fileURLToPath(new URL('../../../build/keepalived-package', import.meta.url));
   const folder = join(cache, 'root', INSTALLED);
   if (existsSync(folder)) return folder;
   mkdirSync(cache, { recursive: true });

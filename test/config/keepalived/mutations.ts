@@ -1,4 +1,3 @@
-// Over 500 lines: one long table.
 /** One good file and what may go wrong with it. */
 /* biome-ignore-all lint/suspicious/noTemplateCurlyInString: keepalived.conf's own syntax */
 

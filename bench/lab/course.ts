@@ -4,7 +4,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { sleep } from '../../src/lab/command.js';
-import type { IperfServer } from '../../src/lab/fixtures.js';
 import type { Lab } from '../../src/lab/lab.js';
 import type { Contestant, Lane } from './contestant.js';
 import { onGround } from './ground.js';
@@ -53,7 +52,6 @@ async function othersBusy(): Promise<number> {
 
 async function visit(
   lab: Lab,
-  server: IperfServer,
   stations: readonly Station[],
   seconds: number,
   readings: Readings,
@@ -64,7 +62,7 @@ async function visit(
   try {
     for (const station of stations) {
       const { lane } = station;
-      const reading = await measure(lab, server, lane.address, station.measure, seconds);
+      const reading = await measure(lab, lane.address, station.measure, seconds);
       readings.of.get(station)!.push(reading);
     }
   } finally {
@@ -84,12 +82,12 @@ export function runCourse(
     othersBusy: [],
   };
   const contestants = [...new Set(stations.map(({ contestant }) => contestant))];
-  return onGround(async (lab, server) => {
+  return onGround(async (lab) => {
     for (let round = 1; round <= rounds; round++) {
       for (const contestant of contestants) {
         say(`round ${round}/${rounds}: ${contestant.name}`);
         const own = stations.filter((station) => station.contestant === contestant);
-        await visit(lab, server, own, seconds, readings);
+        await visit(lab, own, seconds, readings);
       }
     }
     return readings;

@@ -1,5 +1,4 @@
 /** Where it all happens: one cable to the director, one server, everything in its place. */
-import type { IperfServer } from '../../src/lab/fixtures.js';
 import { Lab } from '../../src/lab/lab.js';
 import {
   CLIENT,
@@ -30,10 +29,11 @@ function addressServerDirectly(lab: Lab): void {
     .ip(`neigh replace ${directorBack(1)} lladdr ${directorMac(1, 'back')} nud permanent dev b0`);
 }
 
-export function onGround<T>(body: (lab: Lab, server: IperfServer) => Promise<T>): Promise<T> {
+export function onGround<T>(body: (lab: Lab) => Promise<T>): Promise<T> {
   return Lab.use({ shape: 'direct', realServers: 1 }, async (lab) => {
     pin(lab);
     addressServerDirectly(lab);
-    return body(lab, await startServer(lab));
+    await startServer(lab);
+    return body(lab);
   });
 }

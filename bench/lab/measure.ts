@@ -1,6 +1,6 @@
 /** One measurement of one lane: wrk or iperf3 from the client for some seconds. */
 import { LabError } from '../../src/lab/command.js';
-import { IPERF_PORT, type IperfServer } from '../../src/lab/fixtures.js';
+import { IPERF_PORT, IperfServer } from '../../src/lab/fixtures.js';
 import type { Lab } from '../../src/lab/lab.js';
 
 export const CONNECTIONS = 64;
@@ -23,6 +23,8 @@ export interface Reading {
   p99Us?: number;
   /** Requests that were not answered, or transfers that broke off. */
   failed: number;
+  /** What iperf3 says of it. */
+  trouble?: string | undefined;
 }
 
 const MICROSECONDS: Record<string, number> = { us: 1, ms: 1e3, s: 1e6, m: 60e6 };
@@ -65,18 +67,14 @@ interface IperfReport {
   end?: { sum_received?: { bits_per_second?: number } };
 }
 
-async function iperf(
-  lab: Lab,
-  server: IperfServer,
-  address: string,
-  seconds: number,
-  down: boolean,
-): Promise<Reading> {
-  await server.ready();
+/** A server for each transfer: one whose client broke off would be busy with it for minutes. */
+async function iperf(lab: Lab, address: string, seconds: number, down: boolean): Promise<Reading> {
+  const server = await IperfServer.start(lab, 'rs1');
   const argv = ['iperf3', '-J', '-c', address, '-p', String(IPERF_PORT), '-t', String(seconds)];
   argv.push('-P', String(STREAMS), '--connect-timeout', '3000', ...(down ? ['-R'] : []));
   const process = lab.ns('client').spawn(argv, { timeout: seconds + 12 });
   await process.wait();
+  await server.process.stop(0);
   let report: IperfReport;
   try {
     report = JSON.parse(process.stdout) as IperfReport;
@@ -84,12 +82,12 @@ async function iperf(
     throw new LabError('ERR_LAB_LOAD', `iperf3 said: ${process.output.slice(-500)}`);
   }
   const bits = report.end?.sum_received?.bits_per_second ?? 0;
-  return { value: bits / 1e9, failed: report.error !== undefined || bits === 0 ? 1 : 0 };
+  const trouble = report.error ?? (bits === 0 ? 'no data arrived' : undefined);
+  return { value: bits / 1e9, failed: trouble === undefined ? 0 : 1, trouble };
 }
 
 export function measure(
   lab: Lab,
-  server: IperfServer,
   address: string,
   what: Measure,
   seconds: number,
@@ -97,5 +95,5 @@ export function measure(
   if (what === 'keepalive' || what === 'connect') {
     return wrk(lab, address, seconds, what === 'keepalive');
   }
-  return iperf(lab, server, address, seconds, what === 'iperf-down');
+  return iperf(lab, address, seconds, what === 'iperf-down');
 }

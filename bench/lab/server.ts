@@ -1,7 +1,7 @@
-/** The one real server: nginx with a body of 64 bytes, iperf3, and the agent that TUN and ENAT need. */
+/** The one real server: nginx with a body of 64 bytes, and the agent that TUN and ENAT need. */
 import { mkdirSync } from 'node:fs';
 import { startAgent } from '../../src/lab/agent.js';
-import { HTTP_PORTS, IperfServer, listening } from '../../src/lab/fixtures.js';
+import { HTTP_PORTS, listening } from '../../src/lab/fixtures.js';
 import type { Lab } from '../../src/lab/lab.js';
 
 export const BODY_BYTES = 64;
@@ -27,7 +27,7 @@ ${HTTP_PORTS.map((port) => `    listen ${port} backlog=8192;`).join('\n')}
 `;
 }
 
-export async function startServer(lab: Lab): Promise<IperfServer> {
+export async function startServer(lab: Lab): Promise<void> {
   const namespace = lab.ns('rs1');
   // A minute of closed connections would be more than the limit on them.
   namespace.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 4096 });
@@ -39,5 +39,4 @@ export async function startServer(lab: Lab): Promise<IperfServer> {
   const argv = ['nginx', '-e', `${directory}/error.log`, '-p', directory, '-c', config];
   const nginx = namespace.spawn(argv);
   for (const port of HTTP_PORTS) await listening(namespace, 'tcp', port, nginx);
-  return IperfServer.start(lab, 'rs1');
 }

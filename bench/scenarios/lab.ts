@@ -151,7 +151,8 @@ async function run(one: LabCase, options: Arguments): Promise<Outcome<LabResult>
   const digits = UNITS[station.measure] === 'Gb/s' ? 3 : 0;
   const { contestant, mode, port, measure } = dimensions(station);
   if (failed > 0 && contestant === OURS) {
-    throw new BenchError('ERR_BENCH_VOID', `${failed} requests failed`);
+    const why = readings.find(({ trouble }) => trouble)?.trouble;
+    throw new BenchError('ERR_BENCH_VOID', `${failed} requests failed${why ? `: ${why}` : ''}`);
   }
   return {
     result: {

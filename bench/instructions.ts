@@ -16,14 +16,18 @@ import { BenchError } from './errors.js';
 import { benchBinary } from './native.js';
 import { round } from './statistics.js';
 
-/** mode/protocol/direction/flows */
-export const CASES = [
+/** Established flows: mode/protocol/direction/flows. */
+const FORWARD = [
   'fullnat/udp/request/1000',
   'fullnat/tcp/request/1000',
   'dr/udp/request/1000',
   'tun/udp/request/1000',
   'nat/tcp/reply/1000',
 ];
+/** New ones, a packet each, as many expiring: connect/mode/protocol/connections. */
+const CONNECT = ['connect/fullnat/udp/10000'];
+
+export const CASES = [...FORWARD, ...CONNECT];
 
 const RECORD = fileURLToPath(new URL('instructions.json', import.meta.url));
 
@@ -43,9 +47,14 @@ export function whyNot(): string | undefined {
   return undefined;
 }
 
+export interface Part {
+  name: string;
+  instructions: number;
+}
+
 /** Instructions of each part that the program has ended by name, in order. */
-export function partsOf(dump: string): { name: string; instructions: number }[] {
-  const parts: { name: string; instructions: number }[] = [];
+export function partsOf(dump: string): Part[] {
+  const parts: Part[] = [];
   let name = '';
   for (const line of dump.split('\n')) {
     const trigger = /^desc: Trigger: Client Request: (.+)$/.exec(line);
@@ -60,7 +69,7 @@ export function partsOf(dump: string): { name: string; instructions: number }[] 
 }
 
 /** The longer run less the shorter; the first run of a kind only warms up. */
-function difference(parts: { name: string; instructions: number }[], prefix: string): number {
+function difference(parts: readonly Part[], prefix: string): number {
   const found = parts.filter(({ name }) => name.startsWith(prefix));
   if (found.length !== 3) {
     const message = `callgrind has ${found.length} parts of '${prefix}' instead of 3: was the build without valgrind's headers?`;
@@ -69,26 +78,39 @@ function difference(parts: { name: string; instructions: number }[], prefix: str
   return found[2]!.instructions - found[1]!.instructions;
 }
 
-export function countInstructions(cases = CASES, packets = 8192): Record<string, number> {
+/** What one sluice_bench under callgrind has counted. */
+function partsUnderCallgrind(args: string[]): Part[] {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-callgrind-'));
   try {
     const output = join(directory, 'out');
-    const args = ['--tool=callgrind', '--instr-atstart=no', '--combine-dumps=yes'];
-    args.push(`--callgrind-out-file=${output}`, benchBinary(), 'forward');
-    args.push('--instructions', String(packets), '--cases', cases.join(','));
-    const { status, stderr, error } = spawnSync('valgrind', args, { encoding: 'utf8' });
+    const options = ['--tool=callgrind', '--instr-atstart=no', '--combine-dumps=yes'];
+    options.push(`--callgrind-out-file=${output}`, benchBinary());
+    const { status, stderr, error } = spawnSync('valgrind', [...options, ...args], {
+      encoding: 'utf8',
+    });
     if (status !== 0) throw new BenchError('ERR_BENCH_NATIVE', stderr ?? String(error));
-    const parts = partsOf(readFileSync(output, 'utf8'));
-    return Object.fromEntries(
-      cases.map((one) => {
-        const director = difference(parts, `${one}/64 director `);
-        const floor = difference(parts, `${one}/64 floor `);
-        return [one, round((director - floor) / packets, 1)];
-      }),
-    );
+    return partsOf(readFileSync(output, 'utf8'));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+export function countInstructions(packets = 8192): Record<string, number> {
+  const length = ['--instructions', String(packets)];
+  const parts = partsUnderCallgrind(['forward', ...length, '--cases', FORWARD.join(',')]);
+  for (const one of CONNECT) {
+    const [, mode = '', protocol = '', connections = ''] = one.split('/');
+    const args = ['--mode', mode, '--protocol', protocol, '--connections', connections];
+    parts.push(...partsUnderCallgrind(['connect', ...length, ...args]));
+  }
+  return Object.fromEntries(
+    CASES.map((one) => {
+      const name = FORWARD.includes(one) ? `${one}/64` : one;
+      const director = difference(parts, `${name} director `);
+      const floor = difference(parts, `${name} floor `);
+      return [one, round((director - floor) / packets, 1)];
+    }),
+  );
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {

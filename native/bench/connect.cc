@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "callgrind.h"
 #include "clock.h"
 #include "conversation.h"
 #include "director.h"
@@ -24,6 +25,7 @@ struct ConnectOptions {
   uint32_t connections = 1'000'000;
   unsigned runs = 5;
   double seconds = 0.3;
+  uint64_t instructions = 0;  // not 0: that many packets a run, counted by callgrind
 };
 
 struct ConnectResult {
@@ -39,6 +41,8 @@ struct Job {
   enum What : uint8_t { fill, touch, settle, director, floor } what;
   double seconds = 0;  // of director and floor
   bool measured = false;
+  uint64_t packets = 0;  // not 0: as many instead of `seconds`
+  std::string part{};    // name of callgrind's part
 };
 
 class Connect final : public PortUser {
@@ -52,6 +56,10 @@ class Connect final : public PortUser {
         director_(table_for(c, options, conversations_), mbufs, port_, &now_ms_) {
     fill_.last = churn_.first = churn_.step = options.connections;
     script_ = {{Job::fill}, {Job::touch}, {Job::settle}};
+    if (options.instructions != 0) {
+      count_instructions();
+      return;
+    }
     script_.push_back({Job::director, options.seconds});
     for (unsigned i = 0; i < options.runs; ++i) {
       for (const Job::What what : {Job::director, Job::floor}) {
@@ -79,6 +87,20 @@ class Connect final : public PortUser {
   static Case table_for(Case c, const ConnectOptions& options, const Conversations& conversations) {
     c.flows = options.connections + options.connections / 4 + conversations.in_hand() + 65536;
     return c;
+  }
+  // Each kind three times: the first warms up, the next two differ in length only.
+  void count_instructions() {
+    for (const Job::What what : {Job::director, Job::floor}) {
+      for (const unsigned times : {1u, 1u, 2u}) {
+        const char* kind = what == Job::floor ? " floor " : " director ";
+        script_.push_back(
+            {what, 0, true, options_.instructions * times, name() + kind + std::to_string(times)});
+      }
+    }
+  }
+  std::string name() const {
+    return std::string("connect/") + name_of(case_.mode) +
+           (case_.protocol == kTcp ? "/tcp/" : "/udp/") + std::to_string(options_.connections);
   }
   uint16_t make(const Job& job, rte_mbuf** mbufs, uint16_t n);
   uint16_t make_touches(rte_mbuf** mbufs, uint16_t n);
@@ -113,7 +135,7 @@ class Connect final : public PortUser {
   bool started_ = false;
   Conversations::Cursor fill_, churn_, floor_cursor_;
   uint32_t touched_ = 0;
-  bool is_settling_ = false, is_settled_ = false;
+  bool is_settling_ = false, is_settled_ = false, is_counting_ = false;
   uint64_t clock_ = 0;  // connections begun or touched, which move it
   uint64_t first_cycle_ = 0, first_ns_ = 0, made_ = 0, made_replies_ = 0, sent_ = 0;
   struct Before {
@@ -173,6 +195,7 @@ bool Connect::is_over(const Job& job, uint64_t now) const {
   if (job.what == Job::fill) return conversations_.is_over(fill_);
   if (job.what == Job::touch) return clock_ == options_.connections;
   if (job.what == Job::settle) return is_settled_;
+  if (job.packets != 0) return made_ >= job.packets;
   return static_cast<double>(now - first_cycle_) >=
          job.seconds * static_cast<double>(rte_get_tsc_hz());
 }
@@ -191,6 +214,7 @@ uint16_t Connect::receive(rte_mbuf** mbufs, uint16_t n) {
   }
   const Job& job = script_[at_];
   if (!started_ && !begin(job)) return 0;
+  if (job.packets != 0) n = static_cast<uint16_t>(std::min<uint64_t>(n, job.packets - made_));
   n = make(job, mbufs, n);
   made_ += n;
   return n;
@@ -205,6 +229,8 @@ bool Connect::begin(const Job& job) {
     }
     return false;
   }
+  if (!job.part.empty() && !is_counting_) callgrind::start();
+  is_counting_ = !job.part.empty();
   made_ = made_replies_ = sent_ = 0;
   before_ = {director_.sum_of_ends(),
              requests(),
@@ -220,6 +246,7 @@ bool Connect::begin(const Job& job) {
 }
 
 void Connect::end(const Job& job, uint64_t now) {
+  if (!job.part.empty()) callgrind::dump(job.part.c_str());
   if (job.what == Job::floor) {
     if (sent_ != made_) fail("the floor lost frames");
   } else {
@@ -324,6 +351,7 @@ class ConnectScenario final : public Scenario {
         options.number("connections", options_.connections, 1000, kMostResting));
     options_.runs = static_cast<unsigned>(options.number("runs", options_.runs, 1, 1000));
     options_.seconds = options.seconds("milliseconds", options_.seconds);
+    options_.instructions = options.number("instructions", 0, kBurst, 1 << 20);
   }
 
   std::vector<Json> run(Host& host) override {

@@ -8,6 +8,7 @@
 //   --mode --protocol           the case
 //   --connections N             resting until their timeout; those in hand come on top
 //   --runs N --milliseconds N   director's runs, and the length of each
+//   --instructions N            under callgrind: that many packets a run
 #pragma once
 
 #include <memory>

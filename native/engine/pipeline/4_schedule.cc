@@ -154,7 +154,8 @@ bool Worker::take_local_end(Record& c, const Service& service, End& failure) {
       service.locals.empty() ? std::span<const be32>(&service.address, 1) : service.locals;
   uint32_t& cursor = local_cursor_[service.slot];
   for (size_t tried = 0; tried < locals.size(); ++tried) {
-    if (take_port(c, locals[cursor++ % locals.size()])) return true;
+    if (cursor >= locals.size()) cursor = 0;
+    if (take_port(c, locals[cursor++])) return true;
   }
   if (evict_for_port(c, locals) && take_port(c, c.laddr)) return true;
   note(Note::local_ports_exhausted, service.slot);

@@ -259,7 +259,14 @@ const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure)
 bool Worker::make_room(Packet& packet, unsigned bytes, unsigned head) {
   uint8_t* start = reinterpret_cast<uint8_t*>(rte_pktmbuf_prepend(packet.mbuf, bytes));
   if (start == nullptr) return false;
-  mode::fullnat::open_gap(start, sizeof(Ethernet) + head, bytes);
+  // The usual heads are moved by a few instructions of known length.
+  if (head == sizeof(Ipv4)) {
+    mode::fullnat::open_gap(start, sizeof(Ethernet) + sizeof(Ipv4), bytes);
+  } else if (head == sizeof(Ipv4) + sizeof(Tcp)) {
+    mode::fullnat::open_gap(start, sizeof(Ethernet) + sizeof(Ipv4) + sizeof(Tcp), bytes);
+  } else {
+    mode::fullnat::open_gap(start, sizeof(Ethernet) + head, bytes);
+  }
   packet.ip = reinterpret_cast<Ipv4*>(reinterpret_cast<uint8_t*>(packet.ip) - bytes);
   return true;
 }

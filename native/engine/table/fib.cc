@@ -43,18 +43,18 @@ Fib::Fib(const FibInput& input, uint16_t generation)
     }
   }
   hosts_.resize(std::bit_ceil(next_hops_.size() * 2 + 2));
+  host_mask_ = hosts_.size() - 1;
   for (const NextHop& hop : next_hops_) {
     const Answer answer = walk(hop.address);
     if (answer.next_hop == kNone) continue;
     size_t at = host_of(hop.address);
-    while (hosts_[at].next_hop != 0) at = (at + 1) & (hosts_.size() - 1);
+    while (hosts_[at].next_hop != 0) at = (at + 1) & host_mask_;
     hosts_[at] = {hop.address, answer.next_hop + 1};
   }
 }
 
 Fib::Answer Fib::lookup(be32 destination) const {
-  for (size_t at = host_of(destination); hosts_[at].next_hop != 0;
-       at = (at + 1) & (hosts_.size() - 1)) {
+  for (size_t at = host_of(destination); hosts_[at].next_hop != 0; at = (at + 1) & host_mask_) {
     if (hosts_[at].address != destination) continue;
     const uint32_t hop = hosts_[at].next_hop - 1;
     return {hop, true, next_hops_[hop].port, 0};

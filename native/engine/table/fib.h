@@ -93,7 +93,7 @@ class Fib {
   static uint64_t key(uint8_t port, be32 address) { return (uint64_t{port} << 32) | address; }
   Answer walk(be32 destination) const;
   size_t host_of(be32 address) const {
-    return (address * uint64_t{0x9e3779b97f4a7c15u} >> 32) & (hosts_.size() - 1);
+    return (address * uint64_t{0x9e3779b97f4a7c15u} >> 32) & host_mask_;
   }
   be32 source_towards(uint8_t port, be32 neighbour) const;
 
@@ -109,6 +109,7 @@ class Fib {
     uint32_t next_hop;  // + 1; 0: empty
   };
   std::vector<Host> hosts_;  // open addressing, half full at most
+  size_t host_mask_;
   uint64_t lengths_ = 0;     // bit n: routes_[n] not empty
   uint16_t generation_;
 };

@@ -13,10 +13,10 @@ HashKey hash_key(uint64_t seed) {
   return {a, b, c, mix64(state)};
 }
 
-// (LIP, RIP, rport, protocol) sets at once: every server with many local addresses, but no more
+// (LIP, RIP, rport, protocol) sets at once: every server with 16 local addresses, but no more
 // than there can be connections. A set costs memory once it has one.
 uint32_t port_sets(const Limits& limits) {
-  constexpr uint64_t kLocals = 64;
+  constexpr uint64_t kLocals = 16;
   return static_cast<uint32_t>(
       std::min(limits.max_servers * kLocals, uint64_t{limits.max_connections}) + 64);
 }

@@ -110,7 +110,7 @@ class Fib {
   };
   std::vector<Host> hosts_;  // open addressing, half full at most
   size_t host_mask_;
-  uint64_t lengths_ = 0;     // bit n: routes_[n] not empty
+  uint64_t lengths_ = 0;  // bit n: routes_[n] not empty
   uint16_t generation_;
 };
 

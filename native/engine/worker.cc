@@ -92,14 +92,17 @@ inline void Worker::take_note(const Snapshot* snapshot, const Fib* fib) {
 
 inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off) {
   Packet burst[kBurst];
+  // With room behind, as a run of packets takes a group's of them along.
+  rte_mbuf* arrived[kBurst + kGroup];
+  std::memcpy(arrived, mbufs, n * sizeof *mbufs);
   auto group_at = [&](int at) {
-    return Group{burst + at, static_cast<uint16_t>(std::min<int>(kGroup, n - at)), port,
-                 handed_off};
+    return Group{burst + at, arrived + at, static_cast<uint16_t>(std::min<int>(kGroup, n - at)),
+                 port, handed_off};
   };
 #pragma GCC unroll 8
   for (unsigned i = 0; i < n; ++i) __builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void*));
   for (int at = 0; at < n + 2 * kGroup; at += kGroup) {
-    if (at < n) parse(group_at(at), mbufs + at);
+    if (at < n) parse(group_at(at));
     if (at >= kGroup && at - kGroup < n) lookup(group_at(at - kGroup));
     if (at >= 2 * kGroup && at - 2 * kGroup < n) process(group_at(at - 2 * kGroup));
   }

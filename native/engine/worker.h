@@ -103,7 +103,7 @@ class Worker {
   void run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off);
 
   // pipeline/1_parse.cc: frame → headers and key, or an end.
-  void parse(const Group& group, rte_mbuf** mbufs);
+  void parse(const Group& group);
   bool parse_plain(Packet& packet, const Group& group);
   SLUICE_ASIDE static void unfold(Packet& packet, const Group& group);
   SLUICE_ASIDE void parse_other(Packet& packet, const Group& group);
@@ -148,11 +148,11 @@ class Worker {
   SLUICE_ASIDE void give_way(uint32_t record);
 
   // pipeline/5_settled.cc: nearly all of it.
-  uint16_t forward_settled(Packet* packets, uint16_t n);
+  uint16_t forward_settled(const Group& group);
   template <Mode mode, uint8_t protocol>
-  uint16_t forward_settled(Packet* packets, uint16_t n);
+  uint16_t forward_settled(const Group& group);
   template <Mode mode, uint8_t protocol, Direction direction>
-  SLUICE_ASIDE uint16_t forward_run(Packet* packets, uint16_t n);
+  SLUICE_ASIDE uint16_t forward_run(const Packet* packets, rte_mbuf* const* mbufs, uint16_t n);
   SLUICE_ASIDE void tell_run(const Packet* packets, uint16_t n, End end, uint16_t port);
 
   // pipeline/5_forward.cc: established traffic.

@@ -12,19 +12,21 @@ inline constexpr unsigned kIpipBytes = 20;
 // DF is set, and a fresh one where it isn't (RFC 6864 section 4.1).
 inline void request(net::Ipv4* inner, be32 source, be32 destination, be16 id) {
   net::decrement_ttl(*inner);
-  const auto tos = static_cast<uint8_t>((inner->tos & 3) == 3 ? inner->tos - 1 : inner->tos);
-  const auto first = static_cast<uint16_t>(0x45 | tos << 8);
+  // The first 8 bytes in memory order: version, TOS, length, id, flags and offset.
+  constexpr uint64_t kKept = 0x0040'0000'0000'ff00;  // TOS and DF
+  auto first = load<uint64_t>(inner);
+  if ((first >> 8 & 3) == 3) first -= 1 << 8;
   const be16 length = to_be(static_cast<uint16_t>(from_be(inner->total_length) + kIpipBytes));
-  const auto fragment = static_cast<be16>(inner->fragment & net::kDontFragment);
-  const auto life = static_cast<uint16_t>(inner->ttl | kIpip << 8);
-  const uint64_t sum =
-      uint64_t{first} + length + id + fragment + life + uint64_t{source} + destination;
+  first = (first & kKept) | 0x45 | uint64_t{length} << 16 | uint64_t{id} << 32;
+  const uint64_t second = inner->ttl | kIpip << 8 | uint64_t{source} << 32;
+  // No carry but the last: `first` ends in a 0.
+  uint64_t sum = 0;
+  const bool carry = __builtin_add_overflow(first + destination, second, &sum);
+  const auto checksum = static_cast<be16>(~net::fold(sum + (carry ? 1 : 0)));
   uint8_t* outer = reinterpret_cast<uint8_t*>(inner) - kIpipBytes;
-  store(outer, first | uint32_t{length} << 16);
-  store(outer + offsetof(net::Ipv4, id), id | uint32_t{fragment} << 16);
-  store(outer + offsetof(net::Ipv4, ttl),
-        life | uint32_t{static_cast<be16>(~net::fold(sum))} << 16);
-  store(outer + offsetof(net::Ipv4, source), source | uint64_t{destination} << 32);
+  store(outer, first);
+  store(outer + offsetof(net::Ipv4, ttl), second | uint64_t{checksum} << 16);
+  store(outer + offsetof(net::Ipv4, destination), destination);
 }
 
 }  // namespace sluice::mode::tunnel

@@ -7,13 +7,13 @@ namespace sluice {
 
 using namespace net;
 
-void Worker::parse(const Group& group, rte_mbuf** mbufs) {
+void Worker::parse(const Group& group) {
   uint32_t bytes = 0;
   const unsigned n = group.n;
   for (unsigned i = 0; i < n; ++i) {
     Packet& packet = group.packets[i];
-    packet.mbuf = mbufs[i];
-    bytes += rte_pktmbuf_pkt_len(mbufs[i]);
+    packet.mbuf = group.mbufs[i];
+    bytes += rte_pktmbuf_pkt_len(packet.mbuf);
     if (parse_plain(packet, group)) [[likely]] {
       packet.concern = Concern::plain;
       packet.bucket = table_.home_bucket(packet.hash);

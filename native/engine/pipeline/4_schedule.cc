@@ -10,11 +10,15 @@ namespace sluice {
 using namespace net;
 
 void Worker::process(const Group& group) {
-  for (uint16_t i = 0; i < group.n;) {
-    const uint16_t forwarded =
-        forward_settled(group.packets + i, static_cast<uint16_t>(group.n - i));
-    i += forwarded;
-    if (forwarded == 0) process(group.packets[i++], group);
+  for (Group rest = group; rest.n != 0;) {
+    uint16_t done = forward_settled(rest);
+    if (done == 0) {
+      process(*rest.packets, group);
+      done = 1;
+    }
+    rest.packets += done;
+    rest.mbufs += done;
+    rest.n = static_cast<uint16_t>(rest.n - done);
   }
 }
 

@@ -32,40 +32,40 @@ bool is_ordinary(const Tcp& tcp, const Connection<V4>& c) {
 }  // namespace
 
 // How many of the packets, from the first, have been forwarded.
-inline uint16_t Worker::forward_settled(Packet* packets, uint16_t n) {
-  switch (epoch_.way(packets->record->settled)) {
+inline uint16_t Worker::forward_settled(const Group& group) {
+  switch (epoch_.way(group.packets->record->settled)) {
     case Way::unsettled:
       return 0;
     case Way::nat_udp:
-      return forward_settled<Mode::nat, kUdp>(packets, n);
+      return forward_settled<Mode::nat, kUdp>(group);
     case Way::nat_tcp:
-      return forward_settled<Mode::nat, kTcp>(packets, n);
+      return forward_settled<Mode::nat, kTcp>(group);
     case Way::dr_udp:
-      return forward_run<Mode::dr, kUdp, Direction::request>(packets, n);
+      return forward_run<Mode::dr, kUdp, Direction::request>(group.packets, group.mbufs, group.n);
     case Way::dr_tcp:
-      return forward_run<Mode::dr, kTcp, Direction::request>(packets, n);
+      return forward_run<Mode::dr, kTcp, Direction::request>(group.packets, group.mbufs, group.n);
     case Way::tun_udp:
-      return forward_run<Mode::tun, kUdp, Direction::request>(packets, n);
+      return forward_run<Mode::tun, kUdp, Direction::request>(group.packets, group.mbufs, group.n);
     case Way::tun_tcp:
-      return forward_run<Mode::tun, kTcp, Direction::request>(packets, n);
+      return forward_run<Mode::tun, kTcp, Direction::request>(group.packets, group.mbufs, group.n);
     case Way::fullnat_udp:
-      return forward_settled<Mode::fullnat, kUdp>(packets, n);
+      return forward_settled<Mode::fullnat, kUdp>(group);
     case Way::fullnat_tcp:
-      return forward_settled<Mode::fullnat, kTcp>(packets, n);
+      return forward_settled<Mode::fullnat, kTcp>(group);
   }
   return 0;
 }
 
 template <Mode mode, uint8_t protocol>
-inline uint16_t Worker::forward_settled(Packet* packets, uint16_t n) {
-  if (packets->candidate & static_cast<uint32_t>(Direction::reply)) {
-    return forward_run<mode, protocol, Direction::reply>(packets, n);
+inline uint16_t Worker::forward_settled(const Group& group) {
+  if (group.packets->candidate & static_cast<uint32_t>(Direction::reply)) {
+    return forward_run<mode, protocol, Direction::reply>(group.packets, group.mbufs, group.n);
   }
-  return forward_run<mode, protocol, Direction::request>(packets, n);
+  return forward_run<mode, protocol, Direction::request>(group.packets, group.mbufs, group.n);
 }
 
 template <Mode mode, uint8_t protocol, Direction direction>
-uint16_t Worker::forward_run(Packet* packets, uint16_t n) {
+uint16_t Worker::forward_run(const Packet* packets, rte_mbuf* const* mbufs, uint16_t n) {
   constexpr bool request = direction == Direction::request;
   constexpr auto towards = static_cast<unsigned>(direction);
   constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::kIpipBytes : 0;
@@ -78,7 +78,6 @@ uint16_t Worker::forward_run(Packet* packets, uint16_t n) {
   uint64_t* const services = counters_.service(0);
   uint64_t* const servers = counters_.server(0);
   Out& out = to_port_[port];
-  rte_mbuf** leaving = out.mbufs + out.n;
   uint32_t bytes = 0;
   const Packet* packet = packets;
   for (const Packet* const last = packets + n; packet != last; ++packet) {
@@ -109,7 +108,6 @@ uint16_t Worker::forward_run(Packet* packets, uint16_t n) {
     }
     std::memcpy(ethernet, &hop.header, sizeof hop.header);
     c.last_seen_ms = now;
-    *leaving++ = mbuf;
     bytes += frame;
     const uint32_t ip_bytes = frame - static_cast<uint32_t>(sizeof(Ethernet));
     uint64_t* const service = services + c.service * kServiceWords;
@@ -122,7 +120,9 @@ uint16_t Worker::forward_run(Packet* packets, uint16_t n) {
   const auto forwarded = static_cast<uint16_t>(packet - packets);
   if (verdicts_ != nullptr) [[unlikely]]
     tell_run(packets, forwarded, end, port);
+  // All of a group, as that is a handful of instructions; what lies behind the run is not counted.
   for (unsigned i = 0; i < kGroup; ++i) out.ends[out.n + i] = end;
+  std::memcpy(out.mbufs + out.n, mbufs, kGroup * sizeof *mbufs);
   out.n = static_cast<uint16_t>(out.n + forwarded);
   out.bytes += bytes + forwarded * kOverhead;
   counters_.end(end, forwarded);

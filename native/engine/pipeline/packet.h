@@ -57,6 +57,7 @@ struct Packet {
 // Packets that go through the stages together: part of a burst.
 struct Group {
   Packet* packets;
+  rte_mbuf** mbufs;  // theirs, as they came
   uint16_t n;
   uint16_t port;    // where they arrived; when handed off each mbuf says so
   bool handed_off;  // came from another worker: already counted as received, and ours

@@ -23,7 +23,19 @@ export const FORWARD_WORDS: Record<Mode, string> = {
 };
 
 /** Schedulers in wire order. */
-export const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'] as const;
+export const SCHEDULERS = [
+  'rr',
+  'wrr',
+  'lc',
+  'wlc',
+  'sh',
+  'mh',
+  'dh',
+  'sed',
+  'nq',
+  'fo',
+  'ovf',
+] as const;
 export type Scheduler = (typeof SCHEDULERS)[number];
 
 /** Connection states in wire order, as ipvsadm -lnc prints them. */

@@ -68,8 +68,8 @@ inline constexpr uint8_t kUdp = 17;
 enum class Mode : uint8_t { nat, dr, tun, fullnat, enat };
 inline constexpr unsigned kModes = 5;
 
-enum class SchedulerKind : uint8_t { rr, wrr, lc, wlc, sh, mh };
-inline constexpr unsigned kSchedulers = 6;
+enum class SchedulerKind : uint8_t { rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo, ovf };
+inline constexpr unsigned kSchedulers = 11;
 
 // Order is the boundary's (STATES in src/native.ts).
 enum class State : uint8_t {

@@ -13,7 +13,7 @@ const MODES: Record<Forward, Mode> = {
 };
 
 /** Linux has them, Sluice does not; any other name is nobody's. */
-const OTHER_SCHEDULERS = ['lblc', 'lblcr', 'dh', 'sed', 'nq', 'fo', 'ovf', 'twos'];
+const OTHER_SCHEDULERS = ['lblc', 'lblcr', 'twos'];
 
 const LARGEST_WEIGHT = 65_535;
 

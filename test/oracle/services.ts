@@ -1,9 +1,10 @@
 // Virtual services as the scenarios write them, and as ipvsadm commands.
 
+import type { Scheduler } from '../../src/native.js';
 import { type ServerName, serverAddress } from './topology.js';
 
 export type OracleMode = 'nat' | 'dr' | 'tun';
-export type OracleScheduler = 'rr' | 'wrr' | 'lc' | 'wlc' | 'sh' | 'mh';
+export type OracleScheduler = Scheduler;
 
 export interface Server {
   name: ServerName;

@@ -42,7 +42,7 @@ type Answer = {
 };
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'];
+const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh', 'dh', 'sed', 'nq', 'fo', 'ovf'];
 const needed = [
   ['/usr/bin/linux.uml', 'user-mode-linux'],
   ['/usr/sbin/ipvsadm', 'ipvsadm'],

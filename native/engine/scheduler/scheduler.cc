@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "destination_hash.h"
+#include "failover.h"
 #include "least_connection.h"
 #include "maglev_hash.h"
 #include "round_robin.h"
+#include "shortest_delay.h"
 #include "source_hash.h"
 #include "weighted_round_robin.h"
 
@@ -44,6 +47,16 @@ uint32_t choose(const ScheduleContext& c) {
       return schedule_sh(c);
     case SchedulerKind::mh:
       return schedule_mh(c);
+    case SchedulerKind::dh:
+      return schedule_dh(c);
+    case SchedulerKind::sed:
+      return schedule_shortest_delay<false>(c);
+    case SchedulerKind::nq:
+      return schedule_shortest_delay<true>(c);
+    case SchedulerKind::fo:
+      return schedule_failover<false>(c);
+    case SchedulerKind::ovf:
+      return schedule_failover<true>(c);
   }
   return kNone;
 }

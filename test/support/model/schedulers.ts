@@ -55,7 +55,7 @@ export function predict(
   // rr and the least-connection ones pass a server that is down by; for the others it is as if
   // health checks had taken it out of the list, which shapes their tables and rounds.
   const all = listOrder(service);
-  const shaped = ['wrr', 'sh', 'mh'].includes(service.scheduler);
+  const shaped = ['wrr', 'sh', 'mh', 'dh'].includes(service.scheduler);
   const servers = shaped ? all.filter(({ up }) => up) : all;
   const fit = servers.filter((server) => usable(server, loadOf(server)));
   const chosen = (server: SnapshotServer | undefined): Choice =>
@@ -87,6 +87,23 @@ export function predict(
       return chosen(lowest(fit, (server) => cost(loadOf(server))));
     case 'wlc':
       return chosen(lowest(fit, (server) => cost(loadOf(server)) / server.weight));
+    case 'sed':
+      return chosen(lowest(fit, (server) => (loadOf(server).active + 1) / server.weight));
+    case 'nq': {
+      const idle = fit.find((server) => loadOf(server).active === 0);
+      return chosen(idle ?? lowest(fit, (server) => (loadOf(server).active + 1) / server.weight));
+    }
+    case 'fo':
+      return chosen(lowest(fit, (server) => -server.weight));
+    case 'ovf': {
+      const room = fit.filter((server) => loadOf(server).active <= server.weight);
+      return chosen(lowest(room, (server) => -server.weight));
+    }
+    case 'dh': {
+      const bucket = Math.imul(readU32(service.address, 12), 0x61c88647) >>> 24;
+      const pick = servers[bucket % servers.length] as SnapshotServer;
+      return chosen(fit.includes(pick) ? pick : undefined);
+    }
     case 'sh': {
       const port = service.schedulePort ? clientPort : 0;
       const table = sourceHashTable(servers);

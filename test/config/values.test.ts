@@ -173,7 +173,7 @@ servers:
         '203.0.113.10:80',
       '12:15: services[0].protocol: is "sctp", expected tcp or udp',
       '13:11: services[0].mode: is "masq", expected nat, dr, tun, fullnat or enat',
-      '14:16: services[0].scheduler: is "random", expected rr, wrr, lc, wlc, sh or mh',
+      '14:16: services[0].scheduler: is "random", expected rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo or ovf',
       '15:19: services[0].schedulePort: is 1, expected true or false',
       '16:22: services[0].onServerRemoved: is "fail", expected drop or reset',
       '17:20: services[0].clientAddress: is "proxy", expected toa or none',

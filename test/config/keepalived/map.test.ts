@@ -229,10 +229,10 @@ for (const [it, conf, expected] of rows) {
 }
 
 test('accepted: a warning, and the rest goes on', () => {
-  const conf = SERVICE('persistence_timeout 50').replace('rr', 'sed');
+  const conf = SERVICE('persistence_timeout 50').replace('rr', 'lblc');
   const yaml = `keepalived: { accept: [persistence, scheduler] }\n${BASE}`;
   assert.equal(says(conf, yaml), [
-    '2:15: warning: lvs_sched sed: accepted: there is no such scheduler: wlc schedules instead',
+    '2:15: warning: lvs_sched lblc: accepted: there is no such scheduler: wlc schedules instead',
     '5:5: warning: persistence_timeout: accepted: there is no persistence: each connection of a client is scheduled by itself',
   ]);
   assert.is(loadConfig(write(conf, yaml)).model.services[0]?.scheduler, 'wlc');

@@ -277,12 +277,16 @@ export interface SocketOptions {
 const require = createRequire(import.meta.url);
 let loaded: NativeModule | undefined;
 
-/** Loads the addon on first use, so that `sluice check` works where it is not built. */
+/**
+ * Loads the addon on first use, so that `sluice check` works where it is not built. SLUICE_ADDON
+ * names another build, such as one with sanitizers.
+ */
 export function native(): NativeModule {
   if (!loaded) {
     const bindings = require('bindings') as (name: string) => NativeModule;
+    const other = process.env.SLUICE_ADDON;
     try {
-      loaded = bindings('sluice');
+      loaded = other ? (require(other) as NativeModule) : bindings('sluice');
     } catch (cause) {
       const error = new Error(
         `the native addon cannot be loaded (build it with: npm run build): ${(cause as Error).message}`,

@@ -213,7 +213,10 @@ void Engine::stop() noexcept {
   if (stopped_) return;
   stopped_ = true;
   for (auto& lcore : lcores_) lcore->stop();
-  for (size_t i = 0; i < lcores_.size(); ++i) rte_eal_wait_lcore(lcore_of_worker(i));
+  for (size_t i = 0; i < lcores_.size(); ++i) {
+    rte_eal_wait_lcore(lcore_of_worker(i));
+    lcores_[i]->has_ended();
+  }
   if (slow_path_) {
     slow_path_->stop();
     slow_path_->return_mail();

@@ -56,6 +56,7 @@ void Lcore::run() {
     rest(packets, !expired);
   }
   publisher_.leave(index_);
+  ended_.store(true, std::memory_order_release);
 }
 
 unsigned Lcore::receive() {

@@ -1,7 +1,7 @@
 /** All checkers, and how often those run that have no timing of their own. */
 import type { Check, Timing } from '../model.js';
 import { bfd } from './bfd.js';
-import type { Outcome, Target } from './checker.js';
+import type { Probe } from './checker.js';
 import { dns } from './dns.js';
 import { file } from './file.js';
 import { http } from './http.js';
@@ -34,30 +34,17 @@ export function nameOf(check: Check): string {
   return `${check.type.toUpperCase()}_CHECK`;
 }
 
-export function probe(
-  check: Check,
-  target: Target,
-  step: number,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  switch (check.type) {
-    case 'tcp':
-      return tcp(check, target, step, signal);
-    case 'http':
-      return http(check, target, step, signal);
-    case 'smtp':
-      return smtp(check, target, step, signal);
-    case 'dns':
-      return dns(check, target, step, signal);
-    case 'udp':
-      return udp(check, target, step, signal);
-    case 'ping':
-      return ping(check, target, step, signal);
-    case 'misc':
-      return misc(check, target, step, signal);
-    case 'file':
-      return file(check, target, step, signal);
-    case 'bfd':
-      return bfd(check, target, step, signal);
-  }
-}
+const PROBES: { [Type in Check['type']]: Probe<Extract<Check, { type: Type }>> } = {
+  tcp,
+  http,
+  smtp,
+  dns,
+  udp,
+  ping,
+  misc,
+  file,
+  bfd,
+};
+
+export const probe: Probe<Check> = (check, target, step, signal) =>
+  (PROBES[check.type] as Probe<Check>)(check, target, step, signal);

@@ -174,6 +174,7 @@ export interface ServiceHealth {
   omega: boolean;
   /** Takes all new connections while the quorum is lost. */
   sorryServer: { address: Endpoint; mode: 'nat' | 'dr' | 'tun' | 'fullnat' | 'enat' } | undefined;
+  /** keepalived's. Here the sorry server's connections go on after it has stepped back, either way. */
   sorryServerInhibit: boolean;
 }
 

@@ -12,6 +12,7 @@ import { hasQuorum } from './machine.js';
 import { Notifier } from './notify.js';
 import { type CheckRunner, REAL_WORLD, type World } from './runner.js';
 import { Slots } from './slots.js';
+import { type MonitorState, STATE_VERSION } from './state.js';
 import { type CheckReport, ServerWatch, type WatchEvents } from './watch.js';
 
 /** Probes under way at once: each may hold a socket. */
@@ -38,10 +39,22 @@ export class HealthMonitor {
   /** What was last told of each server. */
   readonly #told = new Map<string, ServerState>();
   #gathering: unknown;
+  /** Used by the first update(). */
+  #resumed: MonitorState | undefined;
 
-  /** `changed` is called some milliseconds after health() has changed, once for many changes. */
-  constructor(log: Logger, changed: () => void, world: World = REAL_WORLD) {
+  /**
+   * `changed` is called some milliseconds after health() has changed, once for many changes.
+   * `resumed`: what state() of another monitor has said; servers that were out are out from the
+   * first update() on, and nothing that was told then is told again.
+   */
+  constructor(
+    log: Logger,
+    changed: () => void,
+    world: World = REAL_WORLD,
+    resumed: MonitorState | undefined = undefined,
+  ) {
     this.#log = log;
+    this.#resumed = resumed?.version === STATE_VERSION ? resumed : undefined;
     this.#changed = changed;
     this.#world = world;
     this.#notifier = new Notifier(log);
@@ -63,6 +76,19 @@ export class HealthMonitor {
     return { servers: new Map(this.#told), lost: new Set(lost.map(([key]) => key)) };
   }
 
+  /** What another monitor needs to go on from here. */
+  state(): MonitorState {
+    const servers = [...this.#servers].map(([key, watch]) => [key, watch.state()] as const);
+    const quorums = [...this.#services].flatMap(([key, { quorum }]) =>
+      quorum === undefined ? [] : [[key, quorum] as const],
+    );
+    return {
+      version: STATE_VERSION,
+      servers: Object.fromEntries(servers),
+      quorums: Object.fromEntries(quorums),
+    };
+  }
+
   /** The checks of a server, for people. */
   checksOf(key: string): CheckReport[] {
     return this.#servers.get(key)?.reports() ?? [];
@@ -71,7 +97,13 @@ export class HealthMonitor {
   /** Checks what `model` has from now on; what is the same as before goes on with what it knows. */
   update(model: Model): void {
     const before = new Map(this.#servers);
-    const quorums = new Map([...this.#services].map(([key, { quorum }]) => [key, quorum]));
+    const resumed = this.#resumed;
+    this.#resumed = undefined;
+    const quorums = new Map(
+      resumed
+        ? Object.entries(resumed.quorums)
+        : [...this.#services].map(([key, { quorum }]) => [key, quorum]),
+    );
     this.#servers.clear();
     this.#services.clear();
     for (const service of model.services) {
@@ -82,7 +114,7 @@ export class HealthMonitor {
           before.get(name) ??
           new ServerWatch(name, key, { server, service }, this.#slots, this.#events, this.#world);
         before.delete(name);
-        watch.update(server, service);
+        watch.update(server, service, resumed?.servers[name]);
         this.#servers.set(name, watch);
         return watch;
       });

@@ -3,6 +3,7 @@ import { type Outcome, probe, stepsOf, type Target, timingOf } from './checkers/
 import { advance, type CheckState, initialState } from './machine.js';
 import type { Check } from './model.js';
 import type { Slots } from './slots.js';
+import type { RunnerState } from './state.js';
 
 /** What the runner needs of the world: replaced in tests. */
 export interface World {
@@ -61,9 +62,22 @@ export class CheckRunner {
     return this.#state.up && timingOf(this.check).logAllFailures;
   }
 
-  /** The first probe comes at a random time of the warm-up, so that checks spread out. */
-  start(): void {
-    this.#in(this.#world.random() * timingOf(this.check).warmupMs);
+  /**
+   * The first probe comes at a random time of the warm-up, so that checks spread out. A check that
+   * goes on with what it knew is in no hurry, and is not late either.
+   */
+  start(resumed?: RunnerState): void {
+    const { warmupMs, delayLoopMs } = timingOf(this.check);
+    if (resumed) {
+      this.#state = resumed.machine;
+      this.#outcome = resumed.outcome;
+    }
+    this.#in(this.#world.random() * (resumed ? delayLoopMs : warmupMs));
+  }
+
+  state(): RunnerState {
+    const outcome = this.#outcome;
+    return outcome ? { machine: this.#state, outcome } : { machine: this.#state };
   }
 
   /** No result is reported any more. */

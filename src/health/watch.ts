@@ -1,8 +1,10 @@
 /** All checks of one real server, and what they come to: in service or not, and at what weight. */
 import type { ServerModel, ServiceModel } from '../config/model.js';
 import { nameOf, type Outcome, type Target } from './checkers/index.js';
+import type { Check } from './model.js';
 import { CheckRunner, type World } from './runner.js';
 import type { Slots } from './slots.js';
+import { checkId, type MonitorState } from './state.js';
 
 const MOST_WEIGHT = 65_535;
 
@@ -67,7 +69,8 @@ export class ServerWatch {
     const { weight } = this.#model;
     let sum = weight;
     for (const { outcome } of this.#runners.values()) {
-      if (outcome?.ok) sum += outcome.weight?.(weight) ?? 0;
+      if (!outcome?.ok || outcome.weight === undefined) continue;
+      sum += 'add' in outcome.weight ? outcome.weight.add : outcome.weight.set - weight;
     }
     return Math.min(Math.max(sum, 0), MOST_WEIGHT);
   }
@@ -80,32 +83,47 @@ export class ServerWatch {
     }));
   }
 
-  /** A check that is the same as before goes on with what it knows. */
-  update(server: ServerModel, service: ServiceModel): void {
+  /** To be given to update() of another watch of this server. */
+  state(): MonitorState['servers'][string] {
+    const checks = [...this.#runners].map(([id, runner]) => [id, runner.state()] as const);
+    return { checks: Object.fromEntries(checks) };
+  }
+
+  /**
+   * A check that is the same as before goes on with what it knows; one that is new here, with what
+   * `resumed` knows of it.
+   */
+  update(
+    server: ServerModel,
+    service: ServiceModel,
+    resumed?: MonitorState['servers'][string],
+  ): void {
     this.#model = server;
     this.#target = { server: server.address, service: service.listen };
     const before = this.#runners;
     this.#runners = new Map();
     server.health.checks.forEach((check, index) => {
-      const id = `${index} ${JSON.stringify(check)}`;
+      const id = checkId(index, check);
       const known = before.get(id);
       before.delete(id);
-      const runner =
-        known ??
-        new CheckRunner(
-          check,
-          this.#target,
-          this.#slots,
-          {
-            result: (one, outcome, change) => this.#result(one, outcome, change),
-            bug: (error) => this.#events.bug(this, error),
-          },
-          this.#world,
-        );
+      const runner = known ?? this.#runnerOf(check);
       this.#runners.set(id, runner);
-      if (!known) runner.start();
+      if (!known) runner.start(resumed?.checks[id]);
     });
     for (const runner of before.values()) runner.stop();
+  }
+
+  #runnerOf(check: Check): CheckRunner {
+    return new CheckRunner(
+      check,
+      this.#target,
+      this.#slots,
+      {
+        result: (one, outcome, change) => this.#result(one, outcome, change),
+        bug: (error) => this.#events.bug(this, error),
+      },
+      this.#world,
+    );
   }
 
   stop(): void {

@@ -9,6 +9,7 @@ import type { Outcome, Target } from '../../src/health/checkers/index.js';
 import type { Check } from '../../src/health/model.js';
 import { HealthMonitor } from '../../src/health/monitor.js';
 import type { World } from '../../src/health/runner.js';
+import type { MonitorState } from '../../src/health/state.js';
 import { createLogger } from '../../src/log.js';
 import { COMMON, modelWith, TIMING } from './support.js';
 
@@ -19,7 +20,7 @@ const server = (n: number) => `${SERVICE} 198.51.100.${10 + n}:80`;
 /** Timers by hand; servers answer as `answers` says. */
 class VirtualWorld implements World {
   now = 0;
-  readonly answers = new Map<string, Outcome>();
+  answers = new Map<string, Outcome>();
   probes: { at: number; address: string; step: number }[] = [];
   #timers: { at: number; action: () => void }[] = [];
 
@@ -51,7 +52,7 @@ class VirtualWorld implements World {
   }
 }
 
-function monitor() {
+function monitor(resumed?: MonitorState) {
   const world = new VirtualWorld();
   const stream = new PassThrough();
   let log = '';
@@ -60,7 +61,7 @@ function monitor() {
   });
   let changes = 0;
   const logger = createLogger({ level: 'debug', stream });
-  const one = new HealthMonitor(logger, () => changes++, world);
+  const one = new HealthMonitor(logger, () => changes++, world, resumed);
   return {
     world,
     monitor: one,
@@ -152,7 +153,7 @@ test('alpha: nothing is up before its first success', async () => {
 test('a dynamic check moves the weight, which counts for the quorum', async () => {
   const { world, monitor: health } = monitor();
   health.update(modelWith([[TCP]], { quorum: 2 }));
-  const weight = (to: number): Outcome => ({ ok: true, detail: 'd', weight: (own) => to - own });
+  const weight = (to: number): Outcome => ({ ok: true, detail: 'd', weight: { set: to } });
   world.answers.set('198.51.100.11', weight(40));
   await world.pass(1_000);
   assert.equal(health.health().servers.get(server(1)), { up: true, weight: 40 });
@@ -179,6 +180,49 @@ test('a reload keeps what is known of checks that stay, and forgets the others',
   assert.is(world.probes.length, 3);
   health.update(modelWith([[{ ...TCP, retry: 5 }]]));
   assert.is(health.health().servers.get(server(1))?.up, true, 'another check starts anew');
+});
+
+test('another monitor goes on from what one knew, tells nothing twice, and is not late', async () => {
+  const first = monitor();
+  first.world.answers.set('198.51.100.11', { ok: false, detail: 'no' });
+  const weight: Outcome = { ok: true, detail: 'd', weight: { set: 7 } };
+  first.world.answers.set('198.51.100.12', weight);
+  const slow: Check = { ...TCP, retry: 3, warmupMs: 9e6 };
+  const checks = [[{ ...TCP, retry: 0 }], [TCP], [slow]];
+  first.monitor.update(modelWith(checks, { quorum: 8 }));
+  await first.world.pass(1_000);
+  const state = JSON.parse(JSON.stringify(first.monitor.state())) as MonitorState;
+
+  const next = monitor(state);
+  next.world.answers = first.world.answers;
+  next.monitor.update(modelWith(checks, { quorum: 8 }));
+  assert.equal(next.monitor.health(), first.monitor.health());
+  assert.equal(
+    [1, 2, 3].map((n) => next.monitor.checksOf(server(n))),
+    [1, 2, 3].map((n) => first.monitor.checksOf(server(n))),
+  );
+  await next.world.pass(999);
+  assert.equal(await next.log(), ['']);
+  assert.is(next.world.probes.length, 3, 'all within delay_loop, whatever the warm-up');
+  next.world.answers.clear();
+  await next.world.pass(1_000);
+  assert.match((await next.log()).join('\n'), /Adding service \[198\.51\.100\.11\]:tcp:80/);
+});
+
+test('a state of another version, or of another check, is not used', async () => {
+  const first = monitor();
+  first.world.answers.set('198.51.100.11', { ok: false, detail: 'no' });
+  first.monitor.update(modelWith([[{ ...TCP, retry: 0 }]]));
+  await first.world.pass(1_000);
+  const state = first.monitor.state();
+  const upWith = (resumed: MonitorState, check: Check) => {
+    const next = monitor(resumed);
+    next.monitor.update(modelWith([[check]]));
+    return next.monitor.health().servers.get(server(1))?.up;
+  };
+  assert.is(upWith(state, { ...TCP, retry: 0 }), false);
+  assert.is(upWith(state, { ...TCP, retry: 2 }), true);
+  assert.is(upWith({ ...state, version: 99 as 1 }, { ...TCP, retry: 0 }), true);
 });
 
 test('first probes are spread over the warm-up', async () => {

@@ -12,8 +12,8 @@ export interface Outcome {
   ok: boolean;
   /** What was seen, in a few words, for the log. */
   detail: string;
-  /** What a dynamic check adds to the server's configured weight; undefined: nothing. */
-  weight?: (configured: number) => number;
+  /** What a dynamic check adds to the server's configured weight, or puts in its place. */
+  weight?: { add: number } | { set: number };
 }
 
 /**

@@ -23,5 +23,5 @@ export function judgeContent(check: FileCheck, content: string): Outcome {
   const out = check.weight === 0 ? (number !== 0) !== check.reverse : weight <= FAULT;
   if (out) return failure(`the file says ${number}`);
   const outcome = { ok: true, detail: `the file says ${number}` };
-  return check.dynamic && check.weight !== 0 ? { ...outcome, weight: () => weight } : outcome;
+  return check.dynamic && check.weight !== 0 ? { ...outcome, weight: { add: weight } } : outcome;
 }

@@ -7,5 +7,5 @@ export const misc: Probe<MiscCheck> = async (check, _target, _step, signal) => {
   const { status, detail } = await runScript(check.script, check.timeoutMs, signal);
   if (status === 0) return { ok: true, detail };
   if (status === undefined || status === 1 || !check.dynamic) return failure(detail);
-  return { ok: true, detail, weight: (configured) => status - 2 - configured };
+  return { ok: true, detail, weight: { set: status - 2 } };
 };

@@ -127,17 +127,18 @@ void wheel(unsigned budget) {
       add(idle.back());
       idle.pop_back();
     }
-    if (!deadlines.empty() && below(4) == 0) {
+    auto move_any = [&] {
       const auto at = deadlines.lower_bound(static_cast<uint32_t>(below(kRecords)));
-      if (at != deadlines.end()) {
-        const uint32_t record = at->first;
-        wheel.remove(record);
-        add(record);
-      }
-    }
+      if (at == deadlines.end()) return;
+      const uint32_t record = at->first;
+      wheel.remove(record);
+      add(record);
+    };
+    if (below(4) == 0) move_any();
     now += below(2000);
     for (bool done = false; !done;) {
       unsigned visits = 0;
+      if (below(4) == 0) move_any();  // also off a slot that is being emptied
       done = wheel.advance(now, budget, [&](uint32_t record) {
         ++visits;
         const auto at = deadlines.find(record);

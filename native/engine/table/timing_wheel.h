@@ -44,6 +44,13 @@ class TimingWheel {
 
   void remove(uint32_t record) {
     auto& entry = table_[record];
+    // The first of a list that is being emptied: what was before it has gone, and said nothing.
+    uint32_t* const lists = lists_at(hand_);
+    for (unsigned lane = 0; lane < kLanes; ++lane) {
+      if (lists[lane] != record) continue;
+      lists[lane] = entry.next;
+      return;
+    }
     if (entry.prev & kHead) {
       heads_[entry.prev & ~kHead] = entry.next;
     } else {
@@ -52,35 +59,38 @@ class TimingWheel {
     if (entry.next != kNone) table_[entry.next].prev = entry.prev;
   }
 
-  // Visits due records, at most `budget`; `visit(record)` gets it off the wheel and may add it
+  // Visits due records, at most `budget`; `visit(record)` finds it off the wheel and may add it
   // again. True when the hand has reached now.
+  //
+  // Nothing is written into the next record of a list: it has only just been asked for, and as
+  // stores are made in order all that follow would wait for it.
   template <class Visit>
   bool advance(uint64_t now_ms, unsigned budget, Visit&& visit) {
     const uint64_t target = now_ms >> kSlotShift;
     for (;;) {
-      const uint32_t first = (hand_ & (kSlots - 1)) * kLanes;
+      uint32_t* const lists = lists_at(hand_);
       for (unsigned empty = 0; empty < kLanes; next_lane_ = (next_lane_ + 1) % kLanes) {
-        const uint32_t record = heads_[first + next_lane_];
+        const uint32_t record = lists[next_lane_];
         if (record == kNone) {
           ++empty;
           continue;
         }
         if (budget-- == 0) return false;
         empty = 0;
-        ask_for(table_[record].next);  // long before its turn
-        remove(record);
+        const uint32_t next = table_[record].next;
+        lists[next_lane_] = next;
+        ask_for(next);  // long before its turn
         visit(record);  // never lands in this slot again: add() goes behind the hand
       }
       if (hand_ >= target) return true;
       if (budget-- == 0) return false;
       ++hand_;
-      for (unsigned lane = 0; lane < kLanes; ++lane) {
-        ask_for(heads_[(hand_ & (kSlots - 1)) * kLanes + lane]);
-      }
+      for (unsigned lane = 0; lane < kLanes; ++lane) ask_for(lists_at(hand_)[lane]);
     }
   }
 
  private:
+  uint32_t* lists_at(uint64_t tick) { return &heads_[(tick & (kSlots - 1)) * kLanes]; }
   void ask_for(uint32_t record) {
     if (record != kNone) __builtin_prefetch(&table_[record], 1);
   }

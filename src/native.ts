@@ -240,7 +240,10 @@ export interface Replay {
   close(): void;
 }
 
-/** The live engine: one a process (EAL starts once). */
+/**
+ * The live engine: one a process (EAL starts once). It ends by stop() or with the thread that
+ * started it; a thread that attached may end in any way.
+ */
 export interface Engine {
   publish(snapshot: Uint8Array): void;
   counters(): BigUint64Array;
@@ -257,6 +260,11 @@ export interface NativeModule {
   versions(): { dpdk: string; addon: string };
   counterLayout(workers: number, ports: number, limits: Limits): CounterLayout;
   startEngine(options: EngineOptions, onEvent: (event: EngineEvent) => void): Engine;
+  /**
+   * The engine that runs in this process, from any thread that has loaded the addon. From now on
+   * events come here, until this thread ends. ERR_NATIVE_STOPPED: none runs.
+   */
+  attachEngine(onEvent: (event: EngineEvent) => void): Engine;
   createReplay(options: ReplayOptions): Replay;
   /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */
   openSocket(options: SocketOptions): number;

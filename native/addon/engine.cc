@@ -5,9 +5,11 @@
 #include <cstring>
 #include <memory>
 
+#include "channel.h"
 #include "engine/port/dpdk_log.h"
 #include "module.h"
 #include "options.h"
+#include "shared_engine.h"
 
 namespace sluice {
 namespace {
@@ -39,7 +41,6 @@ Napi::Object event_object(Napi::Env env, const Event& event) {
 
 // Calls a JavaScript handler; what it throws becomes a warning of the process and stops nothing.
 void call_handler(Napi::Env env, Napi::Function handler, const Event& event) {
-  if (env == nullptr || handler == nullptr) return;
   try {
     handler.Call({event_object(env, event)});
   } catch (const Napi::Error& error) {
@@ -54,29 +55,28 @@ void call_handler(Napi::Env env, Napi::Function handler, const Event& event) {
 }
 
 // Listings on their way back to their promises. Shared with them, since the Engine object may be
-// collected while one is still queued.
+// collected, and the environment end, while one is still queued.
 class Answers : public std::enable_shared_from_this<Answers> {
  public:
   explicit Answers(Napi::Env env)
-      : function_(Napi::ThreadSafeFunction::New(
-            env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "sluice answers", 0,
-            1)) {
-    function_.Unref(env);
-  }
-  void release() {
-    released_ = true;
-    function_.Release();
+      : channel_(Channel::open(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}),
+                               "sluice answers", 0)) {}
+  void close() { channel_->close(); }
+  // Ends with the last answer that is still to come.
+  void close_when_answered() {
+    closing_ = true;
+    if (pending_ == 0) close();
   }
 
   // A promise, and what settles it from any thread; nullptr: the engine has been stopped.
   std::pair<Napi::Promise, PageHandler> expect(Napi::Env env) {
     auto promise = std::make_shared<Napi::Promise::Deferred>(env);
     // An awaited listing is a reason for the process to go on.
-    if (pending_++ == 0) function_.Ref(env);
+    if (pending_++ == 0) channel_->keep_alive(true);
     auto deliver = [self = shared_from_this(), promise](std::unique_ptr<ConnectionPage> page) {
       std::shared_ptr<ConnectionPage> shared(std::move(page));
-      self->function_.NonBlockingCall([self, promise, shared](Napi::Env env, Napi::Function) {
-        if (env != nullptr) self->settle(env, *promise, shared.get());
+      self->channel_->post([self, promise, shared](Napi::Env env, Napi::Function) {
+        self->settle(env, *promise, shared.get());
       });
     };
     return {promise->Promise(), deliver};
@@ -84,7 +84,10 @@ class Answers : public std::enable_shared_from_this<Answers> {
 
  private:
   void settle(Napi::Env env, Napi::Promise::Deferred& promise, const ConnectionPage* page) {
-    if (--pending_ == 0 && !released_) function_.Unref(env);
+    if (--pending_ == 0) {
+      channel_->keep_alive(false);
+      if (closing_) close();
+    }
     if (page != nullptr) {
       promise.Resolve(page_object(env, page->cursor, page->records));
     } else {
@@ -92,11 +95,12 @@ class Answers : public std::enable_shared_from_this<Answers> {
     }
   }
 
-  Napi::ThreadSafeFunction function_;
+  std::shared_ptr<Channel> channel_;
   unsigned pending_ = 0;  // both on the JavaScript thread
-  bool released_ = false;
+  bool closing_ = false;
 };
 
+// startEngine() and attachEngine() make one: (options or undefined, onEvent).
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -112,23 +116,27 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env_(info.Env()) {
     const Napi::Env env = info.Env();
-    const EngineOptions options = read_engine_options(argument(info, 0, "options"));
+    const bool starts = !info[0].IsUndefined();
+    EngineOptions options;
+    if (starts) options = read_engine_options(argument(info, 0, "options"));
     const Napi::Function handler = argument(info, 1, "onEvent").function();
-    events_ = Napi::ThreadSafeFunction::New(env, handler, "sluice events", kEventsWaiting, 1);
-    // It doesn't keep the process alive: a director has its sockets, a script may just end.
-    events_.Unref(env);
+    events_ = Channel::open(env, handler, "sluice events", kEventsWaiting);
     answers_ = std::make_shared<Answers>(env);
     try {
-      guarded(env, [&] {
-        engine_ = std::make_unique<Engine>(
-            options, [events = events_](Event event) mutable { post(events, std::move(event)); });
-      });
+      guarded(env, [&] { starts ? start(options) : attach(); });
     } catch (...) {
-      events_.Release();
-      answers_->release();
+      events_->close();
+      answers_->close();
       throw;
     }
-    counters_bytes_ = engine_->counter_words() * sizeof(uint64_t);
+    guarded(env, [&] {
+      engine_->with([&](Engine& engine) {
+        workers_ = engine.workers();
+        counter_words_ = engine.counter_words();
+        counters_ = engine.counters();
+      });
+    });
+    if (!starts) return;
     // The process may end in any way while a worker runs: the engine goes first.
     hooked_ = true;
     napi_add_env_cleanup_hook(env, at_exit, this);
@@ -136,17 +144,25 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     Ref();
   }
 
-  ~EngineObject() override { shut_down(); }
+  ~EngineObject() override {
+    if (hooked_) {
+      shut_down();
+    } else {
+      leave();
+    }
+  }
 
  private:
-  static void post(Napi::ThreadSafeFunction& events, Event event) {
-    auto* copy = new Event(std::move(event));
-    const napi_status status =
-        events.NonBlockingCall(copy, [](Napi::Env env, Napi::Function handler, Event* event) {
-          const std::unique_ptr<Event> owned(event);
-          call_handler(env, handler, *owned);
-        });
-    if (status != napi_ok) delete copy;
+  void start(const EngineOptions& options) {
+    auto listeners = std::make_shared<Listeners>(call_handler);
+    listeners->add(events_);
+    engine_ = SharedEngine::start(options, std::move(listeners));
+  }
+
+  void attach() {
+    engine_ = SharedEngine::running();
+    engine_->with([](Engine&) {});
+    engine_->listeners().add(events_);
   }
 
   static void at_exit(void* self) {
@@ -156,35 +172,31 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   }
 
   void shut_down() {
-    if (!engine_) return;
     engine_->stop();
-    engine_.reset();
-    events_.Release();
-    answers_->release();
+    leave();
     if (hooked_) napi_remove_env_cleanup_hook(env_, at_exit, this);
     hooked_ = false;
   }
 
-  Engine& engine(const Napi::CallbackInfo& info) {
-    if (!engine_) {
-      throw stopped(info.Env());
-    }
-    return *engine_;
+  void leave() {
+    if (events_) events_->close();
+    if (answers_) answers_->close_when_answered();
   }
 
   void publish(const Napi::CallbackInfo& info) {
     const auto [bytes, n] = argument(info, 0, "snapshot").bytes();
-    guarded(info.Env(), [&, at = bytes, size = n] { engine(info).publish(at, size); });
+    guarded(info.Env(), [&, at = bytes, size = n] {
+      engine_->with([&](Engine& engine) { engine.publish(at, size); });
+    });
   }
 
   Napi::Value counters(const Napi::CallbackInfo& info) {
-    Engine& e = engine(info);
-    auto array = Napi::BigUint64Array::New(info.Env(), e.counter_words(), napi_biguint64_array);
+    check_running(info);
+    auto array = Napi::BigUint64Array::New(info.Env(), counter_words_, napi_biguint64_array);
     // Word by word: each is read whole while its worker goes on writing.
-    const uint64_t* from = e.counters();
     uint64_t* to = array.Data();
-    for (size_t i = 0; i < e.counter_words(); ++i) {
-      to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < counter_words_; ++i) {
+      to[i] = __atomic_load_n(counters_ + i, __ATOMIC_RELAXED);
     }
     return array;
   }
@@ -192,28 +204,31 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value counters_location(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     auto o = Napi::Object::New(env);
-    const auto address = reinterpret_cast<uint64_t>(engine(info).counters());
-    o.Set("address", Napi::BigInt::New(env, address));
-    o.Set("bytes", Napi::Number::New(env, static_cast<double>(counters_bytes_)));
+    check_running(info);
+    o.Set("address", Napi::BigInt::New(env, reinterpret_cast<uint64_t>(counters_)));
+    o.Set("bytes", Napi::Number::New(env, static_cast<double>(counter_words_ * sizeof(uint64_t))));
     return o;
   }
 
   Napi::Value connections(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    Engine& e = engine(info);
+    check_running(info);
     const auto worker =
-        argument(info, 0, "worker").integer<uint32_t>(0, static_cast<uint32_t>(e.workers()) - 1);
+        argument(info, 0, "worker").integer<uint32_t>(0, static_cast<uint32_t>(workers_) - 1);
     const auto cursor = argument(info, 1, "cursor").integer<uint32_t>(0, UINT32_MAX);
     const auto limit = argument(info, 2, "limit").integer<uint32_t>(1, kMostConnectionsAPage);
     auto [promise, handler] = answers_->expect(env);
-    guarded(env,
-            [&, &deliver = handler] { e.connections(worker, cursor, limit, std::move(deliver)); });
+    guarded(env, [&, &deliver = handler] {
+      engine_->with(
+          [&](Engine& engine) { engine.connections(worker, cursor, limit, std::move(deliver)); });
+    });
     return promise;
   }
 
   Napi::Value ports(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    const std::vector<PortStatus> all = engine(info).ports();
+    const auto all =
+        guarded(env, [&] { return engine_->with([](Engine& engine) { return engine.ports(); }); });
     auto list = Napi::Array::New(env, all.size());
     for (uint32_t i = 0; i < all.size(); ++i) {
       const PortStatus& p = all[i];
@@ -243,24 +258,31 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   }
 
   Napi::Value worker_lag(const Napi::CallbackInfo& info) {
-    const std::vector<double> lags = engine(info).worker_lag_us();
+    const auto lags = guarded(info.Env(), [&] {
+      return engine_->with([](Engine& engine) { return engine.worker_lag_us(); });
+    });
     auto array = Napi::Float64Array::New(info.Env(), lags.size());
     std::copy(lags.begin(), lags.end(), array.Data());
     return array;
   }
 
+  void check_running(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { engine_->with([](Engine&) {}); });
+  }
+
   void stop(const Napi::CallbackInfo&) {
-    if (!engine_) return;
+    const bool held = hooked_;
     shut_down();
-    Unref();
+    if (held) Unref();
   }
 
   napi_env env_;
-  std::unique_ptr<Engine> engine_;
-  Napi::ThreadSafeFunction events_;
+  std::shared_ptr<SharedEngine> engine_;
+  std::shared_ptr<Channel> events_;
   std::shared_ptr<Answers> answers_;
-  size_t counters_bytes_ = 0;
-  bool hooked_ = false;
+  size_t workers_ = 0, counter_words_ = 0;
+  const uint64_t* counters_ = nullptr;  // mapped for ever
+  bool hooked_ = false;                 // it started the engine, which runs
 };
 
 }  // namespace
@@ -268,12 +290,16 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 void register_engine(Napi::Env env, Napi::Object exports) {
   auto* constructor = new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env)));
   env.AddCleanupHook([](Napi::FunctionReference* c) { delete c; }, constructor);
-  exports.Set("startEngine", Napi::Function::New(
-                                 env,
-                                 [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
-                                   return constructor->New({info[0], info[1]});
-                                 },
-                                 "startEngine"));
+  auto function = [&](const char* name, auto make) {
+    exports.Set(name, Napi::Function::New(env, make, name));
+  };
+  function("startEngine", [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
+    if (info[0].IsUndefined()) argument(info, 0, "options").fail("an object");
+    return constructor->New({info[0], info[1]});
+  });
+  function("attachEngine", [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
+    return constructor->New({info.Env().Undefined(), info[0]});
+  });
 }
 
 }  // namespace sluice

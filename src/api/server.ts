@@ -2,10 +2,10 @@
  * The control API: JSON over HTTP on a Unix socket that only its owner may open. A handler that
  * throws answers 500 and never more than that.
  */
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
@@ -96,25 +96,35 @@ export async function serve(
       fail(response, 500, error);
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new SluiceError('ERR_ALREADY_RUNNING', `a director is already running on ${path}`)
-          : new SluiceError('ERR_SOCKET', `cannot listen on ${path}: ${error.message}`),
-      );
-    });
-    // listen() binds at once: the socket never exists with wider rights.
-    const umask = process.umask(0o177);
-    try {
-      server.listen(path, () => resolve());
-    } finally {
-      process.umask(umask);
-    }
-  });
-  chmodSync(path, 0o600);
+  await listenAt(server, path);
   server.on('error', onError);
   return server;
+}
+
+/**
+ * Makes the socket in a folder that only its owner may enter, and puts it in its place when it has
+ * its rights: the umask is the process's, and not for a thread to change.
+ */
+async function listenAt(server: Server, path: string): Promise<void> {
+  try {
+    const folder = mkdtempSync(join(dirname(path), '.s'));
+    try {
+      const made = join(folder, 's');
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(made, resolve);
+      });
+      chmodSync(made, 0o600);
+      linkSync(made, path);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  } catch (error) {
+    server.close();
+    throw codeOf(error) === 'EEXIST'
+      ? new SluiceError('ERR_ALREADY_RUNNING', `a director is already running on ${path}`)
+      : new SluiceError('ERR_SOCKET', `cannot listen on ${path}: ${(error as Error).message}`);
+  }
 }
 
 async function answer(

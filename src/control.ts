@@ -1,9 +1,9 @@
 /** What the control API asks of a running director: its answers, and the changes it makes. */
 
-import type { EditRequest, ReloadRequest } from './api/requests.js';
+import type { EditRequest, ReloadRequest, RollbackRequest } from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
 import type { ConnectionReport, EditReport, ReloadReport, StatusReport } from './api/types.js';
-import { formatEndpoint, parseEndpoint, parseIPv4 } from './config/address.js';
+import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model, ServerModel } from './config/model.js';
 import { listConnections } from './connections.js';
@@ -63,8 +63,7 @@ export class Control implements Handlers {
     return metrics(sources);
   }
 
-  async explain(query: URLSearchParams): Promise<Explanation> {
-    const flow = flowOf(query);
+  async explain(flow: Flow): Promise<Explanation> {
     const { model, loaded } = this.#running;
     return explain(flow, {
       model,
@@ -128,8 +127,8 @@ export class Control implements Handlers {
     return report;
   }
 
-  rollback({ generation }: { generation?: number | undefined }): ReloadReport {
-    const report = this.#running.rollback(generation, 'rollback');
+  rollback({ generation }: RollbackRequest, cause = 'rollback'): ReloadReport {
+    const report = this.#running.rollback(generation, cause);
     this.#log.info(`rolled back: ${report.summary}`, { generation: report.generation });
     for (const warning of report.warnings) this.#log.warn(warning);
     this.#tellEdits();
@@ -174,7 +173,7 @@ export class Control implements Handlers {
     const { engine, cpus } = this.#parts;
     const names = serviceNames(this.#running.model, this.#running.planned);
     const filter = {
-      client: query.client === undefined ? undefined : clientAddress(query.client),
+      client: query.client,
       services: query.service === undefined ? undefined : this.#serviceSlots(query.service),
     };
     const read = engine.connections.bind(engine);
@@ -225,24 +224,6 @@ export class Control implements Handlers {
   }
 }
 
-function flowOf(query: URLSearchParams): Flow {
-  const endpoint = (name: string) => {
-    const text = query.get(name) ?? '';
-    const parsed = parseEndpoint(text);
-    if ('value' in parsed) return parsed.value;
-    const message = `${name} is ${JSON.stringify(text)}, expected an IPv4 address and port`;
-    throw new SluiceError('ERR_API', message);
-  };
-  const protocol = query.get('protocol') ?? 'tcp';
-  if (protocol !== 'tcp' && protocol !== 'udp') {
-    throw new SluiceError(
-      'ERR_API',
-      `protocol is ${JSON.stringify(protocol)}, expected tcp or udp`,
-    );
-  }
-  return { protocol, from: endpoint('from'), to: endpoint('to') };
-}
-
 /** Where the file has a service or server of the running state, if it has it. */
 function placeOf(model: Model, { model: file, locate }: Loaded, index: number, at?: number) {
   const service = model.services[index];
@@ -253,10 +234,4 @@ function placeOf(model: Model, { model: file, locate }: Loaded, index: number, a
   const servers = file.services[inFile]?.servers ?? [];
   const server = servers.findIndex(({ address }) => formatEndpoint(address) === wanted);
   return server < 0 ? undefined : locate(['services', inFile, 'servers', server]);
-}
-
-function clientAddress(text: string): string {
-  const parsed = parseIPv4(text);
-  if ('value' in parsed) return parsed.value;
-  throw new SluiceError('ERR_API', `client ${text} is not an IPv4 address`);
 }

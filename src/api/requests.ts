@@ -1,20 +1,29 @@
-/** Bodies of requests: JSON, checked before anything is done with it. */
-import type { IncomingMessage } from 'node:http';
+/**
+ * What the control API is asked: bodies and queries, checked before anything is done with them. The
+ * OpenAPI document is made of the same schemas.
+ */
 import { z } from 'zod';
-import { parseIPv4 } from '../config/address.js';
-import { SluiceError } from '../errors.js';
+import { parseEndpoint, parseIPv4 } from '../config/address.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { EDIT_POLICIES } from '../transaction.js';
 
-/** Ten thousand services with their servers, as edits, are a tenth of it. */
-const LARGEST_BODY = 64 << 20;
+/** Text that `parse` understands. */
+function text<T>(
+  what: string,
+  parse: (text: string) => { value: T } | { fault: unknown },
+): z.ZodType<T, string> {
+  return z
+    .string()
+    .transform((input, context) => {
+      const parsed = parse(input);
+      if ('value' in parsed) return parsed.value;
+      context.addIssue({ code: 'custom', message: `${JSON.stringify(input)} is not ${what}` });
+      return z.NEVER;
+    })
+    .describe(`${what[0]?.toUpperCase()}${what.slice(1)}.`);
+}
 
-const address = z.string().transform((text, context) => {
-  const parsed = parseIPv4(text);
-  if ('value' in parsed) return parsed.value;
-  context.addIssue({ code: 'custom', message: `${JSON.stringify(text)} is not an IPv4 address` });
-  return z.NEVER;
-});
+const address = text('an IPv4 address', parseIPv4);
 const endpoint = z.strictObject({ address, port: z.int().min(1).max(65535) });
 const protocol = z.enum(['tcp', 'udp']);
 const newService = z.strictObject({ protocol, listen: endpoint });
@@ -38,7 +47,7 @@ const serverSettings = z.strictObject({
 /** Seconds, at most 31 days. */
 const timeout = z.int().min(0).max(2_678_400);
 
-const edit = z.discriminatedUnion('edit', [
+export const edit = z.discriminatedUnion('edit', [
   z.strictObject({
     edit: z.literal('addService'),
     service: newService,
@@ -65,21 +74,26 @@ const edit = z.discriminatedUnion('edit', [
   z.strictObject({ edit: z.literal('clear') }),
 ]);
 
-const cause = z.string().min(1).max(500);
+const cause = z.string().min(1).max(500).describe('What shows in the history.');
 
 export const editRequest = z.strictObject({
   edits: z.array(edit),
-  /** What shows in the history. */
   cause,
-  /** All or none; otherwise each by itself. */
-  together: z.boolean().default(true),
+  together: z.boolean().default(true).describe('All or none; otherwise each by itself.'),
 });
 export type EditRequest = z.output<typeof editRequest>;
 
+const file = z
+  .string()
+  .startsWith('/')
+  .describe('Absolute path; the file that was read last unless given. On the control socket only.');
+
 export const reloadRequest = z.strictObject({
-  /** Absolute; the file that was read last unless given. */
-  file: z.string().startsWith('/').optional(),
-  edits: z.enum(EDIT_POLICIES).default('refuse'),
+  file: file.optional(),
+  edits: z
+    .enum(EDIT_POLICIES)
+    .default('refuse')
+    .describe('What becomes of run-time edits; refuse: the request, if there are any.'),
   cause: cause.default('reload'),
 });
 export type ReloadRequest = z.output<typeof reloadRequest>;
@@ -90,29 +104,27 @@ export type RollbackRequest = z.output<typeof rollbackRequest>;
 export const zeroRequest = z.strictObject({ service: service.optional() });
 export type ZeroRequest = z.output<typeof zeroRequest>;
 
-/** The request's body by its schema; an empty body counts as `{}`. */
-export async function body<Schema extends z.ZodType>(
-  request: IncomingMessage,
-  schema: Schema,
-): Promise<z.output<Schema>> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > LARGEST_BODY) {
-      throw new SluiceError('ERR_API', `a request of more than ${LARGEST_BODY >> 20} MiB`);
-    }
-    chunks.push(chunk as Buffer);
-  }
-  const text = Buffer.concat(chunks).toString('utf8');
-  let json: unknown;
-  try {
-    json = text === '' ? {} : JSON.parse(text);
-  } catch (cause) {
-    throw new SluiceError('ERR_API', 'the request is not JSON', { cause });
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new SluiceError('ERR_API', `${issue?.path.join('.') || 'request'}: ${issue?.message}`);
-}
+export const explainQuery = z.strictObject({
+  from: text('an IPv4 address and port', parseEndpoint),
+  to: text('an IPv4 address and port', parseEndpoint),
+  protocol: protocol.default('tcp'),
+});
+
+export const diffQuery = z.strictObject({
+  file: file.optional(),
+  edits: z
+    .enum(['keep', 'discard'])
+    .default('keep')
+    .describe('As if run-time edits were kept, or dropped.'),
+});
+
+export const connectionsQuery = z.strictObject({
+  client: address.optional(),
+  service: z.string().optional().describe('Its name, or address:port.'),
+  limit: z.coerce
+    .number<string>('expected a whole number')
+    .int('expected a whole number')
+    .min(0)
+    .default(0)
+    .describe('At most so many; 0: all.'),
+});

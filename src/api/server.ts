@@ -9,45 +9,13 @@ import { dirname, join } from 'node:path';
 import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
-import {
-  body,
-  type EditRequest,
-  editRequest,
-  type ReloadRequest,
-  type RollbackRequest,
-  reloadRequest,
-  rollbackRequest,
-  type ZeroRequest,
-  zeroRequest,
-} from './requests.js';
-import type { ConnectionReport } from './types.js';
+import { type Handlers, OWNER } from './handlers.js';
+import { type Asking, fail, respond, statusOf, text } from './respond.js';
 
-export interface ConnectionQuery {
-  client?: string | undefined;
-  /** Name of a service, or `address:port`. */
-  service?: string | undefined;
-  limit: number;
-}
+export type { ConnectionQuery, Handlers } from './handlers.js';
 
-/** What the director answers with; each may throw. */
-export interface Handlers {
-  services(): unknown;
-  /** Of `from`, `to` and `protocol`. */
-  explain(query: URLSearchParams): unknown;
-  /** Prometheus' text, in pieces. */
-  metrics(): Iterable<string>;
-  ports(): unknown;
-  drops(): unknown;
-  status(): unknown;
-  reload(request: ReloadRequest): unknown;
-  edit(request: EditRequest): unknown;
-  rollback(request: RollbackRequest): unknown;
-  zero(request: ZeroRequest): unknown;
-  history(): unknown;
-  /** What a file (the running one unless given) would change. */
-  diff(file: string | undefined, discardEdits: boolean): unknown;
-  connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
-}
+/** Ten thousand services with their servers, as edits, are a tenth of it. */
+const LARGEST_BODY = 64 << 20;
 
 /** Refuses if a director answers on the path, and clears away the socket of a dead one. */
 export async function claimSocket(path: string): Promise<void> {
@@ -91,9 +59,11 @@ export async function serve(
   onError: (error: unknown) => void,
 ): Promise<Server> {
   const server = createServer((request, response) => {
-    answer(request, response, handlers).catch((error: unknown) => {
-      onError(error);
-      fail(response, 500, error);
+    const asking = { handlers, caller: OWNER, largestBody: LARGEST_BODY };
+    answer(request, response, asking).catch((error: unknown) => {
+      // What a request asks for may be impossible; only an error without a code is our own.
+      if (statusOf(error) === 500 || response.headersSent) onError(error);
+      fail(response, error);
     });
   });
   await listenAt(server, path);
@@ -130,55 +100,9 @@ async function listenAt(server: Server, path: string): Promise<void> {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  handlers: Handlers,
+  asking: Asking,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://sluice');
-  const route = `${request.method} ${url.pathname}`;
-  // What a request asks for may be impossible; only an error without a code is the director's own.
-  const change = async (action: () => unknown) => {
-    try {
-      return json(response, 200, (await action()) ?? {});
-    } catch (error) {
-      return fail(response, codeOf(error) ? 422 : 500, error);
-    }
-  };
-  switch (route) {
-    case 'GET /v1/services':
-      return json(response, 200, handlers.services());
-    case 'GET /v1/explain':
-      return change(() => handlers.explain(url.searchParams));
-    case 'GET /metrics':
-      return await sendMetrics(response, handlers);
-    case 'GET /v1/ports':
-      return json(response, 200, handlers.ports());
-    case 'GET /v1/drops':
-      return json(response, 200, handlers.drops());
-    case 'GET /v1/status':
-      return json(response, 200, handlers.status());
-    case 'GET /v1/history':
-      return json(response, 200, handlers.history());
-    case 'GET /v1/diff':
-      return change(() =>
-        handlers.diff(
-          url.searchParams.get('file') ?? undefined,
-          url.searchParams.get('edits') === 'discard',
-        ),
-      );
-    case 'POST /v1/reload':
-      return change(async () => handlers.reload(await body(request, reloadRequest)));
-    case 'POST /v1/edits':
-      return change(async () => handlers.edit(await body(request, editRequest)));
-    case 'POST /v1/rollback':
-      return change(async () => handlers.rollback(await body(request, rollbackRequest)));
-    case 'POST /v1/zero':
-      return change(async () => handlers.zero(await body(request, zeroRequest)));
-    case 'GET /v1/connections':
-      return await connections(response, url, handlers);
-    default: {
-      const message = `${route} is not part of the control API`;
-      return fail(response, 404, new SluiceError('ERR_API', message));
-    }
-  }
+  await respond(request, response, new URL(request.url ?? '/', 'http://sluice'), asking);
 }
 
 /** The metrics alone, over TCP: nothing there can be changed, nor asked for. */
@@ -192,9 +116,9 @@ export async function serveMetrics(
       response.writeHead(404).end('GET /metrics is all there is\n');
       return;
     }
-    sendMetrics(response, handlers).catch((error: unknown) => {
+    text(response, CONTENT_TYPE, handlers.metrics()).catch((error: unknown) => {
       onError(error);
-      fail(response, 500, error);
+      fail(response, error);
     });
   });
   await new Promise<void>((resolve, reject) => {
@@ -206,69 +130,4 @@ export async function serveMetrics(
   });
   server.on('error', onError);
   return server;
-}
-
-async function sendMetrics(
-  response: ServerResponse,
-  handlers: Pick<Handlers, 'metrics'>,
-): Promise<void> {
-  for (const piece of handlers.metrics()) {
-    if (!response.headersSent) response.writeHead(200, { 'content-type': CONTENT_TYPE });
-    if (response.destroyed) return;
-    if (!response.write(piece)) await drained(response);
-  }
-  response.end();
-}
-
-/** One connection a line (application/x-ndjson): a listing of millions needs no memory. */
-async function connections(response: ServerResponse, url: URL, handlers: Handlers): Promise<void> {
-  const limit = Number(url.searchParams.get('limit') ?? 0);
-  if (!Number.isInteger(limit) || limit < 0) {
-    return fail(response, 400, new SluiceError('ERR_API', 'limit must be a whole number'));
-  }
-  const entries = handlers.connections({
-    client: url.searchParams.get('client') ?? undefined,
-    service: url.searchParams.get('service') ?? undefined,
-    limit,
-  });
-  const iterator = entries[Symbol.asyncIterator]();
-  let next: IteratorResult<ConnectionReport>;
-  try {
-    // The first step finds wrong filters while the status can still say so.
-    next = await iterator.next();
-  } catch (error) {
-    return fail(response, codeOf(error) ? 400 : 500, error);
-  }
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  while (!next.done && !response.destroyed) {
-    if (!response.write(`${JSON.stringify(next.value)}\n`)) await drained(response);
-    next = await iterator.next();
-  }
-  response.end();
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
-}
-
-function json(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(`${JSON.stringify(body)}\n`);
-}
-
-function fail(response: ServerResponse, status: number, error: unknown): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  json(response, status, { error: { code: codeOf(error) ?? 'ERR_API', message } });
 }

@@ -10,6 +10,7 @@ import { VERSION } from '../version.js';
 import { registerCheck } from './check.js';
 import { registerConvert } from './convert.js';
 import { registerExplain } from './explain.js';
+import { registerOpenapi } from './openapi.js';
 import { registerReload } from './reload.js';
 import { registerRepl } from './repl.js';
 import { registerReplay } from './replay.js';
@@ -54,6 +55,7 @@ function buildProgram(): Command {
   registerShow(program);
   registerTop(program);
   registerExplain(program);
+  registerOpenapi(program);
   registerReload(program);
   registerReplay(program);
   registerRepl(program);

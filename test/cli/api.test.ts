@@ -7,74 +7,14 @@ import * as assert from 'uvu/assert';
 import { attach } from '../../src/api/attach.js';
 import { ControlClient } from '../../src/api/client.js';
 import { type ConnectionQuery, claimSocket, type Handlers, serve } from '../../src/api/server.js';
-import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
 import { SluiceError } from '../../src/errors.js';
-import { NO_RATES } from '../../src/stats/rates.js';
+import { connection, handlers, service } from '../support/api.js';
 import { Folder } from './support.js';
 
 const folder = new Folder();
 test.after(() => folder.remove());
 
-const connection = (client: string): ConnectionReport => ({
-  worker: 0,
-  protocol: 'tcp',
-  client,
-  clientPort: 40000,
-  virtual: '203.0.113.10',
-  virtualPort: 80,
-  local: '',
-  localPort: 0,
-  server: '198.51.100.11',
-  serverPort: 8080,
-  mode: 'nat',
-  state: 'ESTABLISHED',
-  serviceSlot: 0,
-  serverSlot: 0,
-  idleMs: 1000,
-  timeoutMs: 900_000,
-  service: 'web',
-});
-
-const services: ServiceReport[] = [
-  {
-    name: 'web',
-    protocol: 'tcp',
-    address: '203.0.113.10',
-    port: 80,
-    scheduler: 'rr',
-    flags: [],
-    localAddresses: [],
-    rates: NO_RATES,
-    slot: 0,
-    conns: 1,
-    inPkts: 2,
-    outPkts: 3,
-    inBytes: 4,
-    outBytes: 5,
-    servers: [],
-  },
-];
-
-function handlers(more: Partial<Handlers> = {}): Handlers {
-  return {
-    services: () => services,
-    ports: () => [],
-    drops: () => ({ ends: [], extra: {} }),
-    metrics: () => ['# HELP a A.\n', 'a 1\n'],
-    explain: () => ({}),
-    status: () => ({ name: 'd1', version: '1', maxConnections: 10 }),
-    reload: () => ({ generation: 2, summary: 'nothing changed', warnings: [], edits: [] }),
-    edit: () => ({ generation: 2, summary: 'nothing changed', results: [] }),
-    rollback: () => ({ generation: 2, summary: 'nothing changed', warnings: [], edits: [] }),
-    zero: () => {},
-    history: () => [],
-    diff: () => ({ file: '', changes: [], edits: [], overruled: [], restart: [] }),
-    async *connections({ limit }: ConnectionQuery) {
-      for (let n = 1; n <= (limit || 5); n++) yield connection(`192.0.2.${n}`);
-    },
-    ...more,
-  };
-}
+const services = [service()];
 
 /** Serves for the time of `use`, and gives the errors that were reported. */
 async function served(

@@ -14,7 +14,7 @@ import { limits, replayPorts } from '../../src/engine-options.js';
 import { Names } from '../../src/ipvsadm/names.js';
 import { ipvsadm } from '../../src/ipvsadm/run.js';
 import { createLogger } from '../../src/log.js';
-import { native, type Replay } from '../../src/native.js';
+import { native, type PortStatus, type Replay } from '../../src/native.js';
 import { CounterView } from '../../src/stats/counters.js';
 import { RateView } from '../../src/stats/rates.js';
 import { Transactions } from '../../src/transaction.js';
@@ -24,6 +24,23 @@ export interface Ran {
   out: string;
   error: string;
 }
+
+/** A driver's figures, made up: a replay has no devices. */
+const portStatus = (name: string): PortStatus => ({
+  name,
+  device: 'replay',
+  mac: '02:00:00:00:01:01',
+  mtu: 1500,
+  up: true,
+  twin: '',
+  rxPackets: 0,
+  txPackets: 0,
+  rxBytes: 0,
+  txBytes: 0,
+  rxMissed: 0,
+  txErrors: 0,
+  rxNoMbuf: 0,
+});
 
 const STEP_NS = 1_000_000n;
 
@@ -77,7 +94,7 @@ export class RunningReplay {
       engine: {
         connections: async (worker, cursor, limit) =>
           this.replay.connections(worker, cursor, limit),
-        ports: () => [],
+        ports: () => this.#ports.map(portStatus),
         workerLag: () => new Float64Array(1),
       },
       source: 'copy',

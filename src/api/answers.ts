@@ -1,0 +1,257 @@
+/**
+ * What the control API answers, as schemas: the types of `sluice show … --json` and of the REPL's
+ * objects come from them, and so does the OpenAPI document.
+ */
+import { z } from 'zod';
+import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
+import { ROLES } from './handlers.js';
+
+const count = z.int().min(0);
+/** Sums of 64-bit counters: beyond 2⁵³ the last digits are lost. */
+const sum = z.number().min(0);
+const port = z.int().min(0).max(65535);
+const slot = z.int().min(0).describe('Number of the record in the workers’ tables.');
+const seconds = z.number().min(0).describe('Seconds.');
+const figures = z.record(z.string(), sum);
+const address = z.string().describe('IPv4 address.');
+
+export const rates = z
+  .strictObject({ cps: sum, inPps: sum, outPps: sum, inBps: sum, outBps: sum })
+  .describe('A second, as LVS computes them: connections, packets and bytes in and out.');
+
+const serviceFigures = {
+  conns: sum.describe('Connections since the start.'),
+  inPkts: sum,
+  outPkts: sum,
+  inBytes: sum,
+  outBytes: sum,
+};
+
+export const checkReport = z
+  .strictObject({
+    type: z.string().describe('keepalived’s word: TCP_CHECK, HTTP_GET …'),
+    up: z.boolean(),
+    detail: z.string().optional().describe('What the last probe saw; absent before the first.'),
+  })
+  .describe('A health check.');
+
+export const serverReport = z
+  .strictObject({
+    address,
+    port,
+    mode: z.enum(MODES),
+    forward: z.string().describe('The mode in ipvsadm’s words: Masq, Route, Tunnel …'),
+    weight: z
+      .int()
+      .describe(
+        'In effect: what drains, dynamic checks and inhibition make of the configured one.',
+      ),
+    up: z.boolean().describe('Takes new connections, were it not for its weight.'),
+    checks: z.array(checkReport).describe('In the order of the configuration.'),
+    upperThreshold: count,
+    lowerThreshold: count,
+    rates,
+    slot,
+    ...serviceFigures,
+    active: count.describe('ActiveConn, now.'),
+    inactive: count.describe('InActConn, now.'),
+  })
+  .describe('A real server of a service.');
+
+export const serviceReport = z
+  .strictObject({
+    name: z.string(),
+    protocol: z.enum(['tcp', 'udp']),
+    address,
+    port,
+    scheduler: z.enum(SCHEDULERS),
+    flags: z.array(z.string()).describe('In ipvsadm’s words: sh-port, ops …'),
+    localAddresses: z.array(address),
+    rates,
+    slot,
+    ...serviceFigures,
+    servers: z.array(serverReport),
+  })
+  .describe('A virtual service.');
+
+export const connectionReport = z
+  .strictObject({
+    worker: count,
+    protocol: z.enum(['tcp', 'udp']),
+    client: address,
+    clientPort: port,
+    virtual: address,
+    virtualPort: port,
+    local: z.string().describe('Local address; empty unless the mode is fullnat or enat.'),
+    localPort: port,
+    server: address,
+    serverPort: port,
+    mode: z.enum(MODES),
+    state: z.enum(STATES),
+    serviceSlot: slot,
+    serverSlot: slot,
+    idleMs: sum.describe('Milliseconds since the last packet.'),
+    timeoutMs: sum.describe('Milliseconds from the last packet to expiry, in this state.'),
+    service: z.string().nullable().describe('Null when the service has been removed.'),
+  })
+  .describe('A connection.');
+
+export const portReport = z
+  .strictObject({
+    name: z.string(),
+    device: z.string(),
+    mac: z.string(),
+    mtu: count,
+    up: z.boolean(),
+    twin: z.string().describe('Name of the TAP twin; empty for none.'),
+    rxPackets: sum,
+    txPackets: sum,
+    rxBytes: sum,
+    txBytes: sum,
+    rxMissed: sum,
+    txErrors: sum,
+    rxNoMbuf: sum,
+    addresses: z.array(z.string()).describe('With their prefix lengths.'),
+    counters: figures.describe('The workers’ own counters of the port.'),
+  })
+  .describe('A port, with its driver’s counters.');
+
+export const endCount = z
+  .strictObject({ name: z.string(), kind: z.enum(VERDICT_KINDS), help: z.string(), count: sum })
+  .describe('An end that packets come to.');
+
+export const dropsReport = z
+  .strictObject({
+    ends: z
+      .array(endCount)
+      .describe('All ends of packets: forwarded, answered, punted and every drop reason.'),
+    extra: figures.describe('Things counted that are not ends.'),
+  })
+  .describe('Where packets ended.');
+
+export const statusReport = z
+  .strictObject({
+    status: z.enum(['ready', 'stopping']).describe('ready: published and forwarding.'),
+    name: z.string(),
+    version: z.string(),
+    dpdk: z.string(),
+    pid: z.int(),
+    uptimeSeconds: seconds,
+    config: z.string().describe('The file that runs.'),
+    socket: z.string(),
+    generation: count,
+    edits: z
+      .array(z.string())
+      .describe('Differences of the running state from its file, as `sluice diff` shows them.'),
+    timeouts: z.strictObject({ tcp: seconds, tcpFin: seconds, udp: seconds }),
+    counters: z.enum(['live', 'copy']).describe('How the workers’ counters are read.'),
+    maxConnections: count.describe('Room in the connection tables of all workers together.'),
+    connections: count,
+    workers: z.array(
+      z.strictObject({
+        cpu: count,
+        lagUs: sum.describe('Microseconds since the worker finished a loop.'),
+      }),
+    ),
+    lastReload: z.strictObject({ at: z.string(), ok: z.boolean(), summary: z.string() }).nullable(),
+  })
+  .describe('The director.');
+
+export const reloadReport = z
+  .strictObject({
+    generation: count,
+    summary: z.string(),
+    warnings: z.array(z.string()),
+    edits: z
+      .array(z.string())
+      .describe('What the running state has that its file has not, and the other way round.'),
+  })
+  .describe('A change of the whole.');
+
+const refusal = z.strictObject({ code: z.string(), message: z.string() });
+
+export const editReport = z
+  .strictObject({
+    generation: count,
+    summary: z.string(),
+    results: z.array(refusal.nullable()).describe('For each edit why it was refused, or null.'),
+  })
+  .describe('What became of edits.');
+
+export const historyReport = z
+  .strictObject({
+    generation: count,
+    at: z.string().describe('ISO 8601.'),
+    cause: z.string(),
+    summary: z.string(),
+    current: z.boolean(),
+  })
+  .describe('A generation that is kept to return to.');
+
+export const countedChange = z
+  .strictObject({
+    what: z.enum(['service', 'server', 'timeouts', 'route', 'neighbour', 'setting']),
+    change: z.enum(['added', 'removed', 'changed']),
+    key: z.string().describe('`tcp 203.0.113.10:80`, of a server with its address after it.'),
+    details: z.array(z.string()).describe('`weight 1 → 5` …'),
+    connections: count.describe('That live servers which it removes or changes have now.'),
+  })
+  .describe('A difference between two configurations.');
+
+export const diffReport = z
+  .strictObject({
+    file: z.string(),
+    changes: z.array(countedChange).describe('What the file would change.'),
+    edits: z
+      .array(countedChange)
+      .describe('How the running state differs from the file it was read from.'),
+    overruled: z.array(z.string()).describe('Edits that would give way to the file.'),
+    restart: z.array(z.string()).describe('Settings that only a restart brings about.'),
+  })
+  .describe('What a file would change.');
+
+const candidate = z.strictObject({
+  server: z.string(),
+  mode: z.enum(MODES),
+  weight: z.int(),
+  active: count,
+  inactive: count,
+  against: z.string().optional().describe('Absent: it may take a new connection.'),
+  place: z.string().optional().describe('file:line:column of a server that the file has.'),
+});
+
+export const explanation = z
+  .strictObject({
+    flow: z.strictObject({ protocol: z.string(), from: z.string(), to: z.string() }),
+    connection: connectionReport
+      .nullable()
+      .describe('The flow’s packets belong to it; the scheduler is not asked.'),
+    service: z
+      .strictObject({
+        name: z.string(),
+        scheduler: z.string(),
+        place: z.string().optional(),
+      })
+      .nullable(),
+    candidates: z.array(candidate),
+    choice: z
+      .array(z.string())
+      .describe('Servers that a new connection may get: one, where the choice is known.'),
+    reasons: z.array(z.string()).describe('Sentences, in the order of the packet’s way.'),
+    rewrite: z.string().optional().describe('What leaves the director; absent: nothing does.'),
+  })
+  .describe('Where a packet would go, and why.');
+
+export const session = z
+  .strictObject({
+    token: z.string().nullable().describe('Name of the token; null on the control socket.'),
+    role: z.enum(ROLES),
+  })
+  .describe('Who is asking.');
+
+export const errorReport = z
+  .strictObject({ error: refusal })
+  .describe('Why not: one of the codes that `sluice errors` lists, and a sentence.');
+
+/** `{}`: done, and nothing more to say. */
+export const nothing = z.strictObject({});

@@ -1,0 +1,55 @@
+/** What the director does for the control API, and who asks. */
+import type { Explanation, Flow } from '../explain.js';
+import type { EditRequest, ReloadRequest, RollbackRequest, ZeroRequest } from './requests.js';
+import type {
+  ConnectionReport,
+  DiffReport,
+  DropsReport,
+  EditReport,
+  HistoryReport,
+  PortReport,
+  ReloadReport,
+  ServiceReport,
+  StatusReport,
+} from './types.js';
+
+export interface ConnectionQuery {
+  client?: string | undefined;
+  /** Name of a service, or `address:port`. */
+  service?: string | undefined;
+  /** At most so many; 0: all. */
+  limit: number;
+}
+
+/** Each may throw. */
+export interface Handlers {
+  services(): ServiceReport[];
+  explain(flow: Flow): Explanation | Promise<Explanation>;
+  /** Prometheus' text, in pieces. */
+  metrics(): Iterable<string>;
+  ports(): PortReport[];
+  drops(): DropsReport;
+  status(): StatusReport;
+  reload(request: ReloadRequest): ReloadReport;
+  edit(request: EditRequest): EditReport;
+  /** `cause` is what shows in the history. */
+  rollback(request: RollbackRequest, cause?: string): ReloadReport;
+  zero(request: ZeroRequest): void;
+  history(): HistoryReport[];
+  /** What a file (the running one unless given) would change. */
+  diff(file: string | undefined, discardEdits: boolean): DiffReport;
+  connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
+}
+
+export const ROLES = ['read', 'write'] as const;
+/** `write` may do whatever `read` may. */
+export type Role = (typeof ROLES)[number];
+
+export interface Caller {
+  role: Role;
+  /** Of the token; undefined on the control socket, whose file mode says who may ask. */
+  token: string | undefined;
+}
+
+/** Whoever may open the control socket. */
+export const OWNER: Caller = { role: 'write', token: undefined };

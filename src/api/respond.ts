@@ -1,0 +1,177 @@
+/**
+ * Answers one request by the table of routes. A handler that throws answers with a coded error and
+ * an HTTP status, and never takes more with it than its own request.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { z } from 'zod';
+import { codeOf, type ErrorCode, SluiceError } from '../errors.js';
+import type { Caller, Handlers } from './handlers.js';
+import { API } from './openapi.js';
+import type { Route } from './routes.js';
+
+/** HTTP statuses of codes; what is understood and cannot be done is 422, what has no code 500. */
+const STATUSES: Partial<Record<ErrorCode, number>> = {
+  ERR_API: 400,
+  ERR_API_TOKEN: 401,
+  ERR_API_FORBIDDEN: 403,
+  ERR_API_NOT_FOUND: 404,
+  ERR_API_METHOD: 405,
+  ERR_API_TOO_LARGE: 413,
+  ERR_API_TOO_MANY: 429,
+  ERR_NO_SUCH_SERVICE: 404,
+  ERR_NO_SUCH_SERVER: 404,
+  ERR_NO_SUCH_LOCAL_ADDRESS: 404,
+  ERR_NO_GENERATION: 404,
+  ERR_SERVICE_EXISTS: 409,
+  ERR_SERVER_EXISTS: 409,
+  ERR_LOCAL_ADDRESS_EXISTS: 409,
+  ERR_RUNTIME_EDITS: 409,
+  ERR_RESTART_NEEDED: 409,
+};
+
+export function statusOf(error: unknown): number {
+  const code = codeOf(error);
+  return code === undefined ? 500 : (STATUSES[code as ErrorCode] ?? 422);
+}
+
+export interface Asking {
+  handlers: Handlers;
+  caller: Caller;
+  /** Bytes of a body. */
+  largestBody: number;
+}
+
+/** The route of a request; throws where there is none. */
+export function routeOf(method: string | undefined, path: string): Route {
+  const here = API.filter((route) => route.path === path);
+  const found = here.find((route) => route.method === (method === 'HEAD' ? 'GET' : method));
+  if (found) return found;
+  if (here.length === 0) {
+    const message = `${path} is not part of the control API; /openapi.json is its description`;
+    throw new SluiceError('ERR_API_NOT_FOUND', message);
+  }
+  const allowed = here.map((route) => route.method).join(', ');
+  throw new SluiceError('ERR_API_METHOD', `${path} takes ${allowed}, not ${method}`);
+}
+
+/** Throws before anything is sent, or not at all but for the listing's own errors. */
+export async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  { handlers, caller, largestBody }: Asking,
+): Promise<void> {
+  const route = routeOf(request.method, url.pathname);
+  if (route.role === 'write' && caller.role !== 'write') {
+    const message = `token ${caller.token} may read only: ${url.pathname} changes something`;
+    throw new SluiceError('ERR_API_FORBIDDEN', message);
+  }
+  const asked = {
+    query: route.query ? checked(route.query, queryOf(url)) : {},
+    body: route.body ? checked(route.body, await jsonBody(request, largestBody)) : undefined,
+    caller,
+  };
+  const value = await route.run(handlers, asked);
+  switch (route.answer.kind) {
+    case 'json':
+      return json(response, 200, value);
+    case 'lines':
+      return lines(response, value as AsyncIterable<object>);
+    case 'text':
+      return text(response, route.answer.type, value as Iterable<string>);
+  }
+}
+
+function queryOf({ searchParams }: URL): Record<string, string> {
+  const query: Record<string, string> = {};
+  for (const [key, value] of searchParams) {
+    if (key in query) throw new SluiceError('ERR_API', `${key} is given twice`);
+    query[key] = value;
+  }
+  return query;
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new SluiceError('ERR_API', `${issue?.path.join('.') || 'request'}: ${issue?.message}`);
+}
+
+/** An empty body counts as `{}`. */
+async function jsonBody(request: IncomingMessage, most: number): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length;
+    if (size > most) {
+      throw new SluiceError('ERR_API_TOO_LARGE', `a request of more than ${most >> 20} MiB`);
+    }
+    chunks.push(chunk as Buffer);
+  }
+  const body = Buffer.concat(chunks).toString('utf8');
+  try {
+    return body === '' ? {} : JSON.parse(body);
+  } catch (cause) {
+    throw new SluiceError('ERR_API', 'the request is not JSON', { cause });
+  }
+}
+
+async function lines(response: ServerResponse, values: AsyncIterable<object>): Promise<void> {
+  const iterator = values[Symbol.asyncIterator]();
+  // The first step finds what is wrong with the request while the status can still say so.
+  let next = await iterator.next();
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  while (!next.done && !response.destroyed) {
+    if (!response.write(`${JSON.stringify(next.value)}\n`)) await drained(response);
+    next = await iterator.next();
+  }
+  // A reader that left does not keep the listing open.
+  if (!next.done) await iterator.return?.();
+  response.end();
+}
+
+export async function text(
+  response: ServerResponse,
+  type: string,
+  pieces: Iterable<string>,
+): Promise<void> {
+  for (const piece of pieces) {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': type });
+    if (response.destroyed) return;
+    if (!response.write(piece)) await drained(response);
+  }
+  response.end();
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}
+
+function json(response: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(`${JSON.stringify(body)}\n`);
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+    'cache-control': 'no-store',
+  });
+  response.end(bytes);
+}
+
+/** What was begun already can only be broken off. */
+export function fail(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  json(response, statusOf(error), { error: { code: codeOf(error) ?? 'ERR_API', message } });
+}

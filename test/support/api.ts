@@ -1,0 +1,114 @@
+/** A control API whose answers are made up: what a director would say, and a bit more than that. */
+import type { Handlers } from '../../src/api/handlers.js';
+import type {
+  ConnectionReport,
+  ServerReport,
+  ServiceReport,
+  StatusReport,
+} from '../../src/api/types.js';
+import { NO_RATES } from '../../src/stats/rates.js';
+
+export const connection = (client: string): ConnectionReport => ({
+  worker: 0,
+  protocol: 'tcp',
+  client,
+  clientPort: 40000,
+  virtual: '203.0.113.10',
+  virtualPort: 80,
+  local: '',
+  localPort: 0,
+  server: '198.51.100.11',
+  serverPort: 8080,
+  mode: 'nat',
+  state: 'ESTABLISHED',
+  serviceSlot: 0,
+  serverSlot: 0,
+  idleMs: 1000,
+  timeoutMs: 900_000,
+  service: 'web',
+});
+
+const FIGURES = { conns: 1, inPkts: 2, outPkts: 3, inBytes: 4, outBytes: 5 };
+
+export const server = (more: Partial<ServerReport> = {}): ServerReport => ({
+  address: '198.51.100.11',
+  port: 8080,
+  mode: 'nat',
+  forward: 'Masq',
+  weight: 1,
+  up: true,
+  checks: [],
+  upperThreshold: 0,
+  lowerThreshold: 0,
+  rates: NO_RATES,
+  slot: 0,
+  ...FIGURES,
+  active: 0,
+  inactive: 0,
+  ...more,
+});
+
+export const service = (more: Partial<ServiceReport> = {}): ServiceReport => ({
+  name: 'web',
+  protocol: 'tcp',
+  address: '203.0.113.10',
+  port: 80,
+  scheduler: 'rr',
+  flags: [],
+  localAddresses: [],
+  rates: NO_RATES,
+  slot: 0,
+  ...FIGURES,
+  servers: [],
+  ...more,
+});
+
+export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
+  status: 'ready',
+  name: 'd1',
+  version: '1',
+  dpdk: 'DPDK 22.11',
+  pid: 1,
+  uptimeSeconds: 1,
+  config: '/etc/sluice/director.yaml',
+  socket: '/run/sluice/d1.sock',
+  generation: 1,
+  edits: [],
+  timeouts: { tcp: 900, tcpFin: 120, udp: 300 },
+  counters: 'copy',
+  maxConnections: 10,
+  connections: 1,
+  workers: [{ cpu: 0, lagUs: 0 }],
+  lastReload: null,
+  ...more,
+});
+
+export function handlers(more: Partial<Handlers> = {}): Handlers {
+  const reloaded = { generation: 2, summary: 'nothing changed', warnings: [], edits: [] };
+  return {
+    services: () => [service()],
+    ports: () => [],
+    drops: () => ({ ends: [], extra: {} }),
+    metrics: () => ['# HELP a A.\n', 'a 1\n'],
+    explain: ({ protocol, from, to }) => ({
+      flow: { protocol, from: from.address, to: to.address },
+      connection: null,
+      service: null,
+      candidates: [],
+      choice: [],
+      reasons: [],
+      rewrite: undefined,
+    }),
+    status: () => status(),
+    reload: () => reloaded,
+    edit: ({ edits }) => ({ generation: 2, summary: 'changed', results: edits.map(() => null) }),
+    rollback: () => reloaded,
+    zero: () => {},
+    history: () => [],
+    diff: () => ({ file: '', changes: [], edits: [], overruled: [], restart: [] }),
+    async *connections({ limit }) {
+      for (let n = 1; n <= (limit || 5); n++) yield connection(`192.0.2.${n}`);
+    },
+    ...more,
+  };
+}

@@ -17,7 +17,8 @@ function text<T>(
     .transform((input, context) => {
       const parsed = parse(input);
       if ('value' in parsed) return parsed.value;
-      context.addIssue({ code: 'custom', message: `${JSON.stringify(input)} is not ${what}` });
+      const message = `is ${JSON.stringify(input)}, expected ${what}`;
+      context.addIssue({ code: 'custom', message });
       return z.NEVER;
     })
     .describe(`${what[0]?.toUpperCase()}${what.slice(1)}.`);

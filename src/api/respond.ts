@@ -94,8 +94,9 @@ function queryOf({ searchParams }: URL): Record<string, string> {
 function checked<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new SluiceError('ERR_API', `${issue?.path.join('.') || 'request'}: ${issue?.message}`);
+  const [{ path, message } = { path: [], message: 'is wrong' }] = parsed.error.issues;
+  const glue = message.startsWith('is ') ? ' ' : ': ';
+  throw new SluiceError('ERR_API', `${path.join('.') || 'the request'}${glue}${message}`);
 }
 
 /** An empty body counts as `{}`. */

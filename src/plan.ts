@@ -21,6 +21,7 @@ import {
 import {
   DEFAULT_TIMEOUTS,
   type Snapshot,
+  type SnapshotRoleAddress,
   type SnapshotServer,
   type SnapshotService,
   type Timeouts,
@@ -44,10 +45,23 @@ export interface Health {
 
 export const ALL_UP: Health = { servers: new Map(), lost: new Set() };
 
-export interface Role {
-  /** The addresses are ours to answer for. */
-  owner: boolean;
+/** Of an address that follows a VRRP instance. */
+export interface RoleAddress {
+  /** We are its master: ours to answer for. */
+  ours: boolean;
+  /** Index of the instance's port. */
+  port: number;
+  /** 6 bytes of the virtual router's MAC; undefined: the port's own. */
+  mac: Uint8Array | undefined;
 }
+
+/** What VRRP says. An address that is not in it is always ours. */
+export interface Role {
+  /** By address as text. */
+  addresses: ReadonlyMap<string, RoleAddress>;
+}
+
+export const SOLE: Role = { addresses: new Map() };
 
 export interface Planned {
   snapshot: Snapshot;
@@ -75,7 +89,7 @@ export function serverKey(
 export function plan(
   model: Model,
   health: Health = ALL_UP,
-  role: Role = { owner: true },
+  role: Role = SOLE,
   slots: Slots = NO_SLOTS,
   busy: ReadonlySet<number> = new Set(),
 ): Planned {
@@ -83,7 +97,7 @@ export function plan(
   const drafts = model.services.map((service, index) => draft(service, partOf(service, index)));
   const assigned = assignSlots(drafts, slots, busy, model.director);
   const slotsStay = assigned.servers === slots.servers;
-  const parts = drafts.map((one) => planService(one, health, assigned, slotsStay));
+  const parts = drafts.map((one) => planService(one, health, role, assigned, slotsStay));
   const services = parts.map(({ service }) => service);
   const portIndex = new Map(model.ports.map((port, index) => [port.name, index]));
   const generation = slots.generation + 1;
@@ -91,7 +105,7 @@ export function plan(
     generation,
     timeouts: timeouts(model),
     services,
-    owned: role.owner ? ownedAddresses(model, services) : [],
+    ...ownedAddresses(model, services, role),
     routes: model.routes.map((route) => ({
       address: toBytes(route.to.address),
       length: route.to.length,
@@ -193,6 +207,7 @@ function isAt({ address }: ServerModel, part: Part, at: number): boolean {
 function planService(
   { key, serverKeys, sorryKey, model, part }: Draft,
   health: Health,
+  role: Role,
   slots: Assigned,
   slotsStay: boolean,
 ): Part {
@@ -225,6 +240,7 @@ function planService(
       part && sameData(model.localAddresses, part.localAddresses)
         ? part.service.localAddresses
         : model.localAddresses.map(toBytes),
+    role: roleOf(model, role),
   };
   if (part && sameData(service, part.service) && serverKeys === part.serverKeys) {
     return sorryKey === part.sorryKey ? part : { ...part, sorryKey };
@@ -289,17 +305,44 @@ function timeouts(model: Model): Timeouts {
   return table.map(Math.round);
 }
 
-/** VIPs and local addresses, each once. */
-function ownedAddresses(model: Model, planned: readonly SnapshotService[]): Uint8Array[] {
+function roleOf({ listen }: ServiceModel, { addresses }: Role): SnapshotService['role'] {
+  const address = addresses.get(listen.address);
+  return address === undefined ? 'none' : address.ours ? 'active' : 'standby';
+}
+
+const NO_MAC = new Uint8Array(6);
+
+/**
+ * VIPs and local addresses, each once. A local address goes where its services' VIPs go; shared
+ * by some that follow a role and some that don't, it stays.
+ */
+function ownedAddresses(
+  model: Model,
+  planned: readonly SnapshotService[],
+  role: Role,
+): Pick<Snapshot, 'owned' | 'roleAddresses'> {
   const owned = new Map<string, Uint8Array>();
+  const locals = new Map<string, { bytes: Uint8Array; role: RoleAddress }>();
   model.services.forEach(({ listen, localAddresses }, index) => {
     const service = planned[index] as SnapshotService;
-    owned.set(listen.address, service.address);
+    const follows = role.addresses.get(listen.address);
+    if (!follows) owned.set(listen.address, service.address);
     localAddresses.forEach((address, at) => {
-      owned.set(address, service.localAddresses[at] as Uint8Array);
+      const bytes = service.localAddresses[at] as Uint8Array;
+      if (!follows) owned.set(address, bytes);
+      else if (!locals.get(address)?.role.ours) locals.set(address, { bytes, role: follows });
     });
   });
-  return [...owned.values()];
+  const roleAddresses = new Map<string, SnapshotRoleAddress>();
+  for (const [address, { bytes, role: follows }] of locals) {
+    if (!follows.ours || owned.has(address)) continue;
+    roleAddresses.set(address, { address: bytes, mac: NO_MAC, port: follows.port });
+  }
+  for (const [address, { ours, port, mac }] of role.addresses) {
+    if (!ours) continue;
+    roleAddresses.set(address, { address: toBytes(address), mac: mac ?? NO_MAC, port });
+  }
+  return { owned: [...owned.values()], roleAddresses: [...roleAddresses.values()] };
 }
 
 function slotOf(entries: ReadonlyMap<string, SlotEntry>, key: string): number {

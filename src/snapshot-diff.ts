@@ -20,6 +20,7 @@ const OTHERS: Record<string, (snapshot: Snapshot) => unknown> = {
   routes: (snapshot) => snapshot.routes,
   neighbours: (snapshot) => snapshot.neighbours,
   'own addresses': (snapshot) => snapshot.portAddresses,
+  'addresses by role': (snapshot) => snapshot.roleAddresses,
   'owned addresses': (snapshot) => snapshot.owned,
   timeouts: (snapshot) => snapshot.timeouts,
 };

@@ -42,6 +42,16 @@ export interface SnapshotService {
   servers: SnapshotServer[];
   /** FullNAT/ENAT local addresses, 16 bytes each. */
   localAddresses: Uint8Array[];
+  /** A VRRP instance has its address: `active` here, `standby` at another director; or neither. */
+  role: 'none' | 'active' | 'standby';
+}
+
+/** An address that a VRRP instance has brought here. */
+export interface SnapshotRoleAddress {
+  address: Uint8Array;
+  /** 6 bytes of the virtual router; all zero: the port's own. */
+  mac: Uint8Array;
+  port: number;
 }
 
 export interface SnapshotRoute {
@@ -73,8 +83,10 @@ export interface Snapshot {
   generation: number;
   timeouts: Timeouts;
   services: SnapshotService[];
-  /** Addresses the director answers for (VIPs and LIPs), 16 bytes each, without duplicates. */
+  /** Addresses the director always answers for (VIPs and LIPs), 16 bytes each, no duplicates. */
   owned: Uint8Array[];
+  /** Those it answers for as long as it is the master of their VRRP instance; not in `owned`. */
+  roleAddresses: SnapshotRoleAddress[];
   routes: SnapshotRoute[];
   neighbours: SnapshotNeighbour[];
   /** The ports' own addresses: DIPs, and the connected routes that follow from them. */
@@ -96,9 +108,10 @@ const ADDRESS = 16;
 const ROUTE = 40;
 const NEIGHBOUR = 24;
 const PORT_ADDRESS = 24;
+const ROLE_ADDRESS = 24;
 
 /** Sections in the order of the header's (offset, count) pairs. */
-const SECTIONS = 7;
+const SECTIONS = 8;
 
 /** Their bytes do not depend on what stands around them, and most outlive many snapshots. */
 const encodedServers = new WeakMap<SnapshotService, Uint8Array>();
@@ -115,6 +128,7 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     [snapshot.routes.length, ROUTE],
     [snapshot.neighbours.length, NEIGHBOUR],
     [snapshot.portAddresses.length, PORT_ADDRESS],
+    [snapshot.roleAddresses.length, ROLE_ADDRESS],
   ];
   const total = sizes.reduce((sum, [count, bytes]) => sum + align8(count * bytes), HEADER);
   const bytes = new Uint8Array(total);
@@ -137,8 +151,16 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     u32(16 + SECTIONS * 8 + state * 4, ms);
   });
 
-  const [atServices, atServers, atLips, atOwned, atRoutes, atNeighbours, atPortAddresses] =
-    starts as [number, number, number, number, number, number, number];
+  const [
+    atServices,
+    atServers,
+    atLips,
+    atOwned,
+    atRoutes,
+    atNeighbours,
+    atPortAddresses,
+    atRoleAddresses,
+  ] = starts as [number, number, number, number, number, number, number, number];
   putServices(bytes, view, atServices, services);
   let at = atServers;
   for (const service of services) {
@@ -175,6 +197,13 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     bytes[at + 17] = own.port;
     at += PORT_ADDRESS;
   }
+  at = atRoleAddresses;
+  for (const role of snapshot.roleAddresses) {
+    bytes.set(role.address, at);
+    bytes.set(role.mac, at + 16);
+    bytes[at + 22] = role.port;
+    at += ROLE_ADDRESS;
+  }
   return bytes;
 }
 
@@ -198,7 +227,9 @@ function putServices(
       (service.scheduleFallback ? 2 : 0) |
       (service.onePacket ? 4 : 0) |
       (service.resetOnServerRemoved ? 8 : 0) |
-      (service.clientAddress ? 16 : 0);
+      (service.clientAddress ? 16 : 0) |
+      (service.role === 'standby' ? 32 : 0) |
+      (service.role === 'none' ? 0 : 64);
     bytes[at + 22] = service.toaKind;
     view.setUint32(at + 24, service.slot, true);
     view.setUint32(at + 28, firstServer, true);

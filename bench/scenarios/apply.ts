@@ -134,9 +134,7 @@ async function publish(
   // It has to leave this process before the event loop is busy.
   await sleep(1);
   const before = cpuMs();
-  const { value: planned, ms: planMs } = timed(() =>
-    plan(model, ALL_UP, { owner: true }, last?.slots),
-  );
+  const { value: planned, ms: planMs } = timed(() => plan(model, ALL_UP, undefined, last?.slots));
   const { value: bytes, ms: encodeMs } = timed(() => encodeSnapshot(planned.snapshot));
   const ran = cpuMs() - before;
   native.tell(new Uint8Array(Uint32Array.of(bytes.length).buffer));

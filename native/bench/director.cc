@@ -40,6 +40,7 @@ class Writer {
   }
   const std::vector<uint8_t>& finish() {
     header_.total = static_cast<uint32_t>(bytes_.size());
+    while (next_ < wire::kSections) header_.sections[next_++].offset = header_.total;
     std::memcpy(bytes_.data(), &header_, sizeof header_);
     return bytes_;
   }

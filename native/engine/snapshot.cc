@@ -44,7 +44,7 @@ uint64_t service_key(be32 address, be16 port, uint8_t protocol) {
 }  // namespace
 
 std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const Limits& limits,
-                                          size_t ports, const Snapshot* previous) {
+                                          size_t ports, const Snapshot* previous, bool lapsed) {
   if (n < sizeof(wire::Header)) reject(0, "shorter than its header");
   const auto header = load<wire::Header>(bytes);
   if (header.magic != wire::kMagic) reject(0, "not a snapshot");
@@ -82,6 +82,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     if (uint64_t{w.first_local} + w.local_count > locals.size()) {
       reject(place(w) + 36, "local addresses outside their section");
     }
+    uint8_t flags = w.flags;
+    if (lapsed && (flags & wire::kFollowsRole)) flags |= wire::kStandby;
+    const bool standby = (flags & wire::kStandby) != 0;
     uint32_t max_weight = 0, gcd = 0;
     uint64_t fingerprint = w.server_count;
     for (uint32_t i = 0; i < w.server_count; ++i) {
@@ -105,7 +108,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       s.by_server_slot_[ws.slot] = &server;
       // A server that is down is as good as not in the list.
       if (!server.up) continue;
-      s.serves_[ws.slot] = 1;
+      s.serves_[ws.slot] = standby ? 0 : 1;
       max_weight = std::max(max_weight, ws.weight);
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));
@@ -114,7 +117,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                            to_be(w.port),
                            w.protocol,
                            static_cast<SchedulerKind>(w.scheduler),
-                           w.flags,
+                           flags,
                            w.toa_kind,
                            w.slot,
                            std::span(s.servers_).subspan(w.first_server, w.server_count),
@@ -126,12 +129,21 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     s.by_service_slot_[w.slot] = &s.services_.back();
   }
 
-  s.owned_.assign(
-      std::bit_ceil((owned.size() + locals.size() + services.size() + servers.size()) * 2 + 2),
-      {0, 0});
+  const auto roles = section<wire::RoleAddress>(bytes, n, header, wire::kRoleAddresses);
+  const size_t addresses =
+      owned.size() + roles.size() + locals.size() + services.size() + servers.size();
+  s.owned_.assign(std::bit_ceil(addresses * 2 + 2), {0, 0});
   for (const WideAddress& address : owned) s.own(v4_or_reject(address, place(address)), kOwned);
-  for (const be32 local : s.locals_) s.own(local, kOwned | kLocalAddress);
+  for (const wire::RoleAddress& role : roles) {
+    if (role.port >= ports) reject(place(role) + 22, "address behind a port that is not there");
+    if (!lapsed) s.take_role(v4_or_reject(role.address, place(role)), role.port, role.mac);
+  }
+  std::sort(s.virtual_addresses_.begin(), s.virtual_addresses_.end());
   for (const Service& service : s.services_) {
+    const bool standby = service.has(wire::kStandby);
+    for (const be32 local : service.locals) {
+      s.own(local, standby ? kLocalAddress : kOwned | kLocalAddress);
+    }
     for (const Server& server : service.servers) {
       if (server.mode == Mode::nat) {
         s.own(server.address, kNatServer);
@@ -208,6 +220,20 @@ void Snapshot::own(be32 address, uint8_t flags) {
   size_t at = spread(address) & mask;
   while (owned_[at].flags != 0 && owned_[at].address != address) at = (at + 1) & mask;
   owned_[at] = {address, static_cast<uint8_t>(owned_[at].flags | flags)};
+}
+
+void Snapshot::take_role(be32 address, uint8_t port, const Mac& mac) {
+  own(address, kOwned);
+  if (mac == Mac{}) return;
+  virtual_addresses_.emplace_back(address, mac);
+  if (!is_virtual_mac(port, mac)) virtual_macs_.emplace_back(port, mac);
+}
+
+const Mac* Snapshot::virtual_mac(be32 address) const {
+  const auto at =
+      std::lower_bound(virtual_addresses_.begin(), virtual_addresses_.end(), address,
+                       [](const auto& entry, be32 wanted) { return entry.first < wanted; });
+  return at != virtual_addresses_.end() && at->first == address ? &at->second : nullptr;
 }
 
 uint8_t Snapshot::address_flags(be32 address) const {

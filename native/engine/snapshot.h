@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "snapshot_wire.h"
@@ -50,8 +51,10 @@ class Snapshot {
   // Throws Error ERR_NATIVE_SNAPSHOT with the place (byte offset) of what is wrong. `ports`: how
   // many ports the engine has. Lookup tables of services whose servers are the same in `previous`
   // are shared with it: filling those of 10 K services with mh takes longer than all the rest.
+  // `lapsed`: what follows a VRRP role is the other director's, whatever the bytes say.
   static std::unique_ptr<Snapshot> parse(const uint8_t* bytes, size_t n, const Limits& limits,
-                                         size_t ports, const Snapshot* previous = nullptr);
+                                         size_t ports, const Snapshot* previous = nullptr,
+                                         bool lapsed = false);
 
   uint32_t generation() const { return generation_; }
   const uint32_t* timeouts() const { return timeouts_; }  // ms by State
@@ -80,6 +83,21 @@ class Snapshot {
   };
   uint8_t address_flags(be32 address) const;
   bool has_nat() const { return has_nat_; }
+  // The virtual router's MAC that an owned address is answered with; nullptr: the port's own.
+  const Mac* virtual_mac(be32 address) const;
+  // Frames for it are ours although it is not the port's own.
+  bool is_virtual_mac(uint16_t port, const Mac& mac) const {
+    for (const auto& [own_port, own_mac] : virtual_macs_) {
+      if (own_port == port && own_mac == mac) return true;
+    }
+    return false;
+  }
+  bool has_virtual_mac(uint16_t port) const {
+    for (const auto& virtual_mac : virtual_macs_) {
+      if (virtual_mac.first == port) return true;
+    }
+    return false;
+  }
   // Fragments have no ports to look a connection up by: those to an owned address, and those from
   // a NAT real server, may belong to one.
   bool fragments_concern_us(be32 source, be32 destination) const {
@@ -98,6 +116,7 @@ class Snapshot {
   static std::shared_ptr<const Table> lookup_table(const Service& service,
                                                    const Snapshot* previous);
   void own(be32 address, uint8_t flags);
+  void take_role(be32 address, uint8_t port, const Mac& mac);
 
   struct OwnedAddress {
     be32 address;
@@ -113,9 +132,11 @@ class Snapshot {
   std::vector<std::shared_ptr<const Table>> lookups_;  // by service; null: it needs none
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
-  std::vector<uint8_t> serves_;          // by slot
-  std::vector<uint32_t> service_index_;  // open addressing: index + 1, 0 empty
-  std::vector<OwnedAddress> owned_;      // open addressing
+  std::vector<uint8_t> serves_;                          // by slot
+  std::vector<uint32_t> service_index_;                  // open addressing: index + 1, 0 empty
+  std::vector<OwnedAddress> owned_;                      // open addressing
+  std::vector<std::pair<uint16_t, Mac>> virtual_macs_;   // by port; a handful
+  std::vector<std::pair<be32, Mac>> virtual_addresses_;  // by address
   FibInput fib_;
 };
 

@@ -21,6 +21,7 @@ enum Section : unsigned {
   kRoutes,
   kNeighbours,
   kPortAddresses,
+  kRoleAddresses,
   kSections
 };
 
@@ -33,7 +34,6 @@ struct Header {
   uint32_t magic, version, generation, total;
   SectionRef sections[kSections];
   uint32_t timeouts[kStates];  // ms
-  uint8_t reserved[128 - 16 - 8 * kSections - 4 * kStates];
 };
 static_assert(sizeof(Header) == 128);
 
@@ -43,6 +43,8 @@ enum ServiceFlag : uint8_t {
   kOnePacket = 4,
   kResetOnServerRemoved = 8,
   kClientAddress = 16,
+  kStandby = 32,      // another director has its address now (VRRP)
+  kFollowsRole = 64,  // standby once the control plane's lease has run out (live/herald.h)
 };
 
 struct Service {
@@ -81,5 +83,13 @@ struct PortAddress {
   uint8_t length, port, reserved[6];
 };
 static_assert(sizeof(PortAddress) == 24);
+
+// An address that a VRRP instance has brought here; in no other section.
+struct RoleAddress {
+  WideAddress address;
+  Mac mac;  // the virtual router's; all zero: the port's own
+  uint8_t port, reserved;
+};
+static_assert(sizeof(RoleAddress) == 24);
 
 }  // namespace sluice::wire

@@ -107,6 +107,7 @@ class Worker {
   bool parse_plain(Packet& packet, const Group& group);
   SLUICE_ASIDE static void unfold(Packet& packet, const Group& group);
   SLUICE_ASIDE void parse_other(Packet& packet, const Group& group);
+  bool was_for_virtual_mac(const Packet& packet, const Group& group);
   void parse_packet(Packet& packet, bool handed_off);
   SLUICE_ASIDE void parse_quote(Packet& packet);
   SLUICE_ASIDE void complete_partial_checksum(Packet& packet);

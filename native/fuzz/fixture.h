@@ -113,6 +113,7 @@ inline std::vector<uint8_t> snapshot_bytes() {
   section(neighbours);
   section(addresses);
   header.total = static_cast<uint32_t>(bytes.size());
+  while (next < wire::kSections) header.sections[next++].offset = header.total;
   std::memcpy(bytes.data(), &header, sizeof header);
   return bytes;
 }

@@ -43,6 +43,7 @@ const snapshot: Snapshot = {
         },
       ],
       localAddresses: [toBytes('198.51.100.200')],
+      role: 'active',
     },
     {
       address: toBytes('203.0.113.11'),
@@ -58,6 +59,7 @@ const snapshot: Snapshot = {
       slot: 6,
       servers: [],
       localAddresses: [toBytes('198.51.100.201'), toBytes('198.51.100.202')],
+      role: 'standby',
     },
   ],
   owned: [toBytes('203.0.113.10'), toBytes('203.0.113.11'), toBytes('198.51.100.200')],
@@ -66,6 +68,9 @@ const snapshot: Snapshot = {
     { address: toBytes('192.0.2.254'), mac: Uint8Array.of(2, 0, 0, 0, 0, 254), port: 1 },
   ],
   portAddresses: [{ address: toBytes('192.0.2.1'), length: 24, port: 1 }],
+  roleAddresses: [
+    { address: toBytes('192.0.2.100'), mac: Uint8Array.of(0, 0, 0x5e, 0, 1, 51), port: 1 },
+  ],
 };
 
 const bytes = encodeSnapshot(snapshot);
@@ -73,7 +78,7 @@ const view = new DataView(bytes.buffer);
 const u32 = (at: number) => view.getUint32(at, true);
 const u16 = (at: number) => view.getUint16(at, true);
 const address = (at: number) => fromBytes(bytes.subarray(at, at + 16));
-/** Offset and count of section i: services servers lips owned routes neighbours port-addresses. */
+/** Offset and count of section i: services servers lips owned routes neighbours port- and role-addresses. */
 const section = (index: number): [number, number] => [u32(16 + index * 8), u32(20 + index * 8)];
 
 test('the header: magic, version, generation, length, sections, timeouts', () => {
@@ -82,17 +87,17 @@ test('the header: magic, version, generation, length, sections, timeouts', () =>
   assert.is(u32(8), 77);
   assert.is(u32(12), bytes.length);
   assert.equal(
-    [0, 1, 2, 3, 4, 5, 6].map((index) => section(index)[1]),
-    [2, 2, 3, 3, 1, 1, 1],
+    [0, 1, 2, 3, 4, 5, 6, 7].map((index) => section(index)[1]),
+    [2, 2, 3, 3, 1, 1, 1, 1],
   );
   assert.equal(
-    DEFAULT_TIMEOUTS.map((_, state) => u32(72 + state * 4)),
+    DEFAULT_TIMEOUTS.map((_, state) => u32(80 + state * 4)),
     DEFAULT_TIMEOUTS,
   );
 });
 
 test('sections are 8-byte aligned, in order, inside the message, without overlap', () => {
-  const sizes = [64, 48, 16, 16, 40, 24, 24];
+  const sizes = [64, 48, 16, 16, 40, 24, 24, 24];
   let end = 128;
   sizes.forEach((size, index) => {
     const [start, count] = section(index);
@@ -107,14 +112,14 @@ test('services', () => {
   const [first] = section(0);
   assert.is(address(first), '203.0.113.10');
   assert.is(u16(first + 16), 80);
-  assert.equal([...bytes.subarray(first + 18, first + 23)], [6, 4, 5, 1 | 8 | 16, 254]);
+  assert.equal([...bytes.subarray(first + 18, first + 23)], [6, 4, 5, 1 | 8 | 16 | 64, 254]);
   assert.equal(
     [24, 28, 32, 36, 40].map((at) => u32(first + at)),
     [5, 0, 2, 0, 1],
   );
   const second = first + 64;
   assert.is(address(second), '203.0.113.11');
-  assert.equal([...bytes.subarray(second + 18, second + 23)], [17, 4, 0, 2 | 4, 200]);
+  assert.equal([...bytes.subarray(second + 18, second + 23)], [17, 4, 0, 2 | 4 | 32 | 64, 200]);
   assert.equal(
     [24, 28, 32, 36, 40].map((at) => u32(second + at)),
     [6, 2, 0, 1, 2],
@@ -162,6 +167,7 @@ test('an empty snapshot is its header', () => {
     routes: [],
     neighbours: [],
     portAddresses: [],
+    roleAddresses: [],
   });
   assert.is(empty.length, 128);
 });

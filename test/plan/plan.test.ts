@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fromBytes } from '../../src/config/address.js';
+import { fromBytes, toBytes } from '../../src/config/address.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { ServerModel, ServiceModel } from '../../src/config/model.js';
 import { STATES } from '../../src/native.js';
@@ -107,6 +107,7 @@ test('a model becomes a snapshot with nothing lost', () => {
           },
         ],
         localAddresses: ['198.51.100.200', '198.51.100.201'],
+        role: 'none',
       },
       {
         address: '203.0.113.10',
@@ -133,6 +134,7 @@ test('a model becomes a snapshot with nothing lost', () => {
           },
         ],
         localAddresses: [],
+        role: 'none',
       },
     ],
     owned: ['203.0.113.10', '198.51.100.200', '198.51.100.201'],
@@ -145,6 +147,7 @@ test('a model becomes a snapshot with nothing lost', () => {
       { address: '192.0.2.1', length: 24, port: 0 },
       { address: '198.51.100.1', length: 24, port: 1 },
     ],
+    roleAddresses: [],
   });
   assert.equal(warnings, []);
 });
@@ -195,8 +198,28 @@ test('a sorry server stands in while the quorum is lost, and keeps its slot', ()
   assert.equal(ill.taken.servers, []);
 });
 
-test('who does not own the addresses answers for none', () => {
-  assert.equal(plan(modelOf(WEB), undefined, { owner: false }).snapshot.owned, []);
+test('an address that follows a VRRP role is answered for by its master alone, and its service says so', () => {
+  const model = modelOf(WEB);
+  const [{ listen }] = model.services as [ServiceModel];
+  const role = (ours: boolean) => ({
+    addresses: new Map([[listen.address, { ours, port: 0, mac: undefined }]]),
+  });
+  const all = plan(model).snapshot;
+  const master = plan(model, undefined, role(true)).snapshot;
+  const backup = plan(model, undefined, role(false)).snapshot;
+  assert.is(all.services[0]?.role, 'none');
+  assert.is(master.services[0]?.role, 'active');
+  assert.is(backup.services[0]?.role, 'standby');
+  const texts = (list: readonly Uint8Array[]) => list.map(String);
+  assert.not(texts(master.owned).includes(String(toBytes(listen.address))));
+  assert.equal(
+    texts(master.roleAddresses.map(({ address }) => address)).sort(),
+    texts(all.owned)
+      .filter((one) => !texts(master.owned).includes(one))
+      .sort(),
+  );
+  assert.equal(backup.roleAddresses, []);
+  assert.equal(texts(backup.owned), texts(master.owned));
 });
 
 test('plan() changes none of its arguments and gives equal results for equal ones', () => {

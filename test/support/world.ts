@@ -58,6 +58,8 @@ export interface WorldWords {
   /** Owned addresses beyond VIPs and LIPs. */
   owned?: string[];
   timeouts?: number[];
+  /** Owned as the master of a VRRP instance on the front port. */
+  roleAddresses?: { address: string; virtualMac?: string }[];
 }
 
 /**
@@ -87,6 +89,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
       resetOnServerRemoved: false,
       clientAddress: true,
       toaKind: 254,
+      role: 'none',
       ...rest,
       scheduler: service.scheduler ?? 'rr',
       protocol,
@@ -110,9 +113,10 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
       localAddresses: (locals ?? []).map(mapped),
     };
   });
+  const ours = services.filter(({ role }) => role === 'none');
   const owned = new Set([
-    ...services.map((service) => ip4Text(service.address, 12)),
-    ...services.flatMap((service) => service.localAddresses.map((local) => ip4Text(local, 12))),
+    ...ours.map((service) => ip4Text(service.address, 12)),
+    ...ours.flatMap((service) => service.localAddresses.map((local) => ip4Text(local, 12))),
     ...(words.owned ?? []),
   ]);
   const servers = Array.from({ length: SERVERS }, (_, index) => index + 1);
@@ -142,6 +146,11 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
         { address: mapped(FRONT_ADDRESS), length: 24, port: FRONT },
         { address: mapped(BACK_ADDRESS), length: 24, port: BACK },
       ],
+      roleAddresses: (words.roleAddresses ?? []).map(({ address, virtualMac }) => ({
+        address: mapped(address),
+        mac: virtualMac === undefined ? new Uint8Array(6) : mac(virtualMac),
+        port: FRONT,
+      })),
     },
     ports: [
       { mac: FRONT_MAC, mtu: words.frontMtu ?? 1500, partialChecksums: words.partialChecksums },

@@ -8,7 +8,7 @@ import type { World } from './world.js';
 /** `slots`: of the world this one follows. */
 export function yamlWorld(text: string, slots: Slots = NO_SLOTS): World & { slots: Slots } {
   const loaded = parseConfig(text, 'director.yaml');
-  const planned = plan(loaded.model, undefined, { owner: true }, slots);
+  const planned = plan(loaded.model, undefined, undefined, slots);
   const ports = replayPorts(loaded.model, (index) => loaded.locate(['ports', index]));
   return {
     snapshot: planned.snapshot,

@@ -29,7 +29,7 @@ void Worker::parse(const Group& group) {
 // The common case, checked with few loads: a unicast frame for us with an IPv4 header without
 // options, whole, TCP or UDP, that may live on. False leaves everything to parse_packet, which
 // finds out what is different.
-inline bool Worker::parse_plain(Packet& packet, const Group& group) {
+[[gnu::always_inline]] inline bool Worker::parse_plain(Packet& packet, const Group& group) {
   rte_mbuf* mbuf = packet.mbuf;
   // Whoever handed a reassembled datagram off has left the size of its fragments here.
   if (group.handed_off && mbuf->tso_segsz != 0) return false;
@@ -79,6 +79,12 @@ void Worker::unfold(Packet& packet, const Group& group) {
 
 void Worker::parse_other(Packet& packet, const Group& group) {
   rte_mbuf* mbuf = packet.mbuf;
+  if (was_for_virtual_mac(packet, group) && parse_plain(packet, group)) {
+    packet.concern = Concern::plain;
+    packet.bucket = table_.home_bucket(packet.hash);
+    __builtin_prefetch(packet.bucket);
+    return;
+  }
   packet.bucket = Table::empty_bucket();
   packet.hash = 1;  // 0 would be an empty slot's tag
   packet.port = group.handed_off ? mbuf->port : group.port;
@@ -89,6 +95,18 @@ void Worker::parse_other(Packet& packet, const Group& group) {
   if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) return;
   packet.hash = table_.hash(packet.key);
   table_.prefetch_bucket(packet.hash);
+}
+
+// RFC 9568 section 7.3: a virtual router has a MAC of its own. Such a frame goes on as one for the
+// port itself, so that nothing behind this asks again.
+bool Worker::was_for_virtual_mac(const Packet& packet, const Group& group) {
+  const uint16_t port = group.handed_off ? packet.mbuf->port : group.port;
+  if (!snapshot_->has_virtual_mac(port)) return false;
+  if (rte_pktmbuf_data_len(packet.mbuf) < sizeof(Ethernet)) return false;
+  auto* ethernet = rte_pktmbuf_mtod(packet.mbuf, Ethernet*);
+  if (!snapshot_->is_virtual_mac(port, ethernet->destination)) return false;
+  ethernet->destination = fib_->port(port).mac;
+  return true;
 }
 
 void Worker::parse_packet(Packet& packet, bool handed_off) {

@@ -56,6 +56,7 @@ void Worker::first_packet(Packet& packet) {
   const Service* service =
       snapshot_->service_at(tuple.destination, tuple.destination_port, packet.key.protocol);
   if (service == nullptr) return owned_or_punt(packet);
+  if (service->has(wire::kStandby)) return drop(packet, End::standby);
   if (snapshot_->owns(tuple.source) || fib_->is_own(tuple.source)) {
     return drop(packet, End::martian);
   }

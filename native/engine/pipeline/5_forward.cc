@@ -147,6 +147,7 @@ bool Worker::replace_client_option(Packet& packet, Record& c, const NextHop& hop
 void Worker::forward_reply(Packet& packet, uint32_t record) {
   Record& c = table_[record];
   const Service* service = snapshot_->service_of_slot(c.service);
+  if (service != nullptr && service->has(wire::kStandby)) return drop(packet, End::standby, &c);
   if (packet.key.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
     update_state(record, Sight::reply, tcp.flags);
@@ -206,6 +207,10 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
   const Record& c = table_[record];
   const bool configured = snapshot_->server_of_slot(c.server) != nullptr;
   const Service* service = snapshot_->service_of_slot(c.service);
+  if (service != nullptr && service->has(wire::kStandby)) {
+    drop(packet, End::standby, &c);
+    return true;
+  }
   if (service != nullptr && service->has(wire::kResetOnServerRemoved)) {
     destroy(record, Extra::connections_expired);
     first_packet(packet);

@@ -59,7 +59,8 @@ void Worker::answer_arp(Packet& packet, Arp* arp) {
   arp->operation = to_be(uint16_t{2});
   arp->target_mac = requester;
   arp->target = arp->sender;
-  arp->sender_mac = fib_->port(packet.port).mac;
+  const Mac* virtual_mac = snapshot_->virtual_mac(asked);
+  arp->sender_mac = virtual_mac != nullptr ? *virtual_mac : fib_->port(packet.port).mac;
   arp->sender = asked;
   const uint16_t bytes = sizeof(Ethernet) + sizeof(Arp);
   rte_pktmbuf_trim(packet.mbuf, static_cast<uint16_t>(rte_pktmbuf_data_len(packet.mbuf) - bytes));

@@ -14,7 +14,12 @@ void Worker::reflect(Packet& packet, const Mac& to, End end) {
   auto* ethernet = rte_pktmbuf_mtod(packet.mbuf, Ethernet*);
   ethernet->destination = to;
   ethernet->source = fib_->port(packet.port).mac;
-  if (end != End::answered_arp) ethernet->type = kEtherIpv4;
+  if (end != End::answered_arp) {
+    ethernet->type = kEtherIpv4;
+  } else {
+    // That of a virtual router, where it is one's: switches learn it from whoever has it.
+    ethernet->source = reinterpret_cast<Arp*>(ethernet + 1)->sender_mac;
+  }
   tell(packet, end, nullptr, packet.port);
   push(to_port_[packet.port], packet.mbuf, end);
   if (to_port_[packet.port].n >= kBurst) flush_port(packet.port);

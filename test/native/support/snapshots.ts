@@ -41,6 +41,7 @@ export function udpService(vip: string, port: number, server: string, mode: 'nat
     slot: 2,
     servers: [only],
     localAddresses: [],
+    role: 'none',
   };
   return service;
 }
@@ -57,6 +58,7 @@ export function snapshot(parts: Partial<Snapshot>): Uint8Array {
     routes: [],
     neighbours: [],
     portAddresses: [],
+    roleAddresses: [],
     ...parts,
   });
 }

@@ -20,6 +20,8 @@ namespace sluice {
   EXTRA(connections_created, "connections made")                                 \
   EXTRA(connections_expired, "connections ended by their timeout")               \
   EXTRA(connections, "connections now")                                          \
+  EXTRA(connections_adopted, "connections made from what the peer told")         \
+  EXTRA(connections_ended_by_peer, "connections ended or replaced by the peer")  \
   EXTRA(evicted_half_open, "half-open TCP that gave way to a new connection")    \
   EXTRA(evicted_closed, "closed or closing TCP that gave way")                   \
   EXTRA(evicted_udp, "UDP of one direction or of a moment that gave way")        \

@@ -32,12 +32,14 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       local_ports_(PortShare(options.steering, options.index, options.workers),
                    port_sets(options.limits), options.seed ^ options.index),
       expendables_(options.limits.max_connections),
+      feed_(options.limits.max_connections),
       schedulers_(options.limits.max_services),
       overloaded_(options.limits.max_servers),
       local_cursor_(options.limits.max_services),
       fragments_(make_fragments()),
       random_(options.seed + options.index),
       ip_id_(static_cast<uint32_t>(mix64(random_))) {
+  if (options.port_half >= 0) local_ports_.slice(static_cast<unsigned>(options.port_half));
   for (uint16_t port = 0; port < options.ports; ++port) {
     if (options.steering != nullptr && options.spreads[port]) calibrations_[port].start();
   }
@@ -114,7 +116,7 @@ bool Worker::housekeep(unsigned budget) {
   // A connection is buried when the memory it has left its traces in has had time to come.
   Leaving leaving[kLeaving];
   unsigned in = 0, out = 0;
-  const bool done = wheel_.advance(now_ms_, budget, [&](uint32_t record) {
+  bool done = wheel_.advance(now_ms_, budget, [&](uint32_t record) {
     const Record& c = table_[record];
     if (is_idle(c)) {
       if (in - out == kLeaving) bury(leaving[out++ % kLeaving], Extra::connections_expired);
@@ -126,6 +128,8 @@ bool Worker::housekeep(unsigned budget) {
     wheel_.add(record, now_ms_ + timeout_of(c.state) - idle_ms(c));
   });
   while (out != in) bury(leaving[out++ % kLeaving], Extra::connections_expired);
+  if (feed_.on()) [[unlikely]]
+    done = synchronise() && done;
   return done;
 }
 
@@ -164,6 +168,8 @@ void Worker::destroy(uint32_t record, Extra why) {
 inline Worker::Leaving Worker::leave(uint32_t record) {
   const Record& c = table_[record];
   Leaving leaving{record, table_.hash({c.request(), c.protocol()}), 0, {}};
+  if (feed_.on()) [[unlikely]]
+    feed_.prefetch_notes(record);
   table_.prefetch_bucket(leaving.request);
   if (c.has(kHasReplyTuple)) {
     leaving.reply = table_.hash({c.reply(), c.protocol()});
@@ -178,9 +184,13 @@ inline Worker::Leaving Worker::leave(uint32_t record) {
 void Worker::bury(const Leaving& leaving, Extra why) {
   const uint32_t record = leaving.record;
   const Record& c = table_[record];
+  if (feed_.on()) [[unlikely]]
+    note_end(record, why);
   table_.erase(record, Direction::request, leaving.request);
   if (c.has(kHasReplyTuple)) table_.erase(record, Direction::reply, leaving.reply);
   local_ports_.give(leaving.port);
+  if (c.is_signpost()) [[unlikely]]
+    return table_.release(record);
   --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (overloaded_[c.server] != 0) relieve(c.server);
   counters_.add(why);
@@ -204,8 +214,9 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
   const uint32_t end = table_.high_water();
   uint32_t found = 0, at = cursor;
   for (uint32_t seen = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
-    if (!table_.is_live(at)) continue;
+    if (!table_.is_live(at) || table_[at].is_signpost()) continue;
     const Record& c = table_[at];
+    const bool has_local = c.mode() == Mode::fullnat || c.mode() == Mode::enat;
     uint8_t r[kListRecordBytes] = {};
     auto address = [&r](size_t offset, be32 v4) {
       if (v4 == 0) return;
@@ -214,11 +225,11 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
     };
     address(0, c.caddr);
     address(16, c.vaddr);
-    if (c.has(kOwnsLocalPort)) address(32, c.laddr);
+    if (has_local) address(32, c.laddr);
     address(48, c.raddr);
     store(r + 64, from_be(c.cport));
     store(r + 66, from_be(c.vport));
-    store(r + 68, c.has(kOwnsLocalPort) ? from_be(c.lport) : uint16_t{0});
+    store(r + 68, has_local ? from_be(c.lport) : uint16_t{0});
     store(r + 70, from_be(c.rport));
     r[72] = c.protocol();
     r[73] = static_cast<uint8_t>(c.mode());

@@ -23,6 +23,7 @@
 #include "sink.h"
 #include "snapshot.h"
 #include "steering.h"
+#include "sync/feed.h"
 #include "table/connection.h"
 #include "table/connection_table.h"
 #include "table/expendables.h"
@@ -56,6 +57,9 @@ struct WorkerOptions {
   bool spreads[kMaxPorts]{};            // by port: its NIC was told to follow `steering`
   uint64_t* counters = nullptr;         // this worker's block
   uint16_t ports = 0;
+  // Of two directors with the same local addresses, the half of their ports that this one gives
+  // out: 0 or 1; -1: all of them.
+  int port_half = -1;
   rte_mempool* mbufs = nullptr;  // for packets that have to be made
   // For datagrams put together from fragments: elements of kMostFragments times the largest
   // MTU. Without it fragments are dropped.
@@ -92,6 +96,12 @@ class Worker {
   // worker's own thread (mailbox).
   static constexpr size_t kListRecordBytes = 96;
   uint32_t list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
+
+  // sync/worker.cc: what a peer has told is adopted, and what it has to know is told, both in
+  // bounded steps. Part of housekeep(); between bursts.
+  SLUICE_ASIDE bool synchronise();
+  sync::Feed& feed() { return feed_; }
+  uint64_t now_ms() const { return now_ms_; }
 
   Counters& counters() { return counters_; }
   uint32_t connections() const { return table_.size(); }
@@ -204,6 +214,28 @@ class Worker {
   SLUICE_ASIDE void note(Note what, uint32_t service);
   SLUICE_ASIDE void ask_for(uint16_t port, be32 address);
 
+  // sync/worker.cc: connections that the peer is to know of.
+  void tell_soon(uint32_t record) {
+    if (feed_.on()) [[unlikely]]
+      note_change(record);
+  }
+  bool adopt_told();
+  bool tell_due();
+  bool tell_swept();
+  SLUICE_ASIDE void note_change(uint32_t record);
+  SLUICE_ASIDE void note_use(const Record& c);
+  SLUICE_ASIDE void note_end(uint32_t record, Extra why);
+  SLUICE_ASIDE void tell_peer(uint32_t record, sync::Tale tale);
+  SLUICE_ASIDE void adopt(const sync::Record& told);
+  bool make_room_for(const sync::Record& told, uint32_t except);
+  void update_adopted(uint32_t record, const sync::Record& told);
+  void make_adopted(const sync::Record& told);
+  void make_signpost(const sync::Record& told);
+  void end_adopted(uint32_t record, std::atomic<uint64_t>& figure);
+  uint32_t adopted_last_seen(const sync::Record& told) const;
+  void take_over_figures(Record& c, const sync::Record& told) const;
+  SLUICE_ASIDE bool follow_signpost(Packet& packet, uint32_t record);
+
   // table upkeep, worker.cc
   uint32_t timeout_of(State state) const {
     return snapshot_->timeouts()[static_cast<unsigned>(state)];
@@ -258,6 +290,7 @@ class Worker {
   TimingWheel<Table> wheel_;
   LocalPorts local_ports_;
   Expendables expendables_;
+  sync::Feed feed_;
   uint32_t port_hand_ = 0;                  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot
   std::vector<uint32_t> overloaded_;        // by server slot, see ScheduleContext

@@ -43,6 +43,7 @@ void Worker::hand_off(const Group& group) {
       continue;
     // What was handed here is ours, but for datagrams that became whole only here.
     if (group.handed_off && (plain || packet.fragment_bytes == 0)) continue;
+    if (group.handed_off && went_by_signpost(packet.mbuf)) continue;
     if (plain) {
       packet.port = group.port;
       packet.fragment_bytes = 0;

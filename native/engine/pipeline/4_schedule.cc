@@ -40,6 +40,10 @@ void Worker::process(Packet& packet, const Group& group) {
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
   if (record == kNone) return first_packet(packet);
+  if (table_[record].is_signpost()) [[unlikely]] {
+    if (!follow_signpost(packet, record)) first_packet(packet);
+    return;
+  }
   if (direction == Direction::request) return forward_request(packet, record);
   forward_reply(packet, record);
 }
@@ -140,6 +144,7 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
   }
   counters_.add(Extra::connections_created);
   counters_.add(Extra::connections);
+  if (c.state == State::udp) tell_soon(record);
   return record;
 }
 

@@ -246,6 +246,9 @@ const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure)
     c.hop[0] = c.hop[1] = Fib::kNoHop;
     c.settled = epoch_.settled(Way::unsettled);
   }
+  // So does the first packet of a connection that was adopted.
+  if (feed_.on()) [[unlikely]]
+    note_use(c);
   // A flow's first reply finds no next hop cached and so comes by here, but no later one does.
   if (towards == Direction::reply) c.answered = 1;
   const Fib::Answer answer = fib_->lookup(towards == Direction::request ? c.raddr : c.caddr);
@@ -288,6 +291,7 @@ void Worker::change_state(uint32_t record, State state) {
   const bool sooner = timeout_of(state) < timeout_of(c.state);
   c.state = state;
   c.settled = Epoch::unsettled(c.settled);
+  tell_soon(record);
   if (state == State::established) {
     expendables_.remove(record);
   } else {

@@ -50,6 +50,10 @@ void Worker::related_error(Packet& packet) {
     return drop(packet, End::icmp_without_connection);
   }
   const Record& c = table_[record];
+  if (c.is_signpost()) [[unlikely]] {
+    if (!follow_signpost(packet, record)) drop(packet, End::icmp_without_connection);
+    return;
+  }
   if (fold(sum_bytes(packet.l4, packet.l4_bytes)) != 0xffff) {
     return drop(packet, End::bad_icmp_checksum, &c);
   }

@@ -54,6 +54,15 @@ struct Packet {
   uint16_t total_length() const { return from_be(ip->total_length); }
 };
 
+// Set where one worker sends a packet on to another that has its connection (sync/worker.cc), in a
+// field that is nobody else's between receiving and freeing.
+inline bool went_by_signpost(const rte_mbuf* mbuf) {
+  return mbuf->vlan_tci_outer == UINT16_MAX;
+}
+inline void set_went_by_signpost(rte_mbuf* mbuf) {
+  mbuf->vlan_tci_outer = UINT16_MAX;
+}
+
 // Packets that go through the stages together: part of a burst.
 struct Group {
   Packet* packets;

@@ -60,6 +60,9 @@ struct alignas(64) Connection<V4> {
   uint16_t l3[2];
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
+  // In place of a mode: no connection, but the way to worker number `server`, which has it. Only
+  // the request's tuple is in the table (sync/worker.cc).
+  bool is_signpost() const { return (flags & kModeMask) == kModeMask; }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
   uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
   TupleOf<V4> request() const { return load<TupleOf<V4>>(&caddr); }

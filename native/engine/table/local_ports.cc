@@ -1,6 +1,5 @@
 #include "local_ports.h"
 
-#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -20,12 +19,30 @@ uint32_t next_clear(const uint64_t (&bits)[2], uint32_t at) {
 LocalPorts::LocalPorts(PortShare share, uint32_t max_sets, uint64_t seed)
     : share_(std::move(share)),
       count_(share_.count()),
+      usable_(count_),
       mask_(std::bit_ceil(max_sets * 2) - 1),
       max_sets_(max_sets),
       random_(seed),
       index_(mask_ + 1),
       entries_(max_sets),
       chunks_(size_t{max_sets} * kChunks) {}
+
+void LocalPorts::slice(unsigned half) {
+  foreign_.assign(kChunks * kChunkPorts / 64, 0);
+  uint32_t ours[kChunks]{};
+  usable_ = 0;
+  for (uint32_t number = 0; number < count_; ++number) {
+    if (share_.port(0, number) >> 15 == half) {
+      ++ours[number / kChunkPorts];
+      ++usable_;
+    } else {
+      foreign_[number / 64] |= uint64_t{1} << (number % 64);
+    }
+  }
+  for (uint32_t chunk = 0; chunk < kChunks; ++chunk) {
+    if (ours[chunk] == 0) foreign_chunks_[chunk / 64] |= uint64_t{1} << (chunk % 64);
+  }
+}
 
 uint32_t LocalPorts::entry_of(Set set) const {
   for (uint32_t at = home(set); index_[at] != 0; at = (at + 1) & mask_) {
@@ -51,6 +68,7 @@ uint32_t LocalPorts::make(Set set) {
   for (uint32_t chunk = (count_ + kChunkPorts - 1) / kChunkPorts; chunk < kChunks; ++chunk) {
     entry.full[chunk / 64] |= uint64_t{1} << (chunk % 64);
   }
+  for (unsigned i = 0; i < 2; ++i) entry.full[i] |= foreign_chunks_[i];
   uint32_t at = home(set);
   while (index_[at] != 0) at = (at + 1) & mask_;
   index_[at] = fresh + 1;
@@ -61,7 +79,7 @@ uint32_t LocalPorts::make(Set set) {
 be16 LocalPorts::take(Set set) {
   uint32_t found = entry_of(set);
   if (found == kNone) found = make(set);
-  if (found == kNone || entries_[found].used == count_) return 0;
+  if (found == kNone || entries_[found].used == usable_) return 0;
   Entry& entry = entries_[found];
   // The cursor's chunk from the cursor on, else the next that has a free port; which may be the
   // cursor's own again, for what lies before it.
@@ -80,10 +98,7 @@ be16 LocalPorts::take(Set set) {
       const uint64_t free = ~taken[word] & mask;
       if (free == 0) continue;
       taken[word] |= free & -free;
-      if (taken[word] == ~uint64_t{0} &&
-          std::ranges::all_of(taken, [](uint64_t bits) { return bits == ~uint64_t{0}; })) {
-        entry.full[at / 64] |= uint64_t{1} << (at % 64);
-      }
+      if (taken[word] == ~uint64_t{0}) note_if_full(entry, at);
       const uint32_t number =
           at * kChunkPorts + word * 64 + static_cast<uint32_t>(std::countr_zero(free));
       ++entry.used;
@@ -91,6 +106,34 @@ be16 LocalPorts::take(Set set) {
       return to_be(share_.port(entry.base, number));
     }
   }
+}
+
+void LocalPorts::note_if_full(Entry& entry, uint32_t at) {
+  for (const uint64_t bits : chunk(entry, at).taken) {
+    if (bits != ~uint64_t{0}) return;
+  }
+  entry.full[at / 64] |= uint64_t{1} << (at % 64);
+}
+
+bool LocalPorts::reserve(Set set, be16 port) {
+  uint32_t found = entry_of(set);
+  const uint32_t base = share_.base(set.local(), set.server(), set.server_port());
+  if (!share_.has(base, from_be(port))) return false;
+  const uint32_t number = share_.number(base, from_be(port));
+  if (!foreign_.empty() && (foreign_[number / 64] >> (number % 64) & 1) != 0) return false;
+  if (found == kNone) found = make(set);
+  if (found == kNone) return false;
+  Entry& entry = entries_[found];
+  const uint32_t at = number / kChunkPorts;
+  uint32_t& block = entry.block[at / kBlockChunks];
+  if (block == 0) block = make_block(at / kBlockChunks);
+  uint64_t& taken = chunk(entry, at).taken[number % kChunkPorts / 64];
+  const uint64_t bit = uint64_t{1} << (number % 64);
+  if ((taken & bit) != 0) return false;
+  taken |= bit;
+  ++entry.used;
+  if (taken == ~uint64_t{0}) note_if_full(entry, at);
+  return true;
 }
 
 LocalPorts::Place LocalPorts::find(Set set, be16 port) const {
@@ -150,6 +193,7 @@ uint32_t LocalPorts::make_block(uint32_t index) {
     for (uint64_t& taken : chunks_[size_t{block - 1} * kBlockChunks + i].taken) {
       const uint32_t left = number < count_ ? count_ - number : 0;
       taken = left >= 64 ? 0 : ~uint64_t{0} << left;
+      if (!foreign_.empty()) taken |= foreign_[number / 64];
       number += 64;
     }
   }

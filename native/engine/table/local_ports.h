@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "../types.h"
 #include "hash.h"
@@ -42,6 +43,12 @@ class LocalPorts {
   };
   // A free port (network order), or 0 when all are taken.
   be16 take(Set set);
+  // Takes this very port. False when it is not to be given back: taken already, or never given out
+  // by this worker (another worker's or another director's, see slice()), or no set is left.
+  bool reserve(Set set, be16 port);
+  // Two directors that share local addresses give out ports of one half each, told apart by the
+  // ports' highest bit: 0 is the lower. Before the first take().
+  void slice(unsigned half);
 
   // Where a taken port is kept; holds until it is given back.
   struct Place {
@@ -82,13 +89,19 @@ class LocalPorts {
            mask_;
   }
   uint32_t make_block(uint32_t index);
+  void note_if_full(Entry& entry, uint32_t at);
   Chunk& chunk(const Entry& entry, uint32_t at) {
     return chunks_[size_t{entry.block[at / kBlockChunks] - 1} * kBlockChunks + at % kBlockChunks];
   }
 
   const PortShare share_;
-  uint32_t count_;  // ports a set
-  uint32_t mask_;   // of the index, a power of two less one
+  uint32_t count_;   // ports a set
+  uint32_t usable_;  // of them, those of our half
+  // By number, as chunks have them: ports of the other half. The same for every set, as their
+  // highest bit is (port_share.h). Empty: all are ours.
+  std::vector<uint64_t> foreign_;
+  uint64_t foreign_chunks_[2]{};  // bit: chunk without a port of ours
+  uint32_t mask_;                 // of the index, a power of two less one
   uint32_t max_sets_, live_ = 0;
   uint64_t random_;
   TableMemory<uint32_t> index_;  // open addressing: entry + 1

@@ -45,6 +45,13 @@ class PortShare {
     return static_cast<uint16_t>(by_class_[base ^ mine_[entry]] ^
                                  by_place_[first_ + number - entry * step_]);
   }
+  // Is it one of this worker's?
+  bool has(uint32_t base, uint16_t port) const {
+    if (steering_ == nullptr) return port >= first_ && (port - first_) % step_ == 0;
+    const uint32_t both = low_[port & 0xff] ^ high_[port >> 8];
+    const uint32_t entry = base ^ (both & mask_);
+    return mine_[position_[entry]] == entry && both >> bits_ >= first_;
+  }
   uint32_t number(uint32_t base, uint16_t port) const {
     if (steering_ == nullptr) return (port - first_) / step_;
     const uint32_t both = low_[port & 0xff] ^ high_[port >> 8];

@@ -1,0 +1,132 @@
+// A worker's end of connection synchronisation: what it notes about its connections, and the two
+// rings between it and the sync thread.
+//
+// Nothing here is on the way of an established connection's packets. A connection is noted when its
+// state changes and told `after_ms` later, as it is then, so that one which has ended by then, and
+// was never told, costs a few bytes of a queue and nothing else. A sweep goes over all records once
+// in `refresh_ms`, some at a time, and tells again what lives: it repairs whatever was lost on the
+// way. A peer that has just started asks for a sweep of its own, as fast as the ring takes it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "../table/memory.h"
+#include "record.h"
+#include "spsc.h"
+
+namespace sluice::sync {
+
+// What a worker counts, for anyone to read. FIGURE(name, help)
+#define SLUICE_FEED_FIGURES(FIGURE)                                                     \
+  FIGURE(told, "connections and changes that workers told the sync thread")             \
+  FIGURE(overflowed, "not told since the ring was full; a sweep repairs it")            \
+  FIGURE(swept, "of those told, by a sweep")                                            \
+  FIGURE(adopted, "connections made from what the peer told")                           \
+  FIGURE(updated, "connections changed by what the peer told")                          \
+  FIGURE(ended, "connections ended by the peer")                                        \
+  FIGURE(replaced, "connections that gave way to a newer one of the peer")              \
+  FIGURE(signposts, "connections whose requests arrive at another worker than replies") \
+  FIGURE(refused_newer, "not adopted: the connection has carried traffic here since")   \
+  FIGURE(refused_conflict, "not adopted: another connection uses its local port")       \
+  FIGURE(refused_stale, "not adopted: service or real server changed meanwhile")        \
+  FIGURE(refused_full, "not adopted: connection table full")
+
+struct FeedFigures {
+#define FIGURE(name, help) std::atomic<uint64_t> name{0};
+  SLUICE_FEED_FIGURES(FIGURE)
+#undef FIGURE
+};
+
+// Written by one thread, read by any.
+inline void tally(std::atomic<uint64_t>& figure, uint64_t n = 1) {
+  figure.store(figure.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+struct FeedOptions {
+  bool tells = false;  // else it only adopts
+  uint32_t after_ms = 100;
+  uint32_t refresh_ms = 60'000;
+};
+
+// Of a record of the connection table.
+enum Note : uint8_t {
+  kTold = 1,    // the peer knows it
+  kQueued = 2,  // to be told soon
+  kTheirs = 4,  // adopted, and no packet of it has come here since
+};
+
+// Records that wait for their time, in the order of their coming.
+class Queue {
+ public:
+  static constexpr uint32_t kSize = 1u << 16;  // at 200 K changes a second: a third of one
+
+  Queue() : waiting_(kSize) {}
+  // False: full.
+  bool add(uint32_t record, uint64_t now_ms) {
+    if (added_ - taken_ == kSize) return false;
+    waiting_[added_++ % kSize] = {record, static_cast<uint32_t>(now_ms)};
+    return true;
+  }
+  // The first, if it has waited for `wait_ms`; else kNone.
+  uint32_t take(uint64_t now_ms, uint32_t wait_ms) {
+    if (added_ == taken_) return kNone;
+    const Waiting& first = waiting_[taken_ % kSize];
+    if (static_cast<uint32_t>(now_ms) - first.since_ms < wait_ms) return kNone;
+    ++taken_;
+    return first.record;
+  }
+  // One whose turn comes soon, to ask the memory for it.
+  uint32_t coming(uint32_t ahead) const {
+    return added_ - taken_ > ahead ? waiting_[(taken_ + ahead) % kSize].record : kNone;
+  }
+
+ private:
+  struct Waiting {
+    uint32_t record, since_ms;
+  };
+  TableMemory<Waiting> waiting_;
+  uint32_t added_ = 0, taken_ = 0;
+};
+
+class Feed {
+ public:
+  static constexpr uint32_t kRing = 1u << 15;  // records each way: 2 MiB
+
+  explicit Feed(uint32_t max_connections) : out(kRing), in(kRing), notes_(max_connections) {}
+
+  // The worker's. Once started notes are kept for good; without `tells` nothing more comes of them.
+  bool on() const { return on_; }
+  const FeedOptions& options() const { return options_; }
+  void start(const FeedOptions& options, uint64_t now_ms) {
+    on_ = true;
+    options_ = options;
+    // What is there already is told by a first sweep.
+    sweep = {0, true, now_ms, sweeps_wanted.load(std::memory_order_relaxed)};
+  }
+  void stop() { options_.tells = false; }
+  uint8_t& notes(uint32_t record) { return notes_[record]; }
+  void prefetch_notes(uint32_t record) const { __builtin_prefetch(&notes_[record], 1); }
+
+  Queue soon;   // to be told after `after_ms`
+  Queue later;  // UDP that had sent one packet by then: looked at once more
+  struct Sweep {
+    uint32_t at = 0;          // next record
+    bool everything = false;  // also what hasn't changed for long: a peer has asked
+    uint64_t started_ms = 0;
+    uint32_t number = 0;  // of the request that it answers
+  } sweep;
+
+  // Shared with the sync thread.
+  Spsc<Record> out;                        // the worker writes
+  Spsc<Record> in;                         // the worker reads
+  std::atomic<uint32_t> sweeps_wanted{0};  // by the sync thread: number of the latest request
+  FeedFigures figures;                     // the worker writes
+
+ private:
+  bool on_ = false;
+  FeedOptions options_;
+  TableMemory<uint8_t> notes_;  // Note, by record
+};
+
+}  // namespace sluice::sync

@@ -1,0 +1,42 @@
+// One connection as a worker tells it to the sync thread, and as it is told one: what the other
+// director's worker has to know to go on with it.
+#pragma once
+
+#include <cstdint>
+
+#include "../table/connection.h"
+#include "../types.h"
+
+namespace sluice::sync {
+
+enum class Tale : uint8_t {
+  live,      // as it is now
+  end,       // gone before its time
+  signpost,  // to a worker: `server` is the worker that has the connection
+  mark,      // to the sync thread: a sweep is through; `told_ms` is its number
+};
+
+enum Flag : uint8_t {
+  kIsnKnown = 1,  // server_isn1 is valid
+  kAnswered = 2,  // a reply has come
+};
+
+struct alignas(64) Record {
+  TupleOf<V4> request, reply;  // DR and TUN: of reply only the source (RIP:rport)
+  uint32_t service, server;    // slots on this machine
+  union {
+    uint32_t server_isn1;  // TCP, see Connection
+    uint32_t age_ms;       // UDP: from the first packet to the latest
+  };
+  uint32_t idle_ms;  // since the latest packet
+  uint32_t told_ms;  // worker's clock when it was told
+  Tale tale;
+  uint8_t protocol;
+  Mode mode;
+  State state;
+  uint8_t flags;
+  uint8_t packets;  // UDP from the client, see Connection
+};
+static_assert(sizeof(Record) == 64, "one cache line");
+
+}  // namespace sluice::sync

@@ -166,6 +166,7 @@ function against(server: ServerReport): string | undefined {
     const checks = failed.map(({ type, detail }) => `${type}: ${detail ?? 'has not run yet'}`);
     return checks.length > 0 ? `down, ${checks.join(', ')}` : 'down';
   }
+  if (server.drained) return 'it is drained, until sluice undrain';
   if (server.weight === 0) return 'weight 0: it drains';
   const { upperThreshold: upper, active, inactive } = server;
   if (upper > 0 && active + inactive >= upper) {

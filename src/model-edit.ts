@@ -39,7 +39,13 @@ export type Edit =
       server: Endpoint;
       settings: ServerSettings;
     }
-  | { edit: 'removeServer'; service: ServiceId; server: Endpoint }
+  | {
+      edit: 'removeServer' | 'drainServer' | 'undrainServer';
+      service: ServiceId;
+      server: Endpoint;
+    }
+  /** Ends draining, too. */
+  | { edit: 'setWeight'; service: ServiceId; server: Endpoint; weight: number }
   | { edit: 'addLocalAddress' | 'removeLocalAddress'; service: ServiceId; address: string }
   /** Seconds; 0 leaves one as it is. */
   | { edit: 'setTimeouts'; tcp: number; tcpFin: number; udp: number }
@@ -108,6 +114,15 @@ class Draft {
         return;
       case 'removeServer':
         this.#removeServer(edit.service, edit.server);
+        return;
+      case 'drainServer':
+        this.#change(edit, (server) => ({ ...server, drained: true }));
+        return;
+      case 'undrainServer':
+        this.#change(edit, undrained);
+        return;
+      case 'setWeight':
+        this.#change(edit, ({ drained: _, ...server }) => ({ ...server, weight: edit.weight }));
         return;
       case 'addLocalAddress':
       case 'removeLocalAddress':
@@ -180,6 +195,17 @@ class Draft {
     this.#put({ ...service, servers: service.servers.filter((_, index) => index !== at) });
   }
 
+  #change(
+    { service: id, server: wanted }: { service: ServiceId; server: Endpoint },
+    to: (server: ServerModel) => ServerModel,
+  ): void {
+    const service = this.#service(id, 'ERR_SERVICE_NOT_DEFINED');
+    const at = indexOf(service.servers, wanted);
+    const server = service.servers[at];
+    if (!server) throw noServer(`${formatEndpoint(wanted)} of ${serviceKey(service)}`);
+    this.#put({ ...service, servers: service.servers.with(at, to(server)) });
+  }
+
   #editLocal(edit: Extract<Edit, { address: string }>): void {
     const service = this.#service(edit.service, 'ERR_SERVICE_NOT_DEFINED');
     const { localAddresses } = service;
@@ -219,6 +245,14 @@ function newService(id: ServiceId, name: string): Omit<ServiceModel, keyof Servi
     servers: [],
     health: NO_QUORUM,
   };
+}
+
+/** A weight that was set to 0 has not been kept anywhere: there is nothing to go back to. */
+function undrained({ drained: _, ...server }: ServerModel): ServerModel {
+  if (server.weight > 0) return server;
+  const name = formatEndpoint(server.address);
+  const message = `${name} was given weight 0 itself: give it another one instead`;
+  throw new SluiceError('ERR_NOT_DRAINED', message);
 }
 
 function noServer(key: string): SluiceError {

@@ -220,7 +220,7 @@ function planService(
     const state = states?.get(own);
     const up = state?.up ?? true;
     const inhibited = !up && server.health.inhibitOnFailure;
-    const weight = inhibited ? 0 : (state?.weight ?? server.weight);
+    const weight = inhibited || server.drained ? 0 : (state?.weight ?? server.weight);
     return planServer(server, slot, (up || inhibited) && !standsIn, weight, before);
   });
   const service: SnapshotService = {

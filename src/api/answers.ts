@@ -46,6 +46,8 @@ export const serverReport = z
       .describe(
         'In effect: what drains, dynamic checks and inhibition make of the configured one.',
       ),
+    configuredWeight: z.int(),
+    drained: z.boolean().describe('Takes no new connections until it is undrained.'),
     up: z.boolean().describe('Takes new connections, were it not for its weight.'),
     checks: z.array(checkReport).describe('In the order of the configuration.'),
     upperThreshold: count,

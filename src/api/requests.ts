@@ -39,9 +39,10 @@ const serviceSettings = z.strictObject({
   scheduleFallback: z.boolean(),
   onePacket: z.boolean(),
 });
+const weight = z.int().min(0).max(65535);
 const serverSettings = z.strictObject({
   mode: z.enum(MODES),
-  weight: z.int().min(0).max(65535),
+  weight,
   upperThreshold: z.int().min(0).max(0xffff_ffff),
   lowerThreshold: z.int().min(0).max(0xffff_ffff),
 });
@@ -69,6 +70,9 @@ export const edit = z.discriminatedUnion('edit', [
     settings: serverSettings,
   }),
   z.strictObject({ edit: z.literal('removeServer'), service, server: endpoint }),
+  z.strictObject({ edit: z.literal('drainServer'), service, server: endpoint }),
+  z.strictObject({ edit: z.literal('undrainServer'), service, server: endpoint }),
+  z.strictObject({ edit: z.literal('setWeight'), service, server: endpoint, weight }),
   z.strictObject({ edit: z.literal('addLocalAddress'), service, address }),
   z.strictObject({ edit: z.literal('removeLocalAddress'), service, address }),
   z.strictObject({ edit: z.literal('setTimeouts'), tcp: timeout, tcpFin: timeout, udp: timeout }),

@@ -14,6 +14,7 @@ export function healthOf(services: ServiceReport[]) {
       port: server.port,
       up: server.up,
       weight: server.weight,
+      drained: server.drained,
       checks: server.checks,
     })),
   }));
@@ -26,6 +27,7 @@ export function formatHealth(services: ServiceReport[]): string {
       `${service.name} (${service.protocol.toUpperCase()} ${formatEndpoint(service)})`,
       ...service.servers.flatMap((server) => [
         `  ${formatEndpoint(server).padEnd(22)} ${server.up ? 'up  ' : 'down'} weight ${server.weight}` +
+          (server.drained ? ' drained' : '') +
           (server.checks.length === 0 ? '  not checked' : ''),
         ...server.checks.map(
           ({ type, up, detail }) =>

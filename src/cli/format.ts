@@ -18,7 +18,10 @@ export function formatServices(
   shape: Shape = 'plain',
   exact = false,
 ): string {
-  const remark = ({ up }: ServerReport) => (up || shape !== 'plain' ? '' : ' down');
+  const remark = ({ up, drained }: ServerReport) => {
+    if (shape !== 'plain') return '';
+    return `${drained ? ' drained' : ''}${up ? '' : ' down'}`;
+  };
   return formatListing(services, { shape, exact, title: title(status), remark });
 }
 

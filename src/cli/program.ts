@@ -9,6 +9,7 @@ import { realserverCommand } from '../realserver/command.js';
 import { VERSION } from '../version.js';
 import { registerCheck } from './check.js';
 import { registerConvert } from './convert.js';
+import { registerDrain } from './drain.js';
 import { registerExplain } from './explain.js';
 import { registerOpenapi } from './openapi.js';
 import { registerReload } from './reload.js';
@@ -27,6 +28,7 @@ Examples:
   sluice show connections --client 192.0.2.7         as ipvsadm -Lnc
   sluice ipvsadm -a -t 203.0.113.10:80 -r 198.51.100.13:8080 -m
                                                      change the running director
+  sluice drain web 198.51.100.13 --wait; sluice undrain web 198.51.100.13
   sluice diff -c director.yaml; sluice apply -c director.yaml; sluice rollback
   sluice explain --from 192.0.2.7:40000 --to 203.0.113.10:80
                                                      where would it go, and why?
@@ -54,6 +56,7 @@ function buildProgram(): Command {
   registerConvert(program);
   registerShow(program);
   registerTop(program);
+  registerDrain(program);
   registerExplain(program);
   registerOpenapi(program);
   registerReload(program);

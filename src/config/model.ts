@@ -84,6 +84,8 @@ export interface ServerModel {
   /** With the port that is really used: the service's in modes that cannot change it. */
   address: Endpoint;
   weight: number;
+  /** Takes no new connections, whatever its weight, until it is told to again. Never false. */
+  drained?: true;
   mode: Mode;
   upperThreshold: number;
   lowerThreshold: number;

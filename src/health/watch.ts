@@ -66,7 +66,9 @@ export class ServerWatch {
 
   /** The configured weight and what dynamic checks make of it. */
   get weight(): number {
-    const { weight } = this.#model;
+    const { weight, drained } = this.#model;
+    // It does not count for a quorum either: nothing new goes to it.
+    if (drained) return 0;
     let sum = weight;
     for (const { outcome } of this.#runners.values()) {
       if (!outcome?.ok || outcome.weight === undefined) continue;

@@ -41,6 +41,8 @@ export function serviceReports(
           mode: server.mode,
           forward: FORWARD_WORDS[server.mode],
           weight: now?.weight ?? server.weight,
+          configuredWeight: server.weight,
+          drained: server.drained ?? false,
           up: now?.up ?? true,
           checks: checksOf(key),
           upperThreshold: server.upperThreshold,

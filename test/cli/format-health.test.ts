@@ -46,7 +46,14 @@ test('a line a server, and below it a line a check', () => {
 
 test('as JSON without what is not about health', () => {
   const [web] = healthOf(services);
-  assert.equal(Object.keys(web?.servers[0] ?? {}), ['address', 'port', 'up', 'weight', 'checks']);
+  assert.equal(Object.keys(web?.servers[0] ?? {}), [
+    'address',
+    'port',
+    'up',
+    'weight',
+    'drained',
+    'checks',
+  ]);
 });
 
 test.run();

@@ -58,6 +58,17 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ edit: fc.constant('removeServer' as const), service, server }),
   },
+  fc.record({
+    edit: fc.constantFrom('drainServer' as const, 'undrainServer' as const),
+    service,
+    server,
+  }),
+  fc.record({
+    edit: fc.constant('setWeight' as const),
+    service,
+    server,
+    weight: fc.integer({ min: 0, max: 2 }),
+  }),
   { weight: 2, arbitrary: onLocal('addLocalAddress') },
   onLocal('removeLocalAddress'),
   fc.record({
@@ -125,6 +136,16 @@ class Dumb {
       row.locals = row.locals.filter((local) => local !== one.address);
       return has ? '' : 'ERR_NO_SUCH_LOCAL_ADDRESS';
     }
+    if (one.edit === 'drainServer' || one.edit === 'undrainServer' || one.edit === 'setWeight') {
+      const server = row.servers[`${one.server.address}:${one.server.port}`] as
+        | Record<string, unknown>
+        | undefined;
+      if (!server) return 'ERR_NO_SUCH_SERVER';
+      if (one.edit === 'undrainServer' && server.weight === 0) return 'ERR_NOT_DRAINED';
+      if (one.edit === 'setWeight') server.weight = one.weight;
+      server.drained = one.edit === 'drainServer';
+      return '';
+    }
     if (one.edit === 'removeServer') {
       const at = `${one.server.address}:${one.server.port}`;
       const had = at in row.servers;
@@ -137,7 +158,7 @@ class Dumb {
     if (one.settings.lowerThreshold > one.settings.upperThreshold) return 'ERR_THRESHOLDS';
     if (one.edit === 'addServer' && at in row.servers) return 'ERR_SERVER_EXISTS';
     if (one.edit === 'editServer' && !(at in row.servers)) return 'ERR_NO_SUCH_SERVER';
-    row.servers[at] = { ...one.settings };
+    row.servers[at] = { ...one.settings, drained: false };
     return '';
   }
 }
@@ -153,9 +174,9 @@ function asRows(model: Model): Record<string, unknown> {
         onePacket: one.onePacket,
         locals: one.localAddresses,
         servers: Object.fromEntries(
-          one.servers.map(({ address, mode, weight, upperThreshold, lowerThreshold }) => [
+          one.servers.map(({ address, health: _, ...settings }) => [
             `${address.address}:${address.port}`,
-            { mode, weight, upperThreshold, lowerThreshold },
+            { ...settings, drained: settings.drained ?? false },
           ]),
         ),
       },

@@ -36,6 +36,8 @@ export const server = (more: Partial<ServerReport> = {}): ServerReport => ({
   mode: 'nat',
   forward: 'Masq',
   weight: 1,
+  configuredWeight: 1,
+  drained: false,
   up: true,
   checks: [],
   upperThreshold: 0,

@@ -145,6 +145,13 @@ export class RunningReplay {
     return result.ports.length;
   }
 
+  /** Seconds pass. */
+  advance(seconds: number): void {
+    this.#now += BigInt(seconds) * 1_000_000_000n;
+    this.#counted = undefined;
+    this.replay.advance(this.#now);
+  }
+
   close(): void {
     this.#server?.close();
     this.#server?.closeAllConnections();

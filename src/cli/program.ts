@@ -19,7 +19,7 @@ import { registerRun } from './run.js';
 import { registerShow } from './show.js';
 import { registerTop } from './top.js';
 
-const EXAMPLES = `
+export const EXAMPLES = `
 Examples:
   sluice check -c director.yaml                      all mistakes of a file, with their places
   sluice run -c director.yaml                        forward, until SIGTERM; SIGHUP reloads
@@ -40,7 +40,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 no running director reached, 70 
 'sluice errors' explains every ERR_ code.
 `;
 
-function buildProgram(): Command {
+export function buildProgram(): Command {
   const program = new Command('sluice')
     .description('A layer-4 load balancer for Linux Virtual Server users, on DPDK')
     .version(VERSION)

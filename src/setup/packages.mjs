@@ -28,6 +28,7 @@ export const GROUPS = {
   ],
   'the load': ['curl', 'wrk', 'iperf3', 'bind9-dnsutils'],
   'the oracles': ['python3', 'python3-scapy', 'tcpdump', 'tshark', 'valgrind'],
+  'the Debian package': ['dpkg-dev', 'lintian', 'lowdown', 'man-db'],
   'plots of the benchmark': ['fonts-dejavu-core'],
   'the peers': [
     'prometheus-node-exporter',

@@ -19,6 +19,7 @@ import type { CounterSource } from './stats/live.js';
 import { metrics } from './stats/metrics.js';
 import type { RateView } from './stats/rates.js';
 import { portReports, serviceNames, serviceReports } from './stats/report.js';
+import { Memory, type Store } from './supervisor/memory.js';
 import type { Transactions } from './transaction.js';
 import { VERSION } from './version.js';
 
@@ -32,19 +33,23 @@ export interface ControlParts {
   cpus: readonly number[];
   log: Logger;
   isStopping: () => boolean;
+  /** Of the process, whose control planes may come and go. */
+  past?: { startedAt: number; restarts: number; memory: Memory };
 }
 
 export class Control implements Handlers {
   readonly #parts: ControlParts;
   readonly #running: Transactions;
   readonly #log: Logger;
-  readonly #started = Date.now();
-  #lastReload: StatusReport['lastReload'] = null;
+  readonly #past: NonNullable<ControlParts['past']>;
+  readonly #lastReload: Store<StatusReport['lastReload']>;
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
     this.#running = parts.running;
     this.#log = parts.log;
+    this.#past = parts.past ?? { startedAt: Date.now(), restarts: 0, memory: new Memory() };
+    this.#lastReload = this.#past.memory.of('control');
   }
 
   services() {
@@ -155,7 +160,8 @@ export class Control implements Handlers {
       version: VERSION,
       dpdk: native().versions().dpdk,
       pid: process.pid,
-      uptimeSeconds: Math.round((Date.now() - this.#started) / 1000),
+      uptimeSeconds: Math.round((Date.now() - this.#past.startedAt) / 1000),
+      controlRestarts: this.#past.restarts,
       config: loaded.file,
       socket: model.director.socket,
       generation: planned.snapshot.generation,
@@ -165,7 +171,7 @@ export class Control implements Handlers {
       maxConnections: model.director.maxConnections * cpus.length,
       connections,
       workers: cpus.map((cpu, index) => ({ cpu, lagUs: Math.round(lag[index] ?? 0) })),
-      lastReload: this.#lastReload,
+      lastReload: this.#lastReload.get('lastReload') ?? null,
     };
   }
 
@@ -220,7 +226,7 @@ export class Control implements Handlers {
   }
 
   #note(ok: boolean, summary: string): void {
-    this.#lastReload = { at: new Date().toISOString(), ok, summary };
+    this.#lastReload.set('lastReload', { at: new Date().toISOString(), ok, summary });
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * A running director: the composition root, the only file that knows every feature. Once it runs,
- * nothing that goes wrong in JavaScript stops the workers from forwarding.
+ * A running director's control plane: the composition root, the only file that knows every feature.
+ * It runs in a thread of its own (src/supervisor/), which may fail at any moment: what has to
+ * survive that is in the engine or in `host.memory`, and the next one goes on from there.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
@@ -11,14 +12,17 @@ import { Control } from './control.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
 import { ConfigError, describe, formatProblem, SluiceError } from './errors.js';
 import { HealthMonitor } from './health/monitor.js';
+import type { MonitorState } from './health/state.js';
+import { Ledger, type Past } from './ledger.js';
 import { type Logger, RateLimit } from './log.js';
-import { type Engine, type EngineEvent, native } from './native.js';
+import { type Engine, type EngineEvent, type EngineOptions, native } from './native.js';
 import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import { CounterView } from './stats/counters.js';
 import { counterSource } from './stats/live.js';
 import { ProcFiles } from './stats/procfs.js';
 import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
+import type { Memory } from './supervisor/memory.js';
 import { Transactions } from './transaction.js';
 
 /** A worker that has not come round for so long is worth a line in the log. */
@@ -29,7 +33,32 @@ const PROC_MS = 5_000;
 /** Notification scripts of a stop get so long. */
 const FAREWELL_MS = 5_000;
 
+/** Health is written down when it changes, but for no more than this part of the time. */
+const HEALTH_SHARE = 0.05;
+
+/** What the director has of the process around it. */
+export interface Host {
+  log: Logger;
+  /** What an earlier control plane of this process has left, and what this one leaves. */
+  memory: Memory;
+  /** Of the process, ms since the epoch. */
+  startedAt: number;
+  /** Control planes before this one. */
+  restarts: number;
+  /** Starts the process's engine; not called where an earlier control plane has done it. */
+  startEngine(options: EngineOptions): Promise<void>;
+}
+
+/** What a director begins with: a file that was read, or what an earlier one has left. */
+interface Beginning {
+  loaded: Loaded;
+  cpus: number[];
+  ledger: Ledger;
+  past: Past | undefined;
+}
+
 export class Director {
+  readonly #host: Host;
   readonly #log: Logger;
   readonly #cpus: number[];
   readonly #engine: Engine;
@@ -44,15 +73,18 @@ export class Director {
   readonly #procTrouble = new RateLimit(60_000);
   #stopped = false;
 
-  /** Reads the file, starts the engine, publishes and opens the control socket; or throws. */
-  static async start(config: string, log: Logger): Promise<Director> {
-    const loaded = loadConfig(resolve(config));
-    for (const warning of loaded.warnings) log.warn(formatProblem(warning));
-    requireDevices(loaded);
-    const cpus = workerCpus(loaded.model.director.workers, allowedCpus());
-    requireHugepages(loaded);
-    await claimSocket(loaded.model.director.socket);
-    const director = new Director(loaded, cpus, log);
+  /**
+   * Reads the file, has the engine started, publishes and opens the control socket; or throws. An
+   * engine that runs already is attached to, and what was in force goes on, whatever the file says
+   * by now.
+   */
+  static async start(config: string, host: Host): Promise<Director> {
+    const ledger = new Ledger(host.memory);
+    const past = ledger.past();
+    const director = new Director(
+      past ? await resume(past, ledger, host) : await begin(config, ledger, host),
+      host,
+    );
     try {
       await director.#open();
     } catch (error) {
@@ -62,25 +94,38 @@ export class Director {
     return director;
   }
 
-  private constructor(loaded: Loaded, cpus: number[], log: Logger) {
+  private constructor({ loaded, cpus, ledger, past }: Beginning, host: Host) {
+    const { log, memory } = host;
+    this.#host = host;
     this.#log = log;
     this.#cpus = cpus;
     const { model } = loaded;
-    const engine = native().startEngine(engineOptions(model, cpus), this.#eventHandler());
+    const engine = native().attachEngine(this.#eventHandler());
     this.#engine = engine;
     const source = counterSource(engine);
     const layout = native().counterLayout(cpus.length, model.ports.length, limits(model));
-    const counters = new CounterView(layout, source.read);
+    const counters = new CounterView(layout, source.read, memory);
     this.#rates = new RateView(counters);
-    const health = new HealthMonitor(log, () => this.#guard('health', () => this.#replan()));
+    const known = memory.of<MonitorState>('health');
+    const health = new HealthMonitor(
+      log,
+      () => this.#guard('health', () => this.#replan()),
+      undefined,
+      known.get('state'),
+    );
     this.#health = health;
-    this.#running = new Transactions(loaded, {
-      publish: (snapshot) => engine.publish(snapshot),
-      counters,
-      rates: this.#rates,
-      health: () => health.health(),
-      adopt: (next) => health.update(next),
-    });
+    this.#running = new Transactions(
+      loaded,
+      {
+        publish: (snapshot) => engine.publish(snapshot),
+        counters,
+        rates: this.#rates,
+        health: () => health.health(),
+        adopt: (next) => health.update(next),
+        ledger,
+      },
+      past,
+    );
     this.#control = new Control({
       running: this.#running,
       counters,
@@ -91,6 +136,7 @@ export class Director {
       cpus,
       log,
       isStopping: () => this.#stopped,
+      past: host,
     });
   }
 
@@ -102,6 +148,7 @@ export class Director {
     await this.#serveFigures();
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
     this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());
+    if (this.#host.restarts > 0) return;
     for (const warning of planned.warnings) this.#log.warn(warning);
     const summary = formatDiff(diffSnapshots(undefined, planned.snapshot));
     this.#log.info(
@@ -138,12 +185,37 @@ export class Director {
 
   /** After a change of health. */
   #replan(): void {
+    this.#rememberHealth();
     const before = new Set(this.#running.planned.warnings);
     const { warnings } = this.#running.replan();
     for (const warning of warnings) if (!before.has(warning)) this.#log.warn(warning);
   }
 
-  /** Says what is to be said at the end (omega), then ends forwarding and removes the socket. */
+  /** One line on how things are, for those who start and watch the process. */
+  get summary(): string {
+    const { model, planned } = this.#running;
+    const servers = model.services.reduce((sum, service) => sum + service.servers.length, 0);
+    const { generation } = planned.snapshot;
+    return `forwarding; ${model.services.length} services, ${servers} servers, generation ${generation}`;
+  }
+
+  #healthTimer: NodeJS.Timeout | undefined;
+
+  /** All of it at once: many changes come together. */
+  #rememberHealth(): void {
+    if (this.#healthTimer) return;
+    const begun = performance.now();
+    this.#host.memory.of('health').set('state', this.#health.state());
+    const took = performance.now() - begun;
+    this.#healthTimer = setTimeout(() => {
+      this.#healthTimer = undefined;
+      this.#guard('health', () =>
+        this.#host.memory.of('health').set('state', this.#health.state()),
+      );
+    }, took / HEALTH_SHARE).unref();
+  }
+
+  /** Says what is to be said at the end (omega), and removes the socket. Forwarding goes on. */
   async stop(): Promise<void> {
     const late = new Promise((done) => setTimeout(done, FAREWELL_MS).unref());
     await Promise.race([this.#health.stop(), late]);
@@ -162,7 +234,6 @@ export class Director {
     if (this.#server) {
       rmSync(this.#running.model.director.socket, { force: true });
     }
-    this.#engine.stop();
   }
 
   /** Runs `action`; what it throws is logged and goes no further. */
@@ -211,6 +282,25 @@ export class Director {
       });
     });
   }
+}
+
+async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginning> {
+  const loaded = loadConfig(resolve(config));
+  for (const warning of loaded.warnings) host.log.warn(formatProblem(warning));
+  requireDevices(loaded);
+  const { model } = loaded;
+  const cpus = workerCpus(model.director.workers, allowedCpus());
+  requireHugepages(loaded);
+  await claimSocket(model.director.socket);
+  await host.startEngine(engineOptions(model, cpus));
+  host.memory.of('director').set('cpus', cpus);
+  return { loaded, cpus, ledger, past: undefined };
+}
+
+async function resume(past: Past, ledger: Ledger, host: Host): Promise<Beginning> {
+  await claimSocket(past.loaded.model.director.socket);
+  const cpus = host.memory.of<number[]>('director').get('cpus') ?? [];
+  return { loaded: past.loaded, cpus, ledger, past };
 }
 
 function requireDevices(loaded: Loaded): void {

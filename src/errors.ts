@@ -103,6 +103,11 @@ export const ERRORS = {
   ERR_TUPLE_CONFLICT: 'Log: another connection has the same server-side addresses and ports.',
   ERR_RSS_DISAGREES: 'Log: a port spreads packets differently from what its device was told.',
   ERR_RSS_UNUSED: 'Log: ports cannot spread packets alike, workers hand them to one another.',
+  ERR_CONTROL_CRASHED:
+    'Log: the control plane failed; forwarding went on, and another one took over. A bug of ours.',
+  ERR_CONTROL_HUNG:
+    'Log: the control plane was silent for too long (--control-timeout) and was replaced.',
+  ERR_CONTROL_MEMORY: 'Log: the control plane ran out of memory (--control-heap) and was replaced.',
   ERR_TWIN_GONE: 'Log: the TAP twin of a port has disappeared.',
 } as const;
 

@@ -2,6 +2,7 @@
  * The log: winston to stderr, as lines for people or as JSON for machines. stdout belongs to
  * what a command was asked for.
  */
+import { Writable } from 'node:stream';
 import winston from 'winston';
 
 export const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
@@ -12,6 +13,15 @@ export interface LogOptions {
   json?: boolean;
   /** Where lines go instead of stderr: for tests. */
   stream?: NodeJS.WritableStream;
+  /** Takes entries instead, unformatted: a thread's are written by another. */
+  relay?: (entry: LogEntry) => void;
+}
+
+/** What was logged, as plain data. */
+export interface LogEntry {
+  level: Level;
+  message: string;
+  [field: string]: unknown;
 }
 
 export type Logger = winston.Logger;
@@ -33,7 +43,19 @@ export function createLogger(options: LogOptions = {}): Logger {
     format: combine(timestamp(), options.json ? json() : text),
     // A log that cannot be written must never take the process with it.
     exitOnError: false,
-    transports: [new winston.transports.Stream({ stream: options.stream ?? process.stderr })],
+    transports: [new winston.transports.Stream({ stream: streamOf(options) })],
+  });
+}
+
+function streamOf({ relay, stream }: LogOptions): NodeJS.WritableStream {
+  if (!relay) return stream ?? process.stderr;
+  return new Writable({
+    objectMode: true,
+    write({ timestamp: _, ...entry }: LogEntry, _encoding, done) {
+      // As JSON has it: what cannot cross to another thread is not for a log either.
+      relay(JSON.parse(JSON.stringify(entry)) as LogEntry);
+      done();
+    },
   });
 }
 

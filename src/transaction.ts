@@ -9,6 +9,7 @@ import type { Loaded } from './config/load.js';
 import type { Model } from './config/model.js';
 import { recheck } from './config/recheck.js';
 import { ERRORS, type ErrorCode, formatProblem, SluiceError } from './errors.js';
+import type { Generation, Ledger, Past } from './ledger.js';
 import { changeLine, diffModels, type ModelChange, mergeModels } from './model-diff.js';
 import { type Edit, type Edited, editModel, type ServiceId } from './model-edit.js';
 import { ALL_UP, type Health, type Planned, plan, serviceKey } from './plan.js';
@@ -27,14 +28,6 @@ const LISTED = 10;
 export const EDIT_POLICIES = ['refuse', 'keep', 'discard'] as const;
 export type EditPolicy = (typeof EDIT_POLICIES)[number];
 
-interface Generation {
-  generation: number;
-  at: string;
-  cause: string;
-  summary: string;
-  model: Model;
-}
-
 /** What a transaction needs of the rest of the director. */
 export interface Surroundings {
   /** May throw; then nothing has changed. */
@@ -44,6 +37,8 @@ export interface Surroundings {
   health?: () => Health;
   /** Told of the next Model before it is planned, and of the old one again if that fails. */
   adopt?: (model: Model) => void;
+  /** Where the running state is written down for the next control plane. */
+  ledger?: Ledger;
 }
 
 export class Transactions {
@@ -53,18 +48,25 @@ export class Transactions {
   #planned: Planned;
   #history: Generation[] = [];
 
-  constructor(loaded: Loaded, around: Surroundings) {
+  /** `past`: what another control plane of this process has left; it goes on from there. */
+  constructor(loaded: Loaded, around: Surroundings, past?: Past) {
     this.#around = around;
     this.#loaded = loaded;
-    this.#model = loaded.model;
+    this.#model = past?.model ?? loaded.model;
+    this.#history = past?.history ?? [];
     this.#around.adopt?.(this.#model);
-    this.#planned = plan(this.#model, this.#health());
+    // The same generation again: what has changed meanwhile is health at most.
+    const slots = past && { ...past.slots, generation: past.slots.generation - 1 };
+    this.#planned = plan(this.#model, this.#health(), undefined, slots);
   }
 
   /** The first publication. */
   start(): void {
     this.#around.publish(encodeSnapshot(this.#planned.snapshot));
     this.#around.rates.follow(liveSlots(this.#planned));
+    this.#around.ledger?.published(this.#planned.snapshot.generation, this.#planned.slots);
+    if (this.#history.length > 0) return;
+    this.#around.ledger?.based(this.#loaded);
     const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
     this.#remember(`start with ${this.#loaded.file}`, summary);
   }
@@ -97,6 +99,7 @@ export class Transactions {
     const { model, overruled } = this.#target(next, policy);
     const { summary, warnings } = this.#change(model, cause);
     this.#loaded = next;
+    this.#around.ledger?.based(next);
     const gaveWay = overruled.map((key) => `the file's change of ${key} replaced a run-time edit`);
     return {
       generation: this.#planned.snapshot.generation,
@@ -234,6 +237,7 @@ export class Transactions {
     this.#around.publish(snapshot);
     this.#planned = planned;
     rates.follow(liveSlots(planned));
+    this.#around.ledger?.published(planned.snapshot.generation, planned.slots);
     return planned;
   }
 
@@ -244,8 +248,11 @@ export class Transactions {
   #remember(cause: string, summary: string): void {
     const { generation } = this.#planned.snapshot;
     const at = new Date().toISOString();
-    this.#history.push({ generation, at, cause, summary, model: this.#model });
+    const one = { generation, at, cause, summary, model: this.#model };
+    this.#history.push(one);
+    const dropped = this.#history.slice(0, -KEPT);
     this.#history = this.#history.slice(-KEPT);
+    this.#around.ledger?.ran(one, dropped);
   }
 }
 

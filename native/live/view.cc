@@ -29,8 +29,9 @@ void view(const Nan::FunctionCallbackInfo<v8::Value>& info) {
   if (!(bytes > 0 && bytes <= kMostBytes)) return refuse("bytes must be a number up to 64 Gi");
 
   std::unique_ptr<v8::BackingStore> store = v8::SharedArrayBuffer::NewBackingStore(
-      reinterpret_cast<void*>(address), static_cast<size_t>(bytes), [](void*, size_t, void*) {},
-      nullptr);
+      reinterpret_cast<void*>(address), static_cast<size_t>(bytes),
+      // V8's own: a view may be freed after the thread that loaded this addon, and the addon.
+      v8::BackingStore::EmptyDeleter, nullptr);
   info.GetReturnValue().Set(v8::SharedArrayBuffer::New(
       info.GetIsolate(), std::shared_ptr<v8::BackingStore>(std::move(store))));
 }

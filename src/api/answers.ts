@@ -139,6 +139,7 @@ export const statusReport = z
     dpdk: z.string(),
     pid: z.int(),
     uptimeSeconds: seconds,
+    controlRestarts: count.describe('Times that the control plane failed and was started again.'),
     config: z.string().describe('The file that runs.'),
     socket: z.string(),
     generation: count,

@@ -1,8 +1,9 @@
 /** `sluice run`: a director in the foreground, until SIGTERM or SIGINT. */
-import { type Command, Option } from 'commander';
-import { Director } from '../director.js';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describe, EXIT } from '../errors.js';
 import { createLogger, LEVELS, type Level } from '../log.js';
+import { ServiceManager } from '../supervisor/notify.js';
+import { Supervisor } from '../supervisor/supervisor.js';
 import { onHangup } from './hangup.js';
 import { configOption } from './options.js';
 
@@ -13,6 +14,8 @@ interface RunOptions {
   config: string;
   logLevel: Level;
   logJson?: true;
+  controlHeap: number;
+  controlTimeout: number;
 }
 
 export function registerRun(program: Command): void {
@@ -24,7 +27,25 @@ export function registerRun(program: Command): void {
       new Option('--log-level <level>', 'least level logged').choices(LEVELS).default('info'),
     )
     .option('--log-json', 'log JSON lines instead of text')
+    .addOption(
+      new Option('--control-heap <MiB>', 'JavaScript heap of the control plane')
+        .argParser(number(32, 65_536))
+        .default(1024),
+    )
+    .addOption(
+      new Option('--control-timeout <seconds>', 'a control plane silent for so long is replaced')
+        .argParser(number(1, 3_600))
+        .default(20),
+    )
     .action(run);
+}
+
+function number(low: number, high: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`It is a whole number from ${low} to ${high}.`);
+  };
 }
 
 async function run(options: RunOptions): Promise<void> {
@@ -32,18 +53,25 @@ async function run(options: RunOptions): Promise<void> {
   // about in the log.
   process.stderr.on('error', () => {});
   const log = createLogger({ level: options.logLevel, json: options.logJson ?? false });
-
-  const director = await Director.start(options.config, log);
+  const manager = new ServiceManager(() => {}, process.env);
+  const supervisor = new Supervisor(
+    {
+      config: options.config,
+      logLevel: options.logLevel,
+      heap: options.controlHeap,
+      timeoutMs: options.controlTimeout * 1_000,
+      workerLagMs: WORKER_LAG_MS,
+    },
+    log,
+    manager,
+  );
+  await supervisor.start();
 
   const stop = async (signal: NodeJS.Signals) => {
     log.info(`${signal}: stopping`);
-    let status: number = EXIT.ok;
-    try {
-      await director.stop();
-    } catch (error) {
-      log.error(`stopping: ${describe(error)}`);
-      status = EXIT.internal;
-    }
+    const trouble = await supervisor.stop();
+    if (trouble) log.error(`stopping: ${describe(trouble)}`);
+    const status: number = trouble ? EXIT.internal : EXIT.ok;
     log.end(() => process.exit(status));
     setTimeout(() => process.exit(status), FLUSH_MS);
   };
@@ -55,13 +83,8 @@ async function run(options: RunOptions): Promise<void> {
   };
   process.on('uncaughtException', survive);
   process.on('unhandledRejection', survive);
-  onHangup(() => reload(director));
+  onHangup(() => supervisor.reload());
 }
 
-function reload(director: Director): void {
-  try {
-    director.reload();
-  } catch {
-    // reload() has logged it, with places; the running state is untouched.
-  }
-}
+/** A worker that has not come round for so long is not going to. */
+const WORKER_LAG_MS = 5_000;

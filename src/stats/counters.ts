@@ -3,6 +3,7 @@
  * workers, less what a slot's former owner had counted.
  */
 import type { CounterGroup, CounterLayout, VerdictKind } from '../native.js';
+import { Memory, type Store } from '../supervisor/memory.js';
 
 /** All workers' words, as they are now: a live view or a fresh copy. */
 export type ReadCounters = () => BigUint64Array;
@@ -37,11 +38,12 @@ export class CounterView {
   readonly layout: CounterLayout;
   readonly #read: ReadCounters;
   /** What a slot's counters stood at when it got its present owner: `${offset}:${slot}`. */
-  readonly #bases = new Map<string, bigint[]>();
+  readonly #bases: Store<bigint[]>;
 
-  constructor(layout: CounterLayout, read: ReadCounters) {
+  constructor(layout: CounterLayout, read: ReadCounters, memory = new Memory()) {
     this.layout = layout;
     this.#read = read;
+    this.#bases = memory.of('counters.bases');
   }
 
   ends(): EndCount[] {

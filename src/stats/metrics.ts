@@ -42,6 +42,13 @@ function* general(status: StatusReport): Generator<string> {
     metric(metricName, 'gauge', help, [value], () => [labels, value]);
   yield one('sluice_info', 'What runs.', { version, dpdk, name }, 1);
   yield one('keepalived_up', 'The director runs.', {}, 1);
+  yield metric(
+    'sluice_control_restarts_total',
+    'counter',
+    'Times the control plane failed and was started again.',
+    [status.controlRestarts],
+    (count) => [{}, count],
+  );
   yield one('sluice_uptime_seconds', 'Since the start.', {}, status.uptimeSeconds);
   yield one('sluice_generation', 'Publications so far.', {}, generation);
   yield one('sluice_connections', 'Connections now.', {}, connections);

@@ -46,6 +46,7 @@ const look = (at: number, services: object[], dropped = 0): Look =>
     status: {
       name: 'd1',
       uptimeSeconds: 90_061,
+      controlRestarts: 0,
       generation: 3,
       connections: 12,
       maxConnections: 1_000,

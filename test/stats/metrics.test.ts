@@ -95,6 +95,7 @@ const SOURCES = {
     dpdk: 'DPDK 22.11',
     generation: 4,
     uptimeSeconds: 60,
+    controlRestarts: 0,
     connections: 3,
     maxConnections: 1_000,
     workers: [{ cpu: 1, lagUs: 250 }],

@@ -72,6 +72,7 @@ export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
   dpdk: 'DPDK 22.11',
   pid: 1,
   uptimeSeconds: 1,
+  controlRestarts: 0,
   config: '/etc/sluice/director.yaml',
   socket: '/run/sluice/d1.sock',
   generation: 1,

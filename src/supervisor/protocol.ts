@@ -1,0 +1,58 @@
+/** What the supervisor (main thread) and the control plane (a worker thread) say to each other. */
+import type { Level, LogEntry } from '../log.js';
+import type { EngineOptions } from '../native.js';
+import type { MemoryChange, MemoryContents } from './memory.js';
+
+/** Given to each control plane at its start. */
+export interface ControlData {
+  config: string;
+  logLevel: Level;
+  /** One Int32 that it counts up. */
+  beats: SharedArrayBuffer;
+  memory: MemoryContents;
+  /** Of the process, ms since the epoch. */
+  startedAt: number;
+  /** Control planes before this one. */
+  restarts: number;
+}
+
+/** An error as it crosses threads: its class is lost on the way, its code is not. */
+export interface ErrorReport {
+  code: string | undefined;
+  message: string;
+  stack: string | undefined;
+}
+
+export type FromControl =
+  | { type: 'log'; entry: LogEntry }
+  | { type: 'keep'; changes: MemoryChange[] }
+  /** The first one asks for it; it runs when `engine` comes back without an error. */
+  | { type: 'engine'; options: EngineOptions }
+  | { type: 'ready'; status: string }
+  | { type: 'reloading' }
+  | { type: 'reloaded'; status: string }
+  | { type: 'failed'; error: ErrorReport }
+  | { type: 'stopped'; error: ErrorReport | undefined };
+
+export type ToControl =
+  | { type: 'engine'; error: ErrorReport | undefined }
+  | { type: 'reload' }
+  | { type: 'stop' };
+
+export function reportError(error: unknown): ErrorReport {
+  if (!(error instanceof Error))
+    return { code: undefined, message: String(error), stack: undefined };
+  const { code } = error as { code?: unknown };
+  return {
+    code: typeof code === 'string' ? code : undefined,
+    message: error.message,
+    stack: error.stack,
+  };
+}
+
+/** An Error again: with a code it is told as a sentence, without one with its stack. */
+export function errorFrom({ code, message, stack }: ErrorReport): Error {
+  const error = new Error(message);
+  if (stack !== undefined) error.stack = stack;
+  return code === undefined ? error : Object.assign(error, { code });
+}

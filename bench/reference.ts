@@ -116,6 +116,18 @@ export const TARGETS: readonly Target[] = [
     ],
   },
   {
+    id: 'checks',
+    what: 'TCP health checks of one core a second; late ones of 10 000 / s, a fifth without answer',
+    scenario: 'checks',
+    dpvs: '–',
+    katran: '–',
+    unit: '',
+    goals: [
+      { at: 'a second', least: 10_000 },
+      { at: 'late', most: 0 },
+    ],
+  },
+  {
     id: 'lab',
     what: "veth lab, against testpmd's mac forwarding on the same port kind",
     scenario: 'lab',

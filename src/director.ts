@@ -11,6 +11,7 @@ import { type Loaded, loadConfig } from './config/load.js';
 import { Control } from './control.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
 import { ConfigError, describe, formatProblem, SluiceError } from './errors.js';
+import { requireFiles } from './health/files.js';
 import { HealthMonitor } from './health/monitor.js';
 import type { MonitorState } from './health/state.js';
 import { Ledger, type Past } from './ledger.js';
@@ -291,6 +292,7 @@ async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginn
   const { model } = loaded;
   const cpus = workerCpus(model.director.workers, allowedCpus());
   requireHugepages(loaded);
+  requireFiles(loaded);
   await claimSocket(model.director.socket);
   await host.startEngine(engineOptions(model, cpus));
   host.memory.of('director').set('cpus', cpus);

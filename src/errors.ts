@@ -48,6 +48,7 @@ export const ERRORS = {
   ERR_RESTART_NEEDED: 'A changed setting takes effect only at a restart; nothing was applied.',
   ERR_NOT_ENOUGH_CPUS: 'More workers than CPUs this process may use.',
   ERR_HUGEPAGES: 'Fewer hugepages are free than the configuration asks for.',
+  ERR_FILE_LIMIT: 'This process may open fewer files than director.maxChecks needs sockets.',
   ERR_ALREADY_RUNNING: 'Another director already listens on the control socket.',
   ERR_SOCKET: 'The control socket cannot be made.',
   ERR_NOT_RUNNING: 'No director listens on the control socket.',
@@ -79,6 +80,9 @@ export const ERRORS = {
   ERR_REALSERVER_HANDLE: 'What was given is no attachment of the agent.',
   ERR_SCRIPT: 'Log: a notification script failed, or took longer than a minute.',
   ERR_SCRIPT_USER: 'A script is to run as a user or group that the system does not know.',
+  ERR_CHECK_NOT_TRIED:
+    'Log: a health check could not be made for want of files, memory or local ports here.',
+  ERR_CHECKS_LATE: 'Log: more health checks are due than director.maxChecks lets run at once.',
   ERR_NATIVE_LOAD: 'The native addon is not built, or for another Node.js: npm run build.',
   ERR_NATIVE_ARGUMENT: 'A wrong argument reached the addon; the message names it. A bug of ours.',
   ERR_NATIVE_INTERNAL: 'The addon failed in a way it has no name for. A bug of ours.',

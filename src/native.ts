@@ -268,6 +268,44 @@ export interface NativeModule {
   createReplay(options: ReplayOptions): Replay;
   /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */
   openSocket(options: SocketOptions): number;
+  /** Its thread ends with close(), or with the environment. */
+  createProber(onResults: (results: Uint32Array) => void): NativeProber;
+}
+
+/**
+ * Words of one probe that is ordered: id, address, own address (0: any), port | own port << 16 (all
+ * of them in network byte order), SO_MARK, ms of silence, ms in all, bytes of the interface's name,
+ * bytes of the HTTP question. Both texts follow one another in `texts`.
+ */
+export const PROBE_WORDS = 9;
+/** Words of one result: id, PROBE_ENDS, detail, microseconds. */
+export const RESULT_WORDS = 4;
+/**
+ * How a probe ended; detail is an HTTP status (answered), an errno (failed, not_tried), or whether
+ * it was connected (timed_out). `not_tried`: we lack files, memory or local ports.
+ */
+export const PROBE_ENDS = [
+  'connected',
+  'answered',
+  'failed',
+  'timed_out',
+  'closed',
+  'not_http',
+  'not_tried',
+] as const;
+export type ProbeEnd = (typeof PROBE_ENDS)[number];
+
+/** TCP conversations on a thread of their own; see native/prober. */
+export interface NativeProber {
+  /** An id, a small number, is not used again before its result has come. */
+  start(orders: Uint32Array, texts: Uint8Array): void;
+  /** Those that have not ended fail with ECANCELED. */
+  cancel(ids: Uint32Array): void;
+  /** true: results that are awaited are a reason for the process to go on. */
+  hold(on: boolean): void;
+  /** CPU time of its thread so far, ns. */
+  cpuNs(): number;
+  close(): void;
 }
 
 export interface SocketOptions {

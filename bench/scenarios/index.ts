@@ -1,6 +1,7 @@
 import type { Scenario } from '../scenario.js';
 import { apply } from './apply.js';
 import { boundary } from './boundary.js';
+import { checks } from './checks.js';
 import { connect } from './connect.js';
 import { flood } from './flood.js';
 import { forward } from './forward.js';
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
   connect,
   scale,
   apply,
+  checks,
   flood,
   latency,
   lab,

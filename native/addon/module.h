@@ -9,6 +9,7 @@ void register_layout(Napi::Env env, Napi::Object exports);
 void register_engine(Napi::Env env, Napi::Object exports);
 void register_replay(Napi::Env env, Napi::Object exports);
 void register_socket(Napi::Env env, Napi::Object exports);
+void register_prober(Napi::Env env, Napi::Object exports);
 
 // A connection listing's answer, for engine and replay alike.
 Napi::Object page_object(Napi::Env env, uint32_t cursor, const std::vector<uint8_t>& records);

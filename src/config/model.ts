@@ -4,7 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import { buildServerHealth, buildServiceHealth } from '../health/build.js';
-import type { ServerHealth, ServiceHealth } from '../health/model.js';
+import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
 import type { Cidr, Endpoint } from './address.js';
 import { connectedPort, nextHopPort } from './reach.js';
@@ -28,6 +28,8 @@ export interface DirectorModel {
   memory: number;
   mbufs: number;
   maxConnections: number;
+  /** Health checks under way at once; each may hold a socket. */
+  maxChecks: number;
   maxServices: number;
   maxServers: number;
   idle: { afterUs: number; sleepUs: number };
@@ -125,6 +127,7 @@ export function buildModel(parsed: Parsed): Model {
       memory: director.memory ?? 512,
       mbufs: director.mbufs ?? 32_768,
       maxConnections: director.maxConnections ?? 1_000_000,
+      maxChecks: director.maxChecks ?? MAX_CHECKS,
       maxServices: director.maxServices ?? 1_024,
       maxServers: director.maxServers ?? 8_192,
       idle: {

@@ -46,6 +46,7 @@ const director = section({
   memory: integer(64, 1 << 20, 'a whole number of MiB').optional(),
   mbufs: integer(1024, 1 << 24, 'a whole number of packet buffers').optional(),
   maxConnections: integer(1024, 1 << 28).optional(),
+  maxChecks: integer(1, 1 << 20).optional(),
   maxServices: integer(1, 65536).optional(),
   maxServers: integer(1, 1 << 20).optional(),
   metrics: endpoint('192.0.2.1:9330').optional(),

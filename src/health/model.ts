@@ -194,6 +194,9 @@ export function defaultDelayBeforeRetryMs(type: Check['type'], delayLoopMs: numb
   return type === 'http' ? 3_000 : 1_000;
 }
 
+/** director.maxChecks, unless told: 10 000 checks a second of which a fifth take a second and a half. */
+export const MAX_CHECKS = 4_096;
+
 /** Of a server of which nothing is said. */
 export const UNCHECKED: ServerHealth = {
   checks: [],

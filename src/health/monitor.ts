@@ -5,18 +5,19 @@
  */
 import type { Endpoint } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
-import type { Logger } from '../log.js';
+import { type Logger, RateLimit } from '../log.js';
 import { type Health, type ServerState, serverKey, serviceKey } from '../plan.js';
 import { nameOf, timingOf } from './checkers/index.js';
 import { hasQuorum } from './machine.js';
+import { MAX_CHECKS } from './model.js';
 import { Notifier } from './notify.js';
 import { type CheckRunner, REAL_WORLD, type World } from './runner.js';
 import { Slots } from './slots.js';
 import { type MonitorState, STATE_VERSION } from './state.js';
 import { type CheckReport, ServerWatch, type WatchEvents } from './watch.js';
 
-/** Probes under way at once: each may hold a socket. */
-const MOST_PROBES = 1_024;
+/** Of a trouble that lasts a line is written once in so long. */
+const TROUBLE_MS = 60_000;
 /** Changes that come together are published together. */
 const GATHER_MS = 5;
 
@@ -31,7 +32,8 @@ export class HealthMonitor {
   readonly #log: Logger;
   readonly #changed: () => void;
   readonly #world: World;
-  readonly #slots = new Slots(MOST_PROBES);
+  readonly #slots = new Slots(MAX_CHECKS);
+  readonly #trouble = new RateLimit(TROUBLE_MS);
   readonly #notifier: Notifier;
   readonly #events: WatchEvents;
   readonly #servers = new Map<string, ServerWatch>();
@@ -63,6 +65,15 @@ export class HealthMonitor {
         this.#tell(watch, runner, outcome.detail, change);
       },
       moved: (watch) => this.#moved(watch),
+      notTried: (watch, { detail }) => {
+        this.#trouble.run('not tried', (suppressed) => {
+          this.#log.warn(`health check of ${watch.key} could not be made: ${detail}`, {
+            code: 'ERR_CHECK_NOT_TRIED',
+            suppressed: suppressed || undefined,
+          });
+        });
+      },
+      queued: () => this.#tellQueue(),
       bug: (watch, error) => {
         const stack = error instanceof Error ? error.stack : String(error);
         this.#log.error(`health check of ${watch.key}: ${stack}`);
@@ -89,6 +100,17 @@ export class HealthMonitor {
     };
   }
 
+  #tellQueue(): void {
+    this.#trouble.run('queue', () => {
+      const { limit, waiting } = this.#slots;
+      this.#log.warn(
+        `health checks wait for one of ${limit} sockets and come late: raise ` +
+          'director.maxChecks, or lengthen delayLoop',
+        { code: 'ERR_CHECKS_LATE', waiting },
+      );
+    });
+  }
+
   /** The checks of a server, for people. */
   checksOf(key: string): CheckReport[] {
     return this.#servers.get(key)?.reports() ?? [];
@@ -96,6 +118,7 @@ export class HealthMonitor {
 
   /** Checks what `model` has from now on; what is the same as before goes on with what it knows. */
   update(model: Model): void {
+    this.#slots.limit = model.director.maxChecks;
     const before = new Map(this.#servers);
     const resumed = this.#resumed;
     this.#resumed = undefined;

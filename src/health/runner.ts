@@ -23,6 +23,10 @@ export const REAL_WORLD: World = {
 export interface Observer {
   /** After each result: what it changed, if anything. */
   result(runner: CheckRunner, outcome: Outcome, change: 'up' | 'down' | undefined): void;
+  /** Nothing was asked, and nothing is changed: the next turn tries again. */
+  notTried(outcome: Outcome): void;
+  /** It is due and has to wait for others to end. */
+  queued(): void;
   /** A probe threw: a bug of ours, counted as a failure. */
   bug(error: unknown): void;
 }
@@ -90,6 +94,7 @@ export class CheckRunner {
   #in(ms: number): void {
     this.#timer = this.#world.setTimeout(() => {
       this.#leaveQueue = this.#slots.enter(() => void this.#run());
+      if (this.#slots.waiting > 0) this.#observer.queued();
     }, ms);
   }
 
@@ -105,6 +110,11 @@ export class CheckRunner {
     this.#slots.leave();
     if (this.#abort.signal.aborted) return;
     const { check } = this;
+    if (outcome.notTried) {
+      this.#in(timingOf(check).delayLoopMs);
+      this.#observer.notTried(outcome);
+      return;
+    }
     const fast = check.type === 'http' && check.fastRecovery;
     const turn = advance(timingOf(check), this.#state, outcome.ok, stepsOf(check), fast);
     this.#state = turn.state;

@@ -21,6 +21,10 @@ export interface WatchEvents {
   told(watch: ServerWatch, runner: CheckRunner, outcome: Outcome, change?: 'up' | 'down'): void;
   /** `up` or `weight` may differ now. */
   moved(watch: ServerWatch): void;
+  /** A probe could not be made, for a reason of ours. */
+  notTried(watch: ServerWatch, outcome: Outcome): void;
+  /** A probe is due and has to wait. */
+  queued(): void;
   bug(watch: ServerWatch, error: unknown): void;
 }
 
@@ -122,6 +126,8 @@ export class ServerWatch {
       this.#slots,
       {
         result: (one, outcome, change) => this.#result(one, outcome, change),
+        notTried: (outcome) => this.#events.notTried(this, outcome),
+        queued: () => this.#events.queued(),
         bug: (error) => this.#events.bug(this, error),
       },
       this.#world,

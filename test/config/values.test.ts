@@ -47,7 +47,7 @@ table([
       '1:1: directer: unknown key, did you mean director?',
       '3:3: director.max-connections: unknown key, did you mean maxConnections?',
       '4:3: director.colour: unknown key, expected one of name, socket, workers, hugepages, ' +
-        'memory, mbufs, maxConnections, maxServices, maxServers, metrics, proc, idle',
+        'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, proc, idle',
       '7:5: ports[0].adresses: unknown key, did you mean addresses?',
     ],
     codes: Array(4).fill('ERR_CONFIG_UNKNOWN_KEY'),
@@ -268,6 +268,7 @@ test('defaults are filled in', () => {
       memory: 512,
       mbufs: 32768,
       maxConnections: 1000000,
+      maxChecks: 4096,
       maxServices: 1024,
       maxServers: 8192,
       idle: { afterUs: 1000, sleepUs: 50 },

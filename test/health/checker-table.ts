@@ -180,7 +180,7 @@ export const ROWS: Row[] = [
     check: http(),
     port: ports.smtp,
     ok: false,
-    says: /HPE_/,
+    says: /answer is not HTTP/,
   },
   {
     it: 'HTTPS: any certificate',

@@ -182,6 +182,47 @@ test('a reload keeps what is known of checks that stay, and forgets the others',
   assert.is(health.health().servers.get(server(1))?.up, true, 'another check starts anew');
 });
 
+test('what could not be tried changes nothing and is told once', async () => {
+  const { world, monitor: health, log } = monitor();
+  const lack: Outcome = { ok: false, detail: 'too many open files', notTried: true };
+  world.answers.set('198.51.100.11', lack);
+  health.update(modelWith([[{ ...TCP, retry: 0 }]]));
+  await world.pass(5_000);
+  assert.is(world.probes.length, 5 + 1);
+  assert.is(health.health().servers.get(server(1))?.up, true);
+  const lines = (await log()).filter((line) => line.includes('too many open files'));
+  assert.is(lines.length, 1);
+  assert.match(lines[0] as string, /ERR_CHECK_NOT_TRIED/);
+});
+
+test('more checks than sockets: they wait in turn, none is lost, and the log says so', async () => {
+  const { world, monitor: health, log } = monitor();
+  let running = 0;
+  let most = 0;
+  const asked = new Map<string, number>();
+  world.probe = async (_check, target) => {
+    most = Math.max(most, ++running);
+    await new Promise((done) => world.setTimeout(() => done(undefined), 300));
+    running--;
+    const { address } = target.server;
+    asked.set(address, (asked.get(address) ?? 0) + 1);
+    return { ok: true, detail: 'fine' };
+  };
+  const model = modelWith(Array.from({ length: 9 }, () => [TCP]));
+  model.director.maxChecks = 2;
+  health.update(model);
+  await world.pass(10_000);
+  assert.is(most, 2);
+  // Nine of 300 ms, two at a time, and the pause of a second between two of one server.
+  const counts = [...asked.values()];
+  assert.is(counts.length, 9);
+  assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, counts.join());
+  assert.match(
+    (await log()).join('\n'),
+    /: health checks wait for one of 2 sockets .*ERR_CHECKS_LATE\] waiting=/,
+  );
+});
+
 test('another monitor goes on from what one knew, tells nothing twice, and is not late', async () => {
   const first = monitor();
   first.world.answers.set('198.51.100.11', { ok: false, detail: 'no' });

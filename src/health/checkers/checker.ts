@@ -14,6 +14,8 @@ export interface Outcome {
   detail: string;
   /** What a dynamic check adds to the server's configured weight, or puts in its place. */
   weight?: { add: number } | { set: number };
+  /** We lacked something (files, memory, local ports): nothing is known of the server. */
+  notTried?: true;
 }
 
 /**
@@ -30,6 +32,18 @@ export type Probe<Check> = (
 export function failure(detail: string): Outcome {
   return { ok: false, detail };
 }
+
+export function notTried(detail: string): Outcome {
+  return { ok: false, detail, notTried: true };
+}
+
+/** An error before anything was asked: the server's, or a lack of ours. */
+export function failureOf(error: unknown): Outcome {
+  const words = wordsOf(error);
+  return LACKS.has((error as NodeJS.ErrnoException).code ?? '') ? notTried(words) : failure(words);
+}
+
+const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN']);
 
 /**
  * A time limit's action, done after the events that are already waiting: a busy event loop runs its
@@ -55,4 +69,7 @@ const WORDS: Record<string, string> = {
   EADDRINUSE: 'local address in use',
   EADDRNOTAVAIL: 'local address not available',
   EMFILE: 'too many open files',
+  ENFILE: 'too many open files in the system',
+  EAGAIN: 'no local port is free',
+  ECANCELED: 'given up',
 };

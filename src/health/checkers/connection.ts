@@ -2,7 +2,7 @@
 import { connect, Socket } from 'node:net';
 import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
-import { afterPending, failure, type Outcome, type Target, wordsOf } from './checker.js';
+import { afterPending, failure, failureOf, type Outcome, type Target } from './checker.js';
 
 export function destination(check: Connecting, { server }: Target) {
   return { address: check.connectIp ?? server.address, port: check.connectPort ?? server.port };
@@ -27,7 +27,7 @@ export function startConnection(check: Connecting, target: Target): Socket {
 }
 
 /** A check is given up after so many times its `connectTimeoutMs`, however the server keeps it busy. */
-const PATIENCE = 4;
+export const PATIENCE = 4;
 
 /**
  * Connects and gives the socket to `talk`, which says the outcome with `done`. Whatever happens the
@@ -44,7 +44,7 @@ export function withConnection(
     try {
       socket = startConnection(check, target);
     } catch (error) {
-      resolve(failure(wordsOf(error)));
+      resolve(failureOf(error));
       return;
     }
     const done = (outcome: Outcome) => {
@@ -57,7 +57,7 @@ export function withConnection(
     const late = afterPending(() => done(failure('timed out')));
     const limit = setTimeout(late, PATIENCE * check.connectTimeoutMs);
     socket.setTimeout(check.connectTimeoutMs, late);
-    socket.on('error', (error) => done(failure(wordsOf(error))));
+    socket.on('error', (error) => done(failureOf(error)));
     socket.once('connect', () => talk(socket, done));
     signal.addEventListener('abort', abort, { once: true });
   });

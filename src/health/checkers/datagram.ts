@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
-import { afterPending, failure, type Outcome, type Target, wordsOf } from './checker.js';
+import { afterPending, failure, failureOf, type Outcome, type Target, wordsOf } from './checker.js';
 import { destination } from './connection.js';
 
 export interface Conversation {
@@ -42,7 +42,7 @@ export function converse(
       check.connectTimeoutMs,
     );
     signal.addEventListener('abort', abort, { once: true });
-    socket.on('error', (error) => done(failure(wordsOf(error))));
+    socket.on('error', (error) => done(failureOf(error)));
     socket.on('message', (reply) => {
       const outcome = judge(reply);
       if (outcome) done(outcome);
@@ -58,7 +58,7 @@ export function converse(
     try {
       bind(socket, kind, check, send);
     } catch (error) {
-      done(failure(wordsOf(error)));
+      done(failureOf(error));
     }
   });
 }

@@ -10,16 +10,47 @@ import { createSecureContext, connect as startTls, type TLSSocket } from 'node:t
 import type { HttpCheck, HttpUrl } from '../model.js';
 import { failure, type Outcome, type Probe, type Target, wordsOf } from './checker.js';
 import { destination, withConnection } from './connection.js';
+import { ask } from './prober.js';
 
 /** A body beyond this is no health page; what the check is about has to come before. */
 const LONGEST_BODY = 16 << 20;
 
-export const http: Probe<HttpCheck> = (check, target, step, signal) =>
-  withConnection(check, target, signal, (socket, done) => {
-    const url = check.urls[step % check.urls.length] as HttpUrl;
-    const host = url.virtualhost ?? check.virtualhost ?? hostOf(check, target);
+export const http: Probe<HttpCheck> = (check, target, step, signal) => {
+  const url = check.urls[step % check.urls.length] as HttpUrl;
+  const host = url.virtualhost ?? check.virtualhost ?? hostOf(check, target);
+  if (!check.tls && url.digest === undefined && url.regex === undefined) {
+    return ask(check, target, signal, questionOf(url, host), (status) => {
+      const problem = judgeStatus(status, url);
+      return problem === undefined ? success(status) : failure(problem);
+    });
+  }
+  return askInFull(check, target, url, host, signal);
+};
+
+/** As Node's own client writes it. */
+function questionOf({ path }: HttpUrl, host: string): string {
+  const fields = Object.entries(fieldsOf(host)).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `GET ${path} HTTP/1.1\r\n${fields.join('')}\r\n`;
+}
+
+const fieldsOf = (host: string) => ({
+  host,
+  'user-agent': 'Sluice',
+  accept: '*/*',
+  connection: 'close',
+});
+
+/** With TLS, or where the body counts. */
+function askInFull(
+  check: HttpCheck,
+  target: Target,
+  url: HttpUrl,
+  host: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  return withConnection(check, target, signal, (socket, done) => {
     if (!check.tls) {
-      ask(socket, url, host, done);
+      converse(socket, url, host, done);
       return;
     }
     let secure: TLSSocket;
@@ -37,8 +68,9 @@ export const http: Probe<HttpCheck> = (check, target, step, signal) =>
       return;
     }
     secure.on('error', (error) => done(failure(`TLS: ${wordsOf(error)}`)));
-    secure.once('secureConnect', () => ask(secure, url, host, done));
+    secure.once('secureConnect', () => converse(secure, url, host, done));
   });
+}
 
 function hostOf(check: HttpCheck, target: Target): string {
   const { address, port } = destination(check, target);
@@ -65,13 +97,18 @@ function contextOf(check: HttpCheck) {
   return context;
 }
 
-function ask(socket: Socket, url: HttpUrl, host: string, done: (outcome: Outcome) => void): void {
+function converse(
+  socket: Socket,
+  url: HttpUrl,
+  host: string,
+  done: (outcome: Outcome) => void,
+): void {
   let question: ClientRequest;
   try {
     question = request({
       createConnection: () => socket,
       path: url.path,
-      headers: { host, 'user-agent': 'Sluice', accept: '*/*', connection: 'close' },
+      headers: fieldsOf(host),
     });
   } catch (error) {
     done(failure(wordsOf(error)));
@@ -81,14 +118,14 @@ function ask(socket: Socket, url: HttpUrl, host: string, done: (outcome: Outcome
   question.on('response', (answer) => {
     const problem = judgeStatus(answer.statusCode as number, url);
     if (problem !== undefined) done(failure(problem));
-    else if (url.digest === undefined && url.regex === undefined) done(success(answer));
+    else if (url.digest === undefined && url.regex === undefined) done(success(answer.statusCode));
     else readBody(answer, url, done);
   });
   question.end();
 }
 
-function success(answer: IncomingMessage): Outcome {
-  return { ok: true, detail: `status ${answer.statusCode}` };
+function success(status: number | undefined): Outcome {
+  return { ok: true, detail: `status ${status}` };
 }
 
 function readBody(answer: IncomingMessage, url: HttpUrl, done: (outcome: Outcome) => void): void {
@@ -102,7 +139,7 @@ function readBody(answer: IncomingMessage, url: HttpUrl, done: (outcome: Outcome
   answer.on('error', (error) => done(failure(wordsOf(error))));
   answer.on('end', () => {
     const problem = judgeBody(Buffer.concat(parts), url);
-    done(problem === undefined ? success(answer) : failure(problem));
+    done(problem === undefined ? success(answer.statusCode) : failure(problem));
   });
 }
 

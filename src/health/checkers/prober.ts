@@ -1,0 +1,147 @@
+/**
+ * Probes by the native prober: TCP connections and plain HTTP questions of which only the status
+ * counts. What is begun in one turn of the event loop is handed over together.
+ */
+import { getSystemErrorName } from 'node:util';
+import { toBytes } from '../../config/address.js';
+import {
+  type NativeProber,
+  native,
+  PROBE_ENDS,
+  type ProbeEnd,
+  RESULT_WORDS,
+} from '../../native.js';
+import type { Connecting } from '../model.js';
+import { failure, notTried, type Outcome, type Target, wordsOf } from './checker.js';
+import { destination, PATIENCE } from './connection.js';
+
+/** How a probe has ended; `detail` as PROBE_ENDS says. */
+interface End {
+  kind: ProbeEnd;
+  detail: number;
+}
+
+class Prober {
+  #native: NativeProber | undefined;
+  /** By id. */
+  readonly #waiting: ((end: End) => void)[] = [];
+  readonly #spare: number[] = [];
+  #underWay = 0;
+  #orders: number[] = [];
+  #texts: Buffer[] = [];
+  #cancelled: number[] = [];
+  #gathering = false;
+
+  /** CPU time of its thread so far, ns; 0 before the first probe. */
+  get cpuNs(): number {
+    return this.#native?.cpuNs() ?? 0;
+  }
+
+  /** Calls `done` once; the function returned makes that soon. */
+  start(check: Connecting, target: Target, question: string, done: (end: End) => void): () => void {
+    const id = this.#spare.pop() ?? this.#waiting.length;
+    this.#waiting[id] = done;
+    if (this.#underWay++ === 0) this.#prober.hold(true);
+    const { address, port } = destination(check, target);
+    const { bindTo, bindPort = 0, bindInterface = '', fwmark, connectTimeoutMs } = check;
+    this.#orders.push(
+      id,
+      addressWord(address),
+      bindTo === undefined ? 0 : addressWord(bindTo),
+      (swapped(port) | (swapped(bindPort) << 16)) >>> 0,
+      fwmark,
+      connectTimeoutMs,
+      PATIENCE * connectTimeoutMs,
+      Buffer.byteLength(bindInterface),
+      Buffer.byteLength(question),
+    );
+    if (bindInterface !== '') this.#texts.push(Buffer.from(bindInterface));
+    if (question !== '') this.#texts.push(Buffer.from(question));
+    this.#gather();
+    return () => {
+      this.#cancelled.push(id);
+      this.#gather();
+    };
+  }
+
+  get #prober(): NativeProber {
+    this.#native ??= native().createProber((results) => this.#take(results));
+    return this.#native;
+  }
+
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    setImmediate(() => {
+      this.#gathering = false;
+      const [orders, texts, cancelled] = [this.#orders, this.#texts, this.#cancelled];
+      this.#orders = [];
+      this.#texts = [];
+      this.#cancelled = [];
+      if (orders.length > 0) this.#prober.start(Uint32Array.from(orders), Buffer.concat(texts));
+      if (cancelled.length > 0) this.#prober.cancel(Uint32Array.from(cancelled));
+    });
+  }
+
+  #take(results: Uint32Array): void {
+    for (let at = 0; at < results.length; at += RESULT_WORDS) {
+      const id = results[at] as number;
+      const done = this.#waiting[id] as (end: End) => void;
+      this.#spare.push(id);
+      if (--this.#underWay === 0) this.#prober.hold(false);
+      done({
+        kind: PROBE_ENDS[results[at + 1] as number] as ProbeEnd,
+        detail: results[at + 2] as number,
+      });
+    }
+  }
+}
+
+/** One for all checks: its thread is made with the first probe. */
+export const prober = new Prober();
+
+/** An IPv4 address as a number whose bytes lie in memory as they go over the wire. */
+function addressWord(address: string): number {
+  return Buffer.from(toBytes(address)).readUInt32LE(12);
+}
+
+function swapped(port: number): number {
+  return ((port & 0xff) << 8) | (port >> 8);
+}
+
+/** Asks `question` of the server ('': only connects); `judge` is given the status of its answer. */
+export function ask(
+  check: Connecting,
+  target: Target,
+  signal: AbortSignal,
+  question: string,
+  judge: (status: number) => Outcome,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const cancel = prober.start(check, target, question, (end) => {
+      signal.removeEventListener('abort', cancel);
+      resolve(outcomeOf(end, judge));
+    });
+    if (signal.aborted) cancel();
+    else signal.addEventListener('abort', cancel, { once: true });
+  });
+}
+
+function outcomeOf({ kind, detail }: End, judge: (status: number) => Outcome): Outcome {
+  switch (kind) {
+    case 'connected':
+      return { ok: true, detail: 'connected' };
+    case 'answered':
+      return judge(detail);
+    case 'timed_out':
+      return failure('timed out');
+    case 'closed':
+      return failure('connection closed');
+    case 'not_http':
+      return failure('answer is not HTTP');
+    default: {
+      const words = wordsOf({ code: getSystemErrorName(-detail) });
+      return kind === 'failed' ? failure(words) : notTried(words);
+    }
+  }
+}

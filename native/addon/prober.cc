@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "arguments.h"
+#include "channel.h"
 #include "module.h"
 
 namespace sluice {
@@ -40,15 +41,11 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
 
   explicit ProberObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env_(info.Env()) {
     const Napi::Function handler = argument(info, 0, "onResults").function();
-    results_ = Napi::ThreadSafeFunction::New(env_, handler, "sluice probes", 0, 1);
-    results_.Unref(env_);
+    results_ = Channel::open(env_, handler, "sluice probes", 0);
     try {
-      guarded(env_, [&] {
-        prober_ = std::make_shared<std::unique_ptr<Prober>>();
-        *prober_ = std::make_unique<Prober>([this] { announce(); });
-      });
+      guarded(env_, [&] { *prober_ = std::make_unique<Prober>([this] { announce(); }); });
     } catch (...) {
-      results_.Release();
+      results_->close();
       throw;
     }
     hooked_ = true;
@@ -65,17 +62,17 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
   }
 
   void shut_down() {
-    if (!prober_ || !*prober_) return;
+    if (!*prober_) return;
     prober_->reset();
-    results_.Release();
+    results_->close();
     if (hooked_) napi_remove_env_cleanup_hook(env_, at_exit, this);
     hooked_ = false;
   }
 
   // On the prober's thread. What is queued may be called after this object has gone.
   void announce() {
-    results_.NonBlockingCall([prober = prober_](Napi::Env env, Napi::Function handler) {
-      if (env != nullptr && *prober) deliver(env, handler, **prober);
+    results_->post([prober = prober_](Napi::Env env, Napi::Function handler) {
+      if (*prober) deliver(env, handler, **prober);
     });
   }
 
@@ -126,12 +123,7 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
 
   // Whether probes under way are a reason for the process to go on.
   void hold(const Napi::CallbackInfo& info) {
-    if (!*prober_) return;
-    if (argument(info, 0, "on").boolean()) {
-      results_.Ref(env_);
-    } else {
-      results_.Unref(env_);
-    }
+    results_->keep_alive(argument(info, 0, "on").boolean());
   }
 
   Napi::Value cpu_ns(const Napi::CallbackInfo& info) {
@@ -141,8 +133,10 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
   void close(const Napi::CallbackInfo&) { shut_down(); }
 
   napi_env env_;
-  Napi::ThreadSafeFunction results_;
-  std::shared_ptr<std::unique_ptr<Prober>> prober_;
+  std::shared_ptr<Channel> results_;
+  // Shared with what is on its way to JavaScript; empty: closed.
+  const std::shared_ptr<std::unique_ptr<Prober>> prober_ =
+      std::make_shared<std::unique_ptr<Prober>>();
   bool hooked_ = false;
 };
 

@@ -35,6 +35,8 @@ export interface ControlParts {
   isStopping: () => boolean;
   /** Of the process, whose control planes may come and go. */
   past?: { startedAt: number; restarts: number; memory: Memory };
+  /** Reads what else a file names, or throws; what it returns adopts that. */
+  prepare?: (next: Loaded) => () => void;
 }
 
 export class Control implements Handlers {
@@ -113,7 +115,10 @@ export class Control implements Handlers {
   /** Parse, plan, publish; or throw and leave everything as it is. */
   reload({ file = this.#running.loaded.file, edits, cause }: ReloadRequest): ReloadReport {
     try {
-      const report = this.#running.load(loadConfig(file), edits, `${cause} of ${file}`);
+      const next = loadConfig(file);
+      const adopt = this.#parts.prepare?.(next);
+      const report = this.#running.load(next, edits, `${cause} of ${file}`);
+      adopt?.();
       this.#note(true, report.summary);
       this.#log.info(`reloaded ${file}: ${report.summary}`);
       for (const warning of report.warnings) this.#log.warn(warning);

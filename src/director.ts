@@ -7,6 +7,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
 import { claimSocket, serve, serveMetrics } from './api/server.js';
+import { TcpApi } from './api/tcp.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import { Control } from './control.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
@@ -70,6 +71,7 @@ export class Director {
   #server: Server | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #metrics: Server | undefined;
+  #api: TcpApi | undefined;
   #proc: ProcFiles | undefined;
   readonly #procTrouble = new RateLimit(60_000);
   #stopped = false;
@@ -138,6 +140,7 @@ export class Director {
       log,
       isStopping: () => this.#stopped,
       past: host,
+      prepare: (next) => this.#api?.prepare(next) ?? (() => {}),
     });
   }
 
@@ -147,6 +150,12 @@ export class Director {
     const { socket, name } = model.director;
     this.#server = await serve(socket, this.#control, (error) => this.#report('control', error));
     await this.#serveFigures();
+    this.#api = await TcpApi.open(this.#running.loaded, {
+      handlers: this.#control,
+      log: this.#log,
+      onError: (error) => this.#report('api', error),
+      memory: this.#host.memory,
+    });
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
     this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());
     if (this.#host.restarts > 0) return;
@@ -232,6 +241,7 @@ export class Director {
       server?.close();
       server?.closeAllConnections();
     }
+    this.#api?.close();
     if (this.#server) {
       rmSync(this.#running.model.director.socket, { force: true });
     }

@@ -59,6 +59,7 @@ export const ERRORS = {
   ERR_API_METHOD: 'The path takes another method.',
   ERR_API_TOO_LARGE: 'A request with a larger body than the API takes.',
   ERR_API_TOO_MANY: 'Too many wrong tokens from this address: wait a minute.',
+  ERR_API_FILE: 'A certificate, key or token file of the API cannot be used.',
   ERR_USAGE: 'Wrong arguments on the command line.',
   ERR_PCAP_READ: 'A capture file cannot be read.',
   ERR_PCAP_FORMAT: 'Not a pcap or pcapng file, or of a kind that Sluice does not read.',

@@ -28,7 +28,9 @@ interface Change {
 }
 
 export function restartPaths(running: Model, next: Model): Change[] {
-  const changes = changedKeys(running.director, next.director, ['director']);
+  const changes = changedKeys(withoutApi(running.director), withoutApi(next.director), [
+    'director',
+  ]);
   const names = (model: Model) => model.ports.map((port) => port.name).join(', ');
   if (names(running) !== names(next)) {
     return [...changes, { path: ['ports'], was: names(running) }];
@@ -38,6 +40,13 @@ export function restartPaths(running: Model, next: Model): Change[] {
     if (other) changes.push(...changedKeys(port, other, ['ports', index]));
   });
   return changes;
+}
+
+/** Of the API only where and how it listens: its tokens and files are read again at each reload. */
+function withoutApi(director: Model['director']): object {
+  const { api, ...rest } = director;
+  const { address, port } = api?.listen ?? {};
+  return { ...rest, api: api && `${address}:${port} ${api.tls ? 'with' : 'without'} tls` };
 }
 
 function changedKeys<T extends object>(before: T, after: T, path: Path): Change[] {

@@ -7,7 +7,9 @@ import type { z } from 'zod';
 import { codeOf, type ErrorCode, SluiceError } from '../errors.js';
 import type { Caller, Handlers } from './handlers.js';
 import { API } from './openapi.js';
+import { SAFE_HEADERS, sendPage } from './pages.js';
 import type { Route } from './routes.js';
+import { TooMany } from './tokens.js';
 
 /** HTTP statuses of codes; what is understood and cannot be done is 422, what has no code 500. */
 const STATUSES: Partial<Record<ErrorCode, number>> = {
@@ -31,20 +33,38 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   ERR_RESTART_NEEDED: 409,
 };
 
-export function statusOf(error: unknown): number {
+function statusOf(error: unknown): number {
   const code = codeOf(error);
   return code === undefined ? 500 : (STATUSES[code as ErrorCode] ?? 422);
 }
 
-export interface Asking {
+/** What listens: the control socket, or a TCP port. */
+export interface Front {
   handlers: Handlers;
-  caller: Caller;
   /** Bytes of a body. */
   largestBody: number;
+  /** Throws for whoever may not ask. */
+  callerOf(request: IncomingMessage): Caller;
+  /** Told of bugs. */
+  onError(error: unknown): void;
 }
 
+/** Answers, whatever happens. */
+export function answer(request: IncomingMessage, response: ServerResponse, front: Front): void {
+  respond(request, response, front).catch((error: unknown) => {
+    // What a request asks for may be impossible; only an error without a code is our own.
+    if (statusOf(error) === 500 || response.headersSent) front.onError(error);
+    // The rest of a body that nobody will read.
+    if (!request.complete) response.shouldKeepAlive = false;
+    fail(response, error);
+  });
+}
+
+/** Of paths that anyone may take. */
+const NOBODY: Caller = { role: 'read', token: '' };
+
 /** The route of a request; throws where there is none. */
-export function routeOf(method: string | undefined, path: string): Route {
+function routeOf(method: string | undefined, path: string): Route {
   const here = API.filter((route) => route.path === path);
   const found = here.find((route) => route.method === (method === 'HEAD' ? 'GET' : method));
   if (found) return found;
@@ -56,13 +76,17 @@ export function routeOf(method: string | undefined, path: string): Route {
   throw new SluiceError('ERR_API_METHOD', `${path} takes ${allowed}, not ${method}`);
 }
 
-/** Throws before anything is sent, or not at all but for the listing's own errors. */
-export async function respond(
+async function respond(
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
-  { handlers, caller, largestBody }: Asking,
+  { handlers, largestBody, callerOf }: Front,
 ): Promise<void> {
+  for (const [name, value] of Object.entries(SAFE_HEADERS)) response.setHeader(name, value);
+  const url = urlOf(request);
+  if (sendPage(request, response, url.pathname)) return;
+  // Without a token nobody learns even which paths there are.
+  const open = API.some(({ role, path }) => role === 'anyone' && path === url.pathname);
+  const caller = open ? NOBODY : callerOf(request);
   const route = routeOf(request.method, url.pathname);
   if (route.role === 'write' && caller.role !== 'write') {
     const message = `token ${caller.token} may read only: ${url.pathname} changes something`;
@@ -81,6 +105,14 @@ export async function respond(
       return lines(response, value as AsyncIterable<object>);
     case 'text':
       return text(response, route.answer.type, value as Iterable<string>);
+  }
+}
+
+function urlOf({ url }: IncomingMessage): URL {
+  try {
+    return new URL(url ?? '/', 'http://sluice');
+  } catch (cause) {
+    throw new SluiceError('ERR_API', 'the request has no path that makes sense', { cause });
   }
 }
 
@@ -176,5 +208,9 @@ export function fail(response: ServerResponse, error: unknown): void {
     return;
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (codeOf(error) === 'ERR_API_TOKEN') {
+    response.setHeader('www-authenticate', 'Bearer realm="sluice"');
+  }
+  if (error instanceof TooMany) response.setHeader('retry-after', error.seconds);
   json(response, statusOf(error), { error: { code: codeOf(error) ?? 'ERR_API', message } });
 }

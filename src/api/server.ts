@@ -3,14 +3,14 @@
  * throws answers 500 and never more than that.
  */
 import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
 import { type Handlers, OWNER } from './handlers.js';
-import { type Asking, fail, respond, statusOf, text } from './respond.js';
+import { answer, type Front, fail, text } from './respond.js';
 
 export type { ConnectionQuery, Handlers } from './handlers.js';
 
@@ -58,14 +58,16 @@ export async function serve(
   handlers: Handlers,
   onError: (error: unknown) => void,
 ): Promise<Server> {
-  const server = createServer((request, response) => {
-    const asking = { handlers, caller: OWNER, largestBody: LARGEST_BODY };
-    answer(request, response, asking).catch((error: unknown) => {
-      // What a request asks for may be impossible; only an error without a code is our own.
-      if (statusOf(error) === 500 || response.headersSent) onError(error);
-      fail(response, error);
-    });
-  });
+  const front: Front = {
+    handlers,
+    largestBody: LARGEST_BODY,
+    callerOf: (request) => {
+      refuseForeignPages(request);
+      return OWNER;
+    },
+    onError,
+  };
+  const server = createServer((request, response) => answer(request, response, front));
   await listenAt(server, path);
   server.on('error', onError);
   return server;
@@ -97,12 +99,21 @@ async function listenAt(server: Server, path: string): Promise<void> {
   }
 }
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  asking: Asking,
-): Promise<void> {
-  await respond(request, response, new URL(request.url ?? '/', 'http://sluice'), asking);
+/**
+ * The socket is its owner's alone, until its owner forwards it to a port (ssh -L 8080:….sock) and
+ * opens the dashboard there: then any page in the same browser can send requests to that port. The
+ * browser says where such a request comes from, and a name that was made to point to 127.0.0.1 has
+ * a dot in it.
+ */
+function refuseForeignPages({ headers }: IncomingMessage): void {
+  const { host = '', origin } = headers;
+  const site = headers['sec-fetch-site'] ?? 'none';
+  const name = host.replace(/:\d+$/, '');
+  const own = origin === undefined || origin === `http://${host}`;
+  const here = !name.includes('.') || /^127(\.\d{1,3}){3}$/.test(name);
+  if (own && here && (site === 'none' || site === 'same-origin')) return;
+  const message = 'the control socket takes no requests of other pages, nor under other names';
+  throw new SluiceError('ERR_API_FORBIDDEN', message);
 }
 
 /** The metrics alone, over TCP: nothing there can be changed, nor asked for. */

@@ -1,5 +1,6 @@
 /** `sluice check`: all mistakes of a configuration with their places. */
 import type { Command } from 'commander';
+import { readApiFiles } from '../api/files.js';
 import { loadConfig } from '../config/load.js';
 import type { Model } from '../config/model.js';
 import { ConfigError, EXIT, formatProblem, type Problem } from '../errors.js';
@@ -24,6 +25,7 @@ function check({ config, json }: CheckOptions): void {
   let model: Model | undefined;
   try {
     const loaded = loadConfig(config);
+    readApiFiles(loaded);
     problems = loaded.warnings;
     model = loaded.model;
   } catch (error) {

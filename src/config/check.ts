@@ -4,6 +4,7 @@
  * check-services.ts. Pure: Model in, findings out.
  */
 import { type Cidr, formatCidr, inNetwork, networkOf, unusableAs } from './address.js';
+import { checkApi } from './check-api.js';
 import { checkResources } from './check-resources.js';
 import { checkServices } from './check-services.js';
 import type { Path } from './load.js';
@@ -45,6 +46,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   const findings = new Findings();
   const portsKnown = !dropped.has('ports');
   checkWorkers(model, findings);
+  checkApi(model, parsed, findings);
   if (portsKnown || model.ports[0]?.name !== 'none') checkPorts(model, parsed, findings);
   checkNeighbours(model, parsed, portsKnown, findings);
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);

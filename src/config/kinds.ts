@@ -44,6 +44,8 @@ export function text<T>(
 /** A string of a pattern. */
 export const word = (what: string, pattern: RegExp) => z.string(expected(what)).regex(pattern);
 
+export const absolute = () => word('an absolute path', /^\/./);
+
 export const name = () =>
   word(
     'a name of letters, digits, dots, dashes and underscores that starts with a letter',

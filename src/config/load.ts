@@ -26,6 +26,8 @@ export interface Loaded {
   warnings: Problem[];
   /** Where a path of the file is; a missing one is where its block begins. */
   locate(path: Path): Place;
+  /** SHA-256 of API tokens by their names, where the file has hashes: kept out of the Model's sight. */
+  tokenHashes?: ReadonlyMap<string, string>;
 }
 
 export { formatPath, type Path };
@@ -93,7 +95,13 @@ export function load(source: ConfigSource, file: string): Loaded {
   if (!model || problems.some((problem) => problem.severity === 'error')) {
     throw new ConfigError(file, problems);
   }
-  return { file, model, warnings: problems, locate: (path) => source.locate(path) };
+  const locate = (path: Path) => source.locate(path);
+  return { file, model, warnings: problems, locate, tokenHashes: hashesOf(parsed) };
+}
+
+function hashesOf(parsed: Parsed | undefined): ReadonlyMap<string, string> {
+  const tokens = parsed?.director?.api?.tokens ?? [];
+  return new Map(tokens.flatMap(({ name, sha256 }) => (sha256 ? [[name, sha256]] : [])));
 }
 
 /** The file that was named comes first. */
@@ -139,7 +147,7 @@ function schemaProblems(issues: readonly Issue[], whole: unknown, source: Config
       code: missing ? 'ERR_CONFIG_MISSING' : String(issue.params?.code ?? 'ERR_CONFIG_VALUE'),
       place: source.locate(path),
       path: source.describe(path),
-      message: `${missing ? 'missing' : given(value, issue)}${glue(issue.message)}${issue.message}`,
+      message: `${missing ? 'missing' : given(value, issue, path)}${glue(issue.message)}${issue.message}`,
     });
   }
   return [...problems.values()];
@@ -149,7 +157,11 @@ function glue(message: string): string {
   return message.startsWith('expected') ? ', ' : ': ';
 }
 
-function given(value: unknown, issue: Issue): string {
+/** What stands there may be the token itself, put where its hash belongs. */
+const isSecret = (path: Path) => formatPath(path.slice(0, 3)) === 'director.api.tokens';
+
+function given(value: unknown, issue: Issue, path: Path): string {
+  if (isSecret(path) && typeof value !== 'object') return 'is not right (and not shown here)';
   if (value === null) return 'is empty';
   if (Array.isArray(value)) return value.length === 0 ? 'is an empty list' : 'is a list';
   if (typeof value === 'object') return 'is a block of keys';

@@ -35,8 +35,22 @@ export interface DirectorModel {
   idle: { afterUs: number; sleepUs: number };
   /** Where Prometheus may ask, in plain HTTP; undefined: on the control socket alone. */
   metrics: Endpoint | undefined;
+  /** The control API by TCP; undefined: on the control socket alone. */
+  api: ApiModel | undefined;
   /** Folder that stands in for /proc, with net/ip_vs and net/ip_vs_stats; undefined: none. */
   proc: string | undefined;
+}
+
+export interface ApiModel {
+  listen: Endpoint;
+  /** Paths of PEM files. */
+  tls: { certificate: string; key: string } | undefined;
+  tokens: {
+    name: string;
+    role: 'read' | 'write';
+    /** Holds the token; undefined: its hash is given, which is no part of the Model (Loaded.tokenHashes). */
+    file: string | undefined;
+  }[];
 }
 
 export interface PortModel {
@@ -135,6 +149,11 @@ export function buildModel(parsed: Parsed): Model {
         sleepUs: director.idle?.sleep ?? 50,
       },
       metrics: director.metrics,
+      api: director.api && {
+        listen: director.api.listen,
+        tls: director.api.tls,
+        tokens: director.api.tokens.map(({ name: own, role, file }) => ({ name: own, role, file })),
+      },
       proc: director.proc === false ? undefined : (director.proc ?? join(dirname(socket), 'proc')),
     },
     timeouts: {

@@ -18,7 +18,9 @@ function asParsed(model: Model): Parsed {
     clientAddress: service.clientAddress === 'none' ? 'none' : undefined,
     toaKind: undefined,
   }));
-  return { ...model, services } as unknown as Parsed;
+  // The Model has no hashes, and edits change nothing of the API.
+  const director = { ...model.director, api: undefined };
+  return { ...model, director, services } as unknown as Parsed;
 }
 
 function sentence(model: Model, { path, message }: Finding): string {

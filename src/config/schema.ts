@@ -9,6 +9,7 @@ import { MODES, SCHEDULERS } from '../native.js';
 import { parseCidr } from './address.js';
 import { FEATURE_NAMES } from './keepalived/support.js';
 import {
+  absolute,
   address,
   duration,
   endpoint,
@@ -32,6 +33,20 @@ const pause = () => duration('a time up to 1 s such as 50us or 1ms; 0 is never',
 const cpus = expected('a number of workers from 1 to 64, or a list of CPU numbers such as [1, 2]');
 const cpuNumber = (low: number, high: number) => z.int(cpus).min(low).max(high);
 
+const api = section({
+  listen: endpoint('192.0.2.1:8443'),
+  tls: section({ certificate: absolute(), key: absolute() }).optional(),
+  tokens: list(
+    section({
+      name: name(),
+      role: oneOf(['read', 'write']),
+      sha256: word('64 hexadecimal digits', /^[0-9a-f]{64}$/i).optional(),
+      file: absolute().optional(),
+    }),
+    'tokens',
+  ).min(1, expected('at least one token')),
+});
+
 const proc = expected('an absolute path, or false for no files');
 const director = section({
   name: name().optional(),
@@ -50,6 +65,7 @@ const director = section({
   maxServices: integer(1, 65536).optional(),
   maxServers: integer(1, 1 << 20).optional(),
   metrics: endpoint('192.0.2.1:9330').optional(),
+  api: api.optional(),
   proc: z.union([z.string(proc).regex(/^\/./), z.literal(false)], proc).optional(),
   idle: section({ after: pause().optional(), sleep: pause().optional() }).optional(),
 });

@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -15,7 +16,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError, say } from './errors.mjs';
 import { installPackages } from './packages.mjs';
@@ -100,18 +101,20 @@ function addon() {
 
 function dist() {
   const sources = filesBelow(['src'], /\.(ts|mjs|json)$/);
+  const pages = filesBelow(['src/dashboard'], /./);
   const inputs = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
-  const value = digest([...inputs.map((name) => join(ROOT, name)), ...sources]);
+  const value = digest([...inputs.map((name) => join(ROOT, name)), ...sources, ...pages]);
   if (isStamped('dist', value)) return;
   say('compiling TypeScript to dist/');
   // A director that runs from dist/ goes on: files are replaced, and only orphans are removed.
   const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
   run('ERR_SETUP_TSC', 'tsc', tsc, ['-p', 'tsconfig.build.json']);
-  for (const file of filesBelow(['dist'], /\.js(\.map)?$/)) {
-    const source = file
-      .replace(join(ROOT, 'dist'), join(ROOT, 'src'))
-      .replace(/\.js(\.map)?$/, '.ts');
-    if (!existsSync(source)) rmSync(file);
+  // The dashboard is served as it is written.
+  mkdirSync(join(ROOT, 'dist', 'dashboard'), { recursive: true });
+  for (const page of pages) copyFileSync(page, join(ROOT, 'dist', 'dashboard', basename(page)));
+  for (const file of filesBelow(['dist'], /\.(js(\.map)?|html|css|svg)$/)) {
+    const twin = file.replace(join(ROOT, 'dist'), join(ROOT, 'src'));
+    if (!existsSync(twin) && !existsSync(twin.replace(/\.js(\.map)?$/, '.ts'))) rmSync(file);
   }
   stamp('dist', value);
 }

@@ -47,7 +47,8 @@ table([
       '1:1: directer: unknown key, did you mean director?',
       '3:3: director.max-connections: unknown key, did you mean maxConnections?',
       '4:3: director.colour: unknown key, expected one of name, socket, workers, hugepages, ' +
-        'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, proc, idle',
+        'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, api, proc, ' +
+        'idle',
       '7:5: ports[0].adresses: unknown key, did you mean addresses?',
     ],
     codes: Array(4).fill('ERR_CONFIG_UNKNOWN_KEY'),
@@ -273,6 +274,7 @@ test('defaults are filled in', () => {
       maxServers: 8192,
       idle: { afterUs: 1000, sleepUs: 50 },
       metrics: undefined,
+      api: undefined,
       proc: '/run/sluice/proc',
     },
     timeouts: { tcpMs: 900000, tcpFinMs: 120000, udpMs: 300000 },

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { ControlClient } from '../../src/api/client.js';
 import { serve } from '../../src/api/server.js';
 import { loadConfig } from '../../src/config/load.js';
-import { Control } from '../../src/control.js';
+import { Control, type ControlParts } from '../../src/control.js';
 import { limits, replayPorts } from '../../src/engine-options.js';
 import { Names } from '../../src/ipvsadm/names.js';
 import { ipvsadm } from '../../src/ipvsadm/run.js';
@@ -56,6 +56,8 @@ export class RunningReplay {
   readonly client = new ControlClient(this.socket);
   /** What a publication throws. */
   failure: Error | undefined;
+  /** What a reload does besides. */
+  prepare: ControlParts['prepare'];
   readonly #names: Names;
   readonly #ports: string[];
   #server: Server | undefined;
@@ -101,6 +103,7 @@ export class RunningReplay {
       cpus: [0],
       log,
       isStopping: () => false,
+      prepare: (next) => this.prepare?.(next) ?? (() => {}),
     });
     this.running.start();
   }

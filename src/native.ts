@@ -95,7 +95,46 @@ export interface EngineOptions {
   idle: { afterUs: number; sleepUs: number };
   /** mbufs in the pool. */
   mbufs: number;
+  /** Half of local ports to give out, where another director has the same local addresses: 0 or 1. */
+  portHalf?: number;
+  /** Keys RSS, so that the directors of a pair spread flows alike; drawn unless told. */
+  rssSeed?: bigint;
 }
+
+/** Connection sync: what is told and adopted, and how. */
+export interface SyncSettings {
+  protocol: 'sluice' | 'ipvs';
+  /** Own connections are told; the peer's are adopted. */
+  tells: boolean;
+  adopts: boolean;
+  /** 16 bytes; `sluice` only. */
+  key?: Uint8Array;
+  /** 0: any, and sent as 0; `ipvs` only. */
+  syncid?: number;
+  /** Records a second. */
+  rate: number;
+  /** Age at which a change is told. */
+  afterMs: number;
+  /** A connection that lives is told again at least so often. */
+  refreshMs: number;
+  /** Of this run; live it is drawn. */
+  session?: number;
+}
+
+export interface SyncOptions extends SyncSettings {
+  /** Kernel interface the socket is bound to. */
+  interface: string;
+  /** Peer or multicast group. */
+  destination: string;
+  port: number;
+  /** Of multicast; 1 unless told. */
+  ttl?: number;
+  /** Longest datagram; what the MTU takes unless told. */
+  datagramBytes?: number;
+}
+
+/** Figures by name; what they mean is in NativeModule.syncFigureHelp(). */
+export type SyncFigures = Record<string, number>;
 
 export interface Limits {
   /** Connections a worker holds (table size is fixed at start). */
@@ -224,6 +263,8 @@ export interface ReplayOptions {
   workers?: number;
   /** How frames come to several workers; in turn unless told. */
   distribution?: Distribution;
+  /** See EngineOptions. */
+  portHalf?: number;
 }
 
 /** One dataplane under a virtual clock. No root, no hugepages; many may live in one process. */
@@ -237,6 +278,12 @@ export interface Replay {
   connections(worker: number, cursor: number, limit: number): ConnectionPage;
   /** mbufs taken from the pool and not given back: 0 between runs, or there is a leak. */
   mbufsInUse(): number;
+  startSync(settings: SyncSettings): void;
+  /** Datagrams for the peer that are due by now. */
+  syncSend(): Uint8Array[];
+  syncReceive(datagram: Uint8Array): void;
+  /** null: not started. */
+  sync(): SyncFigures | null;
   close(): void;
 }
 
@@ -253,6 +300,11 @@ export interface Engine {
   ports(): PortStatus[];
   /** Microseconds since each worker finished a loop: a stalled worker shows here. */
   workerLag(): Float64Array;
+  /** Throws ERR_SYNC_SOCKET, ERR_SYNC_RUNNING. */
+  startSync(options: SyncOptions): void;
+  stopSync(): void;
+  /** null: it does not run. */
+  sync(): SyncFigures | null;
   stop(): void;
 }
 
@@ -266,6 +318,7 @@ export interface NativeModule {
    */
   attachEngine(onEvent: (event: EngineEvent) => void): Engine;
   createReplay(options: ReplayOptions): Replay;
+  syncFigureHelp(): Record<string, string>;
   /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */
   openSocket(options: SocketOptions): number;
   /** Its thread ends with close(), or with the environment. */

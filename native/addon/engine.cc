@@ -10,6 +10,7 @@
 #include "module.h"
 #include "options.h"
 #include "shared_engine.h"
+#include "sync.h"
 
 namespace sluice {
 namespace {
@@ -104,14 +105,17 @@ class Answers : public std::enable_shared_from_this<Answers> {
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Engine",
-                       {InstanceMethod<&EngineObject::publish>("publish"),
-                        InstanceMethod<&EngineObject::counters>("counters"),
-                        InstanceMethod<&EngineObject::counters_location>("countersLocation"),
-                        InstanceMethod<&EngineObject::connections>("connections"),
-                        InstanceMethod<&EngineObject::ports>("ports"),
-                        InstanceMethod<&EngineObject::worker_lag>("workerLag"),
-                        InstanceMethod<&EngineObject::stop>("stop")});
+    return DefineClass(
+        env, "Engine",
+        {InstanceMethod<&EngineObject::publish>("publish"),
+         InstanceMethod<&EngineObject::counters>("counters"),
+         InstanceMethod<&EngineObject::counters_location>("countersLocation"),
+         InstanceMethod<&EngineObject::connections>("connections"),
+         InstanceMethod<&EngineObject::ports>("ports"),
+         InstanceMethod<&EngineObject::worker_lag>("workerLag"),
+         InstanceMethod<&EngineObject::start_sync>("startSync"),
+         InstanceMethod<&EngineObject::stop_sync>("stopSync"),
+         InstanceMethod<&EngineObject::sync>("sync"), InstanceMethod<&EngineObject::stop>("stop")});
   }
 
   explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env_(info.Env()) {
@@ -268,6 +272,22 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   void check_running(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { engine_->with([](Engine&) {}); });
+  }
+
+  void start_sync(const Napi::CallbackInfo& info) {
+    const SyncOptions options = read_sync_options(argument(info, 0, "options"));
+    guarded(info.Env(),
+            [&] { engine_->with([&options](Engine& engine) { engine.start_sync(options); }); });
+  }
+
+  void stop_sync(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { engine_->with([](Engine& engine) { engine.stop_sync(); }); });
+  }
+
+  Napi::Value sync(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      return engine_->with([&](Engine& engine) { return sync_object(info.Env(), engine); });
+    });
   }
 
   void stop(const Napi::CallbackInfo&) {

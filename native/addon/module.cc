@@ -39,6 +39,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   sluice::register_replay(env, exports);
   sluice::register_socket(env, exports);
   sluice::register_prober(env, exports);
+  sluice::register_sync(env, exports);
 #if __has_include("realserver.cc")
   InitRealserver(env, exports);
 #endif

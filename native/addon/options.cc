@@ -74,6 +74,11 @@ EalOptions read_eal(const Argument& eal) {
   return o;
 }
 
+// -1: all local ports.
+int read_port_half(const Argument& half) {
+  return half.is_absent() ? -1 : half.integer<int>(0, 1);
+}
+
 }  // namespace
 
 Limits read_limits(const Argument& limits) {
@@ -92,6 +97,8 @@ EngineOptions read_engine_options(const Argument& options) {
   // Bounded: timers, requests and stop wait for a sleeping worker.
   o.idle.sleep_us = options["idle"]["sleepUs"].integer<uint32_t>(0, 10'000);
   o.mbufs = options["mbufs"].integer<uint32_t>(1, 1u << 26);
+  o.port_half = read_port_half(options["portHalf"]);
+  if (const Argument seed = options["rssSeed"]; !seed.is_absent()) o.rss_seed = seed.bigint();
   return o;
 }
 
@@ -103,6 +110,7 @@ ReplayOptions read_replay_options(const Argument& options) {
   o.burst = options["burst"].integer<uint32_t>(1, kBurst);
   o.workers = options["workers"].integer_or<uint32_t>(1, 1, kMaxWorkers);
   o.distribution = read_distribution(options["distribution"]);
+  o.port_half = read_port_half(options["portHalf"]);
   return o;
 }
 

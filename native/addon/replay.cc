@@ -6,6 +6,7 @@
 
 #include "module.h"
 #include "options.h"
+#include "sync.h"
 
 namespace sluice {
 namespace {
@@ -59,6 +60,10 @@ class ReplayObject : public Napi::ObjectWrap<ReplayObject> {
                         InstanceMethod<&ReplayObject::counters>("counters"),
                         InstanceMethod<&ReplayObject::connections>("connections"),
                         InstanceMethod<&ReplayObject::mbufs_in_use>("mbufsInUse"),
+                        InstanceMethod<&ReplayObject::start_sync>("startSync"),
+                        InstanceMethod<&ReplayObject::sync_send>("syncSend"),
+                        InstanceMethod<&ReplayObject::sync_receive>("syncReceive"),
+                        InstanceMethod<&ReplayObject::sync>("sync"),
                         InstanceMethod<&ReplayObject::close>("close")});
   }
 
@@ -119,6 +124,34 @@ class ReplayObject : public Napi::ObjectWrap<ReplayObject> {
 
   Napi::Value mbufs_in_use(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), replay(info).mbufs_in_use());
+  }
+
+  void start_sync(const Napi::CallbackInfo& info) {
+    const sync::Settings settings = read_sync_settings(argument(info, 0, "settings"));
+    guarded(info.Env(), [&] { replay(info).start_sync(settings); });
+  }
+
+  Napi::Value sync_send(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const auto datagrams = guarded(env, [&] { return replay(info).sync_send(); });
+    auto list = Napi::Array::New(env, datagrams.size());
+    for (uint32_t i = 0; i < datagrams.size(); ++i) {
+      list.Set(i, typed_copy(env, datagrams[i].data(), datagrams[i].size()));
+    }
+    return list;
+  }
+
+  void sync_receive(const Napi::CallbackInfo& info) {
+    const auto [bytes, n] = argument(info, 0, "datagram").bytes();
+    guarded(info.Env(), [&, at = bytes, size = n] { replay(info).sync_receive({at, size}); });
+  }
+
+  Napi::Value sync(const Napi::CallbackInfo& info) {
+    ReplayEngine& engine = replay(info);
+    if (engine.sync_figures() == nullptr) return info.Env().Null();
+    std::vector<const sync::FeedFigures*> feeds;
+    for (unsigned w = 0; w < engine.workers(); ++w) feeds.push_back(&engine.feed_figures(w));
+    return sync_figures(info.Env(), *engine.sync_figures(), feeds);
   }
 
   void close(const Napi::CallbackInfo&) { replay_.reset(); }

@@ -71,7 +71,7 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
   for (const PortOptions& port : options_.ports) mtu = std::max<unsigned>(mtu, port.mtu);
   const std::string name = "replay" + std::to_string(serial++);
   mbufs_ = make_mbuf_pool(name, kMbufs, mtu, false);
-  datagrams_ = make_mbuf_pool(name + "d", kDatagrams, kMostFragments * mtu, false);
+  reassembled_ = make_mbuf_pool(name + "d", kDatagrams, kMostFragments * mtu, false);
   try {
     WorkerOptions worker;
     if (options_.distribution != Distribution::in_turn && options_.workers > 1) {
@@ -81,10 +81,11 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
     }
     worker.workers = static_cast<uint16_t>(options_.workers);
     worker.limits = options_.limits;
+    worker.port_half = options_.port_half;
     worker.seed = options_.seed;
     worker.ports = options_.ports.size();
     worker.mbufs = mbufs_;
-    worker.datagrams = datagrams_;
+    worker.datagrams = reassembled_;
     for (size_t i = 0; i < options_.ports.size(); ++i) {
       worker.partial_checksums[i] = options_.ports[i].partial_checksums.value_or(false);
     }
@@ -104,7 +105,7 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
   } catch (...) {
     workers_.clear();
     rte_mempool_free(mbufs_);
-    rte_mempool_free(datagrams_);
+    rte_mempool_free(reassembled_);
     throw;
   }
 }
@@ -123,7 +124,7 @@ void ReplayEngine::make_nic() {
 ReplayEngine::~ReplayEngine() {
   workers_.clear();
   rte_mempool_free(mbufs_);
-  rte_mempool_free(datagrams_);
+  rte_mempool_free(reassembled_);
 }
 
 void ReplayEngine::publish(const uint8_t* bytes, size_t n) {
@@ -267,6 +268,54 @@ void ReplayEngine::advance(uint64_t to_ns) {
   move_clock(to_ns);
   pass_handed_off();
   verdicts_.clear();
+}
+
+void ReplayEngine::start_sync(const sync::Settings& settings) {
+  std::vector<sync::Feed*> feeds;
+  for (const auto& worker : workers_) {
+    feeds.push_back(&worker->feed());
+    sync::FeedOptions feed = settings.feed;
+    feed.tells = settings.tells;
+    worker->feed().start(feed, worker->now_ms());
+  }
+  exchange_ = std::make_unique<sync::Exchange>(
+      settings, std::move(feeds), steering_.get(), options_.seed ^ settings.session,
+      [this](std::span<const uint8_t> datagram) {
+        datagrams_.emplace_back(datagram.begin(), datagram.end());
+      },
+      [](unsigned) {});
+  exchange_->follow(snapshot_);
+}
+
+sync::Exchange& ReplayEngine::exchange() {
+  if (!exchange_) throw Error("ERR_NATIVE_SYNC", "connection sync has not been started");
+  return *exchange_;
+}
+
+std::vector<std::vector<uint8_t>> ReplayEngine::sync_send() {
+  exchange().follow(snapshot_);
+  const uint64_t now = workers_[0]->now_ms();
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    begin(w);
+    while (!workers_[w]->housekeep()) {
+    }
+    workers_[w]->flush();
+  }
+  while (exchange().gather(now) != 0) {
+  }
+  exchange().tick(now);
+  return std::exchange(datagrams_, {});
+}
+
+void ReplayEngine::sync_receive(std::span<const uint8_t> datagram) {
+  exchange().follow(snapshot_);
+  exchange().receive(datagram, workers_[0]->now_ms());
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    begin(w);
+    while (!workers_[w]->housekeep()) {
+    }
+    workers_[w]->flush();
+  }
 }
 
 uint32_t ReplayEngine::list(unsigned worker, uint32_t cursor, uint32_t limit,

@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "counters.h"
 #include "port/ethdev.h"
 #include "port/nic.h"
+#include "sync/exchange.h"
 #include "worker.h"
 
 namespace sluice {
@@ -30,6 +32,7 @@ struct ReplayOptions {
   unsigned burst = kBurst;
   unsigned workers = 1;
   Distribution distribution = Distribution::in_turn;
+  int port_half = -1;  // WorkerOptions
 };
 
 // Views of the caller's memory; src/native.ts says what they mean.
@@ -69,6 +72,19 @@ class ReplayEngine {
   void advance(uint64_t to_ns);
 
   const std::vector<uint64_t>& counters() const { return counters_; }
+  // Connection sync under the virtual clock; replaces what was there.
+  void start_sync(const sync::Settings& settings);
+  // Datagrams that are due by now, answers to what was received included. Throws ERR_NATIVE_SYNC
+  // unless it was started, as the next does.
+  std::vector<std::vector<uint8_t>> sync_send();
+  void sync_receive(std::span<const uint8_t> datagram);
+  const sync::ExchangeFigures* sync_figures() const {
+    return exchange_ ? &exchange_->figures() : nullptr;
+  }
+  const sync::FeedFigures& feed_figures(unsigned worker) const {
+    return workers_[worker]->feed().figures;
+  }
+
   uint32_t list(unsigned worker, uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
   size_t workers() const { return workers_.size(); }
   unsigned mbufs_in_use() const;
@@ -83,13 +99,14 @@ class ReplayEngine {
   void turn(size_t worker, uint16_t port, rte_mbuf** packets, uint16_t n);
   void pass_handed_off();
   rte_mbuf* make(const ReplayBatch& batch, size_t frame);
+  sync::Exchange& exchange();
   void add_verdicts(size_t frames, ReplayResult& result);
 
   const ReplayOptions options_;
   const CounterOffsets offsets_;
   std::vector<uint64_t> counters_;
   rte_mempool* mbufs_ = nullptr;
-  rte_mempool* datagrams_ = nullptr;
+  rte_mempool* reassembled_ = nullptr;
   std::optional<Nic> nic_;
   std::shared_ptr<const Steering> steering_;
   std::shared_ptr<const Snapshot> snapshot_;
@@ -97,6 +114,8 @@ class ReplayEngine {
   uint16_t fib_generation_ = 0;
   std::vector<std::unique_ptr<Outlet>> outlets_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<sync::Exchange> exchange_;
+  std::vector<std::vector<uint8_t>> datagrams_;     // to be sent
   std::vector<std::vector<rte_mbuf*>> handed_off_;  // by receiving worker
   std::vector<Verdict> verdicts_;
   ReplayResult* result_ = nullptr;  // of the run in progress

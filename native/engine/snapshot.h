@@ -59,6 +59,7 @@ class Snapshot {
   uint32_t generation() const { return generation_; }
   const uint32_t* timeouts() const { return timeouts_; }  // ms by State
 
+  std::span<const Service> services() const { return services_; }
   // Service of a destination, nullptr if none.
   const Service* service_at(be32 address, be16 port, uint8_t protocol) const;
   const Service* service_of_slot(uint32_t slot) const {

@@ -101,6 +101,7 @@ class Worker {
   // bounded steps. Part of housekeep(); between bursts.
   SLUICE_ASIDE bool synchronise();
   sync::Feed& feed() { return feed_; }
+  bool is_told() const { return !feed_.in.empty(); }
   uint64_t now_ms() const { return now_ms_; }
 
   Counters& counters() { return counters_; }

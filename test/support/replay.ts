@@ -9,6 +9,8 @@ import {
   type Mode,
   native,
   type Replay,
+  type SyncFigures,
+  type SyncSettings,
   VERDICT_KINDS,
   VERDICT_WORDS,
   type VerdictKind,
@@ -43,6 +45,7 @@ export interface BenchOptions {
   workers?: number;
   distribution?: Distribution;
   limits?: Partial<Limits>;
+  portHalf?: 0 | 1;
 }
 
 export class Bench {
@@ -61,6 +64,7 @@ export class Bench {
       burst: options.burst ?? 1,
       ...(this.workers > 1 ? { workers: this.workers } : {}),
       ...(options.distribution ? { distribution: options.distribution } : {}),
+      ...(options.portHalf !== undefined ? { portHalf: options.portHalf } : {}),
     });
     this.layout = native().counterLayout(this.workers, world.ports.length, this.limits);
     this.publish(world.snapshot);
@@ -160,6 +164,24 @@ export class Bench {
       } while (cursor !== 0);
     }
     return all;
+  }
+
+  startSync(settings: SyncSettings): void {
+    this.replay.startSync(settings);
+  }
+
+  syncSend(): Uint8Array[] {
+    return this.replay.syncSend();
+  }
+
+  syncReceive(datagram: Uint8Array): void {
+    this.replay.syncReceive(datagram);
+  }
+
+  sync(): SyncFigures {
+    const figures = this.replay.sync();
+    if (!figures) throw new Error('connection sync has not been started');
+    return figures;
   }
 
   mbufsInUse(): number {

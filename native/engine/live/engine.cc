@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <random>
 
 #include "../error.h"
@@ -62,6 +63,20 @@ struct Listing final : Letter {
   std::unique_ptr<ConnectionPage> page = std::make_unique<ConnectionPage>();
 };
 
+// Starts or ends a worker's part of connection sync.
+struct FeedLetter final : Letter {
+  explicit FeedLetter(std::optional<sync::FeedOptions> options) : options(options) {}
+  void read(Worker& worker) noexcept override {
+    if (options) {
+      worker.feed().start(*options, worker.now_ms());
+    } else {
+      worker.feed().stop();
+    }
+  }
+  void answer(bool) override {}
+  const std::optional<sync::FeedOptions> options;
+};
+
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, EventHandler on_event)
@@ -91,7 +106,8 @@ void Engine::start(EventHandler on_event) {
   // Keys the hash: from the kernel, so that no sender can aim at a bucket, nor at a worker.
   std::random_device entropy;
   auto random = [&entropy] { return uint64_t{entropy()} << 32 | entropy(); };
-  const net::Toeplitz::Key rss_key = Steering::make_key(random());
+  const net::Toeplitz::Key rss_key =
+      Steering::make_key(options_.rss_seed != 0 ? options_.rss_seed : random());
 
   std::vector<FibPort> fib_ports;
   std::vector<FibAddress> addresses;
@@ -121,6 +137,7 @@ void Engine::start(EventHandler on_event) {
 
   worker.workers = static_cast<uint16_t>(workers());
   worker.limits = options_.limits;
+  worker.port_half = options_.port_half;
   worker.seed = random();
   worker.ports = ports_.size();
   worker.mbufs = mbufs_;
@@ -136,6 +153,7 @@ void Engine::start(EventHandler on_event) {
       on_event({Event::Type::log, Event::Level::warn, remark, "", 0, -1});
     }
   }
+  on_event_ = on_event;
   slow_path_ = std::make_unique<SlowPath>(ports_, std::move(taps), *wiring_, *routing_, *publisher_,
                                           mbufs_, std::move(on_event), options_.eal.worker_cpus);
   for (size_t i = 0; i < workers(); ++i) {
@@ -188,7 +206,30 @@ void Engine::make_steering(const EventHandler& on_event) {
 
 void Engine::connections(unsigned worker, uint32_t cursor, uint32_t limit, PageHandler handler) {
   check_running();
-  wiring_->mail[worker].in.put(std::make_unique<Listing>(cursor, limit, std::move(handler)));
+  post(worker, std::make_unique<Listing>(cursor, limit, std::move(handler)));
+}
+
+void Engine::start_sync(const SyncOptions& options) {
+  check_running();
+  if (sync_thread_) throw Error("ERR_SYNC_RUNNING", "connection sync is running already");
+  std::vector<sync::Feed*> feeds;
+  for (const auto& lcore : lcores_) feeds.push_back(&lcore->worker().feed());
+  sync_thread_ = std::make_unique<SyncThread>(options, std::move(feeds), steering_.get(),
+                                              *publisher_, *wiring_, on_event_,
+                                              options_.eal.worker_cpus, lcores_[0]->first_cycle());
+  sync::FeedOptions feed = options.settings.feed;
+  feed.tells = options.settings.tells;
+  for (size_t w = 0; w < workers(); ++w) post(w, std::make_unique<FeedLetter>(feed));
+}
+
+void Engine::stop_sync() {
+  if (!sync_thread_) return;
+  for (size_t w = 0; w < workers(); ++w) post(w, std::make_unique<FeedLetter>(std::nullopt));
+  sync_thread_.reset();
+}
+
+void Engine::post(size_t worker, std::unique_ptr<Letter> letter) {
+  wiring_->mail[worker].in.put(std::move(letter));
   wiring_->worker_bells[worker].ring();
 }
 
@@ -212,6 +253,7 @@ std::vector<double> Engine::worker_lag_us() const {
 void Engine::stop() noexcept {
   if (stopped_) return;
   stopped_ = true;
+  sync_thread_.reset();
   for (auto& lcore : lcores_) lcore->stop();
   for (size_t i = 0; i < lcores_.size(); ++i) {
     rte_eal_wait_lcore(lcore_of_worker(i));

@@ -14,6 +14,7 @@
 #include "lcore.h"
 #include "routing.h"
 #include "slow_path.h"
+#include "sync_thread.h"
 
 namespace sluice {
 
@@ -23,6 +24,8 @@ struct EngineOptions {
   Limits limits{};
   IdleOptions idle;
   unsigned mbufs = 0;
+  int port_half = -1;     // WorkerOptions
+  uint64_t rss_seed = 0;  // not 0: RSS is keyed by it, as it is on another director
 };
 
 struct PortStatus {
@@ -60,6 +63,16 @@ class Engine {
   std::vector<PortStatus> ports() const;
   std::vector<double> worker_lag_us() const;
 
+  // Connection sync. Throws ERR_SYNC_SOCKET, or ERR_SYNC_RUNNING when it runs already.
+  void start_sync(const SyncOptions& options);
+  void stop_sync();
+  // nullptr: it doesn't run.
+  const SyncThread* sync() const { return sync_thread_.get(); }
+  const sync::FeedFigures& feed_figures(unsigned worker) const {
+    return lcores_[worker]->worker().feed().figures;
+  }
+  uint32_t untold(unsigned worker) const { return lcores_[worker]->worker().feed().out.size(); }
+
   // Joins the workers and the slow path, gives twins, devices and memory back. May be repeated.
   void stop() noexcept;
   bool stopped() const { return stopped_; }
@@ -67,6 +80,7 @@ class Engine {
  private:
   void start(EventHandler on_event);
   void check_running() const;
+  void post(size_t worker, std::unique_ptr<Letter> letter);
   void make_steering(const EventHandler& on_event);
   unsigned mbufs_needed() const;
 
@@ -84,6 +98,8 @@ class Engine {
   std::unique_ptr<Routing> routing_;
   std::vector<std::unique_ptr<Lcore>> lcores_;
   std::unique_ptr<SlowPath> slow_path_;
+  EventHandler on_event_;
+  std::unique_ptr<SyncThread> sync_thread_;
 };
 
 }  // namespace sluice

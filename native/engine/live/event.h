@@ -1,4 +1,5 @@
-// What the engine tells the control plane without being asked. Always from the slow path's thread.
+// What the engine tells the control plane without being asked: from the slow path's thread, or the
+// sync thread, each with a handler of its own.
 #pragma once
 
 #include <cstdint>

@@ -119,6 +119,7 @@ void Lcore::rest(unsigned packets, bool expiry_is_due) {
 // Whether there is something that its bell may have been rung for before the worker listened.
 bool Lcore::is_waited_for() const {
   if (stopping_.load(std::memory_order_relaxed) || !wiring_.mail[index_].in.empty()) return true;
+  if (worker_.is_told()) return true;
   for (unsigned from = 0; from < wiring_.workers; ++from) {
     if (from != index_ && !wiring_.between(from, index_)->empty()) return true;
   }

@@ -37,6 +37,7 @@ class Lcore {
   // Since the end of the last turn; 0 before the first.
   double lag_us() const;
   Worker& worker() { return worker_; }
+  uint64_t first_cycle() const { return first_cycle_; }  // at which its clock is 0
 
  private:
   struct Queue {

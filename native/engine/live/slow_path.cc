@@ -1,7 +1,6 @@
 #include "slow_path.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "../error.h"
 #include "../port/dpdk_log.h"
+#include "affinity.h"
 
 namespace sluice {
 namespace {
@@ -246,13 +246,6 @@ bool SlowPath::is_waited_for() const {
          std::any_of(wiring_.words.begin(), wiring_.words.end(), holds) ||
          std::any_of(wiring_.mail.begin(), wiring_.mail.end(),
                      [](const Mailbox& mailbox) { return !mailbox.answered.empty(); });
-}
-
-void SlowPath::keep_off(const std::vector<unsigned>& cpus) {
-  cpu_set_t set;
-  if (pthread_getaffinity_np(pthread_self(), sizeof set, &set) != 0) return;
-  for (const unsigned cpu : cpus) CPU_CLR(cpu, &set);
-  if (CPU_COUNT(&set) != 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
 uint64_t SlowPath::now_ms() const {

@@ -52,7 +52,6 @@ class SlowPath {
   void wait(unsigned work);
   uint64_t next_deadline_ms() const;
   bool is_waited_for() const;
-  void keep_off(const std::vector<unsigned>& cpus);
   uint64_t now_ms() const;
   void log(Event::Level level, std::string message, std::string code = "");
 

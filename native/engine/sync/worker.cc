@@ -173,6 +173,9 @@ bool Worker::tell_swept() {
     const Record& c = table_[sweep.at];
     const uint8_t notes = feed_.notes(sweep.at);
     if (c.state == State::none || c.is_signpost() || notes & sync::kTheirs || is_idle(c)) continue;
+    // Its packets go to the other director, which knows better.
+    const Service* service = snapshot_->service_of_slot(c.service);
+    if (service == nullptr || service->has(wire::kStandby)) continue;
     if (notes & sync::kTold) {
       // What has been silent for two sweeps was told so.
       if (!sweep.everything && idle_ms(c) > 2 * period) continue;

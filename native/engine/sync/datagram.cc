@@ -1,0 +1,104 @@
+#include "datagram.h"
+
+#include <cstring>
+
+namespace sluice::sync {
+namespace {
+
+void write_u32(uint8_t* to, uint32_t value) {
+  store(to, to_be(value));
+}
+uint32_t read_u32(const uint8_t* from) {
+  return from_be(load<be32>(from));
+}
+
+// Bytes of a body with `count` records, or what else its type has.
+std::optional<size_t> body_bytes(Type type, uint16_t count) {
+  switch (type) {
+    case Type::records:
+      return count * kRecordBytes;
+    case Type::alive:
+      return 0;
+    case Type::challenge:
+      return 16;
+    case Type::proof:
+    case Type::ask:
+    case Type::done:
+      return 8;
+    case Type::count_:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void write_u64(uint8_t* to, uint64_t value) {
+  store(to, __builtin_bswap64(value));
+}
+uint64_t read_u64(const uint8_t* from) {
+  return __builtin_bswap64(load<uint64_t>(from));
+}
+
+void write_record(uint8_t* to, const Record& record) {
+  std::memcpy(to, &record.request, sizeof record.request);
+  std::memcpy(to + 12, &record.reply, sizeof record.reply);
+  write_u32(to + 24, record.server_isn1);
+  write_u32(to + 28, record.idle_ms);
+  const uint8_t rest[8] = {static_cast<uint8_t>(record.tale),
+                           record.protocol,
+                           static_cast<uint8_t>(record.mode),
+                           static_cast<uint8_t>(record.state),
+                           record.flags,
+                           record.packets,
+                           0,
+                           0};
+  std::memcpy(to + 32, rest, sizeof rest);
+}
+
+std::optional<Record> read_record(const uint8_t* from) {
+  Record record{};
+  std::memcpy(&record.request, from, sizeof record.request);
+  std::memcpy(&record.reply, from + 12, sizeof record.reply);
+  record.server_isn1 = read_u32(from + 24);
+  record.idle_ms = read_u32(from + 28);
+  const uint8_t* rest = from + 32;
+  record.tale = static_cast<Tale>(rest[0]);
+  record.protocol = rest[1];
+  record.mode = static_cast<Mode>(rest[2]);
+  record.state = static_cast<State>(rest[3]);
+  record.flags = rest[4];
+  record.packets = rest[5];
+  if (rest[0] > static_cast<uint8_t>(Tale::end) || rest[2] >= kModes) return std::nullopt;
+  if (rest[3] == static_cast<uint8_t>(State::none) || rest[3] >= kStates) return std::nullopt;
+  if (record.protocol != kTcp && record.protocol != kUdp) return std::nullopt;
+  if ((record.protocol == kUdp) != (record.state == State::udp)) return std::nullopt;
+  return record;
+}
+
+size_t seal(uint8_t* datagram, const Header& header, size_t body, const Key& key) {
+  write_u32(datagram, kMagic);
+  datagram[4] = kVersion;
+  datagram[5] = static_cast<uint8_t>(header.type);
+  store(datagram + 6, to_be(header.count));
+  write_u64(datagram + 8, header.session);
+  write_u64(datagram + 16, header.sequence);
+  const size_t n = kHeaderBytes + body;
+  const Tag tag = siphash_2_4_128(datagram, n, key);
+  std::memcpy(datagram + n, tag.data(), tag.size());
+  return n + tag.size();
+}
+
+Unsealed unseal(const uint8_t* datagram, size_t n, const Key& key, Header& header) {
+  if (n < kHeaderBytes + kTagBytes || read_u32(datagram) != kMagic || datagram[4] != kVersion) {
+    return Unsealed::malformed;
+  }
+  header = {static_cast<Type>(datagram[5]), from_be(load<be16>(datagram + 6)),
+            read_u64(datagram + 8), read_u64(datagram + 16)};
+  const std::optional<size_t> body = body_bytes(header.type, header.count);
+  if (!body || n != kHeaderBytes + *body + kTagBytes) return Unsealed::malformed;
+  const Tag tag = siphash_2_4_128(datagram, n - kTagBytes, key);
+  return same_tag(datagram + n - kTagBytes, tag) ? Unsealed::good : Unsealed::bad_tag;
+}
+
+}  // namespace sluice::sync

@@ -1,0 +1,64 @@
+// Sluice's own sync datagrams, numbers in network byte order:
+//
+//   "SLsy" version8=1 type8 count16  session64  sequence64  body  tag[16]
+//
+// session is drawn when a director starts to send, sequence counts its datagrams from 1. The tag is
+// SipHash-2-4-128 of everything before it. Bodies:
+//
+//   records    count records of 40 bytes:
+//              caddr vaddr cport vport  raddr laddr rport lport
+//              server_isn32 (UDP: age ms)  idle32 ms
+//              tale8 protocol8 mode8 state8 flags8 packets8 0[2]
+//   alive      nothing: sent when there was nothing else for a while
+//   challenge  session64 nonce64   to the holder of that session: prove that you live
+//   proof      nonce64             the answer
+//   ask        session64           to the holder of that session: tell everything you have
+//   done       session64           to the asker: that was everything
+//
+// A receiver takes records only from a session that has answered a challenge of its own, and each
+// sequence number once and in order: what was recorded on the wire, in this life of the sender or
+// in an earlier one, is of no use to anybody.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "record.h"
+#include "siphash.h"
+
+namespace sluice::sync {
+
+enum class Type : uint8_t { records, alive, challenge, proof, ask, done, count_ };
+
+inline constexpr uint32_t kMagic = 0x534c7379;
+inline constexpr uint8_t kVersion = 1;
+inline constexpr size_t kHeaderBytes = 24;
+inline constexpr size_t kRecordBytes = 40;
+inline constexpr size_t kTagBytes = sizeof(Tag);
+
+constexpr size_t records_in(size_t datagram_bytes) {
+  return (datagram_bytes - kHeaderBytes - kTagBytes) / kRecordBytes;
+}
+
+struct Header {
+  Type type;
+  uint16_t count;
+  uint64_t session, sequence;
+};
+
+// Writes kRecordBytes.
+void write_record(uint8_t* to, const Record& record);
+// nullopt when a field has a value that it can't have. Slots and told_ms are 0.
+std::optional<Record> read_record(const uint8_t* from);
+
+// Around a body that has been written behind the header's place; returns the datagram's length.
+size_t seal(uint8_t* datagram, const Header& header, size_t body_bytes, const Key& key);
+
+enum class Unsealed : uint8_t { good, malformed, bad_tag };
+Unsealed unseal(const uint8_t* datagram, size_t n, const Key& key, Header& header);
+
+void write_u64(uint8_t* to, uint64_t value);
+uint64_t read_u64(const uint8_t* from);
+
+}  // namespace sluice::sync

@@ -1,0 +1,312 @@
+#include "exchange.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::sync {
+namespace {
+
+constexpr uint64_t kAliveMs = 500;       // something is sent at least so often
+constexpr uint64_t kSilentMs = 5'000;    // a peer not heard for so long is none
+constexpr uint64_t kChallengeMs = 100;   // at least, between two challenges of one session
+constexpr uint64_t kAskAgainMs = 2'000;  // an asked peer that says nothing is asked again
+constexpr size_t kMostPeers = 8;         // sessions at once, proven or not
+constexpr unsigned kBurstMs = 20;        // what the rate lets pass at once
+constexpr unsigned kRecordsAGather = 8192;
+
+unsigned most_records(const Settings& settings) {
+  if (settings.protocol == Protocol::sluice) return records_in(settings.datagram_bytes);
+  const size_t fit = (settings.datagram_bytes - ipvs::kHeaderBytes) / ipvs::kRecordBytes;
+  return static_cast<unsigned>(std::min<size_t>(fit, UINT8_MAX));
+}
+
+}  // namespace
+
+Exchange::Exchange(const Settings& settings, std::vector<Feed*> feeds, const Steering* steering,
+                   uint64_t random, Send send, Wake wake)
+    : settings_(settings),
+      feeds_(std::move(feeds)),
+      whereabouts_(steering, static_cast<uint16_t>(feeds_.size())),
+      random_(random),
+      send_(std::move(send)),
+      wake_(std::move(wake)),
+      datagram_(settings.datagram_bytes),
+      most_(most_records(settings)),
+      marks_(feeds_.size()),
+      wake_worker_(feeds_.size()) {
+  for (const Feed* feed : feeds_) sweep_ = std::max(sweep_, feed->sweeps_wanted.load());
+}
+
+void Exchange::follow(std::shared_ptr<const Snapshot> snapshot) {
+  for (unsigned i = 0; i < kStates; ++i) timeouts_s_[i] = snapshot->timeouts()[i] / 1000;
+  whereabouts_.follow(std::move(snapshot));
+}
+
+// --- sending
+
+unsigned Exchange::gather(uint64_t now_ms) {
+  if (!settings_.tells) return 0;
+  const uint64_t burst = std::max<uint64_t>(most_, uint64_t{settings_.rate} * kBurstMs / 1000);
+  const uint64_t earned = (now_ms - tokens_at_ms_) * settings_.rate / 1000;
+  if (earned != 0) {
+    tokens_ = std::min(burst, tokens_ + earned);
+    tokens_at_ms_ = now_ms;
+  }
+  unsigned taken = 0, empty = 0;
+  while (taken < kRecordsAGather && tokens_ != 0 && empty < feeds_.size()) {
+    const unsigned worker = next_feed_;
+    next_feed_ = next_feed_ + 1 == feeds_.size() ? 0 : next_feed_ + 1;
+    Spsc<Record>& ring = feeds_[worker]->out;
+    unsigned from_this = 0;
+    for (; from_this < most_ && tokens_ != 0; ++from_this) {
+      const Record* record = ring.peek();
+      if (record == nullptr) break;
+      if (record->tale == Tale::mark) {
+        note_mark(worker, record->told_ms);
+      } else {
+        add(*record, now_ms);
+        --tokens_;
+        ++taken;
+      }
+      ring.drop();
+    }
+    empty = from_this == 0 ? empty + 1 : 0;
+  }
+  if (filled_ != 0) flush();
+  if (taken != 0) sent_ms_ = now_ms;
+  return taken;
+}
+
+void Exchange::add(const Record& record, uint64_t now_ms) {
+  const uint32_t lag = static_cast<uint32_t>(now_ms) - record.told_ms;
+  // Clocks of worker and sync thread start within moments of one another.
+  figures_.lag_ms.store(lag < INT32_MAX ? lag : 0, std::memory_order_relaxed);
+  if (settings_.protocol == Protocol::ipvs) {
+    if (!ipvs::tellable(record)) return tally(figures_.not_sendable);
+    uint8_t* at = datagram_.data() + ipvs::kHeaderBytes + filled_ * ipvs::kRecordBytes;
+    ipvs::write_record(at, record, timeouts_s_[static_cast<unsigned>(record.state)]);
+  } else {
+    write_record(datagram_.data() + kHeaderBytes + filled_ * kRecordBytes, record);
+  }
+  if (++filled_ == most_) flush();
+}
+
+void Exchange::flush() {
+  size_t n = 0;
+  if (settings_.protocol == Protocol::ipvs) {
+    n = ipvs::kHeaderBytes + filled_ * ipvs::kRecordBytes;
+    ipvs::write_header(datagram_.data(), settings_.syncid, static_cast<uint16_t>(n),
+                       static_cast<uint8_t>(filled_));
+  } else {
+    const Header header{Type::records, static_cast<uint16_t>(filled_), settings_.session,
+                        ++sequence_};
+    n = seal(datagram_.data(), header, filled_ * kRecordBytes, settings_.key);
+  }
+  tally(figures_.sent_records, filled_);
+  tally(figures_.sent_datagrams);
+  filled_ = 0;
+  send_({datagram_.data(), n});
+}
+
+// Only between datagrams of records: both are sealed in one place.
+void Exchange::send(Type type, std::span<const uint64_t> words) {
+  uint8_t small[kHeaderBytes + 16 + kTagBytes];
+  size_t body = 0;
+  for (const uint64_t word : words) {
+    write_u64(small + kHeaderBytes + body, word);
+    body += sizeof word;
+  }
+  const size_t n = seal(small, {type, 0, settings_.session, ++sequence_}, body, settings_.key);
+  tally(figures_.sent_datagrams);
+  send_({small, n});
+}
+
+// --- receiving
+
+void Exchange::receive(std::span<const uint8_t> datagram, uint64_t now_ms) {
+  tally(figures_.received_datagrams);
+  if (settings_.protocol == Protocol::ipvs) return receive_ipvs(datagram);
+  Header header{};
+  switch (unseal(datagram.data(), datagram.size(), settings_.key, header)) {
+    case Unsealed::malformed:
+      return tally(figures_.refused_malformed);
+    case Unsealed::bad_tag:
+      return tally(figures_.refused_tag);
+    case Unsealed::good:
+      break;
+  }
+  if (header.session == settings_.session) return tally(figures_.refused_replayed);
+  const uint8_t* body = datagram.data() + kHeaderBytes;
+  // Answered whoever asks: it proves nothing but that this session lives.
+  if (header.type == Type::challenge) return answer_challenge(body);
+  if (Peer* peer = peer_of(header.session, now_ms)) hear(*peer, header, body, now_ms);
+}
+
+// Sessions are few: a peer that starts anew has another one, and the old one falls silent. One that
+// hasn't proved itself may be a recording, so it never takes a proven one's place.
+Exchange::Peer* Exchange::peer_of(uint64_t session, uint64_t now_ms) {
+  for (Peer& peer : peers_) {
+    if (peer.session == session) return &peer;
+  }
+  if (peers_.size() == kMostPeers) {
+    const auto unproven = std::ranges::find_if(peers_, [](const Peer& p) { return p.nonce != 0; });
+    if (unproven == peers_.end()) {
+      tally(figures_.refused_unproven);
+      return nullptr;
+    }
+    peers_.erase(unproven);
+  }
+  Peer peer{};
+  peer.session = session;
+  peer.nonce = nonce();
+  peer.heard_ms = now_ms;
+  peers_.push_back(peer);
+  return &peers_.back();
+}
+
+void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint64_t now_ms) {
+  if (peer.nonce != 0) {
+    if (header.type != Type::proof || read_u64(body) != peer.nonce) {
+      tally(figures_.refused_unproven);
+      if (peer.challenged_ms != 0 && now_ms - peer.challenged_ms < kChallengeMs) return;
+      peer.challenged_ms = now_ms;
+      const uint64_t words[] = {peer.session, peer.nonce};
+      return send(Type::challenge, words);
+    }
+    // What came before the proof was refused: everything has to be told anyway.
+    peer.nonce = 0;
+    peer.sequence = header.sequence;
+    peer.heard_ms = now_ms;
+    return tick(now_ms);
+  }
+  if (header.sequence <= peer.sequence) return tally(figures_.refused_replayed);
+  tally(figures_.lost_datagrams, header.sequence - peer.sequence - 1);
+  peer.sequence = header.sequence;
+  peer.heard_ms = now_ms;
+  switch (header.type) {
+    case Type::records:
+      tally(figures_.received_records, header.count);
+      for (unsigned i = 0; i < header.count; ++i) {
+        if (const auto record = read_record(body + i * kRecordBytes)) {
+          give(*record);
+        } else {
+          tally(figures_.refused_other);
+        }
+      }
+      break;
+    case Type::ask:
+      if (read_u64(body) == settings_.session && settings_.tells) give_everything(peer.session);
+      break;
+    case Type::done:
+      if (read_u64(body) != settings_.session) break;
+      peer.complete = true;
+      tally(figures_.bulks_done);
+      break;
+    default:
+      break;
+  }
+  for (unsigned worker = 0; worker < feeds_.size(); ++worker) {
+    if (!wake_worker_[worker]) continue;
+    wake_worker_[worker] = false;
+    wake_(worker);
+  }
+}
+
+void Exchange::answer_challenge(const uint8_t* body) {
+  if (read_u64(body) != settings_.session) return;
+  const uint64_t words[] = {read_u64(body + 8)};
+  send(Type::proof, words);
+}
+
+void Exchange::receive_ipvs(std::span<const uint8_t> message) {
+  ipvs::Refused refused;
+  told_.clear();
+  ipvs::read(message, settings_.syncid, told_, refused);
+  tally(figures_.refused_malformed, refused.malformed);
+  tally(figures_.refused_ipv6, refused.ipv6);
+  tally(figures_.refused_templates, refused.templates);
+  tally(figures_.refused_other, refused.other);
+  if (refused.other_syncid) tally(figures_.refused_syncid);
+  tally(figures_.received_records, told_.size());
+  for (const ipvs::Told& told : told_) give(told.record);
+  for (unsigned worker = 0; worker < feeds_.size(); ++worker) {
+    if (wake_worker_[worker]) wake_(worker);
+    wake_worker_[worker] = false;
+  }
+}
+
+void Exchange::give(Record record) {
+  if (!settings_.adopts) return;
+  switch (whereabouts_.find(record)) {
+    case Found::no_service:
+      return tally(figures_.refused_service);
+    case Found::no_server:
+      return tally(figures_.refused_server);
+    case Found::no_local_address:
+      return tally(figures_.refused_local);
+    case Found::here:
+      break;
+  }
+  const Whereabouts::Owners owners = whereabouts_.owners(record);
+  if (!put(owners.connection, record) || owners.requests == owners.connection) return;
+  // An end is the signpost's end as well.
+  if (record.tale == Tale::live) {
+    record.tale = Tale::signpost;
+    record.server = owners.connection;
+  }
+  put(owners.requests, record);
+}
+
+bool Exchange::put(unsigned worker, const Record& record) {
+  if (!feeds_[worker]->in.push(record)) {
+    tally(figures_.refused_busy);
+    return false;
+  }
+  wake_worker_[worker] = true;
+  return true;
+}
+
+// --- everything at once
+
+void Exchange::give_everything(uint64_t to) {
+  if (asker_ == to) return;  // under way
+  asker_ = to;
+  ++sweep_;
+  for (Feed* feed : feeds_) feed->sweeps_wanted.store(sweep_, std::memory_order_release);
+  for (unsigned worker = 0; worker < feeds_.size(); ++worker) wake_worker_[worker] = true;
+}
+
+// What a sweep has told lies before its mark.
+void Exchange::note_mark(unsigned worker, uint32_t number) {
+  marks_[worker] = number;
+  const bool through = std::ranges::all_of(marks_, [this](uint32_t m) { return m == sweep_; });
+  if (asker_ == 0 || !through) return;
+  if (filled_ != 0) flush();
+  const uint64_t words[] = {asker_};
+  send(Type::done, words);
+  tally(figures_.bulks_given);
+  asker_ = 0;
+}
+
+void Exchange::tick(uint64_t now_ms) {
+  if (settings_.protocol == Protocol::ipvs) return;
+  std::erase_if(peers_, [&](const Peer& peer) { return now_ms - peer.heard_ms > kSilentMs; });
+  uint64_t proven = 0;
+  for (Peer& peer : peers_) {
+    if (peer.nonce != 0) continue;
+    ++proven;
+    if (peer.complete || !settings_.adopts) continue;
+    if (peer.asked_ms != 0 && now_ms - peer.asked_ms < kAskAgainMs) continue;
+    peer.asked_ms = now_ms;
+    const uint64_t words[] = {peer.session};
+    send(Type::ask, words);
+    tally(figures_.bulks_asked);
+    sent_ms_ = now_ms;
+  }
+  figures_.peers.store(proven, std::memory_order_relaxed);
+  if (now_ms - sent_ms_ < kAliveMs) return;
+  sent_ms_ = now_ms;
+  send(Type::alive, {});
+}
+
+}  // namespace sluice::sync

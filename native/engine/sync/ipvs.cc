@@ -1,0 +1,161 @@
+#include "ipvs.h"
+
+#include <cstring>
+
+namespace sluice::sync::ipvs {
+namespace {
+
+// The low bits of a connection's flags are its forwarding method.
+enum Method : uint32_t { kMasq = 0, kTunnel = 2, kRoute = 3, kMethodMask = 7 };
+enum Flag : uint32_t {
+  kInactive = 0x100,
+  kSequenceDeltas = 0x600,
+  kNoClientPort = 0x800,
+  kTemplate = 0x1000,
+};
+constexpr uint8_t kIpv6 = 1;
+constexpr size_t kV0HeaderBytes = 4;
+constexpr size_t kV0RecordBytes = 24;
+constexpr size_t kV0OptionBytes = 24;
+constexpr size_t kIpv6RecordBytes = 72;
+constexpr uint8_t kMostTcpStates = 11;
+
+uint16_t read_u16(const uint8_t* from) {
+  return from_be(load<be16>(from));
+}
+uint32_t read_u32(const uint8_t* from) {
+  return from_be(load<be32>(from));
+}
+
+uint32_t method_of(Mode mode) {
+  return mode == Mode::dr ? kRoute : mode == Mode::tun ? kTunnel : kMasq;
+}
+
+// A TCP connection that nobody tells a time for isn't watched over there: LVS counts it inactive.
+bool is_inactive(const Record& record) {
+  return record.state != State::established;
+}
+
+// Fields that both versions have. False: not for us, counted.
+bool take(Record& record, uint8_t protocol, uint32_t flags, uint16_t state, Refused& refused) {
+  if (flags & (kTemplate | kNoClientPort)) {
+    ++refused.templates;
+    return false;
+  }
+  const uint32_t method = flags & kMethodMask;
+  const bool known = method == kMasq || method == kTunnel || method == kRoute;
+  if ((protocol != kTcp && protocol != kUdp) || !known ||
+      (protocol == kTcp && (state == 0 || state >= kMostTcpStates))) {
+    ++refused.other;
+    return false;
+  }
+  record.protocol = protocol;
+  record.mode = method == kRoute ? Mode::dr : method == kTunnel ? Mode::tun : Mode::nat;
+  record.state = protocol == kUdp ? State::udp : static_cast<State>(state);
+  record.tale = Tale::live;
+  // LVS tells of what has gone both ways, or doesn't see replies anyway.
+  record.flags = kAnswered;
+  record.packets = UINT8_MAX;
+  if (protocol == kUdp) record.age_ms = 60'000;
+  return true;
+}
+
+void take_ends(Record& record, const uint8_t* ports, const uint8_t* addresses) {
+  std::memcpy(&record.request.source_port, ports, 2);
+  std::memcpy(&record.request.destination_port, ports + 2, 2);
+  std::memcpy(&record.reply.source_port, ports + 4, 2);
+  std::memcpy(&record.request.source, addresses, 4);
+  std::memcpy(&record.request.destination, addresses + 4, 4);
+  std::memcpy(&record.reply.source, addresses + 8, 4);
+  if (record.mode != Mode::nat) return;
+  record.reply.destination = record.request.source;
+  record.reply.destination_port = record.request.source_port;
+}
+
+void read_v1(std::span<const uint8_t> message, std::vector<Told>& out, Refused& refused) {
+  const unsigned count = message[4];
+  size_t at = kHeaderBytes;
+  for (unsigned i = 0; i < count; ++i) {
+    if (at + 4 > message.size()) return void(++refused.malformed);
+    const uint8_t* r = message.data() + at;
+    const bool ipv6 = (r[0] & kIpv6) != 0;
+    const uint16_t version_size = read_u16(r + 2);
+    const size_t size = version_size & 0xfff;
+    if (version_size >> 12 != 0 || size < (ipv6 ? kIpv6RecordBytes : kRecordBytes) ||
+        at + size > message.size()) {
+      return void(++refused.malformed);
+    }
+    at += (size + 3) & ~size_t{3};
+    if (ipv6) {
+      ++refused.ipv6;
+      continue;
+    }
+    Told told{};
+    if (!take(told.record, r[1], read_u32(r + 4), read_u16(r + 8), refused)) continue;
+    take_ends(told.record, r + 10, r + 24);
+    told.timeout_s = read_u32(r + 20);
+    out.push_back(told);
+  }
+}
+
+void read_v0(std::span<const uint8_t> message, std::vector<Told>& out, Refused& refused) {
+  const unsigned count = message[0];
+  size_t at = kV0HeaderBytes;
+  for (unsigned i = 0; i < count; ++i) {
+    if (at + kV0RecordBytes > message.size()) return void(++refused.malformed);
+    const uint8_t* r = message.data() + at;
+    const uint16_t flags = read_u16(r + 20);
+    at += kV0RecordBytes + ((flags & kSequenceDeltas) != 0 ? kV0OptionBytes : 0);
+    if (at > message.size()) return void(++refused.malformed);
+    Told told{};
+    if (!take(told.record, r[1], flags, read_u16(r + 22), refused)) continue;
+    take_ends(told.record, r + 2, r + 8);
+    out.push_back(told);
+  }
+}
+
+}  // namespace
+
+bool tellable(const Record& record) {
+  return record.mode != Mode::fullnat && record.mode != Mode::enat && record.tale == Tale::live;
+}
+
+void write_record(uint8_t* to, const Record& record, uint32_t timeout_s) {
+  std::memset(to, 0, kRecordBytes);
+  to[1] = record.protocol;
+  store(to + 2, to_be(static_cast<uint16_t>(kRecordBytes)));
+  store(to + 4, to_be(method_of(record.mode) | (is_inactive(record) ? kInactive : 0u)));
+  const bool udp = record.state == State::udp;
+  store(to + 8, to_be(static_cast<uint16_t>(udp ? 0 : static_cast<uint16_t>(record.state))));
+  store(to + 10, record.request.source_port);
+  store(to + 12, record.request.destination_port);
+  store(to + 14, record.reply.source_port);
+  store(to + 20, to_be(timeout_s));
+  store(to + 24, record.request.source);
+  store(to + 28, record.request.destination);
+  store(to + 32, record.reply.source);
+}
+
+void write_header(uint8_t* to, uint8_t syncid, uint16_t bytes, uint8_t count) {
+  to[0] = 0;
+  to[1] = syncid;
+  store(to + 2, to_be(bytes));
+  to[4] = count;
+  to[5] = 1;
+  to[6] = to[7] = 0;
+}
+
+void read(std::span<const uint8_t> message, uint8_t syncid, std::vector<Told>& out,
+          Refused& refused) {
+  if (message.size() < kV0HeaderBytes || read_u16(message.data() + 2) != message.size()) {
+    return void(++refused.malformed);
+  }
+  if (syncid != 0 && message[1] != syncid) return void(refused.other_syncid = true);
+  if (message[0] != 0) return read_v0(message, out, refused);
+  const bool header =
+      message.size() >= kHeaderBytes && message[5] == 1 && message[6] == 0 && message[7] == 0;
+  if (!header) return void(++refused.malformed);
+  read_v1(message, out, refused);
+}
+
+}  // namespace sluice::sync::ipvs

@@ -1,0 +1,94 @@
+#include "whereabouts.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "../table/hash.h"
+
+namespace sluice::sync {
+namespace {
+
+bool keeps_port(Mode mode) {
+  return mode == Mode::dr || mode == Mode::tun;
+}
+
+bool has_local_port(Mode mode) {
+  return mode == Mode::fullnat || mode == Mode::enat;
+}
+
+}  // namespace
+
+size_t Whereabouts::home(uint32_t service, be32 address, be16 port) const {
+  return mum((uint64_t{service} << 16 | port) ^ 0x9e3779b97f4a7c15u,
+             address ^ 0x8ebc6af09c88c6e3u) &
+         (index_.size() - 1);
+}
+
+void Whereabouts::add(const Service& service, const Server& server, be16 port) {
+  size_t at = home(service.slot, server.address, port);
+  while (index_[at].server != nullptr) at = (at + 1) & (index_.size() - 1);
+  index_[at] = {&server, port, service.slot};
+}
+
+void Whereabouts::follow(std::shared_ptr<const Snapshot> snapshot) {
+  if (snapshot == snapshot_) return;
+  size_t servers = 0;
+  for (const Service& service : snapshot->services()) servers += service.servers.size();
+  index_.assign(std::bit_ceil(servers * 4 + 1), {});
+  for (const Service& service : snapshot->services()) {
+    for (const Server& server : service.servers) {
+      add(service, server, server.port);
+      // DR and TUN leave a packet's port alone, whatever the server's says.
+      if (keeps_port(server.mode) && server.port != service.port) {
+        add(service, server, service.port);
+      }
+    }
+  }
+  snapshot_ = std::move(snapshot);
+}
+
+const Server* Whereabouts::server_of(const Service& service, be32 address, be16 port) const {
+  for (size_t at = home(service.slot, address, port); index_[at].server != nullptr;
+       at = (at + 1) & (index_.size() - 1)) {
+    const Entry& entry = index_[at];
+    if (entry.service == service.slot && entry.port == port && entry.server->address == address) {
+      return entry.server;
+    }
+  }
+  return nullptr;
+}
+
+Found Whereabouts::find(Record& record) const {
+  const Service* service = snapshot_->service_at(record.request.destination,
+                                                 record.request.destination_port, record.protocol);
+  if (service == nullptr) return Found::no_service;
+  const Server* server = server_of(*service, record.reply.source, record.reply.source_port);
+  if (server == nullptr) return Found::no_server;
+  if (has_local_port(record.mode)) {
+    const be32 local = record.reply.destination;
+    const bool known = local == service->address ||
+                       std::ranges::find(service->locals, local) != service->locals.end();
+    if (!known) return Found::no_local_address;
+  }
+  record.service = service->slot;
+  record.server = server->slot;
+  return Found::here;
+}
+
+// As pipeline/2_owner.cc has it for packets.
+Whereabouts::Owners Whereabouts::owners(const Record& record) const {
+  if (workers_ == 1) return {0, 0};
+  const TupleOf<V4>& request = record.request;
+  const bool nat = (snapshot_->address_flags(request.destination) & Snapshot::kNatService) != 0;
+  const uint16_t requests = steering_ == nullptr || nat
+                                ? owner_of_client(request.source, request.source_port, workers_)
+                                : steering_->owner(request);
+  if (!has_local_port(record.mode)) return {requests, requests};
+  const auto replies =
+      steering_ != nullptr
+          ? steering_->owner(record.reply)
+          : static_cast<uint16_t>(from_be(record.reply.destination_port) % workers_);
+  return {replies, requests};
+}
+
+}  // namespace sluice::sync

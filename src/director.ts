@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { claimSocket, serve, serveMetrics } from './api/server.js';
 import { TcpApi } from './api/tcp.js';
 import { type Loaded, loadConfig } from './config/load.js';
+import type { Model } from './config/model.js';
 import { Control } from './control.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
 import { ConfigError, describe, formatProblem, SluiceError } from './errors.js';
@@ -38,6 +39,9 @@ const FAREWELL_MS = 5_000;
 /** Health is written down when it changes, but for no more than this part of the time. */
 const HEALTH_SHARE = 0.05;
 
+/** Who the process is to be, and what it must own then. */
+export type Identity = Pick<Model['director'], 'user' | 'socket'>;
+
 /** What the director has of the process around it. */
 export interface Host {
   log: Logger;
@@ -47,7 +51,9 @@ export interface Host {
   startedAt: number;
   /** Control planes before this one. */
   restarts: number;
-  /** Starts the process's engine; not called where an earlier control plane has done it. */
+  /** Goes on as `director.user`, in which case it may begin again. */
+  become(identity: Identity): Promise<void>;
+  /** Starts the process's engine. Like become() not called where an earlier control plane has. */
   startEngine(options: EngineOptions): Promise<void>;
 }
 
@@ -147,8 +153,9 @@ export class Director {
   async #open(): Promise<void> {
     this.#running.start();
     const { model, planned } = this.#running;
-    const { socket, name } = model.director;
-    this.#server = await serve(socket, this.#control, (error) => this.#report('control', error));
+    const { socket, socketGroup, name } = model.director;
+    const report = (error: unknown) => this.#report('control', error);
+    this.#server = await serve(socket, this.#control, report, socketGroup);
     await this.#serveFigures();
     this.#api = await TcpApi.open(this.#running.loaded, {
       handlers: this.#control,
@@ -303,6 +310,7 @@ async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginn
   const cpus = workerCpus(model.director.workers, allowedCpus());
   requireHugepages(loaded);
   requireFiles(loaded);
+  await host.become(model.director);
   await claimSocket(model.director.socket);
   await host.startEngine(engineOptions(model, cpus));
   host.memory.of('director').set('cpus', cpus);

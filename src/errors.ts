@@ -108,6 +108,7 @@ export const ERRORS = {
   ERR_TUPLE_CONFLICT: 'Log: another connection has the same server-side addresses and ports.',
   ERR_RSS_DISAGREES: 'Log: a port spreads packets differently from what its device was told.',
   ERR_RSS_UNUSED: 'Log: ports cannot spread packets alike, workers hand them to one another.',
+  ERR_PRIVILEGE: 'The process cannot become director.user, or that user does not exist.',
   ERR_CONTROL_CRASHED:
     'Log: the control plane failed; forwarding went on, and another one took over. A bug of ours.',
   ERR_CONTROL_HUNG:

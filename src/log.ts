@@ -8,9 +8,13 @@ import winston from 'winston';
 export const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type Level = (typeof LEVELS)[number];
 
+/** `journal`: systemd's, which has the time itself and takes the level as a number before a line. */
+export const LOG_FORMATS = ['text', 'json', 'journal'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
 export interface LogOptions {
   level?: Level;
-  json?: boolean;
+  format?: LogFormat;
   /** Where lines go instead of stderr: for tests. */
   stream?: NodeJS.WritableStream;
   /** Takes entries instead, unformatted: a thread's are written by another. */
@@ -26,21 +30,32 @@ export interface LogEntry {
 
 export type Logger = winston.Logger;
 
-const text = winston.format.printf((info) => {
-  const { level, message, timestamp, code, ...rest } = info;
+/** sd-daemon(3)'s numbers. */
+const PRIORITIES: Record<string, number> = { error: 3, warn: 4, info: 6, debug: 7 };
+
+const text = winston.format.printf(
+  (info) => `${info.timestamp} ${info.level === 'info' ? '' : `${info.level}: `}${line(info)}`,
+);
+
+const journal = winston.format.printf((info) => {
+  const prefix = `<${PRIORITIES[info.level] ?? PRIORITIES.info}>`;
+  return line(info).replaceAll(/^/gm, prefix);
+});
+
+function line(info: winston.Logform.TransformableInfo): string {
+  const { level: _level, message, timestamp: _timestamp, code, ...rest } = info;
   const more = Object.entries(rest)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join('');
-  const label = level === 'info' ? '' : `${level}: `;
-  return `${timestamp} ${label}${message}${code ? ` [${code}]` : ''}${more}`;
-});
+  return `${message}${code ? ` [${code}]` : ''}${more}`;
+}
 
 export function createLogger(options: LogOptions = {}): Logger {
   const { combine, timestamp, json } = winston.format;
   return winston.createLogger({
     level: options.level ?? 'info',
-    format: combine(timestamp(), options.json ? json() : text),
+    format: combine(timestamp(), { text, json: json(), journal }[options.format ?? 'text']),
     // A log that cannot be written must never take the process with it.
     exitOnError: false,
     transports: [new winston.transports.Stream({ stream: streamOf(options) })],

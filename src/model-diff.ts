@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { formatCidr, formatEndpoint } from './config/address.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
 import { serverKey, serviceKey } from './plan.js';
+import { withoutSecrets } from './secrets.js';
 
 export interface ModelChange {
   what: 'service' | 'server' | 'timeouts' | 'route' | 'neighbour' | 'setting';
@@ -88,7 +89,7 @@ function differences(before: object, after: object, ignored: readonly string[]):
 function shown(value: unknown): string {
   if (value === undefined) return 'none';
   if (Array.isArray(value)) return `[${value.map(shown).join(', ')}]`;
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : JSON.stringify(value, withoutSecrets);
 }
 
 /** `+ server tcp 203.0.113.10:80 198.51.100.12:8080` */

@@ -319,6 +319,17 @@ export interface NativeModule {
   attachEngine(onEvent: (event: EngineEvent) => void): Engine;
   createReplay(options: ReplayOptions): Replay;
   syncFigureHelp(): Record<string, string>;
+  /** Tells the service manager (sd_notify(3)); false where there is none, or it did not take it. */
+  notifyManager(text: string): boolean;
+  /** Children that have ended are forgotten by the kernel; gives those that have not. */
+  reap(pids: number[]): number[];
+  /**
+   * Starts this program again as another user, in this process and with its arguments, with no
+   * more than these capabilities (bit 1 << CAP_…). Returns only by an ERR_PRIVILEGE.
+   */
+  becomeUser(user: string, capabilities: bigint): void;
+  /** Programs that this thread starts, or a thread that it makes, get none of its capabilities. */
+  forgetAmbient(): void;
   /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */
   openSocket(options: SocketOptions): number;
   /** Its thread ends with close(), or with the environment. */

@@ -4,6 +4,7 @@ import type { Loaded, Path } from './config/load.js';
 import { formatPath } from './config/load.js';
 import type { Model } from './config/model.js';
 import { ConfigError, type Problem } from './errors.js';
+import { withoutSecrets } from './secrets.js';
 
 /** Throws ERR_RESTART_NEEDED with the place of each setting that is fixed at start. */
 export function refuseRestartSettings(running: Model, next: Loaded): void {
@@ -62,7 +63,7 @@ function shown(value: unknown): string {
   if (value === undefined) return 'not given';
   if (Array.isArray(value)) return `[${value.map(shown).join(', ')}]`;
   if (isCidr(value)) return formatCidr(value);
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : JSON.stringify(value, withoutSecrets);
 }
 
 function isCidr(value: unknown): value is Cidr {

@@ -37,6 +37,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   sluice::register_layout(env, exports);
   sluice::register_engine(env, exports);
   sluice::register_replay(env, exports);
+  sluice::register_process(env, exports);
   sluice::register_socket(env, exports);
   sluice::register_prober(env, exports);
   sluice::register_sync(env, exports);

@@ -9,6 +9,7 @@ void register_layout(Napi::Env env, Napi::Object exports);
 void register_engine(Napi::Env env, Napi::Object exports);
 void register_replay(Napi::Env env, Napi::Object exports);
 void register_sync(Napi::Env env, Napi::Object exports);
+void register_process(Napi::Env env, Napi::Object exports);
 void register_socket(Napi::Env env, Napi::Object exports);
 void register_prober(Napi::Env env, Napi::Object exports);
 

@@ -2,10 +2,11 @@
  * The control API: JSON over HTTP on a Unix socket that only its owner may open. A handler that
  * throws answers 500 and never more than that.
  */
-import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
+import { groupId } from '../accounts.js';
 import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
@@ -57,6 +58,7 @@ export async function serve(
   path: string,
   handlers: Handlers,
   onError: (error: unknown) => void,
+  group?: string,
 ): Promise<Server> {
   const front: Front = {
     handlers,
@@ -68,16 +70,22 @@ export async function serve(
     onError,
   };
   const server = createServer((request, response) => answer(request, response, front));
-  await listenAt(server, path);
+  await listenAt(server, path, group);
   server.on('error', onError);
   return server;
+}
+
+function giveTo(group: string, path: string): void {
+  const gid = groupId(group);
+  if (gid === undefined) throw new Error(`there is no group ${group}`);
+  chownSync(path, -1, gid);
 }
 
 /**
  * Makes the socket in a folder that only its owner may enter, and puts it in its place when it has
  * its rights: the umask is the process's, and not for a thread to change.
  */
-async function listenAt(server: Server, path: string): Promise<void> {
+async function listenAt(server: Server, path: string, group?: string): Promise<void> {
   try {
     const folder = mkdtempSync(join(dirname(path), '.s'));
     try {
@@ -86,7 +94,8 @@ async function listenAt(server: Server, path: string): Promise<void> {
         server.once('error', reject);
         server.listen(made, resolve);
       });
-      chmodSync(made, 0o600);
+      if (group !== undefined) giveTo(group, made);
+      chmodSync(made, group === undefined ? 0o600 : 0o660);
       linkSync(made, path);
     } finally {
       rmSync(folder, { recursive: true, force: true });

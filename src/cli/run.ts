@@ -1,7 +1,8 @@
 /** `sluice run`: a director in the foreground, until SIGTERM or SIGINT. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describe, EXIT } from '../errors.js';
-import { createLogger, LEVELS, type Level } from '../log.js';
+import { createLogger, LEVELS, type Level, LOG_FORMATS, type LogFormat } from '../log.js';
+import { native } from '../native.js';
 import { ServiceManager } from '../supervisor/notify.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { onHangup } from './hangup.js';
@@ -13,6 +14,7 @@ const FLUSH_MS = 500;
 interface RunOptions {
   config: string;
   logLevel: Level;
+  logFormat?: LogFormat;
   logJson?: true;
   controlHeap: number;
   controlTimeout: number;
@@ -26,7 +28,13 @@ export function registerRun(program: Command): void {
     .addOption(
       new Option('--log-level <level>', 'least level logged').choices(LEVELS).default('info'),
     )
-    .option('--log-json', 'log JSON lines instead of text')
+    .addOption(
+      new Option(
+        '--log-format <format>',
+        'journal where systemd reads the log, else text unless told',
+      ).choices(LOG_FORMATS),
+    )
+    .option('--log-json', 'the same as --log-format json')
     .addOption(
       new Option('--control-heap <MiB>', 'JavaScript heap of the control plane')
         .argParser(number(32, 65_536))
@@ -48,12 +56,19 @@ function number(low: number, high: number) {
   };
 }
 
+/** systemd says that stderr is its journal's by a variable of its own (systemd.exec(5)). */
+function logFormat({ logFormat, logJson }: RunOptions): LogFormat {
+  return logFormat ?? (logJson ? 'json' : process.env.JOURNAL_STREAM ? 'journal' : 'text');
+}
+
 async function run(options: RunOptions): Promise<void> {
   // A log nobody reads any more (a closed pipe, a full disk) is no reason to stop, nor to complain
   // about in the log.
   process.stderr.on('error', () => {});
-  const log = createLogger({ level: options.logLevel, json: options.logJson ?? false });
-  const manager = new ServiceManager(() => {}, process.env);
+  const log = createLogger({ level: options.logLevel, format: logFormat(options) });
+  // What capabilities the director was given are not for the scripts that it starts.
+  native().forgetAmbient();
+  const manager = new ServiceManager((text) => native().notifyManager(text), process.env);
   const supervisor = new Supervisor(
     {
       config: options.config,

@@ -22,6 +22,10 @@ export interface Model {
 export interface DirectorModel {
   name: string;
   socket: string;
+  /** Whose members may use the control socket; undefined: its owner alone. */
+  socketGroup: string | undefined;
+  /** Who a director started by root goes on as; undefined: as it was started. */
+  user: string | undefined;
   /** A count, or the CPUs themselves. */
   workers: number | number[];
   hugepages: boolean;
@@ -136,6 +140,8 @@ export function buildModel(parsed: Parsed): Model {
     director: {
       name,
       socket,
+      socketGroup: director.socketGroup,
+      user: director.user,
       workers: director.workers ?? 1,
       hugepages: director.hugepages ?? true,
       memory: director.memory ?? 512,

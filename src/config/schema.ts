@@ -48,12 +48,16 @@ const api = section({
 });
 
 const proc = expected('an absolute path, or false for no files');
+const account = (what: string) =>
+  word(`the name of a ${what} of the system`, /^[a-z_][a-z0-9_-]{0,31}\$?$/);
 const director = section({
   name: name().optional(),
   socket: word(
     'an absolute path of at most 107 bytes (a Unix socket has no longer one)',
     /^\/.{1,106}$/,
   ).optional(),
+  socketGroup: account('group').optional(),
+  user: account('user').optional(),
   workers: z
     .union([cpuNumber(1, 64), z.array(cpuNumber(0, 1023), cpus).min(1).max(64)], cpus)
     .optional(),

@@ -1,5 +1,6 @@
 /** Programs that a configuration names: checks and notifications. No shell, a time limit, a user. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { groupId, groupOfUser, userId } from '../accounts.js';
 import { SluiceError } from '../errors.js';
 import type { Script } from './model.js';
 
@@ -10,32 +11,11 @@ export interface ScriptResult {
   detail: string;
 }
 
-const identities = new Map<string, number>();
-
-/** The number of a user or group. Asked once a name: a check runs often. */
-function identity(database: 'passwd' | 'group', name: string): number {
-  const key = `${database} ${name}`;
-  const known = identities.get(key);
-  if (known !== undefined) return known;
-  const entry = spawnSync('getent', [database, name], { encoding: 'utf8' }).stdout ?? '';
-  const number = Number(entry.split(':')[2] || Number.NaN);
-  if (Number.isNaN(number)) {
-    const what = database === 'passwd' ? 'user' : 'group';
-    throw new SluiceError('ERR_SCRIPT_USER', `there is no ${what} ${name} to run a script as`);
-  }
-  identities.set(key, number);
-  return number;
-}
-
-/** A user's own group, where none is named. */
-function groupOf(user: string): number {
-  const key = `group of ${user}`;
-  const known = identities.get(key);
-  if (known !== undefined) return known;
-  const entry = spawnSync('getent', ['passwd', user], { encoding: 'utf8' }).stdout ?? '';
-  const number = Number(entry.split(':')[3] ?? 0);
-  identities.set(key, number);
-  return number;
+/** The number of a user or group. */
+function identity(what: 'user' | 'group', name: string): number {
+  const number = what === 'user' ? userId(name) : groupId(name);
+  if (number !== undefined) return number;
+  throw new SluiceError('ERR_SCRIPT_USER', `there is no ${what} ${name} to run a script as`);
 }
 
 /** Runs it to its end, or kills it and what it started after `timeoutMs`. Never rejects. */
@@ -53,13 +33,13 @@ export function runScript(
           stdio: 'ignore',
           // A process group of its own, to be killed whole.
           detached: true,
-          uid: user === undefined ? undefined : identity('passwd', user),
+          uid: user === undefined ? undefined : identity('user', user),
           gid:
             group !== undefined
               ? identity('group', group)
               : user === undefined
                 ? undefined
-                : groupOf(user),
+                : groupOfUser(user),
         });
       } catch (error) {
         return error as Error;

@@ -14,6 +14,10 @@ export interface DirectorOptions {
   number?: number;
   /** Where the configuration says the control socket is. */
   socket: string;
+  /** Arguments of `sluice run`, and of Node before it. */
+  runArguments?: readonly string[];
+  nodeArguments?: readonly string[];
+  env?: NodeJS.ProcessEnv;
 }
 
 /** The command that runs our CLI: the compiled one, or the sources under tsx. */
@@ -31,11 +35,13 @@ export class Director {
   readonly logPath: string;
   readonly socket: string;
   readonly #lab: Lab;
+  readonly #options: DirectorOptions;
   #process: LabProcess | undefined;
 
   constructor(lab: Lab, options: DirectorOptions) {
     const number = options.number ?? 1;
     this.#lab = lab;
+    this.#options = options;
     this.name = `director${number}`;
     this.namespace = lab.ns(this.name);
     this.socket = options.socket;
@@ -59,8 +65,13 @@ export class Director {
   /** Starts it and waits until its control socket says that it forwards. */
   async start(timeoutMs = 20_000): Promise<void> {
     if (this.running) throw new LabError('ERR_LAB_DIRECTOR', `${this.name} runs already`);
-    const argv = [...sluiceCommand(), 'run', '-c', this.configPath];
-    this.#process = this.namespace.spawn(argv, { log: this.logPath });
+    const { nodeArguments = [], runArguments = [], env } = this.#options;
+    const [node = '', ...sluice] = sluiceCommand();
+    const run = ['run', '-c', this.configPath, ...runArguments];
+    this.#process = this.namespace.spawn([node, ...nodeArguments, ...sluice, ...run], {
+      log: this.logPath,
+      env: { ...process.env, ...env },
+    });
     const deadline = Date.now() + timeoutMs;
     while (Date.now() < deadline) {
       if (this.#process.status !== undefined) {
@@ -87,7 +98,8 @@ export class Director {
   /** A question to the control socket. */
   get(path: string, method = 'GET'): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const options = { socketPath: this.socket, path, method, timeout: 5000 };
+      // No connection is kept: whoever answers may be another one the next time.
+      const options = { socketPath: this.socket, path, method, timeout: 5000, agent: false };
       const question = request(options, (answer) => {
         let body = '';
         answer.setEncoding('utf8');

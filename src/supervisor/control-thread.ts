@@ -1,6 +1,6 @@
 /** The control plane's thread: a Director, and what the supervisor wants of it. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { Director } from '../director.js';
+import { Director, type Identity } from '../director.js';
 import { createLogger } from '../log.js';
 import type { EngineOptions } from '../native.js';
 import { Memory } from './memory.js';
@@ -27,19 +27,22 @@ const log = createLogger({
 const memory = new Memory(data.memory, (changes) => send({ type: 'keep', changes }));
 
 let director: Director | undefined;
-let engineStarted: (error: Error | undefined) => void = () => {};
+let done: (error: Error | undefined) => void = () => {};
 
-function startEngine(options: EngineOptions): Promise<void> {
+function ask(wish: FromControl): Promise<void> {
   return new Promise((resolve, reject) => {
-    engineStarted = (error) => (error ? reject(error) : resolve());
-    send({ type: 'engine', options });
+    done = (error) => (error ? reject(error) : resolve());
+    send(wish);
   });
 }
 
+const become = ({ user, socket }: Identity) => ask({ type: 'become', identity: { user, socket } });
+const startEngine = (options: EngineOptions) => ask({ type: 'engine', options });
+
 port.on('message', (message: ToControl) => {
   switch (message.type) {
-    case 'engine':
-      engineStarted(message.error && errorFrom(message.error));
+    case 'done':
+      done(message.error && errorFrom(message.error));
       return;
     case 'reload':
       reload();
@@ -72,7 +75,8 @@ async function stop(): Promise<void> {
 
 try {
   const { startedAt, restarts } = data;
-  director = await Director.start(data.config, { log, memory, startedAt, restarts, startEngine });
+  const host = { log, memory, startedAt, restarts, become, startEngine };
+  director = await Director.start(data.config, host);
   memory.flush();
   send({ type: 'ready', status: director.summary });
 } catch (error) {

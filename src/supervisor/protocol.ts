@@ -1,4 +1,5 @@
 /** What the supervisor (main thread) and the control plane (a worker thread) say to each other. */
+import type { Identity } from '../director.js';
 import type { Level, LogEntry } from '../log.js';
 import type { EngineOptions } from '../native.js';
 import type { MemoryChange, MemoryContents } from './memory.js';
@@ -26,7 +27,8 @@ export interface ErrorReport {
 export type FromControl =
   | { type: 'log'; entry: LogEntry }
   | { type: 'keep'; changes: MemoryChange[] }
-  /** The first one asks for it; it runs when `engine` comes back without an error. */
+  /** Wishes of the first one, each answered by `done`. */
+  | { type: 'become'; identity: Identity }
   | { type: 'engine'; options: EngineOptions }
   | { type: 'ready'; status: string }
   | { type: 'reloading' }
@@ -35,7 +37,7 @@ export type FromControl =
   | { type: 'stopped'; error: ErrorReport | undefined };
 
 export type ToControl =
-  | { type: 'engine'; error: ErrorReport | undefined }
+  | { type: 'done'; error: ErrorReport | undefined }
   | { type: 'reload' }
   | { type: 'stop' };
 

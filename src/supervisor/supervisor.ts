@@ -10,6 +10,8 @@ import { type Engine, type EngineOptions, native } from '../native.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
 import { applyChange, type MemoryContents } from './memory.js';
 import type { ServiceManager } from './notify.js';
+import { Orphans } from './orphans.js';
+import { dropPrivileges } from './privileges.js';
 import {
   type ControlData,
   type ErrorReport,
@@ -54,6 +56,7 @@ export class Supervisor {
   readonly #startedAt = Date.now();
   #engine: OwnedEngine | undefined;
   #control: Control | undefined;
+  readonly #orphans = new Orphans();
   #restarts = 0;
   #phase: 'starting' | 'running' | 'stopping' = 'starting';
   /** A thread that does not end: the process is not well, whatever the workers do. */
@@ -146,6 +149,7 @@ export class Supervisor {
   }
 
   #heard(control: Control, message: FromControl): void {
+    const done = (action: () => void) => control.send({ type: 'done', error: errorOf(action) });
     switch (message.type) {
       case 'log':
         this.#log.log(message.entry);
@@ -153,8 +157,11 @@ export class Supervisor {
       case 'keep':
         for (const change of message.changes) applyChange(this.#memory, change);
         return;
+      case 'become':
+        done(() => dropPrivileges(message.identity, this.#log));
+        return;
       case 'engine':
-        control.send({ type: 'engine', error: this.#startEngine(message.options) });
+        done(() => this.#startEngine(message.options));
         return;
       case 'ready':
         this.#ready(control, message.status);
@@ -171,13 +178,8 @@ export class Supervisor {
     }
   }
 
-  #startEngine(options: EngineOptions): ErrorReport | undefined {
-    try {
-      this.#engine ??= (this.#options.startEngine ?? startEngine)(options, this.#log);
-      return undefined;
-    } catch (error) {
-      return reportError(error);
-    }
+  #startEngine(options: EngineOptions): void {
+    this.#engine ??= (this.#options.startEngine ?? startEngine)(options, this.#log);
   }
 
   #ready(control: Control, status: string): void {
@@ -196,6 +198,7 @@ export class Supervisor {
   #ended(control: Control, why: Failure): void {
     if (this.#control !== control) return;
     this.#control = undefined;
+    this.#orphans.adopt();
     if (this.#phase === 'stopping') return;
     if (this.#phase === 'starting') {
       this.#settle?.reject(why.error);
@@ -217,6 +220,7 @@ export class Supervisor {
   }
 
   #look(): void {
+    this.#orphans.reap();
     const control = this.#control;
     if (!control || control.lives()) return;
     void control.terminate();
@@ -342,10 +346,25 @@ class Control {
   }
 }
 
-const ENTRY = new URL(
-  import.meta.url.endsWith('.ts') ? './control-thread.ts' : './control-thread.js',
-  import.meta.url,
-);
+const ENTRY = import.meta.url.endsWith('.ts')
+  ? sources(new URL('./control-thread.ts', import.meta.url))
+  : new URL('./control-thread.js', import.meta.url);
+
+/** In a checkout that runs from its sources a thread has to be told how to read them. */
+function sources(entry: URL): URL {
+  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const code = `import { register } from ${loader}; register(); await import(${JSON.stringify(entry.href)});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+}
+
+function errorOf(action: () => void): ErrorReport | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return reportError(error);
+  }
+}
 
 /** While no control plane is there to hear them, the engine's events are only written down. */
 function startEngine(options: EngineOptions, log: Logger): OwnedEngine {

@@ -31,7 +31,7 @@ test('text: level unless info, message, code, the rest', () => {
 
 test('JSON', () => {
   const { lines, stream } = capture();
-  createLogger({ stream, json: true, level: 'error' }).error('bad', { code: 'ERR_CONFIG' });
+  createLogger({ stream, format: 'json', level: 'error' }).error('bad', { code: 'ERR_CONFIG' });
   const { timestamp, ...rest } = JSON.parse(lines[0] as string);
   assert.ok(Date.parse(timestamp) > 0);
   assert.equal(rest, { level: 'error', message: 'bad', code: 'ERR_CONFIG' });

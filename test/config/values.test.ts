@@ -46,7 +46,7 @@ table([
     says: [
       '1:1: directer: unknown key, did you mean director?',
       '3:3: director.max-connections: unknown key, did you mean maxConnections?',
-      '4:3: director.colour: unknown key, expected one of name, socket, workers, hugepages, ' +
+      '4:3: director.colour: unknown key, expected one of name, socket, socketGroup, user, workers, hugepages, ' +
         'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, api, proc, ' +
         'idle',
       '7:5: ports[0].adresses: unknown key, did you mean addresses?',
@@ -264,6 +264,8 @@ test('defaults are filled in', () => {
     director: {
       name: 'sluice',
       socket: '/run/sluice/sluice.sock',
+      socketGroup: undefined,
+      user: undefined,
       workers: 1,
       hugepages: true,
       memory: 512,

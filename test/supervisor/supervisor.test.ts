@@ -94,7 +94,7 @@ const thread = (rest: string) => `
     send({ type: 'ready', status: 'run ' + (runs + 1) });
   };
   const stopped = () => send({ type: 'stopped', error: undefined });
-  const handlers = { engine: ready, stop: stopped, reload: () => send({ type: 'reloaded', status: 'reloaded' }) };
+  const handlers = { done: ready, stop: stopped, reload: () => send({ type: 'reloaded', status: 'reloaded' }) };
   parentPort.on('message', (message) => handlers[message.type](message));
   if (runs === 0) send({ type: 'engine', options: {} });
   else ready();

@@ -87,7 +87,7 @@ export class RunningReplay {
       counters: this.counters,
       rates: this.rates,
     });
-    const log = createLogger({ level: 'error', json: false });
+    const log = createLogger({ level: 'error' });
     log.silent = true;
     this.control = new Control({
       running: this.running,

@@ -1,6 +1,6 @@
 /** What the control API asks of a running director: its answers, and the changes it makes. */
 
-import type { EditRequest, ReloadRequest, RollbackRequest } from './api/requests.js';
+import type { EditRequest, ReloadRequest, RollbackRequest, ServicesQuery } from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
 import type { ConnectionReport, EditReport, ReloadReport, StatusReport } from './api/types.js';
 import { formatEndpoint } from './config/address.js';
@@ -18,7 +18,7 @@ import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
 import { metrics } from './stats/metrics.js';
 import type { RateView } from './stats/rates.js';
-import { portReports, serviceNames, serviceReports } from './stats/report.js';
+import { portReports, serviceNames, serviceReports, totals } from './stats/report.js';
 import { Memory, type Store } from './supervisor/memory.js';
 import type { Transactions } from './transaction.js';
 import { VERSION } from './version.js';
@@ -54,10 +54,10 @@ export class Control implements Handlers {
     this.#lastReload = this.#past.memory.of('control');
   }
 
-  services() {
+  services(query?: ServicesQuery) {
     const { counters, rates, checksOf } = this.#parts;
     const { model, planned } = this.#running;
-    return serviceReports(model, planned, counters, rates, checksOf);
+    return serviceReports(model, planned, counters, rates, checksOf, query);
   }
 
   metrics(): Iterable<string> {
@@ -173,6 +173,7 @@ export class Control implements Handlers {
       edits: this.#running.edits().map(changeLine),
       timeouts: { tcp: seconds(tcpMs), tcpFin: seconds(tcpFinMs), udp: seconds(udpMs) },
       counters: source,
+      totals: totals(model, planned, this.#parts.rates),
       maxConnections: model.director.maxConnections * cpus.length,
       connections,
       workers: cpus.map((cpu, index) => ({ cpu, lagUs: Math.round(lag[index] ?? 0) })),

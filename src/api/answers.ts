@@ -148,6 +148,13 @@ export const statusReport = z
       .describe('Differences of the running state from its file, as `sluice diff` shows them.'),
     timeouts: z.strictObject({ tcp: seconds, tcpFin: seconds, udp: seconds }),
     counters: z.enum(['live', 'copy']).describe('How the workers’ counters are read.'),
+    totals: z.strictObject({
+      services: count,
+      servers: count,
+      serversUp: count,
+      serversDrained: count,
+      rates: rates.describe('Sums of all services.'),
+    }),
     maxConnections: count.describe('Room in the connection tables of all workers together.'),
     connections: count,
     workers: z.array(

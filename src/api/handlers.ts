@@ -1,6 +1,12 @@
 /** What the director does for the control API, and who asks. */
 import type { Explanation, Flow } from '../explain.js';
-import type { EditRequest, ReloadRequest, RollbackRequest, ZeroRequest } from './requests.js';
+import type {
+  EditRequest,
+  ReloadRequest,
+  RollbackRequest,
+  ServicesQuery,
+  ZeroRequest,
+} from './requests.js';
 import type {
   ConnectionReport,
   DiffReport,
@@ -23,7 +29,7 @@ export interface ConnectionQuery {
 
 /** Each may throw. */
 export interface Handlers {
-  services(): ServiceReport[];
+  services(query?: ServicesQuery): ServiceReport[];
   explain(flow: Flow): Explanation | Promise<Explanation>;
   /** Prometheus' text, in pieces. */
   metrics(): Iterable<string>;

@@ -24,6 +24,11 @@ function text<T>(
     .describe(`${what[0]?.toUpperCase()}${what.slice(1)}.`);
 }
 
+/** In a query. */
+const whole = z.coerce
+  .number<string>('expected a whole number')
+  .int('expected a whole number')
+  .min(0);
 const address = text('an IPv4 address', parseIPv4);
 const endpoint = z.strictObject({ address, port: z.int().min(1).max(65535) });
 const protocol = z.enum(['tcp', 'udp']);
@@ -109,6 +114,13 @@ export type RollbackRequest = z.output<typeof rollbackRequest>;
 export const zeroRequest = z.strictObject({ service: service.optional() });
 export type ZeroRequest = z.output<typeof zeroRequest>;
 
+export const servicesQuery = z.strictObject({
+  match: z.string().default('').describe('In the name or an address of a service or server.'),
+  offset: whole.default(0).describe('So many are left out.'),
+  limit: whole.default(0).describe('At most so many; 0: all.'),
+});
+export type ServicesQuery = z.output<typeof servicesQuery>;
+
 export const explainQuery = z.strictObject({
   from: text('an IPv4 address and port', parseEndpoint),
   to: text('an IPv4 address and port', parseEndpoint),
@@ -126,10 +138,5 @@ export const diffQuery = z.strictObject({
 export const connectionsQuery = z.strictObject({
   client: address.optional(),
   service: z.string().optional().describe('Its name, or address:port.'),
-  limit: z.coerce
-    .number<string>('expected a whole number')
-    .int('expected a whole number')
-    .min(0)
-    .default(0)
-    .describe('At most so many; 0: all.'),
+  limit: whole.default(0).describe('At most so many; 0: all.'),
 });

@@ -14,6 +14,7 @@ import {
   explainQuery,
   reloadRequest,
   rollbackRequest,
+  servicesQuery,
   zeroRequest,
 } from './requests.js';
 
@@ -73,8 +74,9 @@ export const ROUTES: readonly Route[] = [
     path: '/v1/services',
     summary: 'Virtual services and real servers with health, counters and rates',
     role: 'read',
+    query: servicesQuery,
     answer: json(z.array(answers.serviceReport)),
-    run: (handlers) => handlers.services(),
+    run: (handlers, { query }) => handlers.services(query),
   }),
   route({
     method: 'GET',

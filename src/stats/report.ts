@@ -1,13 +1,14 @@
 /** Joins the plan with the counters: what listings show. */
 
-import type { PortReport, ServiceReport } from '../api/types.js';
-import { formatCidr } from '../config/address.js';
+import type { ServicesQuery } from '../api/requests.js';
+import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
+import { formatCidr, formatEndpoint } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
 import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js';
 import type { CounterView } from './counters.js';
-import type { RateView } from './rates.js';
+import { NO_RATES, type RateView } from './rates.js';
 
 export function serviceReports(
   model: Model,
@@ -15,9 +16,14 @@ export function serviceReports(
   counters: CounterView,
   rates: RateView,
   checksOf: (serverKey: string) => CheckReport[] = () => [],
+  { match = '', offset = 0, limit = 0 }: Partial<ServicesQuery> = {},
 ): ServiceReport[] {
   const { slots, snapshot } = planned;
-  return model.services.map((service, index) => {
+  const wanted = model.services.flatMap((service, index) =>
+    mentions(service, match) ? [{ service, index }] : [],
+  );
+  const page = wanted.slice(offset, limit > 0 ? offset + limit : undefined);
+  return page.map(({ service, index }) => {
     const slot = (slots.services.get(serviceKey(service)) as SlotEntry).slot;
     const current = new Map(snapshot.services[index]?.servers.map((one) => [one.slot, one]));
     return {
@@ -54,6 +60,43 @@ export function serviceReports(
       }),
     };
   });
+}
+
+/** Whether the name or an address of a service or one of its servers has the text in it. */
+function mentions({ name, protocol, listen, servers }: ServiceModel, text: string): boolean {
+  return (
+    text === '' ||
+    name.includes(text) ||
+    `${protocol} ${formatEndpoint(listen)}`.includes(text) ||
+    servers.some(({ address }) => formatEndpoint(address).includes(text))
+  );
+}
+
+/** Sums over all services, and how many servers are as they should be. */
+export function totals(
+  model: Model,
+  { slots, snapshot }: Planned,
+  rates: RateView,
+): StatusReport['totals'] {
+  const sum: StatusReport['totals'] = {
+    services: model.services.length,
+    servers: 0,
+    serversUp: 0,
+    serversDrained: 0,
+    rates: { ...NO_RATES },
+  };
+  for (const [index, service] of model.services.entries()) {
+    const own = rates.service((slots.services.get(serviceKey(service)) as SlotEntry).slot);
+    for (const key of Object.keys(sum.rates) as (keyof Rates)[]) sum.rates[key] += own[key];
+    sum.servers += service.servers.length;
+    // A sorry server comes after those of the Model.
+    const planned = snapshot.services[index]?.servers ?? [];
+    service.servers.forEach(({ drained }, at) => {
+      if (drained) sum.serversDrained++;
+      if (planned[at]?.up) sum.serversUp++;
+    });
+  }
+  return sum;
 }
 
 /** Only sh and mh have names for their flags. */

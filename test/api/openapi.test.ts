@@ -103,6 +103,8 @@ const ASKED: [string, string, number, object?][] = [
   ['GET', '/v1/session', 200],
   ['GET', '/v1/status', 200],
   ['GET', '/v1/services', 200],
+  ['GET', '/v1/services?match=dns&offset=0&limit=5', 200],
+  ['GET', '/v1/services?limit=many', 400],
   ['GET', '/v1/connections', 200],
   ['GET', '/v1/connections?client=192.0.2.7&service=web&limit=1', 200],
   ['GET', '/v1/connections?client=nobody', 400],

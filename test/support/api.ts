@@ -79,6 +79,7 @@ export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
   edits: [],
   timeouts: { tcp: 900, tcpFin: 120, udp: 300 },
   counters: 'copy',
+  totals: { services: 1, servers: 0, serversUp: 0, serversDrained: 0, rates: NO_RATES },
   maxConnections: 10,
   connections: 1,
   workers: [{ cpu: 0, lagUs: 0 }],

@@ -1,0 +1,180 @@
+/** The page: signs in where that is asked for, looks every two seconds, and shows what it sees. */
+import { ApiError, ask, has, token } from './api.js';
+import { show, text } from './dom.js';
+import { plural } from './format.js';
+import {
+  showAlerts,
+  showDirector,
+  showEnds,
+  showHistory,
+  showPorts,
+  showTiles,
+  showVrrp,
+  showWorkers,
+} from './panels.js';
+import { showServices } from './services.js';
+
+const LOOK_MS = 2_000;
+const PAGE = 50;
+
+const $ = (id) => document.getElementById(id);
+const session = { mayWrite: false, refresh: () => look() };
+let before;
+let shown = PAGE;
+let generation;
+let timer;
+let looking = false;
+
+function theme() {
+  const saved = localStorage.getItem('sluice-theme');
+  if (saved) document.documentElement.dataset.theme = saved;
+  $('theme').addEventListener('click', () => {
+    const dark = getComputedStyle(document.documentElement).getPropertyValue('--is-dark').trim();
+    const next = dark === '1' ? 'light' : 'dark';
+    document.documentElement.dataset.theme = next;
+    localStorage.setItem('sluice-theme', next);
+  });
+}
+
+/** On the control socket nobody has to sign in. */
+async function begin() {
+  try {
+    const { token: name, role } = await ask('/v1/session');
+    enter(name, role);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) signIn();
+    else lost(error, begin);
+  }
+}
+
+function enter(name, role) {
+  session.mayWrite = role === 'write';
+  text($('who'), name === null ? '' : `${name} (${role})`);
+  show($('leave'), name !== null);
+  show($('main'), true);
+  look();
+}
+
+function signIn(why = '') {
+  clearTimeout(timer);
+  token.clear();
+  show($('main'), false);
+  show($('leave'), false);
+  text($('who'), '');
+  text($('login-error'), why);
+  if (!$('login').open) $('login').showModal();
+  $('token').focus();
+}
+
+function login() {
+  // Escape would leave an empty page.
+  $('login').addEventListener('cancel', (event) => event.preventDefault());
+  $('login')
+    .querySelector('form')
+    .addEventListener('submit', async (event) => {
+      event.preventDefault();
+      const given = $('token').value.trim();
+      try {
+        const { token: name, role } = await ask('/v1/session', undefined, given);
+        token.set(given);
+        $('token').value = '';
+        text($('login-error'), '');
+        $('login').close();
+        show($('lost'), false);
+        enter(name, role);
+      } catch (error) {
+        const wrong = error instanceof ApiError && error.status === 401;
+        text($('login-error'), wrong ? 'This token is not known.' : error.message);
+        $('token').select();
+      }
+    });
+  $('leave').addEventListener('click', () => {
+    before = undefined;
+    signIn();
+  });
+}
+
+function lost(error, again) {
+  text($('lost'), `The director does not answer (${error.message}). What is shown is from before.`);
+  show($('lost'), true);
+  document.body.classList.add('stale');
+  clearTimeout(timer);
+  timer = setTimeout(again, LOOK_MS);
+}
+
+async function optional(path) {
+  return (await has(path)) ? ask(path) : undefined;
+}
+
+async function look() {
+  if (looking) return;
+  looking = true;
+  clearTimeout(timer);
+  try {
+    const query = new URLSearchParams({
+      match: $('search').value.trim(),
+      limit: String(shown + 1),
+    });
+    const [status, services, ports, drops, vrrp, alerts] = await Promise.all([
+      ask('/v1/status'),
+      ask(`/v1/services?${query}`),
+      ask('/v1/ports'),
+      ask('/v1/drops'),
+      optional('/v1/vrrp'),
+      optional('/v1/alerts'),
+    ]);
+    const now = { at: performance.now(), status, ports, drops };
+    const seconds = before ? (now.at - before.at) / 1_000 : 0;
+    const both = { now, before, seconds };
+    showDirector(status);
+    showTiles(both);
+    showFound(services, status);
+    showAlerts({ now, services, alerts: alerts?.alerts ?? alerts });
+    showEnds(both);
+    showWorkers(status);
+    showPorts(both);
+    showVrrp(vrrp);
+    if (generation !== status.generation) showHistory(await ask('/v1/history'));
+    generation = status.generation;
+    before = now;
+    show($('lost'), false);
+    document.body.classList.remove('stale');
+    timer = setTimeout(look, LOOK_MS);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401)
+      signIn('The token is not known any more.');
+    else lost(error, look);
+  } finally {
+    looking = false;
+  }
+}
+
+function showFound(found, { totals }) {
+  const services = found.slice(0, shown);
+  showServices($('list'), services, session);
+  show($('more'), found.length > shown);
+  const some = services.length < totals.services ? `${services.length} of ` : '';
+  const drained = totals.serversDrained > 0 ? `, ${totals.serversDrained} drained` : '';
+  text(
+    $('count'),
+    `${some}${plural(totals.services, 'service')}, ${totals.serversUp} of ${plural(totals.servers, 'server')} up${drained}`,
+  );
+}
+
+theme();
+login();
+$('search').addEventListener('input', () => {
+  shown = PAGE;
+  look();
+});
+$('more').addEventListener('click', () => {
+  shown += PAGE;
+  look();
+});
+// Nobody looks at a page in the background: nor does it at the director.
+document.addEventListener('visibilitychange', () => {
+  if ($('main').hidden) return;
+  if (document.hidden) clearTimeout(timer);
+  else look();
+});
+begin();

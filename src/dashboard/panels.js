@@ -1,0 +1,258 @@
+/** Everything but the services: figures, losses, workers, ports, VRRP, changes, alerts. */
+import { el, keyed, rows, show, text } from './dom.js';
+import { duration, figure, plural } from './format.js';
+import { draw, Past, spark } from './spark.js';
+
+const $ = (id) => document.getElementById(id);
+const past = new Past();
+/** A worker that has not come round for so long is stalled. */
+const STALL_US = 100_000;
+const FULL = 0.9;
+const CHANGES = 10;
+
+/** A second, of counters that may have been set back; nothing to compare with is 0. */
+export function rate(now, before, seconds) {
+  return before === undefined || seconds <= 0 ? 0 : Math.max(0, now - before) / seconds;
+}
+
+export function showDirector({ status: state, name, uptimeSeconds, generation, version, edits }) {
+  document.title = `${name} · Sluice`;
+  const facts = [
+    name,
+    state,
+    `up ${duration(uptimeSeconds)}`,
+    `generation ${generation}`,
+    `version ${version}`,
+  ];
+  if (edits.length > 0) facts.push(`${plural(edits.length, 'edit')} since the file was read`);
+  keyed(
+    $('director'),
+    facts.map((fact, at) => ({ fact, at })),
+    ({ at }) => String(at),
+    () => el('span'),
+    (node, { fact, at }) => {
+      text(node, fact);
+      node.className =
+        at === 0 ? 'strong' : at === 1 ? `pill ${state === 'ready' ? 'good' : 'warn'}` : '';
+    },
+  );
+}
+
+export function showTiles({ now, before, seconds }) {
+  const { status, ports, drops } = now;
+  const sum = (look, key) => look?.ports.reduce((total, port) => total + port[key], 0);
+  const perSecond = (key) => rate(sum(now, key), sum(before, key), seconds);
+  const lost = ({ ends }) =>
+    ends.filter(({ kind }) => kind === 'dropped').reduce((total, { count }) => total + count, 0);
+  const tiles = [
+    { name: 'In', value: perSecond('rxPackets'), unit: 'pkt/s' },
+    { name: 'Out', value: perSecond('txPackets'), unit: 'pkt/s' },
+    { name: 'In', value: 8 * perSecond('rxBytes'), unit: 'bit/s' },
+    { name: 'Out', value: 8 * perSecond('txBytes'), unit: 'bit/s' },
+    { name: 'New connections', value: status.totals.rates.cps, unit: 'a second' },
+    { name: 'Connections', value: status.connections, unit: `of ${figure(status.maxConnections)}` },
+    {
+      name: 'Dropped',
+      value: rate(lost(drops), before && lost(before.drops), seconds),
+      unit: 'pkt/s',
+      bad: true,
+    },
+  ];
+  if (ports.length === 0) tiles.splice(0, 4);
+  keyed(
+    $('tiles'),
+    tiles,
+    ({ name, unit }) => `${name} ${unit.replace(/^of .*/, 'of')}`,
+    ({ name }) =>
+      el(
+        'div.tile',
+        {},
+        el('h3', {}, name),
+        el('p', {}, el('strong'), ' ', el('small')),
+        spark(name),
+      ),
+    (node, { name, unit, value, bad }) => {
+      text(node.querySelector('strong'), figure(value));
+      text(node.querySelector('small'), unit);
+      node.classList.toggle('alarm', Boolean(bad) && value > 0);
+      draw(node.querySelector('svg'), past.add(`${name} ${unit.slice(0, 2)}`, value));
+    },
+  );
+}
+
+export function showEnds({ now, before, seconds }) {
+  const { ends, extra } = now.drops;
+  const earlier = new Map(before?.drops.ends.map(({ name, count }) => [name, count]));
+  const kinds = ['forwarded', 'answered', 'punted', 'dropped'].map((kind) => ({
+    kind,
+    count: ends.filter((end) => end.kind === kind).reduce((total, { count }) => total + count, 0),
+  }));
+  const all = kinds.reduce((total, { count }) => total + count, 0);
+  const said = {
+    forwarded: 'forwarded',
+    answered: 'answered',
+    punted: 'to the kernel',
+    dropped: 'dropped',
+  };
+  keyed(
+    $('ends'),
+    kinds,
+    ({ kind }) => kind,
+    ({ kind }) =>
+      el(
+        'div.end',
+        {},
+        el('span.name', {}, said[kind]),
+        el(`meter.${kind}`, { min: 0, max: 1, 'aria-label': said[kind] }),
+        el('span.number'),
+      ),
+    (node, { count }) => {
+      node.querySelector('meter').value = all === 0 ? 0 : count / all;
+      text(node.querySelector('.number'), figure(count));
+    },
+  );
+  const losses = ends
+    .filter(({ kind, count }) => kind === 'dropped' && count > 0)
+    .map((end) => ({ ...end, rate: rate(end.count, earlier.get(end.name), seconds) }))
+    .concat(
+      Object.entries(extra)
+        .filter(([name, count]) => name.startsWith('evicted_') && count > 0)
+        .map(([name, count]) => ({
+          name,
+          count,
+          help: 'Connections that gave way to new ones.',
+          rate: rate(count, before?.drops.extra[name], seconds),
+        })),
+    )
+    .sort((a, b) => b.rate - a.rate || b.count - a.count);
+  rows(
+    $('drops'),
+    losses,
+    ({ name }) => name,
+    ({ name, count, help, rate: now }) => [
+      { text: name, class: 'mono' },
+      { text: figure(now), class: now > 0 ? 'bad-text' : '' },
+      figure(count),
+      { text: help, class: 'quiet wrap' },
+    ],
+  );
+  show($('drops').parentElement, losses.length > 0);
+  show($('no-drops'), losses.length === 0);
+}
+
+export function showWorkers({ workers }) {
+  rows(
+    $('workers'),
+    workers.map((worker, index) => ({ ...worker, index })),
+    ({ index }) => String(index),
+    ({ index, cpu, lagUs }) => [
+      String(index),
+      String(cpu),
+      lagUs < 1_000 ? `${figure(Math.round(lagUs))} µs ago` : `${figure(lagUs / 1_000)} ms ago`,
+      lagUs > STALL_US
+        ? { text: 'stalled', class: 'pill bad' }
+        : { text: 'polling', class: 'pill good' },
+    ],
+  );
+}
+
+export function showPorts({ now, before, seconds }) {
+  const earlier = new Map(before?.ports.map((port) => [port.name, port]));
+  rows(
+    $('ports'),
+    now.ports,
+    ({ name }) => name,
+    (port) => {
+      const old = earlier.get(port.name);
+      const per = (key) => rate(port[key], old?.[key], seconds);
+      const missed = port.rxMissed + port.rxNoMbuf;
+      return [
+        { text: port.name, class: 'strong' },
+        port.up ? { text: 'up', class: 'pill good' } : { text: 'down', class: 'pill bad' },
+        {
+          text: port.device,
+          class: 'mono',
+          title: `${port.mac}, MTU ${port.mtu}${port.twin && `, twin ${port.twin}`}`,
+        },
+        { text: port.addresses.join(' ') || '–', class: 'mono' },
+        figure(per('rxPackets')),
+        figure(per('txPackets')),
+        figure(8 * per('rxBytes')),
+        figure(8 * per('txBytes')),
+        { text: figure(missed), class: missed > 0 ? 'bad-text' : '' },
+        { text: figure(port.txErrors), class: port.txErrors > 0 ? 'bad-text' : '' },
+      ];
+    },
+  );
+}
+
+const VRRP_KINDS = { MASTER: 'good', BACKUP: '', FAULT: 'bad' };
+
+/** @param vrrp undefined: this director has no VRRP */
+export function showVrrp(vrrp) {
+  const instances = vrrp?.instances ?? [];
+  show($('vrrp-section'), instances.length > 0);
+  rows(
+    $('vrrp'),
+    instances,
+    ({ name }) => name,
+    (one) => [
+      { text: one.name, class: 'strong' },
+      { text: one.state, class: `pill ${VRRP_KINDS[one.state] ?? 'warn'}`, title: one.fault ?? '' },
+      one.port,
+      String(one.effectivePriority),
+      { text: one.master ? one.master.address : '–', class: 'mono' },
+      { text: one.addresses.join(' '), class: 'mono' },
+    ],
+  );
+}
+
+export function showHistory(history) {
+  const newest = [...history].reverse().slice(0, CHANGES);
+  rows(
+    $('history'),
+    newest,
+    ({ generation }) => String(generation),
+    ({ generation, at, cause, summary, current }) => [
+      {
+        text: current ? `${generation} ●` : String(generation),
+        title: current ? 'This one runs' : '',
+      },
+      { text: at.replace('T', ' ').replace(/\.\d+Z$/, ' UTC'), class: 'quiet nowrap' },
+      { text: cause, class: 'wrap' },
+      { text: summary, class: 'quiet wrap' },
+    ],
+  );
+}
+
+/** What needs somebody, from the API's own alerts and from what is shown here. */
+export function showAlerts({ now, services, alerts }) {
+  const { status, ports } = now;
+  const found = (alerts ?? []).map((alert) => ({
+    kind: alert.severity === 'warning' || alert.level === 'warn' ? 'warn' : 'bad',
+    text: alert.message ?? alert.text ?? alert.code,
+  }));
+  const add = (kind, message) => found.push({ kind, text: message });
+  const dead = services.filter(
+    ({ servers }) => servers.length > 0 && !servers.some(({ up, weight }) => up && weight > 0),
+  );
+  for (const { name } of dead.slice(0, 5))
+    add('bad', `${name} has no server that takes connections`);
+  if (dead.length > 5) add('bad', `and ${dead.length - 5} more services`);
+  for (const port of ports) if (!port.up) add('bad', `Port ${port.name} is down`);
+  const used = status.connections / status.maxConnections;
+  if (used > FULL) add('bad', `The connection tables are ${Math.round(100 * used)} % full`);
+  const stalled = status.workers.filter(({ lagUs }) => lagUs > STALL_US);
+  for (const { cpu } of stalled) add('bad', `The worker on CPU ${cpu} is stalled`);
+  if (status.lastReload && !status.lastReload.ok)
+    add('warn', `The last reload was refused: ${status.lastReload.summary}`);
+  if (status.controlRestarts > 0)
+    add('warn', `The control plane has restarted ${plural(status.controlRestarts, 'time')}`);
+  keyed(
+    $('alerts'),
+    found.filter(({ text: message }, at) => found.findIndex((one) => one.text === message) === at),
+    ({ text: message }) => message,
+    ({ kind, text: message }) => el(`li.notice.${kind}`, {}, message),
+    () => {},
+  );
+}

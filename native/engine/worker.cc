@@ -93,7 +93,9 @@ inline void Worker::take_note(const Snapshot* snapshot, const Fib* fib) {
 }
 
 inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off) {
-  Packet burst[kBurst];
+  // With room behind, as records are asked for ahead.
+  Packet burst[kBurst + kRecordsAhead];
+  for (unsigned i = 0; i < kRecordsAhead; ++i) burst[n + i].record = &nobody_;
   // With room behind, as a run of packets takes a group's of them along.
   rte_mbuf* arrived[kBurst + kGroup];
   std::memcpy(arrived, mbufs, n * sizeof *mbufs);
@@ -106,6 +108,9 @@ inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed
   for (int at = 0; at < n + 2 * kGroup; at += kGroup) {
     if (at < n) parse(group_at(at));
     if (at >= kGroup && at - kGroup < n) lookup(group_at(at - kGroup));
+    if (at == kGroup) {
+      for (unsigned i = 0; i < kRecordsAhead; ++i) __builtin_prefetch(burst[i].record, 1);
+    }
     if (at >= 2 * kGroup && at - 2 * kGroup < n) process(group_at(at - 2 * kGroup));
   }
 }

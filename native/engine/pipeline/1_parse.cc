@@ -17,7 +17,7 @@ void Worker::parse(const Group& group) {
     if (parse_plain(packet, group)) [[likely]] {
       packet.concern = Concern::plain;
       packet.bucket = table_.home_bucket(packet.hash);
-      __builtin_prefetch(packet.bucket);
+      prefetch_far(packet.bucket);
     } else {
       parse_other(packet, group);
     }

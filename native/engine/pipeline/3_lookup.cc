@@ -15,7 +15,7 @@ void Worker::lookup(const Group& group) {
     }
     packet.candidate = *candidate;
     packet.record = &table_[*candidate >> 1];
-    __builtin_prefetch(packet.record, 1);
+    prefetch_far(packet.record);
   }
 }
 

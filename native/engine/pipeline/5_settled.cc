@@ -81,6 +81,7 @@ uint16_t Worker::forward_run(const Packet* packets, rte_mbuf* const* mbufs, uint
   uint32_t bytes = 0;
   const Packet* packet = packets;
   for (const Packet* const last = packets + n; packet != last; ++packet) {
+    __builtin_prefetch(packet[kRecordsAhead].record, 1);
     Record& c = *packet->record;
     if (c.settled != settled) break;
     if (!is_tuple(request ? &c.caddr : &c.raddr, packet->key.tuple)) break;

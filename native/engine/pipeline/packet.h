@@ -73,8 +73,11 @@ struct Group {
 };
 
 // Groups follow one another through the stages, one group parsing while the one before it looks up
-// and the one before that is forwarded, so that a prefetch has two groups' work (some 8 × 100
-// cycles) to arrive and the misses of a burst are spread over it.
-inline constexpr uint16_t kGroup = 8;
+// and the one before that is forwarded. A burst then has some 32 misses on their way at once: more
+// than L1 keeps account of, see prefetch_far.
+inline constexpr uint16_t kGroup = 16;
+// A record is asked for twice: far ahead, which the processor may ignore, and into L1 this many
+// packets before its own. Eight that have to come from memory are what L1 takes without a jam.
+inline constexpr uint16_t kRecordsAhead = 8;
 
 }  // namespace sluice

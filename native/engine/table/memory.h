@@ -8,6 +8,15 @@
 
 namespace sluice {
 
+// Asks for a line that is needed some hundred cycles later, into L2. L1 has room for some 20 misses
+// at once, L2 for two or three times as many: of 85 MB a random line came every 8.3 ns into L1 no
+// matter how many were asked for ahead, every 4.8 ns into L2 with 32 and every 3.3 ns with 64.
+// A hint only: Zen 4 ignores all of them for milliseconds on end when they come in quick succession
+// and memory is busy. What can't bear that asks again, with __builtin_prefetch.
+inline void prefetch_far(const void* at) {
+  __builtin_prefetch(at, 0, 2);
+}
+
 template <class T>
 class TableMemory {
  public:

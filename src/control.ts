@@ -20,6 +20,7 @@ import { metrics } from './stats/metrics.js';
 import type { RateView } from './stats/rates.js';
 import { portReports, serviceNames, serviceReports, totals } from './stats/report.js';
 import { Memory, type Store } from './supervisor/memory.js';
+import { NO_SYNC, type Sync, type SyncReport } from './sync/feature.js';
 import type { Transactions } from './transaction.js';
 import { VERSION } from './version.js';
 
@@ -28,6 +29,7 @@ export interface ControlParts {
   counters: CounterView;
   rates: RateView;
   engine: Pick<Engine, 'connections' | 'ports' | 'workerLag'>;
+  sync?: Pick<Sync, 'report'>;
   checksOf?: (serverKey: string) => CheckReport[];
   source: CounterSource['kind'];
   cpus: readonly number[];
@@ -66,6 +68,7 @@ export class Control implements Handlers {
       ports: this.ports(),
       drops: this.drops(),
       status: this.status(),
+      sync: this.sync(),
     };
     return metrics(sources);
   }
@@ -101,6 +104,10 @@ export class Control implements Handlers {
   drops() {
     const { counters } = this.#parts;
     return { ends: counters.ends(), extra: counters.extra() };
+  }
+
+  sync(): SyncReport {
+    return this.#parts.sync?.report() ?? NO_SYNC;
   }
 
   history() {

@@ -26,6 +26,7 @@ import { ProcFiles } from './stats/procfs.js';
 import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
 import type { Memory } from './supervisor/memory.js';
+import { Sync } from './sync/feature.js';
 import { Transactions } from './transaction.js';
 
 /** A worker that has not come round for so long is worth a line in the log. */
@@ -74,6 +75,7 @@ export class Director {
   readonly #health: HealthMonitor;
   readonly #running: Transactions;
   readonly #control: Control;
+  readonly #sync: Sync;
   #server: Server | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #metrics: Server | undefined;
@@ -135,7 +137,9 @@ export class Director {
       },
       past,
     );
+    this.#sync = new Sync(engine, log);
     this.#control = new Control({
+      sync: this.#sync,
       running: this.#running,
       counters,
       rates: this.#rates,
@@ -156,6 +160,7 @@ export class Director {
     const { socket, socketGroup, name } = model.director;
     const report = (error: unknown) => this.#report('control', error);
     this.#server = await serve(socket, this.#control, report, socketGroup);
+    this.#sync.open(model.sync);
     await this.#serveFigures();
     this.#api = await TcpApi.open(this.#running.loaded, {
       handlers: this.#control,

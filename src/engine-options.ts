@@ -3,6 +3,7 @@ import { formatCidr, parseMac } from './config/address.js';
 import { isPciAddress, type Model, type PortModel } from './config/model.js';
 import { SluiceError } from './errors.js';
 import type { EngineOptions, Limits, PortOptions } from './native.js';
+import { syncEngineOptions } from './sync/model.js';
 
 export function limits(model: Model): Limits {
   const { maxConnections, maxServices, maxServers } = model.director;
@@ -56,6 +57,7 @@ export function engineOptions(model: Model, cpus: number[]): EngineOptions {
     limits: limits(model),
     idle: director.idle,
     mbufs: director.mbufs,
+    ...syncEngineOptions(model.sync),
   };
 }
 

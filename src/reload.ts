@@ -32,6 +32,7 @@ export function restartPaths(running: Model, next: Model): Change[] {
   const changes = changedKeys(withoutApi(running.director), withoutApi(next.director), [
     'director',
   ]);
+  changes.push(...changedKeys({ sync: running.sync }, { sync: next.sync }, []));
   const names = (model: Model) => model.ports.map((port) => port.name).join(', ');
   if (names(running) !== names(next)) {
     return [...changes, { path: ['ports'], was: names(running) }];

@@ -131,6 +131,19 @@ export const dropsReport = z
   })
   .describe('Where packets ended.');
 
+export const syncReport = z
+  .strictObject({
+    running: z.boolean(),
+    protocol: z.enum(['sluice', 'ipvs']).nullable(),
+    role: z.enum(['both', 'master', 'backup']).nullable(),
+    interface: z.string().nullable(),
+    destination: z.string().nullable().describe('Peer or multicast group.'),
+    port: count.nullable(),
+    syncid: count.nullable().describe('Of IPVS’ protocol.'),
+    figures: z.record(z.string(), z.number()).describe('What was told, adopted, refused and lost.'),
+  })
+  .describe('Connection synchronisation.');
+
 export const statusReport = z
   .strictObject({
     status: z.enum(['ready', 'stopping']).describe('ready: published and forwarding.'),

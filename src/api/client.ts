@@ -16,6 +16,7 @@ import type {
   ReloadReport,
   ServiceReport,
   StatusReport,
+  SyncReport,
 } from './types.js';
 
 export interface ConnectionFilters {
@@ -44,6 +45,10 @@ export class ControlClient {
 
   drops(): Promise<DropsReport> {
     return this.#json('GET', '/v1/drops');
+  }
+
+  sync(): Promise<SyncReport> {
+    return this.#json('GET', '/v1/sync');
   }
 
   status(): Promise<StatusReport> {

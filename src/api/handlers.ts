@@ -17,6 +17,7 @@ import type {
   ReloadReport,
   ServiceReport,
   StatusReport,
+  SyncReport,
 } from './types.js';
 
 export interface ConnectionQuery {
@@ -35,6 +36,7 @@ export interface Handlers {
   metrics(): Iterable<string>;
   ports(): PortReport[];
   drops(): DropsReport;
+  sync(): SyncReport;
   status(): StatusReport;
   reload(request: ReloadRequest): ReloadReport;
   edit(request: EditRequest): EditReport;

@@ -17,6 +17,7 @@ const NAMED = {
   Port: answers.portReport,
   Drops: answers.dropsReport,
   End: answers.endCount,
+  Sync: answers.syncReport,
   Status: answers.statusReport,
   Reload: answers.reloadReport,
   Edits: answers.editReport,

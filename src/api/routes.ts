@@ -105,6 +105,14 @@ export const ROUTES: readonly Route[] = [
   }),
   route({
     method: 'GET',
+    path: '/v1/sync',
+    summary: 'Connection synchronisation: with whom, and what was told, adopted and refused',
+    role: 'read',
+    answer: json(answers.syncReport),
+    run: (handlers) => handlers.sync(),
+  }),
+  route({
+    method: 'GET',
     path: '/v1/explain',
     summary: 'Where a packet would go, and why',
     role: 'read',

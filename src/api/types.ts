@@ -7,6 +7,7 @@ export type ServiceReport = z.output<typeof answers.serviceReport>;
 export type ServerReport = z.output<typeof answers.serverReport>;
 export type ConnectionReport = z.output<typeof answers.connectionReport>;
 export type PortReport = z.output<typeof answers.portReport>;
+export type SyncReport = z.output<typeof answers.syncReport>;
 export type DropsReport = z.output<typeof answers.dropsReport>;
 export type StatusReport = z.output<typeof answers.statusReport>;
 export type ReloadReport = z.output<typeof answers.reloadReport>;

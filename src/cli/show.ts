@@ -12,6 +12,7 @@ import {
   formatStatus,
 } from './format.js';
 import { formatHealth, healthOf } from './format-health.js';
+import { formatSync } from './format-sync.js';
 import {
   jsonOption,
   print,
@@ -73,6 +74,14 @@ export function registerShow(program: Command): void {
       const drops = await new ControlClient(targetSocket(options)).drops();
       if (options.json) printJson(drops);
       else print(formatDrops(drops, options.all ?? false));
+    });
+
+  noun(show, 'sync', 'connection sync: with whom, what was told, adopted, refused and lost')
+    .option('--all', 'every figure, also those that stand at 0')
+    .action(async (options: ShowOptions & { all?: true }) => {
+      const sync = await new ControlClient(targetSocket(options)).sync();
+      if (options.json) printJson(sync);
+      else print(formatSync(sync, options.all ?? false));
     });
 
   noun(show, 'status', 'version, configuration, workers, last reload').action(

@@ -3,6 +3,7 @@
  * settings that exclude one another. Ports, routes and neighbours here; services in
  * check-services.ts. Pure: Model in, findings out.
  */
+import { checkSync } from '../sync/model.js';
 import { type Cidr, formatCidr, inNetwork, networkOf, unusableAs } from './address.js';
 import { checkApi } from './check-api.js';
 import { checkResources } from './check-resources.js';
@@ -51,6 +52,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   checkNeighbours(model, parsed, portsKnown, findings);
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
   checkServices(model, parsed, dropped, findings);
+  checkSync(parsed.sync, findings);
   if (portsKnown) checkResources(model, findings);
   return findings.all;
 }

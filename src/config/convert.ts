@@ -28,7 +28,7 @@ export function convert(file: string): Converted {
   }
   const head = warnings.map((warning) => `# ${formatProblem(warning)}\n`).join('');
   const own = source.portless
-    ? '# ports: keepalived.conf does not say them.\n'
+    ? `# ports: keepalived.conf does not say them.\n${rest.sync === undefined ? '' : stringify({ sync: rest.sync }, STYLE)}`
     : stringify({ ...rest, ports }, STYLE);
   const data = timeouts === undefined ? { services } : { timeouts, services };
   return { to: 'director.yaml', text: head + own + stringify(data, STYLE) };

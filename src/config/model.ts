@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { buildServerHealth, buildServiceHealth } from '../health/build.js';
 import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
+import { buildSync, type SyncModel } from '../sync/model.js';
 import type { Cidr, Endpoint } from './address.js';
 import { connectedPort, nextHopPort } from './reach.js';
 import type { Parsed } from './schema.js';
@@ -17,6 +18,7 @@ export interface Model {
   routes: RouteModel[];
   neighbours: NeighbourModel[];
   services: ServiceModel[];
+  sync: SyncModel | undefined;
 }
 
 export interface DirectorModel {
@@ -180,6 +182,7 @@ export function buildModel(parsed: Parsed): Model {
     routes: [],
     neighbours: [],
     services: (parsed.services ?? []).map(buildService),
+    sync: buildSync(parsed.sync),
   };
   model.neighbours = (parsed.neighbours ?? []).map(({ address, mac, port }) => ({
     address,

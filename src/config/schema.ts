@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { serverHealth, serviceHealth } from '../health/schema.js';
 import { MODES, SCHEDULERS } from '../native.js';
+import { sync } from '../sync/schema.js';
 import { parseCidr } from './address.js';
 import { FEATURE_NAMES } from './keepalived/support.js';
 import {
@@ -157,6 +158,7 @@ export const schema = section({
   routes: list(route, 'routes').optional(),
   neighbours: list(neighbour, 'neighbours').optional(),
   services: list(service, 'services').optional(),
+  sync: sync.optional(),
 });
 
 export type Parsed = z.output<typeof schema>;

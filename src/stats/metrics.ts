@@ -4,7 +4,13 @@
  * generated: a hundred thousand servers need neither memory nor a pause of the event loop, which
  * is why no registry of samples stands between.
  */
-import type { DropsReport, PortReport, ServiceReport, StatusReport } from '../api/types.js';
+import type {
+  DropsReport,
+  PortReport,
+  ServiceReport,
+  StatusReport,
+  SyncReport,
+} from '../api/types.js';
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -12,6 +18,7 @@ export interface MetricSources {
   services: ServiceReport[];
   ports: PortReport[];
   drops: DropsReport;
+  sync: SyncReport;
   status: StatusReport;
 }
 
@@ -23,10 +30,11 @@ const GAUGES = new Set(['connections']);
 
 /** A metric a piece: its head and all its samples. */
 export function* metrics(sources: MetricSources): Generator<string> {
-  const { services, ports, drops, status } = sources;
+  const { services, ports, drops, status, sync } = sources;
   yield* general(status);
   yield* ipvs(services);
   yield* packets(drops);
+  yield* synchronisation(sync);
   for (const name of Object.keys(ports[0]?.counters ?? {})) {
     yield metric(`sluice_port_${snake(name)}_total`, 'counter', `Port: ${name}.`, ports, (port) => [
       { port: port.name },
@@ -94,6 +102,20 @@ function* ipvs(services: ServiceReport[]): Generator<string> {
       labels,
       server[of],
     ]);
+  }
+}
+
+/** Figures that are not sums. */
+const SYNC_GAUGES = new Set(['waiting', 'lag_ms', 'peers']);
+
+function* synchronisation({ running, figures }: SyncReport): Generator<string> {
+  const help = 'Whether connection sync runs.';
+  yield metric('sluice_sync_running', 'gauge', help, [running], (on) => [{}, on ? 1 : 0]);
+  for (const [name, value] of Object.entries(figures)) {
+    const gauge = SYNC_GAUGES.has(name);
+    const about = `Connection sync: ${name.replaceAll('_', ' ')}.`;
+    const full = gauge ? `sluice_sync_${name}` : `sluice_sync_${name}_total`;
+    yield metric(full, gauge ? 'gauge' : 'counter', about, [value], () => [{}, value]);
   }
 }
 

@@ -331,6 +331,7 @@ test('defaults are filled in', () => {
         health: NO_QUORUM,
       },
     ],
+    sync: undefined,
   });
 });
 

@@ -89,6 +89,7 @@ const SOURCES = {
     ends: [{ name: 'forwarded_tun', kind: 'forwarded', help: '', count: 5 }],
     extra: { received: 17, connections: 3 },
   },
+  sync: { running: true, figures: { told: 21, peers: 1, sent_records: 20 } },
   status: {
     name: 'd1',
     version: '1.2.3',
@@ -128,6 +129,9 @@ test('figures have the names and values that they should', () => {
   for (const line of [
     'sluice_info{version="1.2.3",dpdk="DPDK 22.11",name="d1"} 1',
     'keepalived_up 1',
+    'sluice_sync_running 1',
+    'sluice_sync_peers 1',
+    'sluice_sync_sent_records_total 20',
     'sluice_worker_lag_seconds{cpu="1"} 0.00025',
     'sluice_packets_total{end="forwarded_tun",kind="forwarded"} 5',
     'sluice_received_total 17',

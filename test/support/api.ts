@@ -7,6 +7,7 @@ import type {
   StatusReport,
 } from '../../src/api/types.js';
 import { NO_RATES } from '../../src/stats/rates.js';
+import { NO_SYNC } from '../../src/sync/feature.js';
 
 export const connection = (client: string): ConnectionReport => ({
   worker: 0,
@@ -93,6 +94,7 @@ export function handlers(more: Partial<Handlers> = {}): Handlers {
     services: () => [service()],
     ports: () => [],
     drops: () => ({ ends: [], extra: {} }),
+    sync: () => NO_SYNC,
     metrics: () => ['# HELP a A.\n', 'a 1\n'],
     explain: ({ protocol, from, to }) => ({
       flow: { protocol, from: from.address, to: to.address },

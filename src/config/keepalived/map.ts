@@ -4,6 +4,7 @@
  */
 
 import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
+import { syncBlock } from '../../sync/keepalived.js';
 import { keepsPort } from '../model.js';
 import { argument, child, children, type Names, named, serverKey } from './find.js';
 import { GLOBAL_DEFS } from './keywords/global.js';
@@ -37,6 +38,8 @@ export interface Mapped {
   services: MappedService[];
   timeouts: Data | undefined;
   timeoutsNode: Node | undefined;
+  sync: Data | undefined;
+  syncNode: Node | undefined;
 }
 
 export function mapKeepalived(
@@ -51,7 +54,7 @@ export function mapKeepalived(
     .filter(({ words, children: inside }) => words[0].text === 'virtual_server' && inside)
     .flatMap((node) => mapper.service(node));
   unsupported.finish();
-  return { services, ...mapper.timeouts() };
+  return { services, ...mapper.timeouts(), ...mapper.sync(tree) };
 }
 
 /** A service's name where the file gives none. */
@@ -113,6 +116,18 @@ class Mapper {
       if (key && Number.isInteger(seconds) && seconds > 0) timeouts[key] = seconds;
     }
     return { timeouts, timeoutsNode: node };
+  }
+
+  sync(tree: readonly Node[]): Pick<Mapped, 'sync' | 'syncNode'> {
+    const node = child(this.#globals.node, 'lvs_sync_daemon');
+    const words = this.#globals.words('lvs_sync_daemon');
+    if (!node || !words) return { sync: undefined, syncNode: undefined };
+    const instances = named(tree, 'vrrp_instance');
+    const idOf = (instance: string) => {
+      const found = instances.get(instance);
+      return found && argument(child(found, 'virtual_router_id'));
+    };
+    return { sync: syncBlock(words, idOf), syncNode: node };
   }
 
   service(node: Node): MappedService[] {

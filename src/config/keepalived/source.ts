@@ -32,6 +32,7 @@ export class KeepalivedSource implements ConfigSource {
   /** Services that the YAML file has; those of keepalived.conf follow them. */
   #before = 0;
   #ownTimeouts = new Set<string>();
+  #ownSync = false;
 
   readonly #accept: readonly string[];
 
@@ -71,16 +72,21 @@ export class KeepalivedSource implements ConfigSource {
     return this.#merge(value, mapped);
   }
 
-  #merge(value: Record<string, unknown>, { services, timeouts }: Mapped): Record<string, unknown> {
+  #merge(
+    value: Record<string, unknown>,
+    { services, timeouts, sync }: Mapped,
+  ): Record<string, unknown> {
     const own = value.services ?? [];
     // A wrong list is the YAML file's mistake, and told as such.
     if (!Array.isArray(own)) return value;
     this.#before = own.length;
+    this.#ownSync = value.sync !== undefined;
     const said = value.timeouts ?? {};
     if (isRecord(said)) this.#ownTimeouts = new Set(Object.keys(said));
     return {
       ...value,
       services: [...own, ...services.map(({ data }) => data)],
+      ...(sync && value.sync === undefined ? { sync } : {}),
       ...(timeouts && isRecord(said) ? { timeouts: { ...timeouts, ...said } } : {}),
     };
   }
@@ -119,6 +125,9 @@ export class KeepalivedSource implements ConfigSource {
     if (!mapped) return undefined;
     if (list === 'timeouts' && mapped.timeoutsNode && !this.#ownTimeouts.has(String(index))) {
       return { place: placeOf(mapped.timeoutsNode), what: 'lvs_timeouts' };
+    }
+    if (list === 'sync' && mapped.syncNode && !this.#ownSync) {
+      return { place: placeOf(mapped.syncNode), what: 'lvs_sync_daemon' };
     }
     if (list !== 'services' || typeof index !== 'number') return undefined;
     const service = mapped.services[index - this.#before];

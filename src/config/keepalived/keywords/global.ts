@@ -86,17 +86,12 @@ export const GLOBAL_DEFS: Block = {
       rs_init_notifies: switchable,
     },
   ),
+  lvs_sync_daemon: keyword(one(word), { check: any, optional: true, many: true }),
   // Read by the preprocessor.
   include_check: { args: [{ check: any, optional: true, many: true }] },
   random_seed: keyword(one(integer(0, 0xffff_ffff))),
 
   ...unsupported({ packets: 'namespace' }, { net_namespace: value, net_namespace_ipvs: value }),
-  ...unsupported(
-    { tuning: 'connections are not synchronised yet' },
-    {
-      lvs_sync_daemon: keyword(one(word), { check: any, optional: true, many: true }),
-    },
-  ),
   ...unsupported(
     { tuning: 'notify_fifo gets no VRRP events; for servers use lvs_notify_fifo' },
     {

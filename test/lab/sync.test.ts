@@ -1,0 +1,115 @@
+// timeout: 180
+/**
+ * Two directors and real connections: the first is killed outright, the second goes on. Addresses
+ * are moved by hand, as a router and a neighbour table would be by VRRP.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { SyncReport } from '../../src/api/types.js';
+import { startAgent } from '../../src/lab/agent.js';
+import { until } from '../../src/lab/command.js';
+import type { Director } from '../../src/lab/director.js';
+import { ALL_MODES, fiveModesYaml } from '../../src/lab/five-modes.js';
+import { HttpServer } from '../../src/lab/fixtures.js';
+import { Lab } from '../../src/lab/lab.js';
+import {
+  directorBack,
+  directorFront,
+  directorMac,
+  LOCAL_ADDRESSES,
+  VIP,
+  VIP_NETWORK,
+} from '../../src/lab/topology.js';
+import { skip } from '../support/skip.js';
+
+const CONNECTIONS = 20;
+const HOLDING = new URL('holding.py', import.meta.url).pathname;
+
+function makeDirector(lab: Lab, n: number, key: string): Director {
+  const socket = lab.path(`director${n}.sock`);
+  let yaml = fiveModesYaml(lab, socket, { maxConnections: 4096 });
+  for (const port of ['front', 'back'] as const) {
+    yaml = yaml.replaceAll(directorMac(1, port), directorMac(n, port));
+  }
+  yaml = yaml
+    .replace(`[${directorFront(1)}/`, `[${directorFront(n)}/`)
+    .replace(`[${directorBack(1)}/`, `[${directorBack(n)}/`);
+  const peer = directorBack(3 - n);
+  yaml += `sync: { interface: slback, peer: ${peer}, key: ${key}, share: ${n - 1} }\n`;
+  return lab.director({ yaml, socket, number: n });
+}
+
+/** Requests and replies go to director n from now on. */
+function moveTo(lab: Lab, n: number): void {
+  lab.ns('router').ip(`route replace ${VIP_NETWORK} via ${directorFront(n)}`);
+  for (const { role } of lab.spaces.realServers) {
+    lab.ns(role).ip(`route replace default via ${directorBack(n)} table 100`);
+    for (const local of LOCAL_ADDRESSES) {
+      const mac = directorMac(n, 'back');
+      lab.ns(role).ip(`neigh replace ${local} lladdr ${mac} nud permanent dev b0`);
+    }
+  }
+}
+
+const syncOf = async (director: Director) => (await director.get('/v1/sync')) as SyncReport;
+
+if (process.getuid?.() !== 0) {
+  skip('connection sync in the lab', 'network namespaces need root');
+} else {
+  test('kill -9 of a director: its connections go on through the other, in all modes', async () => {
+    await Lab.use({ directors: 2, realServers: 2 }, async (lab) => {
+      for (const { role } of lab.spaces.realServers) {
+        await startAgent(lab, role);
+        await HttpServer.start(lab, role);
+      }
+      const key = lab.write('sync.key', 'a key that both directors have\n');
+      const [first, second] = [makeDirector(lab, 1, key), makeDirector(lab, 2, key)];
+      await first.start();
+      moveTo(lab, 1);
+      const vips = ALL_MODES.map((mode) => VIP[mode]);
+      const client = lab.ns('client').spawn(['python3', HOLDING, String(CONNECTIONS), ...vips], {
+        timeout: 120,
+      });
+      assert.ok(await until(() => client.stdout.includes('ready'), 30_000), client.output);
+      // It starts when the connections are there, and gets them all at once.
+      await second.start();
+      const wanted = CONNECTIONS * vips.length;
+      let figures: SyncReport['figures'] = {};
+      const has = async () => {
+        figures = (await syncOf(second)).figures;
+        return (figures.adopted ?? 0) >= wanted && (figures.bulks_done ?? 0) >= 1;
+      };
+      assert.ok(await until(has, 15_000), JSON.stringify(figures));
+
+      await first.kill9();
+      moveTo(lab, 2);
+      client.signal('SIGUSR1');
+      assert.ok(await until(() => client.stdout.includes('done'), 60_000), client.output);
+      const lines = client.stdout.trim().split('\n').slice(1, -1);
+      assert.equal(
+        lines,
+        vips.map((vip) => `${vip} ${CONNECTIONS} ${CONNECTIONS} `.trimEnd()),
+      );
+
+      // The first comes back, hears of them, and the addresses move back to it.
+      await first.start();
+      const back = async () => ((await syncOf(first)).figures.adopted ?? 0) >= wanted;
+      assert.ok(await until(back, 15_000), JSON.stringify((await syncOf(first)).figures));
+      await second.kill9();
+      moveTo(lab, 1);
+      client.signal('SIGUSR1');
+      const twice = () => client.stdout.split('done').length === 3;
+      assert.ok(await until(twice, 60_000), client.output);
+      const last = client.stdout
+        .trim()
+        .split('\n')
+        .slice(-1 - vips.length, -1);
+      assert.equal(
+        last.map((line) => line.trim()),
+        vips.map((vip) => `${vip} ${CONNECTIONS} ${CONNECTIONS}`),
+      );
+    });
+  });
+}
+
+test.run();

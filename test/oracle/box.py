@@ -146,6 +146,20 @@ class Box:
             results.append(sent)
         return results[1:]
 
+    def listen(self, seconds):
+        """What the guest sends by itself."""
+        sent = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            left = max(end - time.monotonic(), 0)
+            ready = select.select(list(self.sockets.values()), [], [], min(left, 0.2))[0]
+            for port, handle in self.sockets.items():
+                if handle in ready:
+                    self.drain(port, handle, sent, set())
+            for port in PORTS:
+                self.sockets[port].send(self.probe(port))  # as a kick, see play()
+        return sent
+
     def drain(self, port, handle, sent, waiting):
         while True:
             try:
@@ -181,6 +195,8 @@ def main():
             elif request["do"] == "command":
                 status, output = box.console.command(request["line"])
                 answer = {"status": status, "output": output}
+            elif request["do"] == "listen":
+                answer = {"frames": [box.listen(request["seconds"])]}
             else:
                 answer = {"frames": box.play(request["frames"]), "kicks": box.kicks}
         except Exception as error:  # told to the caller, which decides

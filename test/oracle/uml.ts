@@ -138,6 +138,13 @@ export class Uml {
     return results;
   }
 
+  /** What the guest sends by itself within so many seconds. */
+  async listen(seconds: number): Promise<Frame[]> {
+    const { frames = [] } = await this.#ask({ do: 'listen', seconds }, seconds + 30);
+    const sent = frames[0] ?? [];
+    return sent.map(({ port, hex }) => ({ port, bytes: Buffer.from(hex, 'hex') }));
+  }
+
   async close(): Promise<void> {
     this.#child.stdin.end();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 3000);

@@ -1,0 +1,270 @@
+// timeout: 240
+/**
+ * IPVS' sync protocol: our messages byte by byte, strange ones refused by name, and a real Linux
+ * sync daemon (User-Mode-Linux) as backup and as master.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BACK_MAC, FRONT_MAC, GATEWAY_MAC, serverMac, topology } from '../oracle/topology.js';
+import { type Frame, Uml, umlUnavailable } from '../oracle/uml.js';
+import { concat, u16, u32 } from '../support/bytes.js';
+import { dissect } from '../support/dissect.js';
+import * as p from '../support/packet.js';
+import { type Arriving, Bench } from '../support/replay.js';
+import { skip } from '../support/skip.js';
+import { fromBack, fromFront } from '../support/table.js';
+import { world } from '../support/world.js';
+import { decode } from './ipvs-decoder.js';
+import { settings } from './pair.js';
+
+const VIP = '198.19.1.0';
+const SERVICES = [
+  { listen: `${VIP}:80`, protocol: 'tcp', mode: 'nat', server: '198.51.100.11:8080', letter: 'm' },
+  { listen: `${VIP}:81`, protocol: 'tcp', mode: 'dr', server: '198.51.100.12:81', letter: 'g' },
+  { listen: `${VIP}:82`, protocol: 'tcp', mode: 'tun', server: '198.51.100.13:82', letter: 'i' },
+  { listen: `${VIP}:53`, protocol: 'udp', mode: 'nat', server: '198.51.100.11:5353', letter: 'm' },
+] as const;
+type Service = (typeof SERVICES)[number];
+
+const one = world({
+  services: SERVICES.map(({ server, letter: _, ...service }) => ({
+    ...service,
+    servers: [server],
+  })),
+  owned: [VIP],
+});
+const client = (flow: number) => `198.18.0.${10 + flow}:${40000 + flow}`;
+const FLOWS = SERVICES.map((service, flow) => ({ service, client: client(flow) }));
+
+function request(service: Service, from: string, flags: string, more: object = {}): Uint8Array {
+  if (service.protocol === 'udp')
+    return p.udp({ from, to: service.listen, payload: 'ask', ...more });
+  return p.tcp({ from, to: service.listen, flags, seq: 1, ack: flags === 'S' ? 0 : 2, ...more });
+}
+function reply(service: Service, to: string, flags: string, more: object = {}): Uint8Array {
+  const from = service.server;
+  if (service.protocol === 'udp') return p.udp({ from, to, payload: 'say', ...more });
+  return p.tcp({ from, to, flags, seq: 1, ack: 2, ...more });
+}
+
+/** A director with an established connection of each kind, 200 ms old. */
+function established(syncid: number): Bench {
+  const bench = new Bench(one);
+  bench.startSync(settings({ protocol: 'ipvs', syncid }));
+  const play = (at: number, frames: Arriving[]) => bench.run(frames, at);
+  play(
+    0,
+    FLOWS.map(({ service, client: from }) => fromFront(request(service, from, 'S'))),
+  );
+  const replied = FLOWS.filter(({ service }) => service.mode === 'nat');
+  for (const { service, client: from } of replied) {
+    play(1, [fromBack(reply(service, from, 'SA'))]);
+  }
+  play(
+    2,
+    FLOWS.map(({ service, client: from }) => fromFront(request(service, from, 'A'))),
+  );
+  bench.advance(200);
+  return bench;
+}
+
+test('our messages, byte by byte', () => {
+  const bench = established(5);
+  const messages = bench.syncSend().map(decode);
+  assert.equal([...new Set(messages.map(({ syncid }) => syncid))], [5]);
+  assert.equal(
+    messages
+      .flatMap(({ connections }) => connections)
+      .sort((a, b) => a.client.localeCompare(b.client)),
+    FLOWS.map(({ service, client: from }) => ({
+      protocol: service.protocol,
+      method: service.mode,
+      inactive: service.protocol === 'udp',
+      state: service.protocol === 'udp' ? 0 : 1,
+      client: from,
+      virtual: service.listen,
+      server: service.server,
+      fwmark: 0,
+      timeoutSeconds: service.protocol === 'udp' ? 300 : 900,
+    })),
+  );
+  bench.close();
+});
+
+/** A message of one record; `over` replaces bytes of it. */
+function message(record: Uint8Array, syncid = 5): Uint8Array {
+  const bytes = 8 + record.length;
+  return concat(Uint8Array.of(0, syncid), u16(bytes), Uint8Array.of(1, 1, 0, 0), record);
+}
+function record(
+  over: Partial<Record<'type' | 'protocol' | 'flags' | 'state', number>>,
+): Uint8Array {
+  const { type = 0, protocol = 6, flags = 3, state = 1 } = over;
+  const v6 = (type & 1) !== 0;
+  const addresses = new Uint8Array(v6 ? 48 : 12);
+  if (!v6) addresses.set([198, 18, 0, 9, 198, 19, 1, 0, 198, 51, 100, 12]);
+  return concat(
+    Uint8Array.of(type, protocol),
+    u16(24 + addresses.length),
+    u32(flags),
+    u16(state),
+    concat(u16(4000), u16(81), u16(81), u32(0), u32(60)),
+    addresses,
+  );
+}
+
+const STRANGE: [string, Uint8Array, string | undefined][] = [
+  ['a connection', message(record({})), undefined],
+  ['IPv6', message(record({ type: 1 })), 'refused_ipv6'],
+  ['a persistence template', message(record({ flags: 0x1003 })), 'refused_templates'],
+  ['a connection without client port', message(record({ flags: 0x803 })), 'refused_templates'],
+  ['SCTP', message(record({ protocol: 132 })), 'refused_other'],
+  ['a bypass', message(record({ flags: 4 })), 'refused_other'],
+  ['a state that there is not', message(record({ state: 40 })), 'refused_other'],
+  ['another syncid', message(record({}), 6), 'refused_syncid'],
+  ['a cut record', message(record({}).subarray(0, 30)), 'refused_malformed'],
+  ['a wrong length', concat(message(record({})), Uint8Array.of(0)), 'refused_malformed'],
+];
+
+for (const [what, bytes, reason] of STRANGE) {
+  test(`${what}: ${reason ?? 'adopted'}`, () => {
+    const bench = new Bench(one);
+    bench.startSync(settings({ protocol: 'ipvs', syncid: 5 }));
+    bench.syncReceive(bytes);
+    assert.is(bench.connections().length, reason === undefined ? 1 : 0);
+    if (reason !== undefined) assert.is(bench.sync()[reason], 1);
+    bench.close();
+  });
+}
+
+test('version 0 is read, with sequence deltas or without', () => {
+  const v0 = (flags: number) =>
+    concat(
+      Uint8Array.of(0, 6),
+      concat(u16(4000), u16(81), u16(81)),
+      Uint8Array.of(198, 18, 0, flags & 0xff, 198, 19, 1, 0, 198, 51, 100, 12),
+      concat(u16(flags), u16(1)),
+      new Uint8Array((flags & 0x600) === 0 ? 0 : 24),
+    );
+  const records = concat(v0(0x003), v0(0x603), v0(0x203));
+  const bench = new Bench(one);
+  bench.startSync(settings({ protocol: 'ipvs', syncid: 5 }));
+  bench.syncReceive(concat(Uint8Array.of(3, 5), u16(4 + records.length), records));
+  // The same tuple thrice.
+  assert.is(bench.connections().length, 1);
+  assert.is(bench.sync().received_records, 3);
+  bench.close();
+});
+
+const reason = umlUnavailable();
+if (reason) {
+  skip('a real Linux sync daemon', reason);
+} else {
+  let uml: Uml;
+  test.before(async () => {
+    uml = await Uml.boot({ ...topology, vips: [VIP] });
+    const lines = SERVICES.flatMap(({ listen, protocol, server, letter }) => [
+      `-A -${protocol[0]} ${listen} -s rr`,
+      `-a -${protocol[0]} ${listen} -r ${server} -${letter}`,
+    ]);
+    await uml.sh(`printf '%b' '${lines.join('\\n')}\\n' | ipvsadm -R`);
+  });
+  test.after(() => uml.close());
+
+  const toFront = (bytes: Uint8Array): Frame => ({ port: 'front', bytes });
+  const front = { fromMac: GATEWAY_MAC, toMac: FRONT_MAC };
+  const back = { fromMac: serverMac('A'), toMac: BACK_MAC };
+  const hex = (end: string) => {
+    const [address = '', port = ''] = end.split(':');
+    const bytes = address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
+    return `${bytes.join('')} ${Number(port).toString(16).padStart(4, '0')}`.toUpperCase();
+  };
+  /** A line of /proc/net/ip_vs_conn. */
+  const listed = ({ service, client: from }: (typeof FLOWS)[number]) =>
+    `${service.protocol.toUpperCase()} ${hex(from)} ${hex(service.listen)} ${hex(service.server)}`;
+
+  test('Linux is the backup: it lists our connections, and they go on through it', async () => {
+    await uml.sh('ipvsadm --start-daemon backup --mcast-interface vec1 --syncid 5');
+    const bench = established(5);
+    const frames = bench.syncSend().map((payload) => ({
+      port: 'back' as const,
+      bytes: p.udp({
+        ...{ from: '198.51.100.2:8848', to: '224.0.0.81:8848', payload },
+        ...{ fromMac: serverMac('B'), toMac: '01:00:5e:00:00:51', ttl: 1 },
+      }),
+    }));
+    await uml.play(frames);
+    let table = '';
+    for (let tries = 0; tries < 20; tries++) {
+      table = (await uml.sh('cat /proc/net/ip_vs_conn')).replaceAll(/ +/g, ' ');
+      if (FLOWS.every((flow) => table.includes(listed(flow)))) break;
+      await uml.listen(0.2);
+    }
+    for (const flow of FLOWS) assert.ok(table.includes(listed(flow)), `${listed(flow)}\n${table}`);
+    assert.is(table.match(/ESTABLISHED/g)?.length, 3, table);
+    // No SYN: only who knows the connection forwards this.
+    const data = FLOWS.map(({ service, client: from }) =>
+      toFront(request(service, from, 'PA', { ...front, payload: 'more' })),
+    );
+    const sent = await uml.play(data);
+    assert.equal(
+      sent.map((out) => out.map(({ port }) => port)),
+      FLOWS.map(() => ['back']),
+    );
+    await uml.sh('ipvsadm --stop-daemon backup');
+    bench.close();
+  });
+
+  test('Linux is the master: we adopt its connections, and they go on through us', async () => {
+    await uml.sh('ipvsadm --start-daemon master --mcast-interface vec1 --syncid 6');
+    const others = FLOWS.map(({ service }, flow) => ({ service, client: client(50 + flow) }));
+    for (const { service, client: from } of others) {
+      const go = [toFront(request(service, from, 'S', front))];
+      if (service.mode === 'nat') {
+        go.push({ port: 'back', bytes: reply(service, from, 'SA', back) });
+      }
+      // It tells of what has had three packets.
+      for (let i = 0; i < 4; i++) go.push(toFront(request(service, from, 'A', front)));
+      await uml.play(go);
+    }
+    const bench = new Bench(one);
+    bench.startSync(settings({ protocol: 'ipvs', syncid: 6 }));
+    bench.advance(0);
+    for (let tries = 0; tries < 8 && bench.connections().length < others.length; tries++) {
+      for (const { bytes } of await uml.listen(1)) {
+        const { ip } = dissect(bytes);
+        if (ip?.udp?.dport !== 8848) continue;
+        const payload = bytes.subarray(14 + 20 + 8);
+        decode(payload);
+        bench.syncReceive(payload);
+      }
+    }
+    const known = bench
+      .connections()
+      .map(
+        (c) =>
+          `${c.client}:${c.clientPort} ${c.virtual}:${c.virtualPort} ${c.server}:${c.serverPort} ${c.mode}`,
+      );
+    assert.equal(
+      known.sort(),
+      others
+        .map(
+          ({ service, client: from }) =>
+            `${from} ${service.listen} ${service.server} ${service.mode}`,
+        )
+        .sort(),
+      JSON.stringify(bench.sync()),
+    );
+    for (const { service, client: from } of others) {
+      const [step] = bench.run(
+        [fromFront(request(service, from, 'PA', { payload: 'more' }))],
+        1000,
+      );
+      assert.is(step?.end, `forwarded_${service.mode}`);
+    }
+    await uml.sh('ipvsadm --stop-daemon master');
+    bench.close();
+  });
+}
+
+test.run();

@@ -3,7 +3,10 @@ export { attach, type RunningDirector } from './api/attach.js';
 export type { ConnectionFilters } from './api/client.js';
 export type {
   ConnectionReport,
+  DiffReport,
   DropsReport,
+  EditReport,
+  HistoryReport,
   PortReport,
   ReloadReport,
   ServerReport,
@@ -13,3 +16,4 @@ export type {
 export { type Loaded, loadConfig, parseConfig } from './config/load.js';
 export type { Model } from './config/model.js';
 export { ConfigError, ERRORS, type ErrorCode, type Problem, SluiceError } from './errors.js';
+export type { Edit, ServerSettings } from './model-edit.js';

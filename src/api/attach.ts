@@ -4,10 +4,14 @@
  *   import { attach } from 'sluice';
  *   const director = await attach('/run/sluice/d1.sock');
  *   console.log(await director.services);
+ *   await director.drain('web', '198.51.100.11');
  *
- * Each property asks the director anew. What comes back is plain data that prints as a listing.
+ * Each property asks the director anew: another process cannot look into its counters' memory. What
+ * comes back is plain data that prints as a listing.
  */
+import { resolve } from 'node:path';
 import { inspect } from 'node:util';
+import { formatExplanation } from '../cli/explain.js';
 import {
   CONNECTION_HEADER,
   connectionLine,
@@ -16,10 +20,22 @@ import {
   formatServices,
   formatStatus,
 } from '../cli/format.js';
+import { formatChange, formatDiffReport, formatHistory } from '../cli/format-changes.js';
+import { formatHealth } from '../cli/format-health.js';
+import { DEFAULT_SOCKET } from '../cli/options.js';
+import { parseEndpoint } from '../config/address.js';
+import { SluiceError } from '../errors.js';
+import type { Explanation } from '../explain.js';
+import type { Edit, ServerSettings } from '../model-edit.js';
+import type { EditPolicy } from '../transaction.js';
 import { type ConnectionFilters, ControlClient } from './client.js';
+import { findService, findTargets, serviceId, targetId } from './targets.js';
 import type {
   ConnectionReport,
+  DiffReport,
   DropsReport,
+  EditReport,
+  HistoryReport,
   PortReport,
   ReloadReport,
   ServiceReport,
@@ -28,7 +44,10 @@ import type {
 
 const CONNECTIONS_SHOWN = 1_000;
 
-export async function attach(socket: string): Promise<RunningDirector> {
+/** The default is what `sluice` takes, too: $SLUICE_SOCKET, or /run/sluice/sluice.sock. */
+export async function attach(
+  socket = process.env.SLUICE_SOCKET ?? DEFAULT_SOCKET,
+): Promise<RunningDirector> {
   const client = new ControlClient(socket);
   const status = await client.status();
   return new RunningDirector(client, status.name);
@@ -44,9 +63,19 @@ export class RunningDirector {
   }
 
   get services(): Promise<ServiceReport[]> {
-    return Promise.all([this.#client.services(), this.#client.status()]).then(
-      ([services, status]) => shown(services, () => formatServices(services, status)),
-    );
+    return this.#services((all) => all);
+  }
+
+  get health(): Promise<ServiceReport[]> {
+    return this.#client.services().then((all) => shown(all, () => formatHealth(all)));
+  }
+
+  /** By its name, `address:port` or `udp address:port`. */
+  service(name: string): Promise<ServiceReport> {
+    return this.#services((all) => [findService(all, name)]).then((found) => {
+      const text = inspect(found);
+      return shown(found[0] as ServiceReport, () => text);
+    });
   }
 
   get ports(): Promise<PortReport[]> {
@@ -69,6 +98,11 @@ export class RunningDirector {
     return this.#client.status().then((status) => shown(status, () => formatStatus(status)));
   }
 
+  /** Generations to roll back to. */
+  get history(): Promise<HistoryReport[]> {
+    return this.#client.history().then((all) => shown(all, () => formatHistory(all)));
+  }
+
   /** The first 1000, unless `limit` says otherwise (0: all). */
   async connections(filters: ConnectionFilters = {}): Promise<ConnectionReport[]> {
     const found: ConnectionReport[] = [];
@@ -83,16 +117,132 @@ export class RunningDirector {
     return this.#client.connections(filters);
   }
 
-  reload(): Promise<ReloadReport> {
-    return this.#client.reload();
+  /** Where a packet would go, and why. Both are `address:port`. */
+  async explain(from: string, to: string, protocol: 'tcp' | 'udp' = 'tcp'): Promise<Explanation> {
+    const explanation = await this.#client.explain({ from, to, protocol });
+    return shown(explanation, () => formatExplanation(explanation));
+  }
+
+  /** No new connections; `service` may be 'all'. */
+  drain(service: string, server: string): Promise<EditReport> {
+    return this.#each(service, server, `drain ${service} ${server}`, (id) => ({
+      edit: 'drainServer',
+      ...id,
+    }));
+  }
+
+  undrain(service: string, server: string): Promise<EditReport> {
+    return this.#each(service, server, `undrain ${service} ${server}`, (id) => ({
+      edit: 'undrainServer',
+      ...id,
+    }));
+  }
+
+  weight(service: string, server: string, weight: number): Promise<EditReport> {
+    return this.#each(service, server, `weight ${weight} ${service} ${server}`, (id) => ({
+      edit: 'setWeight',
+      ...id,
+      weight,
+    }));
+  }
+
+  /** `server` is `address:port`; its mode that of the service's other servers unless given. */
+  async addServer(
+    service: string,
+    server: string,
+    settings: Partial<ServerSettings> = {},
+  ): Promise<EditReport> {
+    const found = findService(await this.#client.services(), service);
+    const parsed = parseEndpoint(server);
+    if ('fault' in parsed) {
+      const message = `server is ${JSON.stringify(server)}, expected an IPv4 address and port`;
+      throw new SluiceError('ERR_API', message);
+    }
+    const mode = settings.mode ?? found.servers[0]?.mode;
+    if (!mode) {
+      throw new SluiceError(
+        'ERR_API',
+        `${found.name} has no servers yet: give a mode, { mode: … }`,
+      );
+    }
+    const defaults = { weight: 1, upperThreshold: 0, lowerThreshold: 0 };
+    return this.edit(`add server ${server} to ${service}`, {
+      edit: 'addServer',
+      service: serviceId(found),
+      server: parsed.value,
+      settings: { ...defaults, ...settings, mode },
+    });
+  }
+
+  removeServer(service: string, server: string): Promise<EditReport> {
+    return this.#each(service, server, `remove server ${server} of ${service}`, (id) => ({
+      edit: 'removeServer',
+      ...id,
+    }));
+  }
+
+  /** Any edits of the API, all or none; `cause` shows in the history. */
+  async edit(cause: string, ...edits: Edit[]): Promise<EditReport> {
+    const report = await this.#client.edit({ edits, cause });
+    return shown(report, () => `generation ${report.generation}: ${report.summary}`);
+  }
+
+  /** What a file (the running one unless given) would change, and what was edited since. */
+  async diff(file?: string): Promise<DiffReport> {
+    const report = await this.#client.diff(file && resolve(file));
+    return shown(report, () => formatDiffReport(report));
+  }
+
+  /** Runs a file from now on. `edits`: what becomes of run-time edits. */
+  apply(file: string, edits: EditPolicy = 'refuse'): Promise<ReloadReport> {
+    return this.#reload({ file: resolve(file), edits, cause: 'apply' }, 'applied');
+  }
+
+  /** Reads the running file again. */
+  reload(edits: EditPolicy = 'refuse'): Promise<ReloadReport> {
+    return this.#reload({ edits, cause: 'reload' }, 'reloaded');
+  }
+
+  /** To a generation of the history; the last one before the present unless given. */
+  async rollback(generation?: number): Promise<ReloadReport> {
+    const report = await this.#client.rollback(generation);
+    return shown(report, () => formatChange(report, 'rolled back'));
   }
 
   [inspect.custom](): string {
-    return (
-      `director ${this.name} on ${this.#client.socket}\n` +
-      '  .services  .ports  .counters  .drops  .status\n' +
-      '  .connections({ client, service, limit })  .eachConnection({ … })  .reload()'
-    );
+    return [
+      `director ${this.name} on ${this.#client.socket}`,
+      '  .services  .health  .ports  .counters  .drops  .status  .history',
+      "  .service('web')  .connections({ client, service, limit })  .eachConnection({ … })",
+      "  .explain('192.0.2.7:40000', '203.0.113.10:80')",
+      "  .drain('web', '198.51.100.11')  .undrain(…)  .weight('web', '198.51.100.11', 5)",
+      "  .addServer('web', '198.51.100.13:80', { weight: 2 })  .removeServer(…)  .edit(cause, …)",
+      "  .diff('new.yaml')  .apply('new.yaml')  .reload()  .rollback(generation)",
+    ].join('\n');
+  }
+
+  async #services(choose: (all: ServiceReport[]) => ServiceReport[]): Promise<ServiceReport[]> {
+    const [services, status] = await Promise.all([this.#client.services(), this.#client.status()]);
+    const chosen = choose(services);
+    return shown(chosen, () => formatServices(chosen, status));
+  }
+
+  async #each(
+    service: string,
+    server: string,
+    cause: string,
+    make: (id: ReturnType<typeof targetId>) => Edit,
+  ): Promise<EditReport> {
+    const targets = findTargets(await this.#client.services(), service, server);
+    return this.edit(cause, ...targets.map((target) => make(targetId(target))));
+  }
+
+  async #reload(
+    request: { file?: string; edits: EditPolicy; cause: string },
+    what: string,
+  ): Promise<ReloadReport> {
+    const report = await this.#client.reload(request);
+    return shown(report, () => [...report.warnings, formatChange(report, what)].join('\n'));
   }
 }
 

@@ -20,7 +20,10 @@ export interface TargetOptions {
 
 /** Which running director: its socket, or the configuration that names it. */
 export const targetOptions = () => [
-  new Option('--socket <path>', `control socket of the director (default: ${DEFAULT_SOCKET})`),
+  new Option(
+    '--socket <path>',
+    `control socket of the director (default: $SLUICE_SOCKET, or ${DEFAULT_SOCKET})`,
+  ),
   new Option('-c, --config <file>', 'its configuration, which names the socket').conflicts(
     'socket',
   ),
@@ -28,7 +31,7 @@ export const targetOptions = () => [
 
 export function targetSocket({ socket, config }: TargetOptions): string {
   if (config !== undefined) return loadConfig(config).model.director.socket;
-  return socket ?? DEFAULT_SOCKET;
+  return socket ?? process.env.SLUICE_SOCKET ?? DEFAULT_SOCKET;
 }
 
 export function wholeNumber(name: string, low: number, high: number) {

@@ -2,10 +2,9 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ControlClient } from '../api/client.js';
-import type { CountedChange, DiffReport, ReloadReport } from '../api/types.js';
-import { changeLine } from '../model-diff.js';
+import type { ReloadReport } from '../api/types.js';
 import type { EditPolicy } from '../transaction.js';
-import { table } from './format.js';
+import { formatChange, formatDiffReport, formatHistory } from './format-changes.js';
 import {
   jsonOption,
   print,
@@ -90,10 +89,7 @@ async function load(options: EditOptions, cause: string, file: string | undefine
 
 function said(report: ReloadReport, what: string): void {
   for (const warning of report.warnings) process.stderr.write(`${warning}\n`);
-  print(`${what}: ${report.summary}`);
-  if (report.edits.length > 0) {
-    print(`differs from the file:\n${report.edits.map((line) => `  ${line}`).join('\n')}`);
-  }
+  print(formatChange(report, what));
 }
 
 async function diff(options: EditOptions & { json?: true }): Promise<void> {
@@ -104,42 +100,11 @@ async function diff(options: EditOptions & { json?: true }): Promise<void> {
   else print(formatDiffReport(report));
 }
 
-export function formatDiffReport({ file, changes, edits, overruled, restart }: DiffReport): string {
-  const part = (title: string, lines: string[]) =>
-    lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`)];
-  const counted = (list: CountedChange[]) => list.map(countedLine);
-  const parts = [
-    ...part(`${file} would change in the running director:`, counted(changes)),
-    ...part('Edited at run time, not in the file it runs:', counted(edits)),
-    ...part('Edits that would give way to the file:', overruled),
-    ...part('Only a restart brings about:', restart),
-  ];
-  return parts.length === 0 ? `the running director is what ${file} says` : parts.join('\n');
-}
-
-function countedLine(change: CountedChange): string {
-  const { connections } = change;
-  const line = changeLine(change);
-  if (connections === 0) return line;
-  return `${line} (${connections} connection${connections === 1 ? '' : 's'})`;
-}
-
 async function history(options: TargetOptions & { json?: true }): Promise<void> {
   const generations = await new ControlClient(targetSocket(options)).history();
   if (options.json) {
     printJson(generations);
     return;
   }
-  print(
-    table(
-      ['', 'Generation', 'Time', 'Cause', 'Change'],
-      generations.map(({ generation, at, cause, summary, current }) => [
-        current ? '*' : '',
-        `${generation}`,
-        at,
-        cause,
-        summary,
-      ]),
-    ),
-  );
+  print(formatHistory(generations));
 }

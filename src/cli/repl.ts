@@ -2,10 +2,10 @@
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type REPLEval, type REPLServer, start } from 'node:repl';
+import { type REPLEval, type REPLServer, start, writer } from 'node:repl';
 import type { Command } from 'commander';
 import { attach, type RunningDirector } from '../api/attach.js';
-import { describe } from '../errors.js';
+import { describe, SluiceError } from '../errors.js';
 import { type TargetOptions, targetOptions, targetSocket } from './options.js';
 
 export function registerRepl(program: Command): void {
@@ -19,12 +19,17 @@ export function registerRepl(program: Command): void {
 async function repl(options: TargetOptions): Promise<void> {
   const director = await attach(targetSocket(options));
   process.stdout.write(
-    `Attached to director ${director.name}. Try director.services, ` +
+    `Attached to director ${director.name}. Try director, director.services, ` +
       `director.connections({ client: '192.0.2.7' }), .help; .exit leaves.\n`,
   );
-  const server = start({ prompt: `${director.name}> `, ignoreUndefined: true });
+  const server = start({ prompt: `${director.name}> `, ignoreUndefined: true, writer: show });
   prepare(server, director);
   await new Promise<void>((resolve) => server.once('exit', resolve));
+}
+
+/** A coded error is a sentence for people; only bugs show a stack. */
+function show(this: REPLServer, value: unknown): string {
+  return value instanceof SluiceError ? describe(value) : writer.call(this, value);
 }
 
 function prepare(server: REPLServer, director: RunningDirector): void {
@@ -40,7 +45,6 @@ function prepare(server: REPLServer, director: RunningDirector): void {
       result.then(
         (value) => callback(null, value),
         (reason: unknown) => {
-          // A coded error is a sentence for people; only bugs show a stack.
           process.stdout.write(`${describe(reason)}\n`);
           callback(null, undefined);
         },

@@ -1,5 +1,6 @@
 // What Node has no function for, of the process as a whole: notifyManager(), reap(), becomeUser()
 // and forgetAmbient() of src/native.ts.
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -124,8 +126,11 @@ void become(const Account& account, uint64_t capabilities) {
   std::vector<char*> argv;
   for (std::string& one : arguments) argv.push_back(one.data());
   argv.push_back(nullptr);
-  execv("/proc/self/exe", argv.data());
-  refuse("execv");
+  // What Node opens it marks to be closed by exec: its log's descriptors as well.
+  for (int fd = 0; fd <= 2; ++fd) fcntl(fd, F_SETFD, 0);
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe");
+  execv(program.c_str(), argv.data());
+  refuse(program);
 }
 
 void become_user(const Napi::CallbackInfo& info) {

@@ -7,6 +7,7 @@ import { checkSync } from '../sync/model.js';
 import { type Cidr, formatCidr, inNetwork, networkOf, unusableAs } from './address.js';
 import { checkApi } from './check-api.js';
 import { checkResources } from './check-resources.js';
+import { checkScripts } from './check-scripts.js';
 import { checkServices } from './check-services.js';
 import type { Path } from './load.js';
 import type { Model } from './model.js';
@@ -48,6 +49,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   const portsKnown = !dropped.has('ports');
   checkWorkers(model, findings);
   checkApi(model, parsed, findings);
+  checkScripts(model, findings);
   if (portsKnown || model.ports[0]?.name !== 'none') checkPorts(model, parsed, findings);
   checkNeighbours(model, parsed, portsKnown, findings);
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);

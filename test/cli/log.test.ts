@@ -37,6 +37,21 @@ test('JSON', () => {
   assert.equal(rest, { level: 'error', message: 'bad', code: 'ERR_CONFIG' });
 });
 
+test("the journal's: a priority before each line, and no time", () => {
+  const { lines, stream } = capture();
+  const log = createLogger({ stream, format: 'journal', level: 'debug' });
+  log.error('bad\nand worse', { code: 'ERR_CONFIG' });
+  log.warn('hm');
+  log.info('ready', { service: 'web' });
+  log.debug('x');
+  assert.equal(lines, [
+    '<3>bad\n<3>and worse [ERR_CONFIG]\n',
+    '<4>hm\n',
+    '<6>ready service=web\n',
+    '<7>x\n',
+  ]);
+});
+
 test('RateLimit: one line a key and interval; the next says how many were kept back', () => {
   let now = 0;
   const limit = new RateLimit(1000, () => now);

@@ -6,6 +6,26 @@ const SERVER = 'servers: [{ address: 198.51.100.11:80 }]';
 
 table([
   {
+    it: 'scripts of other users than the one that the director goes on as',
+    yaml: `director: { user: sluice }
+${BASE}
+services:
+  - name: web
+    listen: 203.0.113.10:80
+    mode: nat
+    health:
+      quorumUp: { command: /bin/up, user: nobody }
+      quorumDown: { command: /bin/down, user: sluice }
+      checks: [{ type: misc, script: { command: /bin/check, user: daemon } }]
+    ${SERVER}
+`,
+    says: [
+      '1:19: director.user: a director that goes on as sluice cannot run scripts as nobody, daemon: ' +
+        'leave out their user, or director.user',
+    ],
+    codes: ['ERR_CONFIG_CONFLICT'],
+  },
+  {
     it: 'two workers on one CPU',
     yaml: `director: { workers: [1, 2, 1] }\n${BASE}`,
     says: ['1:29: director.workers[2]: CPU 1 already has workers[0]'],

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { parseConfig } from '../../src/config/load.js';
 import type { Model } from '../../src/config/model.js';
 import { recheck } from '../../src/config/recheck.js';
+import type { Check } from '../../src/health/model.js';
 import { diffModels, mergeModels } from '../../src/model-diff.js';
 import { type Edit, editModel } from '../../src/model-edit.js';
 import { MODES, SCHEDULERS } from '../../src/native.js';
@@ -270,6 +271,20 @@ test('edits that make a good Model of a good one pass the file’s own rules', (
     }),
     { numRuns: 30 },
   );
+});
+
+test('diff: a pass phrase that changes is a change, and is not shown', () => {
+  const [first, ...others] = structuredClone(BASE).services;
+  assert.ok(first?.servers[0]);
+  const before = { ...BASE, services: [first, ...others] };
+  const after = structuredClone(before);
+  const check = { type: 'http', tls: true, password: 'old-phrase' };
+  before.services[0]!.servers[0]!.health.checks = [check as Check];
+  after.services[0]!.servers[0]!.health.checks = [{ ...check, password: 'new-phrase' } as Check];
+  const [change] = diffModels(before, after);
+  assert.is(change?.change, 'changed');
+  assert.match(String(change?.details), /"password":"\*\*\*"/);
+  assert.not.match(String(change?.details), /phrase/);
 });
 
 test('diff: nothing for the same, each thing once, and the way back undoes it', () => {

@@ -1,0 +1,33 @@
+/** Whether scripts can run as the users that they name: only root can become another. Pure. */
+import type { Script } from '../health/model.js';
+import type { Findings } from './check.js';
+import type { Model, ServiceModel } from './model.js';
+
+export function checkScripts(model: Model, findings: Findings): void {
+  const { user } = model.director;
+  if (user === undefined || user === 'root') return;
+  const others = new Set(
+    model.services
+      .flatMap(scriptsOf)
+      .flatMap((script) => (script?.user === undefined || script.user === user ? [] : script.user)),
+  );
+  if (others.size === 0) return;
+  findings.error(
+    'ERR_CONFIG_CONFLICT',
+    ['director', 'user'],
+    `a director that goes on as ${user} cannot run scripts as ${[...others].join(', ')}: ` +
+      'leave out their user, or director.user',
+  );
+}
+
+function scriptsOf({ health, servers }: ServiceModel): (Script | undefined)[] {
+  return [
+    health.quorumUp,
+    health.quorumDown,
+    ...servers.flatMap(({ health: { checks, notifyUp, notifyDown } }) => [
+      notifyUp,
+      notifyDown,
+      ...checks.map((check) => (check.type === 'misc' ? check.script : undefined)),
+    ]),
+  ];
+}

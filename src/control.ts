@@ -6,6 +6,7 @@ import type { ConnectionReport, EditReport, ReloadReport, StatusReport } from '.
 import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model, ServerModel } from './config/model.js';
+import { clientNetwork } from './config/persistence.js';
 import { listConnections } from './connections.js';
 import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
 import { type Explanation, explain, type Flow } from './explain.js';
@@ -79,9 +80,24 @@ export class Control implements Handlers {
       model,
       services: this.services(),
       connection: await this.#connectionOf(flow),
+      template: await this.#templateOf(flow),
       workers: this.#parts.cpus.length,
       locate: (index, at) => placeOf(model, loaded, index, at),
     });
+  }
+
+  /** What persistence knows of the client. */
+  async #templateOf({ protocol, from, to }: Flow): Promise<ConnectionReport | null> {
+    const service = this.#running.model.services.find(
+      ({ listen, protocol: own }) =>
+        own === protocol && listen.address === to.address && listen.port === to.port,
+    );
+    if (!service?.persistence) return null;
+    const client = clientNetwork(from.address, service.persistence);
+    for await (const one of this.connections({ client, service: service.name, limit: 0 })) {
+      if (one.state === 'NONE') return one;
+    }
+    return null;
   }
 
   async #connectionOf({ protocol, from, to }: Flow): Promise<ConnectionReport | null> {
@@ -89,6 +105,7 @@ export class Control implements Handlers {
       const same =
         one.protocol === protocol &&
         one.clientPort === from.port &&
+        one.state !== 'NONE' &&
         one.virtual === to.address &&
         one.virtualPort === to.port;
       if (same) return one;

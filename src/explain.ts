@@ -45,6 +45,8 @@ export interface ExplainSources {
   model: Model;
   services: ServiceReport[];
   connection: ConnectionReport | null;
+  /** The client's persistence template for the service. */
+  template?: ConnectionReport | null;
   workers: number;
   locate(service: number, server?: number): Place | undefined;
 }
@@ -93,7 +95,9 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     throughConnection(explanation, connection, service, from);
     return explanation;
   }
-  schedule(explanation, service, sources.workers);
+  if (!throughTemplate(explanation, service, sources.template ?? null)) {
+    schedule(explanation, service, sources.workers);
+  }
   const [only] = explanation.choice;
   const chosen = explanation.candidates.find(({ server }) => server === only);
   if (explanation.choice.length === 1 && chosen) {
@@ -134,6 +138,37 @@ function throughConnection(
     service,
     connection.local === '' ? undefined : local,
   );
+}
+
+/** Whether persistence decides, which asks neither the scheduler nor thresholds. */
+function throughTemplate(
+  explanation: Explanation,
+  { persistence }: ServiceModel,
+  template: ConnectionReport | null,
+): boolean {
+  if (!persistence) return false;
+  const { reasons, candidates } = explanation;
+  const who =
+    persistence.clientBits === 32 ? 'the client' : `its network (${persistence.clientBits} bits)`;
+  if (!template) {
+    reasons.push(
+      `persistent: ${who} will keep the server that is chosen now for ${persistence.timeoutS} s`,
+    );
+    return false;
+  }
+  const server = formatEndpoint({ address: template.server, port: template.serverPort });
+  const now = candidates.find((one) => one.server === server);
+  const moves = persistence.whenDrained === 'move' && now?.weight === 0;
+  if (!now || now.against?.startsWith('down') || moves) {
+    reasons.push(`persistent: ${who} has ${server}, which takes nobody now, and gets another`);
+    return false;
+  }
+  const left = Math.max(0, template.timeoutMs - template.idleMs) / 1_000;
+  reasons.push(
+    `persistent: ${who} keeps ${server} for ${left.toFixed(0)} s more, or while it has connections`,
+  );
+  explanation.choice = [server];
+  return true;
 }
 
 /** Why nothing is forwarded to an address without a service. */

@@ -6,6 +6,7 @@
  */
 import { type Endpoint, formatEndpoint } from './config/address.js';
 import { keepsPort, type Model, type ServerModel, type ServiceModel } from './config/model.js';
+import type { Persistence } from './config/persistence.js';
 import { SluiceError } from './errors.js';
 import { NO_QUORUM, UNCHECKED } from './health/model.js';
 import type { Mode, Scheduler } from './native.js';
@@ -21,6 +22,7 @@ export interface ServiceSettings {
   schedulePort: boolean;
   scheduleFallback: boolean;
   onePacket: boolean;
+  persistence: Persistence | null;
 }
 
 export interface ServerSettings {

@@ -32,6 +32,12 @@ export interface SnapshotService {
   scheduleFallback: boolean;
   /** -o: every packet is scheduled anew. */
   onePacket: boolean;
+  /** A client's next connections go to its real server for so long; 0: they are scheduled. */
+  persistenceMs: number;
+  /** Leading bits of a client's address that persistence looks at. */
+  clientBits: number;
+  /** Persistent clients of a server with weight 0 are scheduled anew. */
+  movesDrained: boolean;
   /** LVS expire_nodest_conn: reset connections whose server is gone (else: silent drop). */
   resetOnServerRemoved: boolean;
   /** FullNAT/ENAT: tell the real server the client's address (TOA / IP option). */
@@ -229,13 +235,16 @@ function putServices(
       (service.resetOnServerRemoved ? 8 : 0) |
       (service.clientAddress ? 16 : 0) |
       (service.role === 'standby' ? 32 : 0) |
-      (service.role === 'none' ? 0 : 64);
+      (service.role === 'none' ? 0 : 64) |
+      (service.movesDrained ? 128 : 0);
     bytes[at + 22] = service.toaKind;
     view.setUint32(at + 24, service.slot, true);
     view.setUint32(at + 28, firstServer, true);
     view.setUint32(at + 32, service.servers.length, true);
     view.setUint32(at + 36, firstLip, true);
     view.setUint32(at + 40, service.localAddresses.length, true);
+    view.setUint32(at + 44, service.persistenceMs, true);
+    bytes[at + 48] = service.clientBits;
     firstServer += service.servers.length;
     firstLip += service.localAddresses.length;
     at += SERVICE;

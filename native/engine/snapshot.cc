@@ -75,6 +75,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     if (w.protocol != kTcp && w.protocol != kUdp)
       reject(place(w) + 18, "protocol is not TCP or UDP");
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
+    if (w.client_bits > 32) reject(place(w) + 48, "more bits than an IPv4 address has");
     if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
     if (uint64_t{w.first_server} + w.server_count > servers.size()) {
       reject(place(w) + 28, "servers outside their section");
@@ -125,7 +126,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                            {},
                            max_weight,
                            std::max(gcd, 1u),
-                           fingerprint});
+                           fingerprint,
+                           w.persistence_ms,
+                           w.client_bits});
     s.by_service_slot_[w.slot] = &s.services_.back();
   }
 
@@ -144,8 +147,14 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     for (const be32 local : service.locals) {
       s.own(local, standby ? kLocalAddress : kOwned | kLocalAddress);
     }
+    if (service.persistence_ms != 0) {
+      s.own(service.address, kPersistent);
+      s.has_persistence_ = true;
+      s.client_mask_ &= prefix_mask(service.client_bits);
+    }
     for (const Server& server : service.servers) {
       if (server.mode == Mode::nat) {
+        s.nat_persists_ |= service.persistence_ms != 0;
         s.own(server.address, kNatServer);
         s.own(service.address, kNatService);
         s.has_nat_ = true;

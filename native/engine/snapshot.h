@@ -42,7 +42,9 @@ struct Service {
   std::span<const uint32_t> lookup;
   // wrr: greatest weight and the weights' greatest common divisor.
   uint32_t max_weight, weight_gcd;
-  uint64_t fingerprint;  // of the servers' slots and weights: tells schedulers of a change
+  uint64_t fingerprint;     // of the servers' slots and weights: tells schedulers of a change
+  uint32_t persistence_ms;  // 0: not persistent
+  uint8_t client_bits;      // of a client's address that persistence looks at
   bool has(wire::ServiceFlag flag) const { return (flags & flag) != 0; }
 };
 
@@ -80,10 +82,17 @@ class Snapshot {
     kLocalAddress = 2,  // a LIP
     kNatServer = 4,     // a NAT real server's: its replies go to clients
     kNatService = 8,    // a VIP with NAT servers
-    kEnatSource = 16    // a VIP that ENAT without local addresses speaks from
+    kEnatSource = 16,   // a VIP that ENAT without local addresses speaks from
+    kPersistent = 32    // a VIP with a persistent service
   };
   uint8_t address_flags(be32 address) const;
   bool has_nat() const { return has_nat_; }
+  bool has_persistence() const { return has_persistence_; }
+  // Some persistent service has NAT servers: their replies name no service, so all NAT
+  // connections of a client's network have one owner.
+  bool nat_persists() const { return nat_persists_; }
+  // What all persistent services look at of a client's address, network order.
+  be32 client_mask() const { return client_mask_; }
   // The virtual router's MAC that an owned address is answered with; nullptr: the port's own.
   const Mac* virtual_mac(be32 address) const;
   // Frames for it are ours although it is not the port's own.
@@ -125,7 +134,8 @@ class Snapshot {
   };
 
   uint32_t generation_ = 0;
-  bool has_nat_ = false;
+  bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false;
+  be32 client_mask_ = 0xffffffff;
   uint32_t timeouts_[kStates]{};
   std::vector<Service> services_;
   std::vector<Server> servers_;

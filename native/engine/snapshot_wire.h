@@ -43,8 +43,9 @@ enum ServiceFlag : uint8_t {
   kOnePacket = 4,
   kResetOnServerRemoved = 8,
   kClientAddress = 16,
-  kStandby = 32,      // another director has its address now (VRRP)
-  kFollowsRole = 64,  // standby once the control plane's lease has run out (live/herald.h)
+  kStandby = 32,        // another director has its address now (VRRP)
+  kFollowsRole = 64,    // standby once the control plane's lease has run out (live/herald.h)
+  kMovesDrained = 128,  // persistent clients of a server with weight 0 are scheduled anew
 };
 
 struct Service {
@@ -52,7 +53,9 @@ struct Service {
   uint16_t port;
   uint8_t protocol, family, scheduler, flags, toa_kind, reserved0;
   uint32_t slot, first_server, server_count, first_local, local_count;
-  uint8_t reserved[20];
+  uint32_t persistence_ms;  // 0: not persistent
+  uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32
+  uint8_t reserved[15];
 };
 static_assert(sizeof(Service) == 64 && offsetof(Service, slot) == 24);
 

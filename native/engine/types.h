@@ -26,6 +26,11 @@ constexpr uint32_t from_be(be32 value) {
   return __builtin_bswap32(value);
 }
 
+// Network mask of an IPv4 prefix, 0 … 32.
+constexpr be32 prefix_mask(unsigned length) {
+  return length == 0 ? 0 : to_be(static_cast<uint32_t>(~uint32_t{0} << (32 - length)));
+}
+
 // Loads and stores at any alignment; packets promise none.
 template <class T>
 inline T load(const void* at) {

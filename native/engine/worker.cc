@@ -32,6 +32,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       local_ports_(PortShare(options.steering, options.index, options.workers),
                    port_sets(options.limits), options.seed ^ options.index),
       expendables_(options.limits.max_connections),
+      templates_(options.limits.max_connections, options.seed),
       feed_(options.limits.max_connections),
       schedulers_(options.limits.max_services),
       overloaded_(options.limits.max_servers),
@@ -196,6 +197,7 @@ void Worker::bury(const Leaving& leaving, Extra why) {
   local_ports_.give(leaving.port);
   if (c.is_signpost()) [[unlikely]]
     return table_.release(record);
+  if (snapshot_->has_persistence()) leave_template(c);
   --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (overloaded_[c.server] != 0) relieve(c.server);
   counters_.add(why);
@@ -214,40 +216,92 @@ void Worker::relieve(uint32_t slot) {
   if (!rests) overloaded_[slot] = 0;
 }
 
-uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
-  constexpr uint32_t kMostSeen = 65536;
-  const uint32_t end = table_.high_water();
-  uint32_t found = 0, at = cursor;
-  for (uint32_t seen = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
-    if (!table_.is_live(at) || table_[at].is_signpost()) continue;
-    const Record& c = table_[at];
-    const bool has_local = c.mode() == Mode::fullnat || c.mode() == Mode::enat;
-    uint8_t r[kListRecordBytes] = {};
-    auto address = [&r](size_t offset, be32 v4) {
-      if (v4 == 0) return;
-      r[offset + 10] = r[offset + 11] = 0xff;
-      store(r + offset + 12, v4);
-    };
-    address(0, c.caddr);
-    address(16, c.vaddr);
-    if (has_local) address(32, c.laddr);
-    address(48, c.raddr);
-    store(r + 64, from_be(c.cport));
-    store(r + 66, from_be(c.vport));
-    store(r + 68, has_local ? from_be(c.lport) : uint16_t{0});
-    store(r + 70, from_be(c.rport));
-    r[72] = c.protocol();
-    r[73] = static_cast<uint8_t>(c.mode());
-    r[74] = static_cast<uint8_t>(c.state);
-    r[75] = 4;
-    store(r + 76, uint32_t{c.service});
-    store(r + 80, c.server);
-    store(r + 84, static_cast<uint32_t>(now_ms_) - c.last_seen_ms);
-    store(r + 88, timeout_of(c.state));
-    out.insert(out.end(), r, r + sizeof r);
-    ++found;
+namespace {
+
+constexpr uint32_t kMostSeen = 65536;        // records a page looks at
+constexpr uint32_t kInTemplates = 1u << 31;  // of a cursor: connections are done
+
+// One record of a listing; `v4` addresses as ::ffff:a.b.c.d, 0 as ::.
+class ListRecord {
+ public:
+  void address(size_t offset, be32 v4) {
+    if (v4 == 0) return;
+    bytes_[offset + 10] = bytes_[offset + 11] = 0xff;
+    store(bytes_ + offset + 12, v4);
   }
-  return at < end ? at : 0;
+  void port(size_t offset, be16 port) { store(bytes_ + offset, from_be(port)); }
+  void byte(size_t offset, uint8_t value) { bytes_[offset] = value; }
+  void word(size_t offset, uint32_t value) { store(bytes_ + offset, value); }
+  void add_to(std::vector<uint8_t>& out) const {
+    out.insert(out.end(), bytes_, bytes_ + sizeof bytes_);
+  }
+
+ private:
+  uint8_t bytes_[Worker::kListRecordBytes] = {};
+};
+
+}  // namespace
+
+uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
+  const bool templates = (cursor & kInTemplates) != 0;
+  const uint32_t end = templates ? templates_.places() : table_.high_water();
+  uint32_t at = cursor & ~kInTemplates, found = 0;
+  for (uint32_t seen = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
+    found += templates ? list_template(templates_[at], out) : list_connection(at, out);
+  }
+  if (at < end) return at | (cursor & kInTemplates);
+  return templates || !snapshot_->has_persistence() ? 0 : kInTemplates;
+}
+
+unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
+  if (!table_.is_live(record) || table_[record].is_signpost()) return 0;
+  const Record& c = table_[record];
+  const bool has_local = c.mode() == Mode::fullnat || c.mode() == Mode::enat;
+  ListRecord r;
+  r.address(0, c.caddr);
+  r.address(16, c.vaddr);
+  if (has_local) r.address(32, c.laddr);
+  r.address(48, c.raddr);
+  r.port(64, c.cport);
+  r.port(66, c.vport);
+  if (has_local) r.port(68, c.lport);
+  r.port(70, c.rport);
+  r.byte(72, c.protocol());
+  r.byte(73, static_cast<uint8_t>(c.mode()));
+  r.byte(74, static_cast<uint8_t>(c.state));
+  r.byte(75, 4);
+  r.word(76, c.service);
+  r.word(80, c.server);
+  r.word(84, static_cast<uint32_t>(now_ms_) - c.last_seen_ms);
+  r.word(88, timeout_of(c.state));
+  r.add_to(out);
+  return 1;
+}
+
+// As LVS lists it: a connection in state NONE from the network's port 0.
+unsigned Worker::list_template(const Template& one, std::vector<uint8_t>& out) const {
+  const Service* service = snapshot_->service_of_slot(one.service);
+  const Server* server = snapshot_->server_of_slot(one.server);
+  if (!one.is_live(now_ms_) || service == nullptr || server == nullptr) return 0;
+  if (service->persistence_ms == 0 || one.mask != service->client_bits + 1u) return 0;
+  const uint64_t left = one.until_ms > now_ms_ ? one.until_ms - now_ms_ : 0;
+  ListRecord r;
+  r.address(0, one.network);
+  r.address(16, service->address);
+  r.address(48, server->address);
+  r.port(66, service->port);
+  r.port(70, server->port);
+  r.byte(72, service->protocol);
+  r.byte(73, static_cast<uint8_t>(server->mode));
+  r.byte(74, static_cast<uint8_t>(State::none));
+  r.byte(75, 4);
+  r.word(76, one.service);
+  r.word(80, one.server);
+  const auto whole = std::max<uint64_t>(service->persistence_ms, left);
+  r.word(84, static_cast<uint32_t>(whole - left));
+  r.word(88, static_cast<uint32_t>(whole));
+  r.add_to(out);
+  return 1;
 }
 
 }  // namespace sluice

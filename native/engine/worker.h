@@ -31,6 +31,7 @@
 #include "table/local_ports.h"
 #include "table/settled.h"
 #include "table/tcp_state.h"
+#include "table/templates.h"
 #include "table/timing_wheel.h"
 #include "types.h"
 
@@ -148,6 +149,10 @@ class Worker {
   void process(const Group& group);
   SLUICE_ASIDE void process(Packet& packet, const Group& group);
   SLUICE_ASIDE void first_packet(Packet& packet);
+  SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context);
+  SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
+                                bool controls);
+  SLUICE_ASIDE void leave_template(const Record& c);
   SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
                                 End& failure);
   SLUICE_ASIDE bool take_local_end(Record& record, const Service& service, End& failure);
@@ -237,6 +242,9 @@ class Worker {
   void take_over_figures(Record& c, const sync::Record& told) const;
   SLUICE_ASIDE bool follow_signpost(Packet& packet, uint32_t record);
 
+  unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
+  unsigned list_template(const Template& one, std::vector<uint8_t>& out) const;
+
   // table upkeep, worker.cc
   uint32_t timeout_of(State state) const {
     return snapshot_->timeouts()[static_cast<unsigned>(state)];
@@ -291,6 +299,7 @@ class Worker {
   TimingWheel<Table> wheel_;
   LocalPorts local_ports_;
   Expendables expendables_;
+  Templates templates_;
   sync::Feed feed_;
   uint32_t port_hand_ = 0;                  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot

@@ -68,6 +68,12 @@ export const serviceReport = z
     port,
     scheduler: z.enum(SCHEDULERS),
     flags: z.array(z.string()).describe('In ipvsadm’s words: sh-port, ops …'),
+    persistence: z
+      .strictObject({ timeoutS: count, netmask: address })
+      .nullable()
+      .describe(
+        'Clients keep their server for so many seconds; null: each connection is scheduled.',
+      ),
     localAddresses: z.array(address),
     rates,
     slot,

@@ -43,6 +43,14 @@ const serviceSettings = z.strictObject({
   schedulePort: z.boolean(),
   scheduleFallback: z.boolean(),
   onePacket: z.boolean(),
+  persistence: z
+    .strictObject({
+      timeoutS: z.int().min(1).max(2_678_400).describe('Seconds.'),
+      clientBits: z.int().min(0).max(32).describe('Of a client’s address.'),
+      whenDrained: z.enum(['stay', 'move']),
+    })
+    .nullable()
+    .default(null),
 });
 const weight = z.int().min(0).max(65535);
 const serverSettings = z.strictObject({

@@ -8,6 +8,7 @@ import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/mod
 import type { Mode, Scheduler } from '../native.js';
 import { buildSync, type SyncModel } from '../sync/model.js';
 import type { Cidr, Endpoint } from './address.js';
+import { buildPersistence, type Persistence } from './persistence.js';
 import { connectedPort, nextHopPort } from './reach.js';
 import type { Parsed } from './schema.js';
 
@@ -94,6 +95,7 @@ export interface ServiceModel {
   schedulePort: boolean;
   scheduleFallback: boolean;
   onePacket: boolean;
+  persistence: Persistence | null;
   onServerRemoved: 'drop' | 'reset';
   clientAddress: 'toa' | 'none';
   toaKind: number;
@@ -209,6 +211,7 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
     schedulePort: service.schedulePort ?? false,
     scheduleFallback: service.scheduleFallback ?? false,
     onePacket: service.onePacket ?? false,
+    persistence: buildPersistence(service.persistence),
     onServerRemoved: service.onServerRemoved ?? 'drop',
     clientAddress: service.clientAddress ?? 'toa',
     toaKind: service.toaKind ?? 254,

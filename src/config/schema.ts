@@ -26,6 +26,7 @@ import {
   text,
   word,
 } from './kinds.js';
+import { persistenceSchema } from './persistence.js';
 
 const timeout = () =>
   duration('a time from 1 second to 31 days: seconds, or such as 15m', 's', 1e6, 2_678_400e6);
@@ -131,6 +132,7 @@ const service = section({
   schedulePort: flag().optional(),
   scheduleFallback: flag().optional(),
   onePacket: flag().optional(),
+  persistence: persistenceSchema.optional(),
   onServerRemoved: oneOf(['drop', 'reset']).optional(),
   clientAddress: oneOf(['toa', 'none']).optional(),
   toaKind: integer(1, 255).optional(),

@@ -1,4 +1,5 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
+import { netmaskBits, type Persistence } from '../config/persistence.js';
 import type { Edit, ServiceId } from '../model-edit.js';
 import { type Mode, SCHEDULERS, type Scheduler } from '../native.js';
 import { IpvsadmError, STATUS, unsupported } from './errors.js';
@@ -61,7 +62,8 @@ export function serviceId(line: CommandLine): ServiceId {
 
 function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edit {
   const service = serviceId(line);
-  if (line.persistent !== undefined) throw unsupported('there are no persistent services yet');
+  const persistence = persistenceOf(line);
+  if (service.listen.port === 0) throw unsupported('a service has a port of its own here');
   if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
   if (line.given.has('synproxy')) throw unsupported('there is no SYN proxy yet');
   const flags = new Set(line.schedFlags);
@@ -74,8 +76,19 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
       schedulePort: flags.has(2),
       scheduleFallback: flags.has(1),
       onePacket: line.given.has('ops'),
+      persistence,
     },
   };
+}
+
+function persistenceOf({
+  persistent,
+  netmask = '255.255.255.255',
+}: CommandLine): Persistence | null {
+  if (persistent === undefined) return null;
+  const clientBits = netmaskBits(netmask);
+  if (clientBits === undefined) throw unsupported(`netmask ${netmask} has holes`);
+  return { timeoutS: persistent, clientBits, whenDrained: 'stay' };
 }
 
 function schedulerOf(name: string): Scheduler {

@@ -7,6 +7,8 @@ import type { Names, Protocol } from './names.js';
 export type Shape = 'plain' | 'stats' | 'rate' | 'thresholds' | 'persistent' | 'tunnel';
 
 export interface ListingOptions {
+  /** Persistence templates by server slot, for the shape that shows them. */
+  templates?: ReadonlyMap<number, number>;
   shape: Shape;
   /** Whole numbers, also from 100 million on. */
   exact?: boolean | undefined;
@@ -49,8 +51,11 @@ export function title(status: { version: string; maxConnections: number }): stri
   return `IP Virtual Server version ${status.version} (size=${status.maxConnections})`;
 }
 
+/** What ipvsadm does not print. */
+const EACH_CLIENT = '255.255.255.255';
+
 export function formatListing(services: readonly ServiceReport[], options: ListingOptions): string {
-  const { shape, names, exact = false } = options;
+  const { shape, names, exact = false, templates = new Map() } = options;
   const lines = [...(options.title === undefined ? [] : [options.title]), ...HEADERS[shape]];
   const figures =
     shape === 'stats' ? statistics : shape === 'rate' ? (one: Counted) => rates(one.rates) : null;
@@ -62,10 +67,10 @@ export function formatListing(services: readonly ServiceReport[], options: Listi
     const { protocol } = service;
     const name = `${protocol.toUpperCase().padEnd(4)} ${end(service, protocol, names)}`;
     if (figures) lines.push(name.padEnd(33) + columns(service));
-    else lines.push([name, service.scheduler, ...flagWords(service.flags)].join(' '));
+    else lines.push([name, service.scheduler, ...serviceWords(service)].join(' '));
     for (const server of service.servers) {
       const start = `  -> ${end(server, protocol, names).padEnd(28)}`;
-      const rest = figures ? columns(server) : ` ${details(server, shape)}`;
+      const rest = figures ? columns(server) : ` ${details(server, shape, templates)}`;
       lines.push(`${start}${rest}${options.remark?.(server) ?? ''}`);
     }
   }
@@ -82,7 +87,11 @@ function rates({ cps, inPps, outPps, inBps, outBps }: Rates): number[] {
   return [cps, inPps, outPps, inBps, outBps];
 }
 
-function details(server: ServerReport, shape: Shape): string {
+function details(
+  server: ServerReport,
+  shape: Shape,
+  templates: ReadonlyMap<number, number>,
+): string {
   const { forward, mode, weight, active, inactive, upperThreshold, lowerThreshold } = server;
   const fields: Partial<Record<Shape, [value: string | number, width: number][]>> = {
     plain: [
@@ -93,10 +102,9 @@ function details(server: ServerReport, shape: Shape): string {
       [upperThreshold, 10],
       [lowerThreshold, 10],
     ],
-    // No connection is persistent yet.
     persistent: [
       [weight, 9],
-      [0, 11],
+      [templates.get(server.slot) ?? 0, 11],
     ],
     tunnel: [
       [forward, 7],
@@ -109,11 +117,13 @@ function details(server: ServerReport, shape: Shape): string {
     .join(' ');
 }
 
-/** `sh (sh-fallback,sh-port) ops`, after the scheduler. */
-function flagWords(flags: readonly string[]): string[] {
+/** `sh (sh-fallback,sh-port) persistent 300 mask 255.255.255.0 ops`, after the scheduler. */
+function serviceWords({ flags, persistence }: ServiceReport): string[] {
   const scheduling = flags.filter((flag) => flag !== 'ops');
   return [
     ...(scheduling.length > 0 ? [`(${scheduling.join(',')})`] : []),
+    ...(persistence ? [`persistent ${persistence.timeoutS}`] : []),
+    ...(persistence && persistence.netmask !== EACH_CLIENT ? [`mask ${persistence.netmask}`] : []),
     ...(flags.includes('ops') ? ['ops'] : []),
   ];
 }
@@ -182,11 +192,14 @@ export function connectionLine(connection: ConnectionReport, names?: Names): str
 /** The lines that `ipvsadm -R` makes the same services of. */
 export function savedLines(services: readonly ServiceReport[], names?: Names): string[] {
   return services.flatMap((service) => {
+    const { persistence } = service;
     const letter = service.protocol === 'tcp' ? '-t' : '-u';
     const address = `${letter} ${end(service, service.protocol, names)}`;
     const flags = service.flags.filter((flag) => flag !== 'ops');
     const words = [
       `-A ${address} -s ${service.scheduler}`,
+      ...(persistence ? [`-p ${persistence.timeoutS}`] : []),
+      ...(persistence && persistence.netmask !== EACH_CLIENT ? [`-M ${persistence.netmask}`] : []),
       ...(service.flags.includes('ops') ? ['-o'] : []),
       ...(flags.length > 0 ? [`-b ${flags.join(',')}`] : []),
     ];

@@ -184,11 +184,21 @@ class Session {
     const listing = formatListing(given.has('nosort') ? wanted : sorted(wanted), {
       shape: shapeOf(line),
       exact: given.has('exact'),
+      templates: given.has('persistent-conn') ? await this.#templates() : undefined,
       names: this.#namesFor(line),
       title: given.has('service-address') ? undefined : title(await client.status()),
     });
     print(out, [listing]);
     return STATUS.ok;
+  }
+
+  /** How many persistence templates each server has, by slot. */
+  async #templates(): Promise<Map<number, number>> {
+    const found = new Map<number, number>();
+    for await (const { state, serverSlot } of this.#at.client.connections()) {
+      if (state === 'NONE') found.set(serverSlot, (found.get(serverSlot) ?? 0) + 1);
+    }
+    return found;
   }
 
   /** DPVS's listing. Two clients never get the same local port, so there are no conflicts. */

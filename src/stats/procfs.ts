@@ -11,9 +11,14 @@ const IPVS_VERSION = '1.2.1';
 
 const hex = (value: number, width: number) => value.toString(16).toUpperCase().padStart(width, '0');
 
+const hexAddress = (address: string) =>
+  address
+    .split('.')
+    .map((part) => hex(Number(part), 2))
+    .join('');
+
 function hexEndpoint({ address, port }: { address: string; port: number }): string {
-  const bytes = address.split('.').map((part) => hex(Number(part), 2));
-  return `${bytes.join('')}:${hex(port, 4)}`;
+  return `${hexAddress(address)}:${hex(port, 4)}`;
 }
 
 export function ipvsTable(services: ServiceReport[], size: number): string {
@@ -27,7 +32,10 @@ export function ipvsTable(services: ServiceReport[], size: number): string {
     const flags = service.flags.filter((flag) => flag !== 'ops');
     const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
     const ops = service.flags.includes('ops') ? 'ops ' : '';
-    lines.push(`${protocol} ${hexEndpoint(service)} ${service.scheduler} ${said}${ops}`);
+    const keeps = service.persistence
+      ? `persistent ${service.persistence.timeoutS} ${hexAddress(service.persistence.netmask)}`
+      : '';
+    lines.push(`${protocol} ${hexEndpoint(service)} ${service.scheduler} ${said}${ops}${keeps}`);
     for (const server of service.servers) {
       const { forward, weight, active, inactive } = server;
       const column = (value: string | number, width: number) => String(value).padEnd(width);

@@ -4,6 +4,7 @@ import type { ServicesQuery } from '../api/requests.js';
 import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
 import { formatCidr, formatEndpoint } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
+import { formatNetmask } from '../config/persistence.js';
 import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
 import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js';
@@ -33,6 +34,10 @@ export function serviceReports(
       port: service.listen.port,
       scheduler: service.scheduler,
       flags: flags(service),
+      persistence: service.persistence && {
+        timeoutS: service.persistence.timeoutS,
+        netmask: formatNetmask(service.persistence.clientBits),
+      },
       localAddresses: service.localAddresses,
       rates: rates.service(slot),
       slot,

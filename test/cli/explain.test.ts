@@ -103,6 +103,24 @@ test('wlc: the least load is named, with its figures, and each server says what 
   assert.equal(ill.choice, ['198.51.100.13:8080']);
 });
 
+test('a persistent client keeps its server; one that is nobody’s yet is scheduled', () => {
+  const settings = '    persistence: { timeout: 5m, netmask: 255.255.255.0 }\n    scheduler: rr';
+  const template = connection({ state: 'NONE', client: '198.18.0.0', clientPort: 0, local: '' });
+  const known = { template: { ...template, idleMs: 100_000, timeoutMs: 300_000 } };
+  const kept = explain(FLOW, sources(settings, undefined, known));
+  assert.equal(kept.choice, ['198.51.100.12:8080']);
+  assert.is(
+    kept.reasons[1],
+    'persistent: its network (24 bits) keeps 198.51.100.12:8080 for 200 s more, or while it has connections',
+  );
+  const drains = explain(FLOW, sources(settings, [{}, { weight: 0 }, {}], known));
+  assert.equal(drains.choice, ['198.51.100.12:8080']);
+  const down = explain(FLOW, sources(settings, [{}, { up: false }, {}], known));
+  assert.equal(down.choice, ['198.51.100.11:8080', '198.51.100.13:8080']);
+  assert.match(down.reasons[1] ?? '', /198\.51\.100\.12:8080, which takes nobody now/);
+  assert.match(explain(FLOW, sources(settings)).reasons[1] ?? '', /will keep the server/);
+});
+
 test('with several workers lc and wlc weigh apart, so nobody is promised', () => {
   const it = explain(FLOW, sources('    scheduler: lc', undefined, { workers: 2 }));
   assert.is(it.choice.length, 3);

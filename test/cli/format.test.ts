@@ -15,6 +15,7 @@ const web: ServiceReport = {
   address: '192.0.2.100',
   port: 80,
   scheduler: 'sh',
+  persistence: null,
   flags: ['sh-fallback', 'sh-port'],
   localAddresses: [],
   rates: NO_RATES,

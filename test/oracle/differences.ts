@@ -130,6 +130,17 @@ export const differences: Difference[] = [
     },
   },
   {
+    name: 'template-assured',
+    sentence:
+      'A persistence template is listed in state NONE; IPVS says ASSURED once a connection made by ' +
+      'it was established.',
+    isListing: (ipvs, sluice) =>
+      isDeepStrictEqual(
+        ipvs.connections.map((one) => one.replace(/:0 (\S+ \S+) ASSURED$/, ':0 $1 NONE')),
+        sluice.connections,
+      ) && isDeepStrictEqual(ipvs.counts, sluice.counts),
+  },
+  {
     name: 'own-errors-not-counted',
     sentence:
       "The director's own ICMP errors count as nothing in a service's statistics; IPVS counts those " +

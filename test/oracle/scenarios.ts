@@ -5,6 +5,7 @@ import { fragmented } from './scenarios/fragments.js';
 import { icmpErrors } from './scenarios/icmp.js';
 import { local } from './scenarios/local.js';
 import { mtuAndStatistics } from './scenarios/mtu.js';
+import { persistence } from './scenarios/persistence.js';
 import { removal } from './scenarios/removal.js';
 import { scheduling } from './scenarios/scheduling.js';
 import type { Scenario } from './scene.js';
@@ -17,4 +18,5 @@ export const scenarios: Scenario[] = [
   ...fragmented,
   ...mtuAndStatistics,
   ...scheduling,
+  ...persistence,
 ];

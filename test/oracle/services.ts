@@ -22,6 +22,8 @@ export interface Service {
   schedulePort?: boolean;
   scheduleFallback?: boolean;
   onePacket?: boolean;
+  /** Seconds, and a netmask if it isn't each client by itself. */
+  persistence?: { timeout: number; netmask?: string };
   servers: Server[];
 }
 
@@ -45,6 +47,9 @@ export function ipvsadm(vip: string, before: Service[], after: Service[]): strin
   for (const service of after) {
     const was = old.get(id(service));
     if (!was) lines.push(`-A ${words(service)} ${schedulerWords(service)}`);
+    else if (schedulerWords(was) !== schedulerWords(service)) {
+      lines.push(`-E ${words(service)} ${schedulerWords(service)}`);
+    }
     const gone = new Map(
       (was?.servers ?? []).map((server) => [endpointOf(service, server), server]),
     );
@@ -70,5 +75,8 @@ function schedulerWords(service: Service): string {
     service.scheduleFallback ? `${scheduler}-fallback` : '',
   ].filter(Boolean);
   const flagWords = flags.length > 0 ? ` -b ${flags.join(',')}` : '';
-  return `-s ${scheduler}${flagWords}${service.onePacket ? ' -o' : ''}`;
+  const { persistence } = service;
+  const mask = persistence?.netmask ? ` -M ${persistence.netmask}` : '';
+  const keeps = persistence ? ` -p ${persistence.timeout}${mask}` : '';
+  return `-s ${scheduler}${flagWords}${keeps}${service.onePacket ? ' -o' : ''}`;
 }

@@ -52,6 +52,7 @@ function configuration(scene: Scene, scenario: Scenario, services: Service[]): s
       schedulePort: service.schedulePort ?? false,
       scheduleFallback: service.scheduleFallback ?? false,
       onePacket: service.onePacket ?? false,
+      persistence: service.persistence,
       onServerRemoved: scenario.resetOnServerRemoved ? 'reset' : 'drop',
       servers: service.servers.map((server) => ({
         address: endpointOf(service, server),

@@ -16,6 +16,9 @@ const snapshot: Snapshot = {
       schedulePort: true,
       scheduleFallback: false,
       onePacket: false,
+      persistenceMs: 360_000,
+      clientBits: 24,
+      movesDrained: true,
       resetOnServerRemoved: true,
       clientAddress: true,
       toaKind: 254,
@@ -53,6 +56,9 @@ const snapshot: Snapshot = {
       schedulePort: false,
       scheduleFallback: true,
       onePacket: true,
+      persistenceMs: 0,
+      clientBits: 0,
+      movesDrained: false,
       resetOnServerRemoved: false,
       clientAddress: false,
       toaKind: 200,
@@ -112,17 +118,18 @@ test('services', () => {
   const [first] = section(0);
   assert.is(address(first), '203.0.113.10');
   assert.is(u16(first + 16), 80);
-  assert.equal([...bytes.subarray(first + 18, first + 23)], [6, 4, 5, 1 | 8 | 16 | 64, 254]);
+  assert.equal([...bytes.subarray(first + 18, first + 23)], [6, 4, 5, 1 | 8 | 16 | 64 | 128, 254]);
   assert.equal(
-    [24, 28, 32, 36, 40].map((at) => u32(first + at)),
-    [5, 0, 2, 0, 1],
+    [24, 28, 32, 36, 40, 44].map((at) => u32(first + at)),
+    [5, 0, 2, 0, 1, 360_000],
   );
+  assert.is(bytes[first + 48], 24);
   const second = first + 64;
   assert.is(address(second), '203.0.113.11');
   assert.equal([...bytes.subarray(second + 18, second + 23)], [17, 4, 0, 2 | 4 | 32 | 64, 200]);
   assert.equal(
-    [24, 28, 32, 36, 40].map((at) => u32(second + at)),
-    [6, 2, 0, 1, 2],
+    [24, 28, 32, 36, 40, 44].map((at) => u32(second + at)),
+    [6, 2, 0, 1, 2, 0],
   );
 });
 

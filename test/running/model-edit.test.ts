@@ -41,6 +41,11 @@ const serviceSettings = fc.record({
   schedulePort: fc.boolean(),
   scheduleFallback: fc.boolean(),
   onePacket: fc.constant(false),
+  persistence: fc.constantFrom(null, {
+    timeoutS: 300,
+    clientBits: 24,
+    whenDrained: 'stay' as const,
+  }),
 });
 const serverSettings = fc.record({
   mode: fc.constantFrom(...MODES),
@@ -172,6 +177,7 @@ function asRows(model: Model): Record<string, unknown> {
         scheduler: one.scheduler,
         schedulePort: one.schedulePort,
         scheduleFallback: one.scheduleFallback,
+        persistence: one.persistence,
         onePacket: one.onePacket,
         locals: one.localAddresses,
         servers: Object.fromEntries(
@@ -254,7 +260,13 @@ test('edits that make a good Model of a good one pass the file’s own rules', (
     {
       edit: 'addService',
       service: { protocol: 'tcp', listen: { address: '192.0.2.1', port: 80 } },
-      settings: { scheduler: 'rr', schedulePort: false, scheduleFallback: false, onePacket: false },
+      settings: {
+        scheduler: 'rr',
+        schedulePort: false,
+        scheduleFallback: false,
+        persistence: null,
+        onePacket: false,
+      },
     },
   ]);
   assert.equal(

@@ -58,6 +58,7 @@ export const service = (more: Partial<ServiceReport> = {}): ServiceReport => ({
   port: 80,
   scheduler: 'rr',
   flags: [],
+  persistence: null,
   localAddresses: [],
   rates: NO_RATES,
   slot: 0,

@@ -9,6 +9,9 @@
 // by a hash of the client's address and port, which both carry. Without NICs that spread packets
 // all requests are, and a packet to a local port is owned by the port's remainder
 // (table/port_share.h).
+//
+// All of a client's connections to an address with a persistent service have one owner, which keeps
+// their template: a hash of as much of the client's address as persistence looks at.
 #include "../table/hash.h"
 #include "../worker.h"
 
@@ -21,13 +24,18 @@ uint16_t Worker::owner_of(const Packet& packet) const {
   const uint16_t n = options_.workers;
   const uint8_t flags = snapshot_->address_flags(t.destination);
   if ((flags & Snapshot::kOwned) == 0) {
-    return owner_of_client(t.destination, t.destination_port, n);
+    return snapshot_->nat_persists()
+               ? owner_of_client(t.destination & snapshot_->client_mask(), 0, n)
+               : owner_of_client(t.destination, t.destination_port, n);
   }
   // To a port of ours, as replies are, and errors about what ENAT has sent.
   const bool local =
       (flags & Snapshot::kLocalAddress) != 0 ||
       ((flags & Snapshot::kEnatSource) != 0 &&
        snapshot_->service_at(t.destination, t.destination_port, packet.key.protocol) == nullptr);
+  const bool persists = (flags & Snapshot::kPersistent) != 0 ||
+                        ((flags & Snapshot::kNatService) != 0 && snapshot_->nat_persists());
+  if (!local && persists) return owner_of_client(t.source & snapshot_->client_mask(), 0, n);
   if (!local && (options_.steering == nullptr || (flags & Snapshot::kNatService) != 0)) {
     return owner_of_client(t.source, t.source_port, n);
   }
@@ -64,8 +72,8 @@ bool Worker::came_to_owner(const Packet& packet) {
   if (!flow || packet.fragment_bytes != 0) return false;
   if (calibration.is_checking()) calibrate(calibration, packet);
   if (!calibration.agrees()) return false;
-  if (!snapshot_->has_nat()) return true;
-  constexpr uint8_t kAsked = Snapshot::kOwned | Snapshot::kNatService;
+  if (!snapshot_->has_nat() && !snapshot_->has_persistence()) return true;
+  constexpr uint8_t kAsked = Snapshot::kOwned | Snapshot::kNatService | Snapshot::kPersistent;
   return (snapshot_->address_flags(packet.key.tuple.destination) & kAsked) == Snapshot::kOwned;
 }
 

@@ -71,7 +71,8 @@ void Worker::first_packet(Packet& packet) {
   const ScheduleContext context{*service,     schedulers_[service->slot],
                                 counters_,    overloaded_.data(),
                                 tuple.source, tuple.source_port};
-  const uint32_t chosen = schedule(context);
+  const uint32_t chosen =
+      service->persistence_ms == 0 ? schedule(context) : schedule_persistent(context);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,
                        End::answered_port_unreachable);
@@ -79,12 +80,45 @@ void Worker::first_packet(Packet& packet) {
   const Server& server = service->servers[chosen];
   const bool both_ends = server.mode == Mode::fullnat || server.mode == Mode::enat;
   if (service->has(wire::kOnePacket) && packet.key.protocol == kUdp && !both_ends) {
+    if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, false);
     return forward_once(packet, *service, server);
   }
   End failure{};
   const uint32_t record = connect(packet, *service, server, failure);
   if (record == kNone) return drop(packet, failure);
+  if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, true);
   forward_request(packet, record);
+}
+
+// The server that the client's network has now, whatever its threshold says (as LVS), unless it is
+// gone; else the scheduler's.
+uint32_t Worker::schedule_persistent(const ScheduleContext& context) {
+  const Service& service = context.service;
+  const be32 network = context.client & prefix_mask(service.client_bits);
+  const Template* known = templates_.find(network, service.client_bits, service.slot, now_ms_);
+  if (known == nullptr) return schedule(context);
+  const Server* server = snapshot_->server_of_slot(known->server);
+  const bool good = server != nullptr && server->up &&
+                    (server->weight > 0 || !service.has(wire::kMovesDrained)) &&
+                    server >= service.servers.data() &&
+                    server < service.servers.data() + service.servers.size();
+  return good ? static_cast<uint32_t>(server - service.servers.data()) : schedule(context);
+}
+
+void Worker::keep_server(be32 client, const Service& service, const Server& server, bool controls) {
+  templates_.keep(client & prefix_mask(service.client_bits), service.client_bits, service.slot,
+                  server.slot, now_ms_, service.persistence_ms, controls);
+}
+
+// Of a connection that ends: its template has one less. It has ended when its time was over,
+// whenever the wheel comes by.
+void Worker::leave_template(const Record& c) {
+  const Service* service = snapshot_->service_of_slot(c.service);
+  if (service == nullptr || service->persistence_ms == 0) return;
+  const uint32_t idle = idle_ms(c), timeout = timeout_of(c.state);
+  const uint64_t ended_ms = now_ms_ - (idle > timeout ? idle - timeout : 0);
+  templates_.let_go(c.caddr & prefix_mask(service->client_bits), service->client_bits, c.service,
+                    c.server, ended_ms);
 }
 
 // Makes the connection: record, tuples, local port, timer, counts. kNone and the reason if it

@@ -3,21 +3,13 @@
 #include <bit>
 
 namespace sluice {
-namespace {
-
-be32 mask_of(uint8_t length) {
-  return length == 0 ? 0 : to_be(static_cast<uint32_t>(~uint32_t{0} << (32 - length)));
-}
-
-}  // namespace
-
 Fib::Fib(const FibInput& input, uint16_t generation)
     : ports_(input.ports),
       own_(input.ports.size(), 0),
       addresses_(input.addresses),
       generation_(generation) {
   auto add_route = [this](FibRoute route) {
-    route.network &= mask_of(route.length);
+    route.network &= prefix_mask(route.length);
     routes_[route.length][route.network] = route;
     lengths_ |= uint64_t{1} << route.length;
   };
@@ -67,7 +59,7 @@ Fib::Answer Fib::walk(be32 destination) const {
   for (uint64_t left = lengths_; left != 0;) {
     const uint8_t length = static_cast<uint8_t>(63 - __builtin_clzll(left));
     left &= ~(uint64_t{1} << length);
-    const auto found = routes_[length].find(destination & mask_of(length));
+    const auto found = routes_[length].find(destination & prefix_mask(length));
     if (found == routes_[length].end()) continue;
     const FibRoute& route = found->second;
     const be32 gateway = route.via == 0 ? destination : route.via;
@@ -87,7 +79,7 @@ bool Fib::is_own(be32 address) const {
 
 be32 Fib::source_towards(uint8_t port, be32 neighbour) const {
   for (const FibAddress& own : addresses_) {
-    if (own.port == port && ((own.address ^ neighbour) & mask_of(own.length)) == 0) {
+    if (own.port == port && ((own.address ^ neighbour) & prefix_mask(own.length)) == 0) {
       return own.address;
     }
   }

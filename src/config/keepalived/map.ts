@@ -6,6 +6,7 @@
 import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
 import { syncBlock } from '../../sync/keepalived.js';
 import { keepsPort } from '../model.js';
+import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
 import { argument, child, children, type Names, named, serverKey } from './find.js';
 import { GLOBAL_DEFS } from './keywords/global.js';
 import type { Block } from './keywords/kinds.js';
@@ -137,10 +138,8 @@ class Mapper {
     const scheduler = this.#scheduler(node, values);
     const mode = this.#mode(node) ?? 'nat';
     const protocol = values.text('protocol')?.toLowerCase() ?? 'udp';
-    for (const name of ['persistence_timeout', 'persistence_engine', 'persistence_granularity']) {
-      const line = child(node, name);
-      if (line && name === 'persistence_timeout') this.#unsupported.packets('persistence', line);
-    }
+    const engine = child(node, 'persistence_engine');
+    if (engine) this.#unsupported.packets('persistence_engine', engine);
     const suspend = child(node, 'ha_suspend');
     if (suspend) this.#unsupported.tuning(suspend, 'the addresses are always here');
     if (protocol === 'sctp') {
@@ -156,6 +155,7 @@ class Mapper {
       schedulePort: flags(`${scheduler}-port`, 'flag-2') || undefined,
       scheduleFallback: flags(`${scheduler}-fallback`, 'flag-1') || undefined,
       onePacket: protocol === 'udp' ? values.flag('ops') : undefined,
+      persistence: this.#persistence(node, values),
       localAddresses: this.#localAddresses(node),
       health: this.#health(node, values, servers, mode),
     });
@@ -173,6 +173,13 @@ class Mapper {
         servers: mapped,
       };
     });
+  }
+
+  /** The keyword alone asks for six minutes. */
+  #persistence(node: Node, values: Values): Data | undefined {
+    if (!values.words('persistence_timeout')) return undefined;
+    const timeout = values.seconds('persistence_timeout') ?? `${DEFAULT_PERSISTENCE_S}s`;
+    return without({ timeout, netmask: values.text('persistence_granularity') });
   }
 
   /** `said` names the first address of a group only. */
@@ -195,7 +202,7 @@ class Mapper {
       const port = portOf(second?.text);
       if (!isAddress(first.text) || port === undefined) return [];
       if (port === 0) {
-        this.#unsupported.packets('persistence', node, 'virtual_server without port', first);
+        this.#unsupported.packets('any_port', node, 'virtual_server without port', first);
         return [];
       }
       return [{ address: first.text, port, member: undefined }];
@@ -215,7 +222,7 @@ class Mapper {
     const port = portOf(argument(member));
     if (!range || port === undefined) return [];
     if (port === 0) {
-      this.#unsupported.packets('persistence', member, 'an address without port');
+      this.#unsupported.packets('any_port', member, 'an address without port');
       return [];
     }
     return this.#addresses(range, member).map((address) => ({ address, port, member }));

@@ -1,7 +1,9 @@
 /** The Model → keepalived.conf. What that cannot say becomes a comment that begins with `! sluice:`. */
+
 import type { Script } from '../../health/model.js';
 import type { Mode } from '../../native.js';
 import type { Model, ServerModel, ServiceModel } from '../model.js';
+import { formatNetmask, type Persistence } from '../persistence.js';
 import { Lines } from './lines.js';
 import { serviceName } from './map.js';
 import { commandLine, type Extras, writeCheck } from './write-checks.js';
@@ -86,6 +88,7 @@ function writeService(
     lines.add(`lvs_method ${METHODS[service.mode]}`);
     lines.add(`protocol ${service.protocol.toUpperCase()}`);
     if (service.onePacket) lines.add('ops');
+    if (service.persistence) writePersistence(service.persistence, lines);
     if (service.localAddresses.length > 0) {
       const key = service.localAddresses.join(' ');
       const name = locals.get(key) ?? `locals_${locals.size + 1}`;
@@ -99,6 +102,13 @@ function writeService(
     writeHealth(service, lines);
     for (const server of service.servers) writeServer(server, service, lines, extras);
   });
+}
+
+function writePersistence(persistence: Persistence, lines: Lines): void {
+  const { timeoutS, clientBits, whenDrained } = persistence;
+  lines.add(`persistence_timeout ${timeoutS}`);
+  if (clientBits !== 32) lines.add(`persistence_granularity ${formatNetmask(clientBits)}`);
+  if (whenDrained !== 'stay') lines.note(`persistence.whenDrained: ${whenDrained}`);
 }
 
 function writeHealth({ health, mode, servers }: ServiceModel, lines: Lines): void {

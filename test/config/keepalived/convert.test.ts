@@ -44,7 +44,6 @@ test('what Sluice does not do becomes a comment with its place', () => {
   const { text } = convert(conf);
   assert.match(text, /^# .*unsupported\.conf:2:5: warning: router_id: has no effect/m);
   assert.match(text, /^# .*: warning: vrrp_instance VI_1: accepted: VRRP is not run/m);
-  assert.match(text, /^# .*: warning: persistence_timeout: accepted: there is no persistence/m);
   assert.is(loadConfig(put('converted.yaml', text)).model.services.length, 12);
 });
 

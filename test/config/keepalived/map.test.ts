@@ -157,9 +157,9 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   [
     'what would change where packets go',
-    `${SERVICE('persistence_timeout 50\n    syn_proxy')}vrrp_instance V {\n interface eth0\n virtual_router_id 1\n}\n`,
+    `${SERVICE('persistence_engine sip\n    syn_proxy')}vrrp_instance V {\n interface eth0\n virtual_router_id 1\n}\n`,
     [
-      '5:5: persistence_timeout: not supported: there is no persistence: each connection of a client is scheduled by itself (to go without, add persistence to keepalived.accept)',
+      '5:5: persistence_engine: not supported: there are no persistence engines: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
       '6:5: syn_proxy: not supported: there is no SYN proxy: SYNs reach the servers as they come (to go without, add syn_proxy to keepalived.accept)',
       '11:1: vrrp_instance V: not supported: VRRP is not run: this director always answers for its addresses, another one too (to go without, add vrrp to keepalived.accept)',
     ],
@@ -229,11 +229,11 @@ for (const [it, conf, expected] of rows) {
 }
 
 test('accepted: a warning, and the rest goes on', () => {
-  const conf = SERVICE('persistence_timeout 50').replace('rr', 'lblc');
-  const yaml = `keepalived: { accept: [persistence, scheduler] }\n${BASE}`;
+  const conf = SERVICE('persistence_engine sip').replace('rr', 'lblc');
+  const yaml = `keepalived: { accept: [persistence_engine, scheduler] }\n${BASE}`;
   assert.equal(says(conf, yaml), [
     '2:15: warning: lvs_sched lblc: accepted: there is no such scheduler: wlc schedules instead',
-    '5:5: warning: persistence_timeout: accepted: there is no persistence: each connection of a client is scheduled by itself',
+    '5:5: warning: persistence_engine: accepted: there are no persistence engines: clients are known by their addresses',
   ]);
   assert.is(loadConfig(write(conf, yaml)).model.services[0]?.scheduler, 'wlc');
 });

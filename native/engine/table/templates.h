@@ -1,0 +1,111 @@
+// Persistence templates of one worker: which real server a client's network goes to, service by
+// service, for some time after its last new connection and for as long as it has one. Nothing
+// visits them: what has run out is not found any more, and its place is taken.
+//
+// Eight places a set, and a template lies in its set or nowhere, so first packets pay a bounded
+// look. When a set is full the template without connections that would run out first gives way,
+// else the first to run out of all: its client is scheduled anew.
+#pragma once
+
+#include <cstdint>
+
+#include "../types.h"
+#include "hash.h"
+#include "memory.h"
+
+namespace sluice {
+
+struct Template {
+  be32 network;              // client, masked
+  uint32_t mask;             // prefix length + 1; 0: an empty place
+  uint32_t service, server;  // slots
+  uint64_t until_ms;         // worker's clock
+  uint32_t controlled;       // connections made by it and alive
+  uint32_t reserved;
+
+  bool is_live(uint64_t now_ms) const {
+    return mask != 0 && (controlled != 0 || until_ms > now_ms);
+  }
+};
+static_assert(sizeof(Template) == 32, "two a line");
+
+class Templates {
+ public:
+  // LVS looks again a minute after it has found a template in use.
+  static constexpr uint64_t kAfterwardsMs = 60'000;
+
+  Templates(uint32_t most, uint64_t seed)
+      : sets_(most / kWays + 1), places_(uint64_t{sets_} * kWays), secret_(mix64(seed)) {}
+
+  // nullptr: there is none, or it has run out.
+  Template* find(be32 network, unsigned bits, uint32_t service, uint64_t now_ms) {
+    for (Template& one : set_of(network, service)) {
+      if (is(one, network, bits, service)) return one.is_live(now_ms) ? &one : nullptr;
+    }
+    return nullptr;
+  }
+
+  // The network's next connections to the service go to `server` for `ms`. `controls`: a connection
+  // has been made of it, whose end is told by let_go().
+  void keep(be32 network, unsigned bits, uint32_t service, uint32_t server, uint64_t now_ms,
+            uint32_t ms, bool controls) {
+    Template& one = place(network, bits, service, now_ms);
+    if (!is(one, network, bits, service) || one.server != server || !one.is_live(now_ms)) {
+      one = {network, bits + 1, service, server, 0, 0, 0};
+    }
+    one.until_ms = now_ms + ms;
+    if (controls) ++one.controlled;
+  }
+
+  // `ended_ms`: when the connection did.
+  void let_go(be32 network, unsigned bits, uint32_t service, uint32_t server, uint64_t ended_ms) {
+    for (Template& one : set_of(network, service)) {
+      if (!is(one, network, bits, service)) continue;
+      // Of another server: the client has moved, and this connection was left behind.
+      if (one.server != server || one.controlled == 0) return;
+      if (--one.controlled == 0 && one.until_ms < ended_ms + kAfterwardsMs) {
+        one.until_ms = ended_ms + kAfterwardsMs;
+      }
+      return;
+    }
+  }
+
+  uint32_t places() const { return static_cast<uint32_t>(places_.size()); }
+  const Template& operator[](uint32_t place) const { return places_[place]; }
+
+ private:
+  static constexpr unsigned kWays = 8;
+  struct Set {
+    Template* first;
+    Template* begin() const { return first; }
+    Template* end() const { return first + kWays; }
+  };
+
+  static bool is(const Template& one, be32 network, unsigned bits, uint32_t service) {
+    return one.network == network && one.service == service && one.mask == bits + 1;
+  }
+  Set set_of(be32 network, uint32_t service) {
+    const uint64_t h = mum((uint64_t{network} << 32 | service) ^ secret_, 0x9e3779b97f4a7c15u);
+    return {&places_[((h & 0xffffffffu) * sets_ >> 32) * kWays]};
+  }
+  Template& place(be32 network, unsigned bits, uint32_t service, uint64_t now_ms) {
+    Template* worst = nullptr;
+    for (Template& one : set_of(network, service)) {
+      if (is(one, network, bits, service)) return one;
+      if (worst == nullptr || gives_way(one, *worst, now_ms)) worst = &one;
+    }
+    return *worst;
+  }
+  static bool gives_way(const Template& a, const Template& b, uint64_t now_ms) {
+    const bool live = a.is_live(now_ms);
+    if (live != b.is_live(now_ms)) return !live;
+    if ((a.controlled == 0) != (b.controlled == 0)) return a.controlled == 0;
+    return a.until_ms < b.until_ms;
+  }
+
+  uint64_t sets_;
+  TableMemory<Template> places_;
+  uint64_t secret_;
+};
+
+}  // namespace sluice

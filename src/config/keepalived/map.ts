@@ -155,7 +155,7 @@ class Mapper {
       schedulePort: flags(`${scheduler}-port`, 'flag-2') || undefined,
       scheduleFallback: flags(`${scheduler}-fallback`, 'flag-1') || undefined,
       onePacket: protocol === 'udp' ? values.flag('ops') : undefined,
-      persistence: this.#persistence(node, values),
+      persistence: this.#persistence(values),
       localAddresses: this.#localAddresses(node),
       health: this.#health(node, values, servers, mode),
     });
@@ -176,7 +176,7 @@ class Mapper {
   }
 
   /** The keyword alone asks for six minutes. */
-  #persistence(node: Node, values: Values): Data | undefined {
+  #persistence(values: Values): Data | undefined {
     if (!values.words('persistence_timeout')) return undefined;
     const timeout = values.seconds('persistence_timeout') ?? `${DEFAULT_PERSISTENCE_S}s`;
     return without({ timeout, netmask: values.text('persistence_granularity') });

@@ -90,8 +90,8 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
   await good('-A -t 203.0.113.10:80');
   for (const line of [
     '-A -f 5',
-    '-A -t 203.0.113.10:81 -p',
-    '-A -t 203.0.113.10:81 -p 600 -M 255.255.255.0',
+    '-A -t 203.0.113.10:81 -p --pe sip',
+    '-A -t 203.0.113.10:0 -p 600',
     '-A -u 203.0.113.10:81 --pe sip',
     '-A -t 203.0.113.10:81 -s lblc',
     '-A -t 203.0.113.10:81 -b flag-3',

@@ -314,6 +314,7 @@ test('defaults are filled in', () => {
         schedulePort: false,
         scheduleFallback: false,
         onePacket: false,
+        persistence: null,
         onServerRemoved: 'drop',
         clientAddress: 'toa',
         toaKind: 254,

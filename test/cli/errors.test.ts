@@ -22,7 +22,7 @@ function codesInSources(): Set<string> {
     }
   }
   // Node's own.
-  for (const code of ['ERR_MODULE_NOT_FOUND']) codes.delete(code);
+  for (const code of ['ERR_MODULE_NOT_FOUND', 'ERR_WORKER_OUT_OF_MEMORY']) codes.delete(code);
   return codes;
 }
 

@@ -123,6 +123,25 @@ for (const mode of ['nat', 'dr', 'tun', 'fullnat', 'enat'] as const) {
   }
 }
 
+test('a persistent client with a connection stays with its server', () => {
+  const servers = [1, 2, 3, 4].map((n) => `198.51.100.${10 + n}:80`);
+  const persistent = { persistenceMs: 300_000, clientBits: 32 };
+  const service = { listen: V, mode: 'dr' as const, scheduler: 'rr' as const, servers };
+  const pair = new Pair(world({ services: [{ ...service, ...persistent }], owned: [VIP] }));
+  const visit = (one: Bench, n: number, port: number, atMs: number) => {
+    const ends = { from: `198.18.0.${n}:${port}`, to: V };
+    const syn = fromFront(p.tcp({ ...ends, flags: 'S' }));
+    const ack = fromFront(p.tcp({ ...ends, flags: 'A' }));
+    return one.run([syn, ack], atMs)[0]?.server;
+  };
+  const had = [1, 2, 3, 4, 5].map((n) => visit(pair.first, n, 1_000, 0));
+  pair.exchange(500);
+  pair.exchange(1_000);
+  const got = [5, 3, 1, 2, 4].map((n) => [n, visit(pair.second, n, 2_000, 1_500)] as const);
+  for (const [n, server] of got) assert.is(server, had[n - 1], `client ${n}`);
+  pair.close();
+});
+
 test('connections that end within the bound are never told', () => {
   const pair = new Pair(worldOf('dr'));
   pair.first.run(

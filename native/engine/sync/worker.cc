@@ -367,6 +367,12 @@ void Worker::make_adopted(const sync::Record& told) {
   counters_.add(Extra::connections_adopted);
   counters_.add(Extra::connections);
   sync::tally(feed_.figures.adopted);
+  // Templates themselves are not told: the client goes on where it has connections.
+  const Service* service = snapshot_->service_of_slot(told.service);
+  const Server* server = snapshot_->server_of_slot(told.server);
+  if (service != nullptr && server != nullptr && service->persistence_ms != 0) {
+    keep_server(c.caddr, *service, *server, true);
+  }
 }
 
 // The connection's replies come to another worker, which has it: its local port is of that worker's

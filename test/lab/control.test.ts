@@ -20,7 +20,7 @@ import { skip } from '../support/skip.js';
 const ROLES = ['rs1', 'rs2', 'rs3'];
 const FAULTS = [
   ['crash', /control plane crashed.*a test threw this/, 'ERR_CONTROL_CRASHED'],
-  ['loop', /control plane hung.*no sign of life for 2 s/, 'ERR_CONTROL_HUNG'],
+  ['loop', /control plane hung.*no sign of life for 4 s/, 'ERR_CONTROL_HUNG'],
   ['starve', /control plane ran out of memory/, 'ERR_CONTROL_MEMORY'],
 ] as const;
 
@@ -110,7 +110,7 @@ if (process.getuid?.() !== 0) {
       yaml: yaml(),
       socket: lab.path('director1.sock'),
       nodeArguments: ['--import', faults],
-      runArguments: ['--control-heap', '128', '--control-timeout', '2'],
+      runArguments: ['--control-heap', '128', '--control-timeout', '4'],
       env: { SLUICE_TEST_FAULT: lab.path('fault') },
     });
     await director.start();

@@ -117,6 +117,8 @@ inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed
 }
 
 bool Worker::housekeep(unsigned budget) {
+  // Nothing more is due before the clock goes on.
+  if (now_ms_ == expired_at_ms_ && relink_cursor_ == kNone && !feed_.on()) return true;
   expire_fragments();
   if (relink_cursor_ != kNone) relink(budget);
   // A connection is buried when the memory it has left its traces in has had time to come.
@@ -134,6 +136,7 @@ bool Worker::housekeep(unsigned budget) {
     wheel_.add(record, now_ms_ + timeout_of(c.state) - idle_ms(c));
   });
   while (out != in) bury(leaving[out++ % kLeaving], Extra::connections_expired);
+  expired_at_ms_ = done ? now_ms_ : kNever;
   if (feed_.on()) [[unlikely]]
     done = synchronise() && done;
   return done;

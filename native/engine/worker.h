@@ -117,6 +117,7 @@ class Worker {
   // pipeline/1_parse.cc: frame → headers and key, or an end.
   void parse(const Group& group);
   bool parse_plain(Packet& packet, const Group& group);
+  bool parse_plain(Packet& packet, const Group& group, const net::PlainFrame& plain, bool partial);
   SLUICE_ASIDE static void unfold(Packet& packet, const Group& group);
   SLUICE_ASIDE void parse_other(Packet& packet, const Group& group);
   bool was_for_virtual_mac(const Packet& packet, const Group& group);
@@ -165,11 +166,25 @@ class Worker {
   SLUICE_ASIDE void give_way(uint32_t record);
 
   // pipeline/5_settled.cc: nearly all of it.
-  uint16_t forward_settled(const Group& group);
-  template <Mode mode, uint8_t protocol>
+  struct Run {  // what its packets share
+    const NextHop* hops;
+    uint64_t *services, *servers;  // counters
+    uint32_t now, timeout;         // ms
+    uint32_t settled;
+    uint32_t ip_id;  // the last that was used
+    uint32_t bytes;  // that have left, with Ethernet's header
+    uint16_t port;   // to leave by
+  };
+  struct RunKind {
+    uint16_t (*forward)(const Packet* packets, uint16_t n, Run& run);
+    End end;
+    State state;  // of the connections, for their timeout
+  };
   uint16_t forward_settled(const Group& group);
   template <Mode mode, uint8_t protocol, Direction direction>
-  SLUICE_ASIDE uint16_t forward_run(const Packet* packets, rte_mbuf* const* mbufs, uint16_t n);
+  SLUICE_ASIDE static uint16_t forward_run(const Packet* packets, uint16_t n, Run& run);
+  template <Mode mode, uint8_t protocol, Direction direction>
+  static constexpr RunKind kind_of();
   SLUICE_ASIDE void tell_run(const Packet* packets, uint16_t n, End end, uint16_t port);
 
   // pipeline/5_forward.cc: established traffic.
@@ -316,6 +331,8 @@ class Worker {
   net::PlainFrame plain_[kMaxPorts];  // by port
   Record nobody_{};                   // what a packet's record is before it has one
   uint64_t now_ms_ = 0;
+  static constexpr uint64_t kNever = UINT64_MAX;
+  uint64_t expired_at_ms_ = kNever;  // when nothing more was due
   bool started_ = false;
   uint32_t timeouts_[kStates]{};    // of the snapshot that the wheel was last in line with
   uint32_t relink_cursor_ = kNone;  // next record to move after they changed

@@ -10,11 +10,15 @@ using namespace net;
 void Worker::parse(const Group& group) {
   uint32_t bytes = 0;
   const unsigned n = group.n;
+  // Copies, which no packet that is written to can change.
+  const PlainFrame plain = plain_[group.port];
+  const bool partial = options_.partial_checksums[group.port];
   for (unsigned i = 0; i < n; ++i) {
     Packet& packet = group.packets[i];
     packet.mbuf = group.mbufs[i];
     bytes += rte_pktmbuf_pkt_len(packet.mbuf);
-    if (parse_plain(packet, group)) [[likely]] {
+    if (group.handed_off ? parse_plain(packet, group) : parse_plain(packet, group, plain, partial))
+        [[likely]] {
       packet.concern = Concern::plain;
       packet.bucket = table_.home_bucket(packet.hash);
       prefetch_far(packet.bucket);
@@ -29,17 +33,23 @@ void Worker::parse(const Group& group) {
 // The common case, checked with few loads: a unicast frame for us with an IPv4 header without
 // options, whole, TCP or UDP, that may live on. False leaves everything to parse_packet, which
 // finds out what is different.
-[[gnu::always_inline]] inline bool Worker::parse_plain(Packet& packet, const Group& group) {
-  rte_mbuf* mbuf = packet.mbuf;
+inline bool Worker::parse_plain(Packet& packet, const Group& group) {
+  const rte_mbuf* mbuf = packet.mbuf;
   // Whoever handed a reassembled datagram off has left the size of its fragments here.
   if (group.handed_off && mbuf->tso_segsz != 0) return false;
   const uint16_t port = group.handed_off ? mbuf->port : group.port;
+  return parse_plain(packet, group, plain_[port], options_.partial_checksums[port]);
+}
+
+[[gnu::always_inline]] inline bool Worker::parse_plain(Packet& packet, const Group& group,
+                                                       const PlainFrame& plain, bool partial) {
+  rte_mbuf* mbuf = packet.mbuf;
   uint32_t frame = rte_pktmbuf_data_len(mbuf);
   const uint8_t* at = rte_pktmbuf_mtod(mbuf, const uint8_t*);
   auto* ip = reinterpret_cast<Ipv4*>(const_cast<uint8_t*>(at) + sizeof(Ethernet));
   constexpr uint32_t kLeast = sizeof(Ipv4) + sizeof(Udp);
   static_assert(sizeof(Ethernet) + kLeast >= PlainFrame::kBytes);
-  if (frame < sizeof(Ethernet) + kLeast || !plain_[port].matches(at)) return false;
+  if (frame < sizeof(Ethernet) + kLeast || !plain.matches(at)) return false;
   const uint32_t total = from_be(ip->total_length);
   if (total + sizeof(Ethernet) != frame) {
     if (total < kLeast || total + sizeof(Ethernet) > frame) return false;
@@ -60,7 +70,7 @@ void Worker::parse(const Group& group) {
   packet.ip = ip;
   packet.key = key_in(&ip->source, ip->protocol);
   packet.hash = table_.hash(packet.key);
-  if (options_.partial_checksums[port]) [[unlikely]] {
+  if (partial) [[unlikely]] {
     unfold(packet, group);
     complete_partial_checksum(packet);
   }

@@ -31,65 +31,26 @@ bool is_ordinary(const Tcp& tcp, const Connection<V4>& c) {
 
 }  // namespace
 
-// How many of the packets, from the first, have been forwarded.
-inline uint16_t Worker::forward_settled(const Group& group) {
-  switch (epoch_.way(group.packets->record->settled)) {
-    case Way::unsettled:
-      return 0;
-    case Way::nat_udp:
-      return forward_settled<Mode::nat, kUdp>(group);
-    case Way::nat_tcp:
-      return forward_settled<Mode::nat, kTcp>(group);
-    case Way::dr_udp:
-      return forward_run<Mode::dr, kUdp, Direction::request>(group.packets, group.mbufs, group.n);
-    case Way::dr_tcp:
-      return forward_run<Mode::dr, kTcp, Direction::request>(group.packets, group.mbufs, group.n);
-    case Way::tun_udp:
-      return forward_run<Mode::tun, kUdp, Direction::request>(group.packets, group.mbufs, group.n);
-    case Way::tun_tcp:
-      return forward_run<Mode::tun, kTcp, Direction::request>(group.packets, group.mbufs, group.n);
-    case Way::fullnat_udp:
-      return forward_settled<Mode::fullnat, kUdp>(group);
-    case Way::fullnat_tcp:
-      return forward_settled<Mode::fullnat, kTcp>(group);
-  }
-  return 0;
-}
-
-template <Mode mode, uint8_t protocol>
-inline uint16_t Worker::forward_settled(const Group& group) {
-  if (group.packets->candidate & static_cast<uint32_t>(Direction::reply)) {
-    return forward_run<mode, protocol, Direction::reply>(group.packets, group.mbufs, group.n);
-  }
-  return forward_run<mode, protocol, Direction::request>(group.packets, group.mbufs, group.n);
-}
-
+// Forwards the packets, from the first, as long as each is of a connection that is settled in the
+// same way, and says how many. A function of its own, so that its registers are the loop's alone.
 template <Mode mode, uint8_t protocol, Direction direction>
-uint16_t Worker::forward_run(const Packet* packets, rte_mbuf* const* mbufs, uint16_t n) {
+uint16_t Worker::forward_run(const Packet* packets, uint16_t n, Run& shared) {
   constexpr bool request = direction == Direction::request;
   constexpr auto towards = static_cast<unsigned>(direction);
   constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::kIpipBytes : 0;
-  constexpr End end = end_of(mode, direction);
-  const uint32_t settled = epoch_.settled(way_of(mode, protocol));
-  const auto now = static_cast<uint32_t>(now_ms_);
-  const uint32_t timeout = timeout_of(protocol == kTcp ? State::established : State::udp);
-  const NextHop* const hops = fib_->next_hops();
-  const uint16_t port = hops[packets->record->hop[towards]].port;
-  uint64_t* const services = counters_.service(0);
-  uint64_t* const servers = counters_.server(0);
-  Out& out = to_port_[port];
+  const Run run = shared;
   uint32_t bytes = 0;
   const Packet* packet = packets;
   for (const Packet* const last = packets + n; packet != last; ++packet) {
     __builtin_prefetch(packet[kRecordsAhead].record, 1);
     Record& c = *packet->record;
-    if (c.settled != settled) break;
-    if (!is_tuple(request ? &c.caddr : &c.raddr, packet->key.tuple)) break;
-    if (now - c.last_seen_ms >= timeout) break;
-    const NextHop& hop = hops[c.hop[towards]];
+    if (c.settled != run.settled) break;
+    if (!is_tuple_of(request ? &c.caddr : &c.raddr, packet->key)) break;
+    if (run.now - c.last_seen_ms >= run.timeout) break;
+    const NextHop& hop = run.hops[c.hop[towards]];
     rte_mbuf* const mbuf = packet->mbuf;
     const uint32_t frame = rte_pktmbuf_data_len(mbuf);  // not padded: a plain packet
-    if (hop.port != port || frame + kOverhead > hop.most) break;
+    if (hop.port != run.port || frame + kOverhead > hop.most) break;
     Ipv4* const ip = packet->ip;
     uint8_t* const l4 = reinterpret_cast<uint8_t*>(ip + 1);
     if constexpr (protocol == kTcp) {
@@ -97,37 +58,86 @@ uint16_t Worker::forward_run(const Packet* packets, rte_mbuf* const* mbufs, uint
     } else if constexpr (mode == Mode::nat || mode == Mode::fullnat) {
       if (reinterpret_cast<const Udp*>(l4)->checksum == 0) break;
     }
-    uint8_t* ethernet = reinterpret_cast<uint8_t*>(ip) - sizeof(Ethernet);
     if constexpr (mode == Mode::tun) {
-      ethernet = reinterpret_cast<uint8_t*>(rte_pktmbuf_prepend(mbuf, kOverhead));
-      if (ethernet == nullptr) break;
-      mode::tunnel::request(ip, hop.own, c.raddr, tunnel_id(*ip));
+      if (rte_pktmbuf_headroom(mbuf) < kOverhead) break;
+      const be16 id = ip->dont_fragment() ? be16{0} : to_be(static_cast<uint16_t>(++shared.ip_id));
+      rte_pktmbuf_prepend(mbuf, kOverhead);
+      mode::tunnel::request(ip, hop.own, c.raddr, id);
     } else if constexpr (mode == Mode::dr) {
       mode::dr::request(ip);
     } else {
       mode::translate<protocol, direction>(ip, l4, c);
     }
-    std::memcpy(ethernet, &hop.header, sizeof hop.header);
-    c.last_seen_ms = now;
+    std::memcpy(reinterpret_cast<uint8_t*>(ip) - kOverhead - sizeof(Ethernet), &hop.header,
+                sizeof hop.header);
+    c.last_seen_ms = run.now;
     bytes += frame;
     const uint32_t ip_bytes = frame - static_cast<uint32_t>(sizeof(Ethernet));
-    uint64_t* const service = services + c.service * kServiceWords;
+    uint64_t* const service = run.services + c.service * kServiceWords;
     ++service[request ? kInPackets : kOutPackets];
     service[request ? kInBytes : kOutBytes] += ip_bytes;
-    uint64_t* const server = servers + c.server * kServerWords;
+    uint64_t* const server = run.servers + c.server * kServerWords;
     ++server[request ? kInPackets : kOutPackets];
     server[request ? kInBytes : kOutBytes] += ip_bytes;
   }
   const auto forwarded = static_cast<uint16_t>(packet - packets);
+  shared.bytes = bytes + forwarded * kOverhead;
+  return forwarded;
+}
+
+// By way and direction; DR and TUN see requests only.
+template <Mode mode, uint8_t protocol, Direction direction>
+constexpr Worker::RunKind Worker::kind_of() {
+  return {&forward_run<mode, protocol, direction>, end_of(mode, direction),
+          protocol == kTcp ? State::established : State::udp};
+}
+
+// How many of the packets, from the first, have been forwarded.
+inline uint16_t Worker::forward_settled(const Group& group) {
+  using enum Direction;
+  static constexpr RunKind kKinds[kWays][2] = {
+      {},
+      {kind_of<Mode::nat, kUdp, request>(), kind_of<Mode::nat, kUdp, reply>()},
+      {kind_of<Mode::nat, kTcp, request>(), kind_of<Mode::nat, kTcp, reply>()},
+      {kind_of<Mode::dr, kUdp, request>()},
+      {kind_of<Mode::dr, kTcp, request>()},
+      {kind_of<Mode::tun, kUdp, request>()},
+      {kind_of<Mode::tun, kTcp, request>()},
+      {kind_of<Mode::fullnat, kUdp, request>(), kind_of<Mode::fullnat, kUdp, reply>()},
+      {kind_of<Mode::fullnat, kTcp, request>(), kind_of<Mode::fullnat, kTcp, reply>()}};
+  const Record& first = *group.packets->record;
+  const auto way = static_cast<unsigned>(epoch_.way(first.settled));
+  const unsigned towards = group.packets->candidate & 1;
+  const RunKind& kind = kKinds[way][towards];
+  if (kind.forward == nullptr) return 0;
+  Run run;
+  run.hops = fib_->next_hops();
+  run.services = counters_.service(0);
+  run.servers = counters_.server(0);
+  run.now = static_cast<uint32_t>(now_ms_);
+  run.timeout = timeout_of(kind.state);
+  run.settled = first.settled;
+  run.ip_id = ip_id_;
+  run.bytes = 0;
+  run.port = run.hops[first.hop[towards]].port;
+  const uint16_t forwarded = kind.forward(group.packets, group.n, run);
+  if (forwarded == 0) return 0;
+  ip_id_ = run.ip_id;
   if (verdicts_ != nullptr) [[unlikely]]
-    tell_run(packets, forwarded, end, port);
-  // All of a group, as that is a handful of instructions; what lies behind the run is not counted.
-  for (unsigned i = 0; i < kGroup; ++i) out.ends[out.n + i] = end;
-  std::memcpy(out.mbufs + out.n, mbufs, kGroup * sizeof *mbufs);
+    tell_run(group.packets, forwarded, kind.end, run.port);
+  Out& out = to_port_[run.port];
+  if (forwarded == 1) {
+    out.ends[out.n] = kind.end;
+    out.mbufs[out.n] = *group.mbufs;
+  } else {
+    // All of a group, as that is a handful of instructions; what lies behind the run isn't counted.
+    for (unsigned i = 0; i < kGroup; ++i) out.ends[out.n + i] = kind.end;
+    std::memcpy(out.mbufs + out.n, group.mbufs, kGroup * sizeof *group.mbufs);
+  }
   out.n = static_cast<uint16_t>(out.n + forwarded);
-  out.bytes += bytes + forwarded * kOverhead;
-  counters_.end(end, forwarded);
-  if (out.n >= kBurst) flush_port(port);
+  out.bytes += run.bytes;
+  counters_.end(kind.end, forwarded);
+  if (out.n >= kBurst) flush_port(run.port);
   return forwarded;
 }
 

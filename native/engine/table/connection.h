@@ -128,6 +128,12 @@ inline bool is_tuple(const void* at, const TupleOf<V4>& tuple) {
   return load<uint64_t>(at) == load<uint64_t>(&tuple) &&
          load<uint32_t>(ports) == load<uint32_t>(&tuple.source_port);
 }
+// The same of a key's tuple, in one comparison: 4 bytes more are read of either, and left out.
+inline bool is_tuple_of(const void* at, const FlowKey<V4>& key) {
+  const __m128i difference = _mm_xor_si128(_mm_loadu_si128(static_cast<const __m128i*>(at)),
+                                           _mm_loadu_si128(reinterpret_cast<const __m128i*>(&key)));
+  return _mm_testz_si128(difference, _mm_setr_epi32(-1, -1, -1, 0)) != 0;
+}
 inline bool operator==(const TupleOf<V4>& a, const TupleOf<V4>& b) {
   return is_tuple(&a, b);
 }

@@ -1,3 +1,4 @@
+// timeout: 300
 /** `sluice drain`, `undrain` and `weight` against a director with packets. */
 import type { ChildProcess } from 'node:child_process';
 import { test } from 'uvu';

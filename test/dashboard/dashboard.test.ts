@@ -1,3 +1,4 @@
+// timeout: 300
 /// <reference lib="dom" />
 /**
  * The dashboard in a real browser, against a director that takes edits. With SLUICE_SCREENSHOTS=DIR

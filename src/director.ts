@@ -71,6 +71,7 @@ export class Director {
   readonly #log: Logger;
   readonly #cpus: number[];
   readonly #engine: Engine;
+  readonly #counters: CounterView;
   readonly #rates: RateView;
   readonly #health: HealthMonitor;
   readonly #running: Transactions;
@@ -116,6 +117,7 @@ export class Director {
     const source = counterSource(engine);
     const layout = native().counterLayout(cpus.length, model.ports.length, limits(model));
     const counters = new CounterView(layout, source.read, memory);
+    this.#counters = counters;
     this.#rates = new RateView(counters);
     const known = memory.of<MonitorState>('health');
     const health = new HealthMonitor(
@@ -170,6 +172,7 @@ export class Director {
     });
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
     this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());
+    this.#every(WATCH_MS, 'passive', () => this.#observe());
     if (this.#host.restarts > 0) return;
     for (const warning of planned.warnings) this.#log.warn(warning);
     const summary = formatDiff(diffSnapshots(undefined, planned.snapshot));
@@ -203,6 +206,15 @@ export class Director {
   /** What SIGHUP asks for: the file's changes, and run-time edits stay where it has none. */
   reload(): void {
     this.#control.reload({ edits: 'keep', cause: 'SIGHUP' });
+  }
+
+  /** Passive checks. */
+  #observe(): void {
+    const { servers } = this.#running.planned.slots;
+    this.#health.observe((key) => {
+      const entry = servers.get(key);
+      return entry && this.#counters.handshakes(entry.slot);
+    });
   }
 
   /** After a change of health. */

@@ -87,6 +87,7 @@ export const ERRORS = {
   ERR_SCRIPT_USER: 'A script is to run as a user or group that the system does not know.',
   ERR_CHECK_NOT_TRIED:
     'Log: a health check could not be made for want of files, memory or local ports here.',
+  ERR_PASSIVE_LIMIT: 'Log: a server fails clients, but too many of its service are out already.',
   ERR_CHECKS_LATE: 'Log: more health checks are due than director.maxChecks lets run at once.',
   ERR_NATIVE_LOAD: 'The native addon is not built, or for another Node.js: npm run build.',
   ERR_NATIVE_ARGUMENT: 'A wrong argument reached the addon; the message names it. A bug of ours.',

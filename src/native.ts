@@ -192,6 +192,8 @@ export interface CounterLayout {
   services: CounterGroup;
   /** conns inPkts outPkts inBytes outBytes active inactive */
   servers: CounterGroup;
+  /** Of servers: answered refused unanswered (SYNs; NAT and FullNAT). */
+  handshakes: CounterGroup;
 }
 
 /** Bytes of one record of a connection listing; see `ConnectionView` in src/connections.ts. */

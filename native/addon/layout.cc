@@ -60,6 +60,8 @@ Napi::Value counter_layout(const Napi::CallbackInfo& info) {
                             {"rxPackets", "rxBytes", "txPackets", "txBytes"}));
   layout.Set("services", group(env, o.services, kServiceWords, limits.max_services, traffic));
   layout.Set("servers", group(env, o.servers, kServerWords, limits.max_servers, server));
+  layout.Set("handshakes", group(env, o.handshakes, kHandshakeWords, limits.max_servers,
+                                 {"answered", "refused", "unanswered"}));
   return layout;
 }
 

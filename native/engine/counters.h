@@ -2,7 +2,8 @@
 // anyone at any time (aligned 64-bit stores; a reader sees each word old or new, never torn).
 //
 // Layout of a block (words): ends, extra, ports × kPortWords, services × kServiceWords,
-// servers × kServerWords; CounterLayout in src/native.ts describes it to JavaScript.
+// servers × kServerWords, servers × kHandshakeWords; CounterLayout in src/native.ts describes it to
+// JavaScript.
 #pragma once
 
 #include <cstddef>
@@ -49,9 +50,17 @@ enum TrafficWord : uint8_t { kConns, kInPackets, kOutPackets, kInBytes, kOutByte
 inline constexpr size_t kServiceWords = 8;  // 5 used: one cache line a record
 enum ServerWord : uint8_t { kActive = 5, kInactive = 6 };
 inline constexpr size_t kServerWords = 8;
+// How servers take TCP connections, where their answers pass here (NAT, FullNAT). Apart from the
+// words that every packet counts in, which stay a line.
+enum HandshakeWord : uint8_t {
+  kAnswered,    // SYN-ACK seen
+  kRefused,     // a reset or an ICMP error in answer to the SYN
+  kUnanswered,  // the client had to repeat its SYN, or nothing came until the connection expired
+  kHandshakeWords = 4
+};
 
 struct CounterOffsets {
-  size_t ends, extra, ports, services, servers, words;
+  size_t ends, extra, ports, services, servers, handshakes, words;
 
   static constexpr CounterOffsets of(size_t ports, const Limits& limits) {
     auto line = [](size_t words) { return (words + 7) & ~size_t{7}; };
@@ -61,7 +70,8 @@ struct CounterOffsets {
     o.ports = o.extra + line(kExtraCount);
     o.services = o.ports + line(ports * kPortWords);
     o.servers = o.services + limits.max_services * kServiceWords;
-    o.words = o.servers + limits.max_servers * kServerWords;
+    o.handshakes = o.servers + limits.max_servers * kServerWords;
+    o.words = line(o.handshakes + limits.max_servers * kHandshakeWords);
     return o;
   }
 };
@@ -83,6 +93,7 @@ class Counters {
   uint64_t* port(uint16_t port) { return block_ + o_.ports + port * kPortWords; }
   uint64_t* service(uint32_t slot) { return services_ + slot * kServiceWords; }
   uint64_t* server(uint32_t slot) { return servers_ + slot * kServerWords; }
+  uint64_t* handshakes(uint32_t slot) { return block_ + o_.handshakes + slot * kHandshakeWords; }
   const uint64_t* block() const { return block_; }
   const CounterOffsets& offsets() const { return o_; }
 

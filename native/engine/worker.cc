@@ -195,6 +195,8 @@ void Worker::bury(const Leaving& leaving, Extra why) {
   const Record& c = table_[record];
   if (feed_.on()) [[unlikely]]
     note_end(record, why);
+  if (c.state == State::syn_recv) [[unlikely]]
+    note_half_open_end(record, why);
   table_.erase(record, Direction::request, leaving.request);
   if (c.has(kHasReplyTuple)) table_.erase(record, Direction::reply, leaving.reply);
   local_ports_.give(leaving.port);

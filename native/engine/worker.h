@@ -205,6 +205,13 @@ class Worker {
   SLUICE_ASIDE void change_state(uint32_t record, State state);
   void count(const Record& record, Direction direction, uint16_t bytes);
 
+  // pipeline/5_handshake.cc: how servers answer SYNs.
+  bool is_unanswered(const Record& record) const;
+  SLUICE_ASIDE void note_repeated_syn(uint32_t record);
+  SLUICE_ASIDE void note_first_answer(uint32_t record, uint8_t flags);
+  SLUICE_ASIDE void note_refusal(uint32_t record);
+  SLUICE_ASIDE void note_half_open_end(uint32_t record, Extra why);
+
   // pipeline/6_icmp_error.cc: errors about a connection, translated.
   SLUICE_ASIDE void related_error(Packet& packet);
   SLUICE_ASIDE void translate_error(Packet& packet, uint32_t record, Direction direction);

@@ -11,6 +11,7 @@ import {
   defaultRetry,
   type HttpCheck,
   type HttpUrl,
+  type PassiveCheck,
   type ServerHealth,
   type ServiceHealth,
   type Timing,
@@ -30,9 +31,24 @@ export function buildServerHealth(
   const defaults: Timings = { ...service, ...defined(server) };
   return {
     checks: checks.map((check) => buildCheck(check, defaults)),
+    passive: buildPassive(server.passive ?? service.passive),
     inhibitOnFailure: server.inhibitOnFailure ?? service.inhibitOnFailure ?? false,
     notifyUp: server.notifyUp,
     notifyDown: server.notifyDown,
+  };
+}
+
+function buildPassive(passive: ParsedServerHealth['passive']): PassiveCheck | undefined {
+  if (!passive) return undefined;
+  const { window = 10e6, ejection = 30e6 } = passive;
+  return {
+    failures: passive.failures ?? 5,
+    ratio: passive.ratio,
+    windowMs: window / 1_000,
+    minimum: passive.minimum ?? 20,
+    ejectionMs: ejection / 1_000,
+    maxEjectionMs: Math.max(passive.maxEjection ?? 600e6, ejection) / 1_000,
+    maxEjected: passive.maxEjected ?? 50,
   };
 }
 

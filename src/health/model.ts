@@ -153,9 +153,25 @@ export type Check =
   | FileCheck
   | BfdCheck;
 
+/** What clients' connections tell; see passive.ts. */
+export interface PassiveCheck {
+  /** Connections in a row that are refused or not answered put the server out. */
+  failures: number;
+  /** So do so many percent of those in `windowMs`, if there are at least `minimum`; undefined: never. */
+  ratio: number | undefined;
+  windowMs: number;
+  minimum: number;
+  /** How long the first time; twice as long each time that follows, up to the maximum. */
+  ejectionMs: number;
+  maxEjectionMs: number;
+  /** Percent of a service's servers that may be out, for whatever reason, by an ejection. */
+  maxEjected: number;
+}
+
 /** Of a real server; a member of ServerModel. */
 export interface ServerHealth {
   checks: Check[];
+  passive: PassiveCheck | undefined;
   /** A failed server stays listed, with weight 0; otherwise it is taken out. */
   inhibitOnFailure: boolean;
   notifyUp: Script | undefined;
@@ -200,6 +216,7 @@ export const MAX_CHECKS = 4_096;
 /** Of a server of which nothing is said. */
 export const UNCHECKED: ServerHealth = {
   checks: [],
+  passive: undefined,
   inhibitOnFailure: false,
   notifyUp: undefined,
   notifyDown: undefined,

@@ -7,14 +7,16 @@ import type { Endpoint } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import { type Logger, RateLimit } from '../log.js';
 import { type Health, type ServerState, serverKey, serviceKey } from '../plan.js';
+import type { HandshakeFigures } from '../stats/counters.js';
 import { nameOf, timingOf } from './checkers/index.js';
 import { hasQuorum } from './machine.js';
-import { MAX_CHECKS } from './model.js';
+import { MAX_CHECKS, type PassiveCheck } from './model.js';
 import { Notifier } from './notify.js';
+import { mostOut } from './passive.js';
 import { type CheckRunner, REAL_WORLD, type World } from './runner.js';
 import { Slots } from './slots.js';
 import { type MonitorState, STATE_VERSION } from './state.js';
-import { type CheckReport, ServerWatch, type WatchEvents } from './watch.js';
+import { type CheckReport, PASSIVE, ServerWatch, type WatchEvents } from './watch.js';
 
 /** Of a trouble that lasts a line is written once in so long. */
 const TROUBLE_MS = 60_000;
@@ -149,6 +151,45 @@ export class HealthMonitor {
     }
     for (const { key, up, weight } of this.#servers.values()) this.#told.set(key, { up, weight });
     for (const [key, entry] of this.#services) this.#judge(key, entry);
+  }
+
+  /**
+   * Passive checks: `read` tells what became of connections to a server, by its key. To be called
+   * about once a second.
+   */
+  observe(read: (serverKey: string) => HandshakeFigures | undefined, nowMs = Date.now()): void {
+    for (const watch of this.#servers.values()) {
+      const figures = watch.model.health.passive && read(watch.key);
+      const verdict = figures && watch.observe(figures, nowMs);
+      if (verdict?.wants === 'ejection') this.#eject(watch, verdict.why, nowMs);
+      if (verdict?.wants === 'return') {
+        this.#log.info(`${this.#passiveOn(watch)} success (${verdict.why}).`);
+        this.#moved(watch);
+      }
+    }
+  }
+
+  #eject(watch: ServerWatch, why: string, nowMs: number): void {
+    const { watches } = this.#services.get(watch.service) as ServiceEntry;
+    const most = mostOut(watch.model.health.passive as PassiveCheck, watches.length);
+    const out = watches.filter((one) => one !== watch && !one.up).length;
+    if (out >= most) {
+      this.#trouble.run(`ejection ${watch.key}`, () => {
+        const kept = `it is kept, as ${out} of ${watches.length} servers are out already`;
+        this.#log.warn(`${this.#passiveOn(watch)} failed: ${why}; ${kept}.`, {
+          code: 'ERR_PASSIVE_LIMIT',
+        });
+      });
+      return;
+    }
+    const seconds = watch.eject(nowMs) / 1_000;
+    this.#log.warn(`${this.#passiveOn(watch)} failed: ${why}; out for ${seconds} s.`);
+    this.#moved(watch);
+  }
+
+  #passiveOn(watch: ServerWatch): string {
+    const { model } = this.#services.get(watch.service) as ServiceEntry;
+    return `${PASSIVE} on service ${bracketed(watch.target.server, model)}`;
   }
 
   /** Ends all checks, and (omega) runs what is to be run when a service goes away. */

@@ -188,8 +188,20 @@ export const check = z.discriminatedUnion(
   expected('a type: tcp, http, https, smtp, dns, udp, ping, misc, file or bfd'),
 );
 
+const passive = () =>
+  section({
+    failures: integer(1, 1_000).optional(),
+    ratio: integer(1, 100, 'a percentage from 1 to 100').optional(),
+    window: time().optional(),
+    minimum: integer(1, 1_000_000).optional(),
+    ejection: time().optional(),
+    maxEjection: time().optional(),
+    maxEjected: integer(1, 100, 'a percentage from 1 to 100').optional(),
+  });
+
 const inherited = {
   ...timing,
+  passive: passive().optional(),
   inhibitOnFailure: flag().optional(),
   virtualhost: host().optional(),
 };

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { Outcome } from './checkers/index.js';
 import type { CheckState } from './machine.js';
 import type { Check } from './model.js';
+import type { PassiveState } from './passive.js';
 
 /** Grows when a state of before can't be read any more; such a one is then not used. */
 export const STATE_VERSION = 1;
@@ -17,10 +18,15 @@ export interface RunnerState {
   outcome?: Outcome;
 }
 
+export interface ServerRecord {
+  checks: Record<string, RunnerState>;
+  passive?: PassiveState;
+}
+
 export interface MonitorState {
   version: typeof STATE_VERSION;
   /** By server key, then by checkId(). */
-  servers: Record<string, { checks: Record<string, RunnerState> }>;
+  servers: Record<string, ServerRecord>;
   /** By service key: whether it has its quorum. A service that is not judged yet is not in it. */
   quorums: Record<string, boolean>;
 }

@@ -1,12 +1,16 @@
 /** All checks of one real server, and what they come to: in service or not, and at what weight. */
 import type { ServerModel, ServiceModel } from '../config/model.js';
+import type { HandshakeFigures } from '../stats/counters.js';
 import { nameOf, type Outcome, type Target } from './checkers/index.js';
 import type { Check } from './model.js';
+import { eject, observe, type PassiveState, passiveState, type Verdict } from './passive.js';
 import { CheckRunner, type World } from './runner.js';
 import type { Slots } from './slots.js';
-import { checkId, type MonitorState } from './state.js';
+import { checkId, type ServerRecord } from './state.js';
 
 const MOST_WEIGHT = 65_535;
+/** Beside keepalived's words for checks, which has none of these. */
+export const PASSIVE = 'PASSIVE_CHECK';
 
 export interface CheckReport {
   /** keepalived's word: TCP_CHECK, HTTP_GET … */
@@ -38,6 +42,9 @@ export class ServerWatch {
   #runners = new Map<string, CheckRunner>();
   #model: ServerModel;
   #target: Target;
+  /** undefined: it has no passive checks. */
+  #passive: PassiveState | undefined;
+  #words: string | undefined;
 
   constructor(
     key: string,
@@ -65,7 +72,30 @@ export class ServerWatch {
   }
 
   get up(): boolean {
-    return [...this.#runners.values()].every((runner) => runner.up);
+    return !this.isEjected && [...this.#runners.values()].every((runner) => runner.up);
+  }
+
+  /** By passive checks. */
+  get isEjected(): boolean {
+    return this.#passive?.untilMs !== undefined;
+  }
+
+  /** What clients' connections say of it now. A wanted ejection is the caller's to do: eject(). */
+  observe(figures: HandshakeFigures, nowMs: number): Verdict {
+    const { passive } = this.#model.health;
+    if (!passive || !this.#passive) return undefined;
+    const { state, verdict } = observe(passive, this.#passive, figures, nowMs);
+    this.#passive = state;
+    if (verdict) this.#words = verdict.why;
+    return verdict;
+  }
+
+  /** For how long, ms. */
+  eject(nowMs: number): number {
+    const { passive } = this.#model.health;
+    if (!passive || !this.#passive) return 0;
+    this.#passive = eject(passive, this.#passive, nowMs);
+    return (this.#passive.untilMs as number) - nowMs;
   }
 
   /** The configured weight and what dynamic checks make of it. */
@@ -82,30 +112,30 @@ export class ServerWatch {
   }
 
   reports(): CheckReport[] {
-    return [...this.#runners.values()].map((runner) => ({
+    const reports: CheckReport[] = [...this.#runners.values()].map((runner) => ({
       type: nameOf(runner.check),
       up: runner.up,
       detail: runner.outcome?.detail,
     }));
+    if (this.#passive) reports.push({ type: PASSIVE, up: !this.isEjected, detail: this.#words });
+    return reports;
   }
 
   /** To be given to update() of another watch of this server. */
-  state(): MonitorState['servers'][string] {
+  state(): ServerRecord {
     const checks = [...this.#runners].map(([id, runner]) => [id, runner.state()] as const);
-    return { checks: Object.fromEntries(checks) };
+    const record: ServerRecord = { checks: Object.fromEntries(checks) };
+    return this.#passive ? { ...record, passive: this.#passive } : record;
   }
 
   /**
    * A check that is the same as before goes on with what it knows; one that is new here, with what
    * `resumed` knows of it.
    */
-  update(
-    server: ServerModel,
-    service: ServiceModel,
-    resumed?: MonitorState['servers'][string],
-  ): void {
+  update(server: ServerModel, service: ServiceModel, resumed?: ServerRecord): void {
     this.#model = server;
     this.#target = { server: server.address, service: service.listen };
+    this.#passive = server.health.passive && (this.#passive ?? resumed?.passive ?? passiveState());
     const before = this.#runners;
     this.#runners = new Map();
     server.health.checks.forEach((check, index) => {

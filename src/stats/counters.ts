@@ -32,6 +32,13 @@ export interface ServerFigures extends ServiceFigures {
   inactive: number;
 }
 
+/** What became of SYNs to a server, where its answers pass here. */
+export interface HandshakeFigures {
+  answered: number;
+  refused: number;
+  unanswered: number;
+}
+
 const GAUGES = new Set(['active', 'inactive']);
 
 export class CounterView {
@@ -71,6 +78,10 @@ export class CounterView {
     return this.#figures(this.layout.servers, slot) as unknown as ServerFigures;
   }
 
+  handshakes(serverSlot: number): HandshakeFigures {
+    return this.#figures(this.layout.handshakes, serverSlot) as unknown as HandshakeFigures;
+  }
+
   /** The slots among `slots` that a connection of some worker refers to. */
   busyServers(slots: Iterable<number>): Set<number> {
     const busy = new Set<number>();
@@ -83,10 +94,11 @@ export class CounterView {
 
   /** From now on these slots count from zero: they have new owners. */
   rebase(taken: { services: number[]; servers: number[] }): void {
-    const { services, servers } = this.layout;
+    const { services, servers, handshakes } = this.layout;
     for (const [group, slots] of [
       [services, taken.services],
       [servers, taken.servers],
+      [handshakes, taken.servers],
     ] as const) {
       for (const slot of slots) {
         const sums = this.#record(group, slot);

@@ -380,6 +380,27 @@ services:
     ],
   },
   {
+    it: 'passive checks where the server’s answers are not seen',
+    yaml: `${BASE}services:
+  - { name: a, listen: 203.0.113.10:80, mode: dr, health: { passive: {} }, servers: [{ address: 198.51.100.11:80 }] }
+  - { name: b, listen: 203.0.113.10:81, mode: nat, health: { passive: {} }, servers: [{ address: 198.51.100.11:81 }, { address: 198.51.100.12:81, mode: tun }] }
+  - { name: c, listen: 203.0.113.10:82, mode: nat, servers: [{ address: 198.51.100.11:82, mode: dr, health: { passive: {} } }] }
+  - { name: d, listen: 203.0.113.10:53, protocol: udp, mode: nat, health: { passive: {} }, servers: [{ address: 198.51.100.11:53 }] }
+`,
+    says: [
+      "10:70: services[0].health.passive: in mode dr the server's SYN-ACKs and resets do not pass the director, expected nat or fullnat, or checks instead",
+      "11:118: warning: services[1].servers[1]: in mode tun the server's SYN-ACKs and resets do not pass the director: passive checks leave it out",
+      "12:120: services[2].servers[0].health.passive: in mode dr the server's SYN-ACKs and resets do not pass the director, expected nat or fullnat, or checks instead",
+      '13:86: services[3].health.passive: passive checks watch TCP handshakes, and UDP has none, expected checks',
+    ],
+    codes: [
+      'ERR_CONFIG_CONFLICT',
+      'WARN_CONFIG_PASSIVE_BLIND',
+      'ERR_CONFIG_CONFLICT',
+      'ERR_CONFIG_CONFLICT',
+    ],
+  },
+  {
     it: 'more services and servers than allowed',
     yaml: `director: { maxServices: 1, maxServers: 1 }
 ${BASE}services:

@@ -17,6 +17,37 @@ const SERVER = '    servers: [{ address: 198.51.100.11:80 }]\n';
 const load = (text: string) =>
   parseConfig(HEAD + text, 'director.yaml').model.services[0] as ServiceModel;
 
+test('passive checks: defaults, and a server’s own block in place of its service’s', () => {
+  const { servers } = load(`    health: { passive: { failures: 2 } }
+    servers:
+      - { address: 198.51.100.11:80 }
+      - { address: 198.51.100.12:80, health: { passive: { ratio: 40, window: 5s, minimum: 3, ejection: 20m, maxEjected: 100 } } }
+`);
+  assert.equal(
+    servers.map(({ health }) => health.passive),
+    [
+      {
+        failures: 2,
+        ratio: undefined,
+        windowMs: 10_000,
+        minimum: 20,
+        ejectionMs: 30_000,
+        maxEjectionMs: 600_000,
+        maxEjected: 50,
+      },
+      {
+        failures: 5,
+        ratio: 40,
+        windowMs: 5_000,
+        minimum: 3,
+        ejectionMs: 1_200_000,
+        maxEjectionMs: 1_200_000,
+        maxEjected: 100,
+      },
+    ],
+  );
+});
+
 test('the nearest setting counts, then keepalived’s defaults', () => {
   const { servers } = load(`    health:
       delayLoop: 2s

@@ -2,77 +2,15 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Outcome, Target } from '../../src/health/checkers/index.js';
+import type { Outcome } from '../../src/health/checkers/index.js';
 import type { Check } from '../../src/health/model.js';
-import { HealthMonitor } from '../../src/health/monitor.js';
-import type { World } from '../../src/health/runner.js';
 import type { MonitorState } from '../../src/health/state.js';
-import { createLogger } from '../../src/log.js';
-import { COMMON, modelWith, TIMING } from './support.js';
+import { monitorWith as monitor } from './monitor-bench.js';
+import { COMMON, modelWith, SERVICE, serverName as server, TIMING } from './support.js';
 
 const TCP: Check = { ...COMMON, type: 'tcp' };
-const SERVICE = 'tcp 203.0.113.10:80';
-const server = (n: number) => `${SERVICE} 198.51.100.${10 + n}:80`;
-
-/** Timers by hand; servers answer as `answers` says. */
-class VirtualWorld implements World {
-  now = 0;
-  answers = new Map<string, Outcome>();
-  probes: { at: number; address: string; step: number }[] = [];
-  #timers: { at: number; action: () => void }[] = [];
-
-  probe = async (_: Check, { server }: Target, step: number): Promise<Outcome> => {
-    this.probes.push({ at: this.now, address: server.address, step });
-    return this.answers.get(server.address) ?? { ok: true, detail: 'fine' };
-  };
-  random = () => 0.5;
-  setTimeout = (action: () => void, ms: number) => {
-    const timer = { at: this.now + ms, action };
-    this.#timers.push(timer);
-    return timer;
-  };
-  clearTimeout = (timer: unknown) => {
-    this.#timers = this.#timers.filter((one) => one !== timer);
-  };
-
-  async pass(ms: number): Promise<void> {
-    const end = this.now + ms;
-    for (;;) {
-      await new Promise((done) => setImmediate(done));
-      const [next] = [...this.#timers].sort((a, b) => a.at - b.at);
-      if (!next || next.at > end) break;
-      this.now = next.at;
-      this.#timers.splice(this.#timers.indexOf(next), 1);
-      next.action();
-    }
-    this.now = end;
-  }
-}
-
-function monitor(resumed?: MonitorState) {
-  const world = new VirtualWorld();
-  const stream = new PassThrough();
-  let log = '';
-  stream.on('data', (chunk) => {
-    log += chunk;
-  });
-  let changes = 0;
-  const logger = createLogger({ level: 'debug', stream });
-  const one = new HealthMonitor(logger, () => changes++, world, resumed);
-  return {
-    world,
-    monitor: one,
-    changes: () => changes,
-    /** Lines without their time. */
-    log: async () => {
-      await new Promise((done) => setImmediate(done));
-      return log.trim().replace(/^\S+ /gm, '').split('\n');
-    },
-  };
-}
 
 test('a server that stops answering is out after its retries, and back with the first success', async () => {
   const { world, monitor: health, changes, log } = monitor();

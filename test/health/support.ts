@@ -43,6 +43,10 @@ export const URL_DEFAULTS: HttpUrl = {
 
 export const COMMON = { ...TIMING, ...CONNECTING };
 
+/** Keys of what modelWith() makes. */
+export const SERVICE = 'tcp 203.0.113.10:80';
+export const serverName = (n: number) => `${SERVICE} 198.51.100.${10 + n}:80`;
+
 /** Service 203.0.113.10:80 with as many servers, 198.51.100.11 on, as there are lists of checks. */
 export function modelWith(
   checks: Check[][],

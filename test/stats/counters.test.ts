@@ -23,6 +23,7 @@ const layout: CounterLayout = {
     count: 2,
     names: [...SERVICE, 'active', 'inactive', ''],
   },
+  handshakes: { offset: 48, stride: 4, count: 2, names: ['answered', 'refused', 'unanswered', ''] },
 };
 
 function workers(): { words: BigUint64Array; view: CounterView } {
@@ -46,6 +47,17 @@ test('figures are sums over workers, by name', () => {
   assert.equal(view.extra(), { received: 13 });
   assert.equal(view.port(0), { rx: 0, tx: 0 });
   assert.equal(view.port(1), { rx: 1, tx: 2 });
+});
+
+test('handshakes by slot; a new owner counts from zero', () => {
+  const { words, view } = workers();
+  words[48 + 4] = 3n;
+  words[64 + 48 + 4] = 4n;
+  words[48 + 6] = 1n;
+  assert.equal(view.handshakes(1), { answered: 7, refused: 0, unanswered: 1 });
+  view.rebase({ services: [], servers: [1] });
+  words[48 + 5] = 2n;
+  assert.equal(view.handshakes(1), { answered: 0, refused: 2, unanswered: 0 });
 });
 
 test('services and servers by slot', () => {

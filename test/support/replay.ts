@@ -126,9 +126,10 @@ export class Bench {
     ports: Record<string, number>[];
     services: Record<string, number>[];
     servers: Record<string, number>[];
+    handshakes: Record<string, number>[];
   } {
     const words = this.replay.counters();
-    const group = (which: 'ends' | 'extra' | 'ports' | 'services' | 'servers') => {
+    const group = (which: 'ends' | 'extra' | 'ports' | 'services' | 'servers' | 'handshakes') => {
       const { offset, stride, count, names } = this.layout[which];
       return Array.from({ length: count }, (_, record) => {
         const values: Record<string, number> = {};
@@ -149,6 +150,7 @@ export class Bench {
       ports: group('ports'),
       services: group('services'),
       servers: group('servers'),
+      handshakes: group('handshakes'),
     };
   }
 

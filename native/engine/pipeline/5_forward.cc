@@ -33,6 +33,8 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
   if (packet.key.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
     const bool sees_replies = c.mode() == Mode::nat || c.mode() == Mode::fullnat;
+    if (tcp.flags & kSyn) [[unlikely]]
+      note_repeated_syn(record);
     update_state(record, sees_replies ? Sight::request : Sight::request_only, tcp.flags);
     // ENAT's replies don't pass here: the client's first ACK tells the server's sequence.
     if (c.mode() == Mode::enat) {
@@ -150,6 +152,8 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   if (service != nullptr && service->has(wire::kStandby)) return drop(packet, End::standby, &c);
   if (packet.key.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
+    if (tcp.flags & (kSyn | kRst)) [[unlikely]]
+      note_first_answer(record, tcp.flags);
     update_state(record, Sight::reply, tcp.flags);
     if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
       c.server_isn1 = from_be(tcp.sequence) + 1;

@@ -70,6 +70,8 @@ void Worker::related_error(Packet& packet) {
 void Worker::translate_error(Packet& packet, uint32_t record, Direction direction) {
   Record& c = table_[record];
   const bool to_server = direction == Direction::request;
+  const bool too_big = packet.l4[1] == 4;
+  if (!to_server && packet.l4[0] == kUnreachable && !too_big) note_refusal(record);
   End failure{};
   const NextHop* hop = next_hop(c, to_server ? Direction::request : Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);

@@ -52,7 +52,7 @@ struct alignas(64) Connection<V4> {
   };
   uint32_t settled;  // Settled: since when the next hops hold, and how far it needs no check
   uint16_t hop[2];   // next-hop index by Direction: towards the real server, the client
-  uint8_t packets;   // UDP from the client; see mode::enat::kRepeatEvery
+  uint8_t packets;   // UDP from the client, see mode::enat::kRepeatEvery; TCP: see Handshake
   uint8_t answered;  // not 0: a reply has come; see worth.h
   // Folded checksum deltas of a translation. Of the IP header by Direction: addresses and TTL - 1.
   // Of L4, addresses and ports, the request's: the reply's is the same change undone, ~l4.

@@ -141,6 +141,7 @@ function writeServer(
     if (server.health.inhibitOnFailure) lines.add('inhibit_on_failure');
     writeScript('notify_up', server.health.notifyUp, lines);
     writeScript('notify_down', server.health.notifyDown, lines);
+    if (server.health.passive) lines.note(`passive: ${JSON.stringify(server.health.passive)}`);
     for (const check of server.health.checks) writeCheck(check, lines, extras);
   });
 }

@@ -131,7 +131,10 @@ if (inside(import.meta.url, 'health checkers against real servers')) {
 
   for (const row of ROWS) {
     test(row.it, async () => {
-      const { ok, detail } = await check(row.check, row.port, row.address);
+      // On a busy machine a handshake takes its time; silence is a row's own matter.
+      const patient = row.ok && ['tcp', 'http', 'smtp'].includes(row.check.type);
+      const one = patient ? { ...row.check, connectTimeoutMs: 5_000 } : row.check;
+      const { ok, detail } = await check(one, row.port, row.address);
       assert.match(detail, row.says);
       assert.is(ok, row.ok);
     });

@@ -128,6 +128,18 @@ export const TARGETS: readonly Target[] = [
     ],
   },
   {
+    id: 'sync',
+    what: 'connection sync of one core; share of a worker’s core at 200 K new connections / s',
+    scenario: 'sync',
+    dpvs: 'none',
+    katran: 'none',
+    unit: '',
+    goals: [
+      { at: 'a second', least: 500_000 },
+      { at: 'share at 200 K', most: 0.1 },
+    ],
+  },
+  {
     id: 'lab',
     what: "veth lab, against testpmd's mac forwarding on the same port kind",
     scenario: 'lab',

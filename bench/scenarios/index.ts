@@ -8,6 +8,7 @@ import { forward } from './forward.js';
 import { lab } from './lab.js';
 import { latency } from './latency.js';
 import { scale } from './scale.js';
+import { sync } from './sync.js';
 
 /** In the order in which they run and are reported. */
 export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
   scale,
   apply,
   checks,
+  sync,
   flood,
   latency,
   lab,

@@ -28,6 +28,7 @@ class Director {
   void post(std::unique_ptr<Letter> letter) { wiring_.mail[0].in.put(std::move(letter)); }
 
   Worker& worker() { return lcore_->worker(); }
+  std::shared_ptr<const Snapshot> snapshot() const { return publisher_.current(); }
   uint64_t end(End end) const { return block_[static_cast<size_t>(end)]; }
   uint64_t extra(Extra extra) const { return block_[offsets_.extra + static_cast<size_t>(extra)]; }
   uint64_t sum_of_ends() const;

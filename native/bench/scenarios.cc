@@ -5,6 +5,7 @@
 #include "latency.h"
 #include "scale.h"
 #include "scenario.h"
+#include "sync.h"
 
 namespace sluice::bench {
 
@@ -12,6 +13,7 @@ std::span<const Registered> scenarios() {
   static constexpr Registered kAll[] = {
       {"apply", make_apply},     {"connect", make_connect}, {"flood", make_flood},
       {"forward", make_forward}, {"latency", make_latency}, {"scale", make_scale},
+      {"sync", make_sync},
   };
   return kAll;
 }

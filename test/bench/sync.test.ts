@@ -1,0 +1,22 @@
+// Run for real, tiny and short: its shape and its accounts, not its times.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { SyncResult } from '../../bench/scenarios/sync.js';
+
+const RUN = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
+
+test('every connection told is heard, and every one given is adopted', () => {
+  const args = ['--import', 'tsx', RUN, 'sync', '--runs', '1', '--milliseconds', '5', '--json'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.is(status, 0, stderr);
+  const one = JSON.parse(stdout) as SyncResult;
+  assert.is(one.scenario, 'sync');
+  assert.is(one.runs, 1);
+  assert.is(one.accounted, one.offered);
+  for (const ns of [one.sendNs, one.receiveNs, one.tellNs, one.adoptNs]) assert.ok(ns > 0);
+  assert.ok(one.connectionsPerSecond > 0);
+});
+
+test.run();

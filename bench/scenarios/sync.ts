@@ -1,5 +1,6 @@
 /** What connection sync costs: the thread that tells and hears, and the workers. */
-import type { Arguments } from '../arguments.js';
+import type { Arguments, Filters } from '../arguments.js';
+import { BenchError } from '../errors.js';
 import { markdownTable, provenance, textLine } from '../markdown.js';
 import {
   circumstancesOf,
@@ -123,14 +124,31 @@ function figures({ cases }: Results<SyncResult>): Figures {
   };
 }
 
-export const sync: Scenario<null, SyncResult> = {
+/** Connections in the worker's table; undefined: sluice_bench's own number. */
+type SyncCase = string | undefined;
+
+function cases(filters: Filters): SyncCase[] {
+  for (const value of filters.connections ?? []) {
+    if (/^[1-9]\d{3,6}$/.test(value) && Number(value) <= 1_000_000) continue;
+    throw new BenchError(
+      'ERR_BENCH_ARGUMENT',
+      `--connections ${value}: a number from 1000 to 1000000`,
+    );
+  }
+  return filters.connections ?? [undefined];
+}
+
+export const sync: Scenario<SyncCase, SyncResult> = {
   name: 'sync',
   about: 'connection sync: what the thread and the workers spend on a connection',
-  filters: [],
-  cases: () => [null],
+  filters: ['connections'],
+  cases,
   describe: () => 'thread and worker',
-  run: async (_, options: Arguments) =>
-    summarise(await runNative<NativeSync>(['sync', ...commonArguments(options)])),
+  run: async (connections, options: Arguments) => {
+    const args = ['sync', ...commonArguments(options)];
+    if (connections !== undefined) args.push('--connections', connections);
+    return summarise(await runNative<NativeSync>(args));
+  },
   progress: ({ sendNs, receiveNs, tellNs, adoptNs }) =>
     `send ${sendNs} ns, receive ${receiveNs} ns; worker: tell ${tellNs} ns, adopt ${adoptNs} ns`,
   tableHead: () => textLine('', ['send ns', 'receive ns', 'tell ns', 'adopt ns', 'a second']),

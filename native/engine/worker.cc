@@ -126,9 +126,9 @@ bool Worker::housekeep(unsigned budget) {
   unsigned in = 0, out = 0;
   bool done = wheel_.advance(now_ms_, budget, [&](uint32_t record) {
     const Record& c = table_[record];
-    if (is_idle(c)) {
+    if (is_idle(c)) [[likely]] {
       if (in - out == kLeaving) bury(leaving[out++ % kLeaving], Extra::connections_expired);
-      leaving[in++ % kLeaving] = leave(record);
+      leave(record, leaving[in++ % kLeaving]);
       return;
     }
     // In use after a whole timeout, and in the cache just now: a good time to find that out.
@@ -170,27 +170,31 @@ void Worker::flush() {
 
 void Worker::destroy(uint32_t record, Extra why) {
   wheel_.remove(record);
-  bury(leave(record), why);
+  Leaving leaving;
+  leave(record, leaving);
+  bury(leaving, why);
 }
 
 // Where a connection's tuples and port are, and the memory asked for them.
-inline Worker::Leaving Worker::leave(uint32_t record) {
+inline void Worker::leave(uint32_t record, Leaving& leaving) {
   const Record& c = table_[record];
-  Leaving leaving{record, table_.hash({c.request(), c.protocol()}), 0, {}};
   if (feed_.on()) [[unlikely]]
     feed_.prefetch_notes(record);
+  leaving.record = record;
+  leaving.request = table_.hash(c, Direction::request);
   table_.prefetch_bucket(leaving.request);
+  leaving.reply = 0;
   if (c.has(kHasReplyTuple)) {
-    leaving.reply = table_.hash({c.reply(), c.protocol()});
+    leaving.reply = table_.hash(c, Direction::reply);
     table_.prefetch_bucket(leaving.reply);
   }
+  leaving.port.entry = kNone;
   if (c.has(kOwnsLocalPort)) {
     leaving.port = local_ports_.find({c.laddr, c.raddr, c.rport, c.protocol()}, c.lport);
   }
-  return leaving;
 }
 
-void Worker::bury(const Leaving& leaving, Extra why) {
+inline void Worker::bury(const Leaving& leaving, Extra why) {
   const uint32_t record = leaving.record;
   const Record& c = table_[record];
   if (feed_.on()) [[unlikely]]
@@ -198,13 +202,14 @@ void Worker::bury(const Leaving& leaving, Extra why) {
   if (c.state == State::syn_recv) [[unlikely]]
     note_half_open_end(record, why);
   table_.erase(record, Direction::request, leaving.request);
-  if (c.has(kHasReplyTuple)) table_.erase(record, Direction::reply, leaving.reply);
+  if (leaving.reply != 0) table_.erase(record, Direction::reply, leaving.reply);
   local_ports_.give(leaving.port);
   if (c.is_signpost()) [[unlikely]]
     return table_.release(record);
   if (snapshot_->has_persistence()) leave_template(c);
   --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
-  if (overloaded_[c.server] != 0) relieve(c.server);
+  if (overloaded_[c.server] != 0) [[unlikely]]
+    relieve(c.server);
   counters_.add(why);
   counters_.add(Extra::connections, -1);
   table_.release(record);

@@ -85,7 +85,7 @@ class Worker {
   // Packets that another worker received and handed off; mbuf->port says where they arrived.
   void receive_handed_off(rte_mbuf** packets, uint16_t n);
   // Expiry in bounded steps: at most `budget` connections are looked at. True when up to date.
-  bool housekeep(unsigned budget = 64);
+  [[gnu::flatten]] bool housekeep(unsigned budget = 64);
   // Sends what the turn has gathered.
   void flush();
 
@@ -280,18 +280,18 @@ class Worker {
   // A connection on its way out of the table: where its traces are.
   struct Leaving {
     uint32_t record;
-    uint64_t request, reply;  // hashes
+    uint64_t request, reply;  // hashes; 0: no such tuple
     LocalPorts::Place port;
   };
-  static constexpr unsigned kLeaving = 8;  // × up to four lines in flight
-  Leaving leave(uint32_t record);          // of a record that is off the wheel
-  SLUICE_ASIDE void bury(const Leaving& leaving, Extra why);
+  static constexpr unsigned kLeaving = 8;         // × up to four lines in flight
+  void leave(uint32_t record, Leaving& leaving);  // of a record that is off the wheel
+  void bury(const Leaving& leaving, Extra why);
   // Thresholds are shared out among the workers, each of which sees its own connections.
   uint64_t connections_of(uint32_t server) {
     const uint64_t* counted = counters_.server(server);
     return (counted[kActive] + counted[kInactive]) * options_.workers;
   }
-  void relieve(uint32_t server);
+  SLUICE_ASIDE void relieve(uint32_t server);
   be16 fresh_ip_id() { return to_be(static_cast<uint16_t>(++ip_id_)); }
   // Of a tunnel's outer header; see mode/tunnel.h.
   be16 tunnel_id(const net::Ipv4& inner) { return inner.dont_fragment() ? be16{0} : fresh_ip_id(); }

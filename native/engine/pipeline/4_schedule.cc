@@ -164,7 +164,7 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
   }
   table_.insert(record, Direction::request, packet.hash);
   if (c.has(kHasReplyTuple)) {
-    table_.insert_soon(record, Direction::reply, table_.hash({c.reply(), c.protocol()}));
+    table_.insert_soon(record, Direction::reply, table_.hash(c, Direction::reply));
   }
   wheel_.add(record, now_ms_ + timeout_of(c.state));
   expendables_.add(record);

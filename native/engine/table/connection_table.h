@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "connection.h"
 #include "hash.h"
@@ -41,6 +42,15 @@ class ConnectionTable {
   struct Bucket;
 
   uint64_t hash(const Key& key) const { return hash_of(key, secret_); }
+  // Of a tuple that a record holds.
+  uint64_t hash(const Record& record, Direction direction) const {
+    if constexpr (std::is_same_v<Family, V4>) {
+      const void* tuple = direction == Direction::request ? &record.caddr : &record.raddr;
+      return hash(key_in(tuple, record.protocol()));
+    } else {
+      return hash(Key{tuple_of(record, direction), record.protocol()});
+    }
+  }
 
   // A key's home bucket, to be asked for before it is read; and one that is always empty.
   const Bucket* home_bucket(uint64_t hash) const { return &buckets_[home(hash)]; }
@@ -63,62 +73,46 @@ class ConnectionTable {
   }
 
   Found find(const Key& key, uint64_t hash) {
-    if (waits(hash)) insert_waiting();
-    const uint16_t tag = tag_of(hash);
-    for (uint32_t at = home(hash);; at = next(at)) {
-      const Bucket& bucket = buckets_[at];
-      for (unsigned hits = match(bucket, tag); hits != 0; hits = others(hits)) {
-        const uint32_t reference = *bucket.reference_at(hits);
-        const Record& record = records_[reference >> 1];
-        const auto direction = static_cast<Direction>(reference & 1);
-        if (record.protocol() == key.protocol && tuple_of(record, direction) == key.tuple) {
-          return {reference >> 1, direction};
-        }
-      }
-      if (bucket.overflowed == 0) return {};
-    }
+    const Found found = look_for(key, hash);
+    if (found || !waits(hash)) return found;
+    insert_waiting();
+    return look_for(key, hash);
+  }
+
+  // True when find() would surely find nothing, told without a look at any record.
+  bool is_absent(const Bucket* home, uint64_t hash) const {
+    return match(*home, tag_of(hash)) == 0 && home->overflowed == 0 && !waits(hash);
   }
 
   // Both tuples or none. The caller has looked both up and found nothing.
-  void insert(uint32_t record, Direction direction, uint64_t hash) {
-    const uint16_t tag = tag_of(hash);
-    for (uint32_t at = home(hash);; at = next(at)) {
-      Bucket& bucket = buckets_[at];
-      const unsigned empty = match(bucket, 0);
-      if (empty != 0) {
-        const unsigned slot = slot_of(empty);
-        bucket.tag[slot] = tag;
-        bucket.reference[slot] = record << 1 | static_cast<uint32_t>(direction);
-        return;
-      }
-      ++bucket.overflowed;
-    }
+  [[gnu::always_inline]] void insert(uint32_t record, Direction direction, uint64_t hash) {
+    const uint32_t reference = record << 1 | static_cast<uint32_t>(direction);
+    Bucket& bucket = buckets_[home(hash)];
+    const unsigned empty = match(bucket, 0);
+    if (empty == 0) [[unlikely]]
+      return insert_behind(reference, hash);
+    bucket.put(slot_of(empty), tag_of(hash), reference);
   }
 
   // As insert(), once the bucket has come from memory: with one of the next calls, and before
   // anybody looks for it.
-  void insert_soon(uint32_t record, Direction direction, uint64_t hash) {
+  [[gnu::always_inline]] void insert_soon(uint32_t record, Direction direction, uint64_t hash) {
     prefetch_bucket(hash);
-    Waiting& oldest = waiting_[waiting_at_++ % kWaiting];
+    const unsigned at = waiting_at_++ % kWaiting;
+    const Waiting oldest = waiting_[at];
+    waiting_[at] = {hash, record, direction};
+    waiting_low_[at] = static_cast<uint32_t>(hash);
     if (oldest.record != kNone) insert(oldest.record, oldest.direction, oldest.hash);
-    oldest = {hash, record, direction};
   }
 
-  void erase(uint32_t record, Direction direction, uint64_t hash) {
-    if (waits(hash)) insert_waiting();
-    const uint16_t tag = tag_of(hash);
-    const uint32_t wanted = record << 1 | static_cast<uint32_t>(direction);
-    const uint32_t start = home(hash);
-    for (uint32_t at = start;; at = next(at)) {
-      Bucket& bucket = buckets_[at];
-      for (unsigned hits = match(bucket, tag); hits != 0; hits = others(hits)) {
-        const unsigned slot = slot_of(hits);
-        if (bucket.reference[slot] != wanted) continue;
-        bucket.tag[slot] = 0;
-        for (uint32_t back = start; back != at; back = next(back)) --buckets_[back].overflowed;
-        return;
-      }
+  [[gnu::always_inline]] void erase(uint32_t record, Direction direction, uint64_t hash) {
+    const uint32_t reference = record << 1 | static_cast<uint32_t>(direction);
+    Bucket& bucket = buckets_[home(hash)];
+    const unsigned hits = match(bucket, tag_of(hash));
+    if (hits == 0 || *bucket.reference_at(hits) != reference) [[unlikely]] {
+      return erase_behind(reference, hash);
     }
+    bucket.tag[slot_of(hits)] = 0;
   }
 
   // A fresh record, or kNone when all are taken.
@@ -156,6 +150,10 @@ class ConnectionTable {
     uint32_t reference[kSlots];  // record << 1 | direction
     uint32_t overflowed;         // keys whose home is at or before this and that lie behind it
 
+    void put(unsigned slot, uint16_t with, uint32_t to) {
+      tag[slot] = with;
+      reference[slot] = to;
+    }
     // Of the first of match()'s hits. Its bits are pairs, and twice their number is the offset.
     const uint32_t* reference_at(unsigned hits) const {
       const auto* at = reinterpret_cast<const uint8_t*>(reference);
@@ -171,16 +169,60 @@ class ConnectionTable {
     Direction direction{};
   };
   static constexpr unsigned kWaiting = 8;
+  // By the hashes' lower halves, all at once. One that is like it by chance only costs time.
   bool waits(uint64_t hash) const {
-    bool found = false;
-    for (const Waiting& one : waiting_) found |= one.hash == hash;
-    return found;
+    const __m256i wanted = _mm256_set1_epi32(static_cast<int>(hash));
+    const __m256i all = _mm256_load_si256(reinterpret_cast<const __m256i*>(waiting_low_));
+    const __m256i same = _mm256_cmpeq_epi32(all, wanted);
+    return _mm256_testz_si256(same, same) == 0;
   }
-  void insert_waiting() {
-    for (unsigned i = 0; i < kWaiting; ++i) {
-      Waiting& one = waiting_[waiting_at_++ % kWaiting];
+  [[gnu::noinline]] void insert_waiting() {
+    for (unsigned i = 0; i < kWaiting; ++i, ++waiting_at_) {
+      Waiting& one = waiting_[waiting_at_ % kWaiting];
+      waiting_low_[waiting_at_ % kWaiting] = 0;
       if (one.record != kNone) insert(one.record, one.direction, one.hash);
       one = {};
+    }
+  }
+
+  Found look_for(const Key& key, uint64_t hash) const {
+    const uint16_t tag = tag_of(hash);
+    for (uint32_t at = home(hash);; at = next(at)) {
+      const Bucket& bucket = buckets_[at];
+      for (unsigned hits = match(bucket, tag); hits != 0; hits = others(hits)) {
+        const uint32_t reference = *bucket.reference_at(hits);
+        const Record& record = records_[reference >> 1];
+        const auto direction = static_cast<Direction>(reference & 1);
+        if (record.protocol() == key.protocol && tuple_of(record, direction) == key.tuple) {
+          return {reference >> 1, direction};
+        }
+      }
+      if (bucket.overflowed == 0) return {};
+    }
+  }
+  // Of a full home bucket.
+  [[gnu::noinline]] void insert_behind(uint32_t reference, uint64_t hash) {
+    for (uint32_t at = home(hash);; at = next(at)) {
+      Bucket& bucket = buckets_[at];
+      const unsigned empty = match(bucket, 0);
+      if (empty != 0) return bucket.put(slot_of(empty), tag_of(hash), reference);
+      ++bucket.overflowed;
+    }
+  }
+  // Whatever is not the first of its tag in its home bucket.
+  [[gnu::noinline]] void erase_behind(uint32_t reference, uint64_t hash) {
+    if (waits(hash)) insert_waiting();
+    const uint16_t tag = tag_of(hash);
+    const uint32_t start = home(hash);
+    for (uint32_t at = start;; at = next(at)) {
+      Bucket& bucket = buckets_[at];
+      for (unsigned hits = match(bucket, tag); hits != 0; hits = others(hits)) {
+        const unsigned slot = slot_of(hits);
+        if (bucket.reference[slot] != reference) continue;
+        bucket.tag[slot] = 0;
+        for (uint32_t back = start; back != at; back = next(back)) --buckets_[back].overflowed;
+        return;
+      }
     }
   }
 
@@ -218,6 +260,7 @@ class ConnectionTable {
   uint32_t used_ = 0;
   uint32_t size_ = 0;
   Waiting waiting_[kWaiting];  // a ring, oldest next
+  alignas(32) uint32_t waiting_low_[kWaiting]{};
   unsigned waiting_at_ = 0;
 };
 

@@ -44,13 +44,6 @@ void LocalPorts::slice(unsigned half) {
   }
 }
 
-uint32_t LocalPorts::entry_of(Set set) const {
-  for (uint32_t at = home(set); index_[at] != 0; at = (at + 1) & mask_) {
-    if (entries_[index_[at] - 1].key == set) return index_[at] - 1;
-  }
-  return kNone;
-}
-
 // Of a set that has none. kNone when there are as many sets as may be.
 uint32_t LocalPorts::make(Set set) {
   if (live_ == max_sets_) return kNone;
@@ -70,13 +63,13 @@ uint32_t LocalPorts::make(Set set) {
   }
   for (unsigned i = 0; i < 2; ++i) entry.full[i] |= foreign_chunks_[i];
   uint32_t at = home(set);
-  while (index_[at] != 0) at = (at + 1) & mask_;
-  index_[at] = fresh + 1;
+  while (index_[at].entry != 0) at = (at + 1) & mask_;
+  index_[at] = {set.addresses, set.service, fresh + 1};
   ++live_;
   return fresh;
 }
 
-be16 LocalPorts::take(Set set) {
+be16 LocalPorts::take_anywhere(Set set) {
   uint32_t found = entry_of(set);
   if (found == kNone) found = make(set);
   if (found == kNone || entries_[found].used == usable_) return 0;
@@ -99,11 +92,8 @@ be16 LocalPorts::take(Set set) {
       if (free == 0) continue;
       taken[word] |= free & -free;
       if (taken[word] == ~uint64_t{0}) note_if_full(entry, at);
-      const uint32_t number =
-          at * kChunkPorts + word * 64 + static_cast<uint32_t>(std::countr_zero(free));
-      ++entry.used;
-      entry.cursor = number + 1 == count_ ? 0 : number + 1;
-      return to_be(share_.port(entry.base, number));
+      return give_out(entry,
+                      at * kChunkPorts + word * 64 + static_cast<uint32_t>(std::countr_zero(free)));
     }
   }
 }
@@ -136,26 +126,6 @@ bool LocalPorts::reserve(Set set, be16 port) {
   return true;
 }
 
-LocalPorts::Place LocalPorts::find(Set set, be16 port) const {
-  const uint32_t found = entry_of(set);
-  if (found == kNone) return {};
-  const Entry& entry = entries_[found];
-  const uint32_t number = share_.number(entry.base, from_be(port));
-  const uint32_t at = number / kChunkPorts;
-  const size_t block = entry.block[at / kBlockChunks] - 1;
-  __builtin_prefetch(&chunks_[block * kBlockChunks + at % kBlockChunks], 1);
-  return {found, number};
-}
-
-void LocalPorts::give(const Place& place) {
-  if (place.entry == kNone) return;
-  Entry& entry = entries_[place.entry];
-  const uint32_t at = place.number / kChunkPorts;
-  chunk(entry, at).taken[place.number % kChunkPorts / 64] &= ~(uint64_t{1} << (place.number % 64));
-  entry.full[at / 64] &= ~(uint64_t{1} << (at % 64));
-  if (--entry.used == 0) drop(place.entry);
-}
-
 // Gives an empty set's blocks and entry back and closes the gap in the index (backward shift).
 void LocalPorts::drop(uint32_t dropped) {
   Entry& entry = entries_[dropped];
@@ -166,14 +136,14 @@ void LocalPorts::drop(uint32_t dropped) {
     block = 0;
   }
   uint32_t gap = home(entry.key);
-  while (index_[gap] != dropped + 1) gap = (gap + 1) & mask_;
-  for (uint32_t at = (gap + 1) & mask_; index_[at] != 0; at = (at + 1) & mask_) {
-    const uint32_t wanted = home(entries_[index_[at] - 1].key);
+  while (index_[gap].entry != dropped + 1) gap = (gap + 1) & mask_;
+  for (uint32_t at = (gap + 1) & mask_; index_[at].entry != 0; at = (at + 1) & mask_) {
+    const uint32_t wanted = home(entries_[index_[at].entry - 1].key);
     if (((at - wanted) & mask_) < ((at - gap) & mask_)) continue;
     index_[gap] = index_[at];
     gap = at;
   }
-  index_[gap] = 0;
+  index_[gap].entry = 0;
   entry.used = free_entry_;
   free_entry_ = dropped;
   --live_;

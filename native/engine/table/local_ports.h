@@ -13,6 +13,8 @@
 // bits stand for the share's numbers.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -42,7 +44,22 @@ class LocalPorts {
     bool operator==(const Set&) const = default;
   };
   // A free port (network order), or 0 when all are taken.
-  be16 take(Set set);
+  [[gnu::always_inline]] be16 take(Set set) {
+    const uint32_t found = entry_of(set);
+    if (found == kNone) [[unlikely]]
+      return take_anywhere(set);
+    // Nearly always the word under the cursor has a port, and another one.
+    Entry& entry = entries_[found];
+    const uint32_t at = entry.cursor / kChunkPorts;
+    if (entry.block[at / kBlockChunks] == 0) [[unlikely]]
+      return take_anywhere(set);
+    uint64_t& taken = chunk(entry, at).taken[entry.cursor % kChunkPorts / 64];
+    const uint64_t free = ~taken & ~uint64_t{0} << (entry.cursor % 64);
+    const uint64_t left = taken | (free & -free);
+    if (free == 0 || left == ~uint64_t{0}) return take_anywhere(set);
+    taken = left;
+    return give_out(entry, entry.cursor / 64 * 64 + static_cast<uint32_t>(__builtin_ctzll(free)));
+  }
   // Takes this very port. False when it is not to be given back: taken already, or never given out
   // by this worker (another worker's or another director's, see slice()), or no set is left.
   bool reserve(Set set, be16 port);
@@ -54,10 +71,26 @@ class LocalPorts {
   struct Place {
     uint32_t entry = kNone;
     uint32_t number = 0;
+    uint64_t* taken = nullptr;
   };
   // Asks the memory for what give() will touch.
-  Place find(Set set, be16 port) const;
-  void give(const Place& place);
+  [[gnu::always_inline]] Place find(Set set, be16 port) {
+    const uint32_t found = entry_of(set);
+    if (found == kNone) return {};
+    const Entry& entry = entries_[found];
+    const uint32_t number = share_.number(entry.base, from_be(port));
+    uint64_t* taken = &chunk(entry, number / kChunkPorts).taken[number % kChunkPorts / 64];
+    __builtin_prefetch(taken, 1);
+    return {found, number, taken};
+  }
+  [[gnu::always_inline]] void give(const Place& place) {
+    if (place.entry == kNone) return;
+    Entry& entry = entries_[place.entry];
+    const uint32_t at = place.number / kChunkPorts;
+    *place.taken &= ~(uint64_t{1} << (place.number % 64));
+    entry.full[at / 64] &= ~(uint64_t{1} << (at % 64));
+    if (--entry.used == 0) drop(place.entry);
+  }
 
   uint32_t sets() const { return live_; }
 
@@ -80,13 +113,33 @@ class LocalPorts {
   };
   static_assert(sizeof(Entry) == 128 && kChunks * kChunkPorts == 65536);
 
-  uint32_t entry_of(Set set) const;
+  // Open addressing. Carries the key, so that no entry but the right one is looked at.
+  struct Index {
+    uint64_t addresses;
+    uint32_t service;
+    uint32_t entry;  // + 1; 0: empty
+    bool is(Set set) const { return addresses == set.addresses && service == set.service; }
+  };
+  static_assert(sizeof(Index) == 16);
+
+  uint32_t entry_of(Set set) const {
+    for (uint32_t at = home(set); index_[at].entry != 0; at = (at + 1) & mask_) {
+      if (index_[at].is(set)) return index_[at].entry - 1;
+    }
+    return kNone;
+  }
   uint32_t make(Set set);
-  void drop(uint32_t entry);
+  [[gnu::noinline]] void drop(uint32_t entry);
+  // Sets are the configuration's: nobody outside can choose them to collide.
   uint32_t home(Set set) const {
-    return static_cast<uint32_t>(
-               mum(set.addresses ^ 0x9e3779b97f4a7c15u, set.service ^ 0x8ebc6af09c88c6e3u)) &
+    return static_cast<uint32_t>(_mm_crc32_u64(_mm_crc32_u32(0, set.service), set.addresses)) &
            mask_;
+  }
+  [[gnu::noinline]] be16 take_anywhere(Set set);
+  be16 give_out(Entry& entry, uint32_t number) {
+    ++entry.used;
+    entry.cursor = number + 1 == count_ ? 0 : number + 1;
+    return to_be(share_.port(entry.base, number));
   }
   uint32_t make_block(uint32_t index);
   void note_if_full(Entry& entry, uint32_t at);
@@ -104,7 +157,7 @@ class LocalPorts {
   uint32_t mask_;                 // of the index, a power of two less one
   uint32_t max_sets_, live_ = 0;
   uint64_t random_;
-  TableMemory<uint32_t> index_;  // open addressing: entry + 1
+  TableMemory<Index> index_;
   TableMemory<Entry> entries_;
   TableMemory<Chunk> chunks_;  // by blocks
   uint32_t entries_used_ = 0, blocks_used_ = 0;

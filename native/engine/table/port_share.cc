@@ -78,7 +78,8 @@ std::vector<uint16_t> sums(const std::vector<uint16_t>& basis) {
 PortShare::PortShare(const Steering* steering, uint16_t worker, uint16_t workers)
     : steering_(steering),
       first_(kFirst + (worker + workers - kFirst % workers) % workers),
-      step_(workers) {
+      step_(workers),
+      per_step_((uint64_t{1} << 32) / workers + 1) {
   count_ = (65536 - first_ + workers - 1) / workers;
   if (steering != nullptr) divide(*steering, worker);
 }

@@ -53,7 +53,9 @@ class PortShare {
     return mine_[position_[entry]] == entry && both >> bits_ >= first_;
   }
   uint32_t number(uint32_t base, uint16_t port) const {
-    if (steering_ == nullptr) return (port - first_) / step_;
+    if (steering_ == nullptr) {
+      return static_cast<uint32_t>(((port - first_) * per_step_) >> 32);
+    }
     const uint32_t both = low_[port & 0xff] ^ high_[port >> 8];
     return position_[base ^ (both & mask_)] * step_ + (both >> bits_) - first_;
   }
@@ -66,6 +68,7 @@ class PortShare {
   // By remainder: port = first + number × step. By hash: places of a class before the first that
   // is not privileged, and places that follow.
   uint32_t first_, step_;
+  uint64_t per_step_;                 // 2^32 / step_, rounded up: exact for 16 bits
   uint32_t mask_ = 0, bits_ = 0;      // of a class
   std::vector<uint16_t> mine_;        // entries of this worker
   std::vector<uint16_t> position_;    // by entry: where in mine_

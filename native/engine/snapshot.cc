@@ -32,15 +32,6 @@ be32 v4_or_reject(const WideAddress& address, size_t offset) {
   return v4_of(address);
 }
 
-uint64_t spread(uint64_t x) {
-  x *= 0x9e3779b97f4a7c15u;
-  return x ^ (x >> 32);
-}
-
-uint64_t service_key(be32 address, be16 port, uint8_t protocol) {
-  return spread((uint64_t{address} << 24) ^ (uint64_t{port} << 8) ^ protocol);
-}
-
 }  // namespace
 
 std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const Limits& limits,
@@ -136,6 +127,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   const size_t addresses =
       owned.size() + roles.size() + locals.size() + services.size() + servers.size();
   s.owned_.assign(std::bit_ceil(addresses * 2 + 2), {0, 0});
+  s.owned_mask_ = s.owned_.size() - 1;
   for (const WideAddress& address : owned) s.own(v4_or_reject(address, place(address)), kOwned);
   for (const wire::RoleAddress& role : roles) {
     if (role.port >= ports) reject(place(role) + 22, "address behind a port that is not there");
@@ -184,14 +176,15 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
 }
 
 void Snapshot::build_lookups(const Snapshot* previous) {
-  service_index_.assign(std::bit_ceil(services_.size() * 2 + 2), 0);
+  service_index_.assign(std::bit_ceil(services_.size() * 2 + 2), {0, nullptr});
+  service_mask_ = service_index_.size() - 1;
   lookups_.reserve(services_.size());
   for (size_t i = 0; i < services_.size(); ++i) {
     Service& service = services_[i];
-    size_t at =
-        service_key(service.address, service.port, service.protocol) & (service_index_.size() - 1);
-    while (service_index_[at] != 0) at = (at + 1) & (service_index_.size() - 1);
-    service_index_[at] = static_cast<uint32_t>(i + 1);
+    const uint64_t key = service_key(service.address, service.port, service.protocol);
+    size_t at = spread(key) & service_mask_;
+    while (service_index_[at].key != 0) at = (at + 1) & service_mask_;
+    service_index_[at] = {key, &service};
     lookups_.push_back(lookup_table(service, previous));
     if (lookups_.back()) service.lookup = *lookups_.back();
   }
@@ -212,22 +205,9 @@ std::shared_ptr<const Snapshot::Table> Snapshot::lookup_table(const Service& ser
   return table;
 }
 
-const Service* Snapshot::service_at(be32 address, be16 port, uint8_t protocol) const {
-  const size_t mask = service_index_.size() - 1;
-  for (size_t at = service_key(address, port, protocol) & mask;; at = (at + 1) & mask) {
-    const uint32_t index = service_index_[at];
-    if (index == 0) return nullptr;
-    const Service& service = services_[index - 1];
-    if (service.address == address && service.port == port && service.protocol == protocol) {
-      return &service;
-    }
-  }
-}
-
 void Snapshot::own(be32 address, uint8_t flags) {
-  const size_t mask = owned_.size() - 1;
-  size_t at = spread(address) & mask;
-  while (owned_[at].flags != 0 && owned_[at].address != address) at = (at + 1) & mask;
+  size_t at = spread(address) & owned_mask_;
+  while (owned_[at].flags != 0 && owned_[at].address != address) at = (at + 1) & owned_mask_;
   owned_[at] = {address, static_cast<uint8_t>(owned_[at].flags | flags)};
 }
 
@@ -243,14 +223,6 @@ const Mac* Snapshot::virtual_mac(be32 address) const {
       std::lower_bound(virtual_addresses_.begin(), virtual_addresses_.end(), address,
                        [](const auto& entry, be32 wanted) { return entry.first < wanted; });
   return at != virtual_addresses_.end() && at->first == address ? &at->second : nullptr;
-}
-
-uint8_t Snapshot::address_flags(be32 address) const {
-  const size_t mask = owned_.size() - 1;
-  for (size_t at = spread(address) & mask; owned_[at].flags != 0; at = (at + 1) & mask) {
-    if (owned_[at].address == address) return owned_[at].flags;
-  }
-  return 0;
 }
 
 std::vector<be32> Snapshot::next_hops_wanted() const {

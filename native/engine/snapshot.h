@@ -63,7 +63,14 @@ class Snapshot {
 
   std::span<const Service> services() const { return services_; }
   // Service of a destination, nullptr if none.
-  const Service* service_at(be32 address, be16 port, uint8_t protocol) const;
+  const Service* service_at(be32 address, be16 port, uint8_t protocol) const {
+    const uint64_t key = service_key(address, port, protocol);
+    for (size_t at = spread(key) & service_mask_;; at = (at + 1) & service_mask_) {
+      const IndexedService& indexed = service_index_[at];
+      if (indexed.key == key) return indexed.service;
+      if (indexed.key == 0) return nullptr;
+    }
+  }
   const Service* service_of_slot(uint32_t slot) const {
     return slot < by_service_slot_.size() ? by_service_slot_[slot] : nullptr;
   }
@@ -85,7 +92,12 @@ class Snapshot {
     kEnatSource = 16,   // a VIP that ENAT without local addresses speaks from
     kPersistent = 32    // a VIP with a persistent service
   };
-  uint8_t address_flags(be32 address) const;
+  uint8_t address_flags(be32 address) const {
+    for (size_t at = spread(address) & owned_mask_;; at = (at + 1) & owned_mask_) {
+      const OwnedAddress& owned = owned_[at];
+      if (owned.address == address || owned.flags == 0) return owned.flags;
+    }
+  }
   bool has_nat() const { return has_nat_; }
   bool has_persistence() const { return has_persistence_; }
   // Some persistent service has NAT servers: their replies name no service, so all NAT
@@ -128,9 +140,22 @@ class Snapshot {
   void own(be32 address, uint8_t flags);
   void take_role(be32 address, uint8_t port, const Mac& mac);
 
+  static uint64_t spread(uint64_t x) {
+    x *= 0x9e3779b97f4a7c15u;
+    return x ^ (x >> 32);
+  }
+  // Never 0, as no protocol is.
+  static uint64_t service_key(be32 address, be16 port, uint8_t protocol) {
+    return uint64_t{address} << 32 | uint64_t{port} << 16 | protocol;
+  }
+
   struct OwnedAddress {
-    be32 address;
+    be32 address;   // 0 where empty
     uint8_t flags;  // 0: empty
+  };
+  struct IndexedService {
+    uint64_t key;  // 0: empty
+    const Service* service;
   };
 
   uint32_t generation_ = 0;
@@ -144,8 +169,9 @@ class Snapshot {
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
   std::vector<uint8_t> serves_;                          // by slot
-  std::vector<uint32_t> service_index_;                  // open addressing: index + 1, 0 empty
+  std::vector<IndexedService> service_index_;            // open addressing
   std::vector<OwnedAddress> owned_;                      // open addressing
+  size_t service_mask_ = 0, owned_mask_ = 0;             // powers of two less one
   std::vector<std::pair<uint16_t, Mac>> virtual_macs_;   // by port; a handful
   std::vector<std::pair<be32, Mac>> virtual_addresses_;  // by address
   FibInput fib_;

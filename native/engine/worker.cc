@@ -181,6 +181,7 @@ inline void Worker::leave(uint32_t record, Leaving& leaving) {
   if (feed_.on()) [[unlikely]]
     feed_.prefetch_notes(record);
   leaving.record = record;
+  expendables_.ask_for(record);  // by the connection that takes its place
   leaving.request = table_.hash(c, Direction::request);
   table_.prefetch_bucket(leaving.request);
   leaving.reply = 0;

@@ -154,10 +154,11 @@ class Worker {
   SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
                                 bool controls);
   SLUICE_ASIDE void leave_template(const Record& c);
-  SLUICE_ASIDE uint32_t connect(const Packet& packet, const Service& service, const Server& server,
-                                End& failure);
-  SLUICE_ASIDE bool take_local_end(Record& record, const Service& service, End& failure);
-  bool take_port(Record& record, be32 local);
+  uint32_t connect(const Packet& packet, const Service& service, const Server& server,
+                   End& failure);
+  bool take_local_end(Record& record, const Service& service, const Server& server, End& failure);
+  bool take_port(Record& record, const Server& server, be32 local);
+  static void set_reply(Record& record, const Server& server, be32 local, be16 port);
   SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
 
   // pipeline/4_evict.cc: room for first packets.
@@ -189,6 +190,7 @@ class Worker {
 
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
+  void forward_on(Packet& packet, Record& record);
   void forward_reply(Packet& packet, uint32_t record);
   void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
   bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
@@ -200,7 +202,8 @@ class Worker {
   bool tell_client(Packet& packet, Record& record, const NextHop& hop);
   SLUICE_ASIDE bool replace_client_option(Packet& packet, Record& record, const NextHop& hop,
                                           bool due);
-  SLUICE_ASIDE bool make_room(Packet& packet, unsigned bytes, unsigned head);
+  bool tell_by_ip_option(Packet& packet, const Record& record, const NextHop& hop);
+  bool make_room(Packet& packet, unsigned bytes, unsigned head);
   void update_state(uint32_t record, Sight sight, uint8_t flags);
   SLUICE_ASIDE void change_state(uint32_t record, State state);
   void count(const Record& record, Direction direction, uint16_t bytes);

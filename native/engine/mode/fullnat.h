@@ -63,23 +63,25 @@ inline void insert_tcp_option(net::Ipv4* ip, net::Tcp* tcp, unsigned bytes, bool
   ip->checksum = ip_checksum;
 }
 
-// The same for UDP: IP options right behind the fixed IPv4 header.
+// The same for UDP: IP options right behind the fixed IPv4 header. Sums are of what is written, not
+// of what could be read again.
 inline void insert_ip_option(net::Ipv4* ip, unsigned bytes, const net::ClientOption& option) {
   auto* gap = reinterpret_cast<uint8_t*>(ip) + sizeof(net::Ipv4);
-  net::write_ip_option(gap, net::kIpOptionClient, option.client_port, option.client);
-  if (bytes == net::kEnatUdpBytes) {
-    net::write_ip_option(gap + 8, net::kIpOptionVirtual, option.virtual_port,
-                         option.virtual_address);
-  }
+  const uint64_t client = net::ip_option(net::kIpOptionClient, option.client_port, option.client);
+  store(gap, client);
   net::Delta l3;
-  const uint16_t first = load<uint16_t>(ip);
-  const auto longer = static_cast<uint16_t>(first + bytes / 4);  // IHL: the low bits as loaded
-  store(ip, longer);
-  l3.change16(first, longer);
-  const be16 length = to_be(static_cast<uint16_t>(from_be(ip->total_length) + bytes));
-  l3.change16(ip->total_length, length);
-  ip->total_length = length;
-  l3.add(net::sum_bytes(gap, bytes));
+  l3.add_wide(client);
+  if (bytes == net::kEnatUdpBytes) {
+    const uint64_t served =
+        net::ip_option(net::kIpOptionVirtual, option.virtual_port, option.virtual_address);
+    store(gap + 8, served);
+    l3.add_wide(served);
+  }
+  // IHL: the low bits of the first word as loaded. Neither it nor the length overflows.
+  const be16 more = to_be(static_cast<uint16_t>(bytes));
+  l3.add(bytes / 4 + more);
+  ip->version_ihl = static_cast<uint8_t>(ip->version_ihl + bytes / 4);
+  ip->total_length = to_be(static_cast<uint16_t>(from_be(ip->total_length) + bytes));
   be16 ip_checksum = ip->checksum;
   l3.apply(ip_checksum);
   ip->checksum = ip_checksum;

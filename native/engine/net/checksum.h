@@ -55,6 +55,8 @@ class Delta {
     sum_ += uint64_t{static_cast<uint16_t>(~from)} + to;
   }
   constexpr void add(uint64_t words) { sum_ += words; }
+  // Of eight bytes at once, which could overflow the sum as they are.
+  constexpr void add_wide(uint64_t words) { sum_ += (words >> 32) + static_cast<uint32_t>(words); }
   constexpr uint16_t folded() const { return fold(sum_); }
   constexpr void apply(be16& checksum) const {
     checksum = static_cast<uint16_t>(~fold(uint64_t{static_cast<uint16_t>(~checksum)} + sum_));

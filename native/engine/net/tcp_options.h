@@ -141,9 +141,9 @@ inline void blot_ip_options(Ipv4* ip) {
 inline constexpr unsigned kUoaBytes = 8;
 inline constexpr unsigned kEnatUdpBytes = 16;
 
-inline void write_ip_option(uint8_t* at, uint8_t kind, be16 port, be32 address) {
-  // In one piece, as it is read for the checksum right away.
-  store(at, uint64_t{kind} | 8 << 8 | uint64_t{port} << 16 | uint64_t{address} << 32);
+// Eight bytes as they lie in memory.
+inline uint64_t ip_option(uint8_t kind, be16 port, be32 address) {
+  return uint64_t{kind} | 8 << 8 | uint64_t{port} << 16 | uint64_t{address} << 32;
 }
 
 }  // namespace sluice::net

@@ -9,6 +9,20 @@ namespace sluice {
 
 using namespace net;
 
+namespace {
+
+// The key of a reply tuple that has just been written, read in the pieces it was written in: a
+// wider one would wait until all stores before it have reached the cache.
+FlowKey<V4> fresh_reply_of(const Connection<V4>& c) {
+  const uint64_t ports = uint64_t{c.protocol()} << 32 | load<uint32_t>(&c.rport);
+  FlowKey<V4> key;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&key),
+                   _mm_set_epi64x(static_cast<int64_t>(ports), load<int64_t>(&c.raddr)));
+  return key;
+}
+
+}  // namespace
+
 void Worker::process(const Group& group) {
   for (Group rest = group; rest.n != 0;) {
     uint16_t done = forward_settled(rest);
@@ -37,6 +51,7 @@ void Worker::process(Packet& packet, const Group& group) {
     case Concern::flow:
       break;
   }
+  if (packet.candidate == kNone && table_.is_absent(packet.hash)) return first_packet(packet);
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
   if (record == kNone) return first_packet(packet);
@@ -72,7 +87,7 @@ void Worker::first_packet(Packet& packet) {
                                 counters_,    overloaded_.data(),
                                 tuple.source, tuple.source_port};
   const uint32_t chosen =
-      service->persistence_ms == 0 ? schedule(context) : schedule_persistent(context);
+      service->persistence_ms == 0 ? schedule_at_once(context) : schedule_persistent(context);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,
                        End::answered_port_unreachable);
@@ -87,7 +102,7 @@ void Worker::first_packet(Packet& packet) {
   const uint32_t record = connect(packet, *service, server, failure);
   if (record == kNone) return drop(packet, failure);
   if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, true);
-  forward_request(packet, record);
+  forward_on(packet, table_[record]);
 }
 
 // The server that the client's network has now, whatever its threshold says (as LVS), unless it is
@@ -123,33 +138,34 @@ void Worker::leave_template(const Record& c) {
 
 // Makes the connection: record, tuples, local port, timer, counts. kNone and the reason if it
 // can't be made.
-uint32_t Worker::connect(const Packet& packet, const Service& service, const Server& server,
-                         End& failure) {
+//
+// What is read again in a wider piece than it was written in would wait for the cache: tuples are
+// written as they are read.
+inline uint32_t Worker::connect(const Packet& packet, const Service& service, const Server& server,
+                                End& failure) {
   uint32_t record = table_.allocate();
-  if (record == kNone && evict()) record = table_.allocate();
-  if (record == kNone) {
-    note(Note::table_full, service.slot);
-    failure = End::table_full;
-    return kNone;
+  if (record == kNone) [[unlikely]] {
+    if (evict()) record = table_.allocate();
+    if (record == kNone) {
+      note(Note::table_full, service.slot);
+      failure = End::table_full;
+      return kNone;
+    }
   }
   const TupleOf<V4>& tuple = packet.key.tuple;
   Record& c = table_[record];
   c = Record{};
-  c.caddr = tuple.source;
-  c.cport = tuple.source_port;
-  c.vaddr = tuple.destination;
-  c.vport = tuple.destination_port;
-  c.raddr = server.address;
+  store(&c.caddr, tuple);
   // DR and TUN leave the packet's port alone, whatever the server's says (as LVS).
   const bool keeps_port = server.mode == Mode::dr || server.mode == Mode::tun;
-  c.rport = keeps_port ? tuple.destination_port : server.port;
   c.server = server.slot;
   c.service = static_cast<uint16_t>(service.slot);
-  c.flags = static_cast<uint8_t>(server.mode);
   c.settled = epoch_.settled(Way::unsettled);
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
+  c.hop[static_cast<unsigned>(Direction::request)] = fib_->host(server.address);
+  auto flags = static_cast<uint8_t>(server.mode);
   if (packet.key.protocol == kUdp) {
-    c.flags |= kUdpConnection;
+    flags |= kUdpConnection;
     c.state = State::udp;
     c.born_ms = c.last_seen_ms;
   } else {
@@ -157,22 +173,24 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
                             ? Sight::request
                             : Sight::request_only;
     c.state = next_state(State::none, sight, packet.tcp()->flags);
+    if (is_active(c.state)) flags |= kCountedActive;
   }
-  if (!keeps_port && !take_local_end(c, service, failure)) {
+  c.flags = flags;
+  if (keeps_port) {
+    c.raddr = server.address;
+    c.rport = tuple.destination_port;
+  } else if (!take_local_end(c, service, server, failure)) {
     table_.release(record);
     return kNone;
   }
   table_.insert(record, Direction::request, packet.hash);
-  if (c.has(kHasReplyTuple)) {
-    table_.insert_soon(record, Direction::reply, table_.hash(c, Direction::reply));
-  }
+  if (!keeps_port) table_.insert_soon(record, Direction::reply, table_.hash(fresh_reply_of(c)));
   wheel_.add(record, now_ms_ + timeout_of(c.state));
   expendables_.add(record);
   uint64_t* counted = counters_.server(c.server);
   ++counted[kConns];
   ++counters_.service(c.service)[kConns];
-  if (is_active(c.state)) c.flags |= kCountedActive;
-  ++counted[is_active(c.state) ? kActive : kInactive];
+  ++counted[(flags & kCountedActive) != 0 ? kActive : kInactive];
   if (server.upper != 0 && connections_of(server.slot) >= server.upper) {
     overloaded_[server.slot] = server.upper;
   }
@@ -183,9 +201,10 @@ uint32_t Worker::connect(const Packet& packet, const Service& service, const Ser
 }
 
 // Gives a NAT, FullNAT or ENAT connection the tuple that replies come back with.
-bool Worker::take_local_end(Record& c, const Service& service, End& failure) {
-  c.flags |= kHasReplyTuple;
-  if (c.mode() == Mode::nat) {
+inline bool Worker::take_local_end(Record& c, const Service& service, const Server& server,
+                                   End& failure) {
+  if (server.mode == Mode::nat) {
+    set_reply(c, server, c.caddr, c.cport);
     mode::nat::prepare(c);
     const FlowKey<V4> key{c.reply(), c.protocol()};
     if (!table_.find(key, table_.hash(key))) return true;
@@ -199,21 +218,29 @@ bool Worker::take_local_end(Record& c, const Service& service, End& failure) {
   uint32_t& cursor = local_cursor_[service.slot];
   for (size_t tried = 0; tried < locals.size(); ++tried) {
     if (cursor >= locals.size()) cursor = 0;
-    if (take_port(c, locals[cursor++])) return true;
+    if (take_port(c, server, locals[cursor++])) return true;
   }
-  if (evict_for_port(c, locals) && take_port(c, c.laddr)) return true;
+  set_reply(c, server, 0, 0);
+  if (evict_for_port(c, locals) && take_port(c, server, c.laddr)) return true;
   note(Note::local_ports_exhausted, service.slot);
   failure = End::local_ports_exhausted;
   return false;
 }
 
-bool Worker::take_port(Record& c, be32 local) {
-  c.laddr = local;
-  c.lport = local_ports_.take({c.laddr, c.raddr, c.rport, c.protocol()});
-  if (c.lport == 0) return false;
+inline bool Worker::take_port(Record& c, const Server& server, be32 local) {
+  const be16 port = local_ports_.take({local, server.address, server.port, c.protocol()});
+  if (port == 0) return false;
+  set_reply(c, server, local, port);
   c.flags |= kOwnsLocalPort;
   mode::fullnat::prepare(c);
   return true;
+}
+
+// In the pieces that translate() reads.
+inline void Worker::set_reply(Record& c, const Server& server, be32 local, be16 port) {
+  c.flags |= kHasReplyTuple;
+  store(&c.raddr, uint64_t{local} << 32 | server.address);
+  store(&c.rport, uint32_t{port} << 16 | server.port);
 }
 
 // One-packet scheduling (ipvsadm -o): forwarded like a connection's packet, but none is kept.

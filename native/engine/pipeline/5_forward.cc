@@ -47,6 +47,11 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
     }
   }
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
+  forward_on(packet, c);
+}
+
+// What follows once the state is known, for a first packet as well.
+void Worker::forward_on(Packet& packet, Record& c) {
   count(c, Direction::request, packet.total_length());  // as LVS: before anything can go wrong
   if (packet.ip->ttl <= 1) {
     return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
@@ -98,15 +103,31 @@ inline bool Worker::tell_client(Packet& packet, Record& c, const NextHop& hop) {
     const bool due = udp_option_due(c);
     c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
                                        : static_cast<uint8_t>(c.packets + 1);
-    if (!due && packet.ip->header_bytes() == sizeof(Ipv4)) [[likely]]
-      return true;
-    return replace_client_option(packet, c, hop, due);
+    if (packet.ip->header_bytes() != sizeof(Ipv4)) [[unlikely]]
+      return replace_client_option(packet, c, hop, due);
+    return !due || tell_by_ip_option(packet, c, hop);
   }
   const Tcp& tcp = *packet.tcp();
   const bool due = mode::fullnat::tcp_option_due(tcp, c);
   if (!due && !may_carry_client_option(tcp)) [[likely]]
     return true;
   return replace_client_option(packet, c, hop, due);
+}
+
+// UDP without IP options, which nothing has to be taken out of.
+inline bool Worker::tell_by_ip_option(Packet& packet, const Record& c, const NextHop& hop) {
+  const Service* service = snapshot_->service_of_slot(c.service);
+  if (service == nullptr || !service->has(wire::kClientAddress)) return true;
+  const unsigned bytes = c.mode() == Mode::enat ? kEnatUdpBytes : kUoaBytes;
+  if (packet.total_length() + bytes > hop.mtu) {
+    counters_.add(Extra::client_option_mtu);
+    return true;
+  }
+  if (!make_room(packet, bytes, sizeof(Ipv4))) return false;
+  mode::fullnat::insert_ip_option(packet.ip, bytes,
+                                  {service->toa_kind, c.caddr, c.cport, c.vaddr, c.vport});
+  counters_.add(Extra::client_option_added);
+  return true;
 }
 
 bool Worker::replace_client_option(Packet& packet, Record& c, const NextHop& hop, bool due) {
@@ -268,7 +289,7 @@ const NextHop* Worker::find_next_hop(Record& c, Direction towards, End& failure)
 
 // Opens `bytes` behind the Ethernet header and the first `head` bytes of the IP packet; the
 // packet's pointers move to the new place of what they point at.
-bool Worker::make_room(Packet& packet, unsigned bytes, unsigned head) {
+inline bool Worker::make_room(Packet& packet, unsigned bytes, unsigned head) {
   uint8_t* start = reinterpret_cast<uint8_t*>(rte_pktmbuf_prepend(packet.mbuf, bytes));
   if (start == nullptr) return false;
   // The usual heads are moved by a few instructions of known length.

@@ -6,13 +6,9 @@
 namespace sluice {
 
 inline uint32_t schedule_rr(const ScheduleContext& c) {
-  const auto& servers = c.service.servers;
-  uint32_t at = c.state.position;
-  for (size_t step = 0; step < servers.size(); ++step) {
-    at = at == kNone || at + 1 >= servers.size() ? 0 : at + 1;
-    if (c.usable(servers[at])) return c.state.position = at;
-  }
-  return kNone;
+  const uint32_t chosen = next_in_turn(c, c.state.position);
+  if (chosen != kNone) c.state.position = chosen;
+  return chosen;
 }
 
 }  // namespace sluice

@@ -43,4 +43,29 @@ struct ScheduleContext {
 // Index into service.servers, or kNone.
 uint32_t schedule(const ScheduleContext& context);
 
+// The next usable server after `at`, the last one chosen; kNone when none is.
+inline uint32_t next_in_turn(const ScheduleContext& c, uint32_t at) {
+  const auto count = static_cast<uint32_t>(c.service.servers.size());
+  const Server* const servers = c.service.servers.data();
+  for (uint32_t step = 0; step < count; ++step) {
+    at = at + 1 < count ? at + 1 : 0;  // kNone, before the first, is followed by 0
+    if (c.usable(servers[at])) return at;
+  }
+  return kNone;
+}
+
+// schedule(), with rr's usual case at hand: its state is of these very servers.
+inline uint32_t schedule_at_once(const ScheduleContext& c) {
+  SchedulerState& state = c.state;
+  if (c.service.scheduler != SchedulerKind::rr || state.kind != SchedulerKind::rr ||
+      state.fingerprint != c.service.fingerprint) {
+    return schedule(c);
+  }
+  const uint32_t chosen = next_in_turn(c, state.position);
+  if (chosen == kNone) return kNone;
+  state.position = chosen;
+  state.last_slot = c.service.servers[chosen].slot;
+  return chosen;
+}
+
 }  // namespace sluice

@@ -80,8 +80,9 @@ class ConnectionTable {
   }
 
   // True when find() would surely find nothing, told without a look at any record.
-  bool is_absent(const Bucket* home, uint64_t hash) const {
-    return match(*home, tag_of(hash)) == 0 && home->overflowed == 0 && !waits(hash);
+  bool is_absent(uint64_t hash) const {
+    const Bucket& bucket = buckets_[home(hash)];
+    return match(bucket, tag_of(hash)) == 0 && bucket.overflowed == 0 && !waits(hash);
   }
 
   // Both tuples or none. The caller has looked both up and found nothing.

@@ -21,6 +21,7 @@ class Expendables {
  public:
   explicit Expendables(uint32_t records) : words_(uint64_t{records} / 64 + 1) {}
 
+  void ask_for(uint32_t record) const { __builtin_prefetch(&words_[record / 64], 1); }
   void add(uint32_t record) { words_[record / 64] |= uint64_t{1} << (record % 64); }
   void remove(uint32_t record) { words_[record / 64] &= ~(uint64_t{1} << (record % 64)); }
 

@@ -34,24 +34,22 @@ Fib::Fib(const FibInput& input, uint16_t generation)
       next_hops_[at->second] = hop;
     }
   }
+  owns_.resize(std::bit_ceil(addresses_.size() * 2 + 2));
+  own_mask_ = owns_.size() - 1;
+  for (const FibAddress& own : addresses_) {
+    size_t at = spread(own.address) & own_mask_;
+    while (owns_[at] != 0) at = (at + 1) & own_mask_;
+    owns_[at] = own.address;
+  }
   hosts_.resize(std::bit_ceil(next_hops_.size() * 2 + 2));
   host_mask_ = hosts_.size() - 1;
   for (const NextHop& hop : next_hops_) {
     const Answer answer = walk(hop.address);
-    if (answer.next_hop == kNone) continue;
+    if (answer.next_hop > UINT16_MAX) continue;
     size_t at = host_of(hop.address);
-    while (hosts_[at].next_hop != 0) at = (at + 1) & host_mask_;
-    hosts_[at] = {hop.address, answer.next_hop + 1};
+    while (hosts_[at].next_hop != kNoHop) at = (at + 1) & host_mask_;
+    hosts_[at] = {hop.address, static_cast<uint16_t>(answer.next_hop)};
   }
-}
-
-Fib::Answer Fib::lookup(be32 destination) const {
-  for (size_t at = host_of(destination); hosts_[at].next_hop != 0; at = (at + 1) & host_mask_) {
-    if (hosts_[at].address != destination) continue;
-    const uint32_t hop = hosts_[at].next_hop - 1;
-    return {hop, true, next_hops_[hop].port, 0};
-  }
-  return walk(destination);
 }
 
 // By the routes, the longest prefix first.
@@ -68,13 +66,6 @@ Fib::Answer Fib::walk(be32 destination) const {
     return {hop->second, true, route.port, 0};
   }
   return {kNone, false, 0, 0};
-}
-
-bool Fib::is_own(be32 address) const {
-  for (const FibAddress& own : addresses_) {
-    if (own.address == address) return true;
-  }
-  return false;
 }
 
 be32 Fib::source_towards(uint8_t port, be32 neighbour) const {

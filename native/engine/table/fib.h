@@ -78,7 +78,18 @@ class Fib {
     uint8_t port;     // of the route
     be32 unresolved;  // address to resolve on that port, 0 if none
   };
-  Answer lookup(be32 destination) const;
+  Answer lookup(be32 destination) const {
+    const uint16_t hop = host(destination);
+    if (hop != kNoHop) return {hop, true, next_hops_[hop].port, 0};
+    return walk(destination);
+  }
+  // Of a neighbour itself, found at once: most real servers are on link. kNoHop for any other.
+  uint16_t host(be32 address) const {
+    for (size_t at = host_of(address);; at = (at + 1) & host_mask_) {
+      const Host& host = hosts_[at];
+      if (host.next_hop == kNoHop || host.address == address) return host.next_hop;
+    }
+  }
 
   const NextHop& operator[](uint32_t index) const { return next_hops_[index]; }
   const NextHop* next_hops() const { return next_hops_.data(); }
@@ -87,14 +98,18 @@ class Fib {
   size_t port_count() const { return ports_.size(); }
   // First own address of a port, 0 if none.
   be32 own_address(uint16_t port) const { return own_[port]; }
-  bool is_own(be32 address) const;
+  bool is_own(be32 address) const {
+    for (size_t at = spread(address) & own_mask_;; at = (at + 1) & own_mask_) {
+      if (owns_[at] == address) return address != 0;
+      if (owns_[at] == 0) return false;
+    }
+  }
 
  private:
   static uint64_t key(uint8_t port, be32 address) { return (uint64_t{port} << 32) | address; }
   Answer walk(be32 destination) const;
-  size_t host_of(be32 address) const {
-    return (address * uint64_t{0x9e3779b97f4a7c15u} >> 32) & host_mask_;
-  }
+  static size_t spread(be32 address) { return address * uint64_t{0x9e3779b97f4a7c15u} >> 32; }
+  size_t host_of(be32 address) const { return spread(address) & host_mask_; }
   be32 source_towards(uint8_t port, be32 neighbour) const;
 
   std::vector<FibPort> ports_;
@@ -103,13 +118,15 @@ class Fib {
   std::vector<NextHop> next_hops_;
   std::unordered_map<uint64_t, uint32_t> by_neighbour_;  // (port, address) → next hop
   std::unordered_map<uint64_t, FibRoute> routes_[33];    // by prefix length
-  // Answers for neighbours themselves, found at once: most real servers are on link.
+  // Answers for neighbours themselves.
   struct Host {
     be32 address;
-    uint32_t next_hop;  // + 1; 0: empty
+    uint16_t next_hop;  // kNoHop: empty
   };
   std::vector<Host> hosts_;  // open addressing, half full at most
   size_t host_mask_;
+  std::vector<be32> owns_;  // addresses_ without their ports; open addressing, 0: empty
+  size_t own_mask_;
   uint64_t lengths_ = 0;  // bit n: routes_[n] not empty
   uint16_t generation_;
 };

@@ -103,6 +103,36 @@ void sets_come_and_go() {
   }
 }
 
+// A port that somebody asks for by its number is had exactly if nobody has it, also where the walk
+// has just come to and where it will come to next.
+void ports_by_number() {
+  LocalPorts ports(PortShare(nullptr, 1, 2), 4, 11);
+  const LocalPorts::Set set = set_of(2);
+  std::set<be16> held;
+  uint16_t last = PortShare::kFirst + 1;
+  for (unsigned i = 0; i < 300'000; ++i) {
+    const uint64_t what = below(5);
+    if (what < 2) {
+      const be16 port = ports.take(set);
+      require(port != 0 && held.insert(port).second, "a port that is held is given out");
+      last = from_be(port);
+    } else if (what == 2) {
+      const bool near = below(2) == 0;
+      const auto number = static_cast<uint16_t>(near ? last + 2 * below(100) : below(65536));
+      const bool ours = number >= PortShare::kFirst && number % 2 == 1;
+      const be16 port = to_be(number);
+      require(ports.reserve(set, port) == (ours && !held.contains(port)),
+              "a port is reserved that is held, or refused that is free");
+      if (ours) held.insert(port);
+    } else if (!held.empty()) {
+      const auto at = held.lower_bound(static_cast<be16>(any()));
+      const be16 port = at == held.end() ? *held.begin() : *at;
+      ports.give(ports.find(set, port));
+      held.erase(port);
+    }
+  }
+}
+
 using Table = ConnectionTable<V4>;
 
 // A record is visited once its deadline is past, soon afterwards, and as often as it is added;
@@ -224,6 +254,7 @@ int main(int argc, char** argv) {
   ports_at_any_fill(0, 1);
   ports_at_any_fill(2, 3);
   sets_come_and_go();
+  ports_by_number();
   for (const unsigned budget : {1u, 7u, 64u, 100'000u}) wheel(budget);
   for (const uint32_t records : {9u, 1000u, 30'000u}) table_near_full(records);
   return 0;

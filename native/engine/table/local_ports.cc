@@ -74,6 +74,7 @@ be16 LocalPorts::take_anywhere(Set set) {
   if (found == kNone) found = make(set);
   if (found == kNone || entries_[found].used == usable_) return 0;
   Entry& entry = entries_[found];
+  // None is held ahead, so one of the chunks has a free port.
   // The cursor's chunk from the cursor on, else the next that has a free port; which may be the
   // cursor's own again, for what lies before it.
   uint32_t at = entry.cursor / kChunkPorts;
@@ -90,10 +91,12 @@ be16 LocalPorts::take_anywhere(Set set) {
     for (uint32_t word = from / 64; word < std::size(taken); ++word, mask = ~uint64_t{0}) {
       const uint64_t free = ~taken[word] & mask;
       if (free == 0) continue;
-      taken[word] |= free & -free;
+      taken[word] |= free;
       if (taken[word] == ~uint64_t{0}) note_if_full(entry, at);
-      return give_out(entry,
-                      at * kChunkPorts + word * 64 + static_cast<uint32_t>(std::countr_zero(free)));
+      entry.word = at * (kChunkPorts / 64) + word;
+      entry.ahead = free & (free - 1);
+      entry.cursor = (entry.word + 1) * 64 < count_ ? (entry.word + 1) * 64 : 0;
+      return give_out(entry, entry.word * 64 + static_cast<uint32_t>(std::countr_zero(free)));
     }
   }
 }
@@ -119,7 +122,10 @@ bool LocalPorts::reserve(Set set, be16 port) {
   if (block == 0) block = make_block(at / kBlockChunks);
   uint64_t& taken = chunk(entry, at).taken[number % kChunkPorts / 64];
   const uint64_t bit = uint64_t{1} << (number % 64);
-  if ((taken & bit) != 0) return false;
+  if ((taken & bit) != 0) {
+    if (entry.word != number / 64 || (entry.ahead & bit) == 0) return false;
+    entry.ahead &= ~bit;
+  }
   taken |= bit;
   ++entry.used;
   if (taken == ~uint64_t{0}) note_if_full(entry, at);

@@ -150,6 +150,7 @@ class Worker {
   void process(const Group& group);
   SLUICE_ASIDE void process(Packet& packet, const Group& group);
   SLUICE_ASIDE void first_packet(Packet& packet);
+  static bool begins_anew(const Packet& packet, const Record& c);
   SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context);
   SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
                                 bool controls);

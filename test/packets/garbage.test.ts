@@ -241,6 +241,7 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'icmp_too_big',
     'server_removed',
     'reassembled',
+    'standby',
   ]);
   assert.equal(
     never.map(([name]) => name).filter((name) => !unreachable.has(name)),

@@ -59,8 +59,19 @@ void Worker::process(Packet& packet, const Group& group) {
     if (!follow_signpost(packet, record)) first_packet(packet);
     return;
   }
-  if (direction == Direction::request) return forward_request(packet, record);
+  if (direction == Direction::request) {
+    if (!begins_anew(packet, table_[record])) return forward_request(packet, record);
+    destroy(record, Extra::connections_expired);
+    return first_packet(packet);
+  }
   forward_reply(packet, record);
+}
+
+// A client that uses a port again has a new connection, which may go elsewhere: the old one is over,
+// and its server may be by now (as LVS with conn_reuse_mode 1, its default).
+bool Worker::begins_anew(const Packet& packet, const Record& c) {
+  return packet.key.protocol == kTcp && (packet.tcp()->flags & (kSyn | kRst)) == kSyn &&
+         (c.state == State::time_wait || c.state == State::close);
 }
 
 // Without a connection only a SYN is scheduled, also one with ACK, FIN or data, as in LVS. RST is

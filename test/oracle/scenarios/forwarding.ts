@@ -52,6 +52,24 @@ const anyMode: Scenario[] = MODES.flatMap((mode) => [
     steps: (s) => [s.tcp('S'), s.tcp('S'), s.tcp('S', { sport: 40001 }), s.tcp('S'), 'listing'],
   },
   {
+    say: `${mode}: a port is used again when its connection is closed, reset, or still closing`,
+    services: web(mode, { servers: [{ name: 'A' }, { name: 'B' }, { name: 'C' }] }),
+    statistics: true,
+    steps: (s) => [
+      ...['R', 'FA'].flatMap((end, host) => [
+        s.tcp('S', { host }),
+        s.tcp('A', { host }),
+        s.tcp(end, { host }),
+        s.tcp('S', { host }),
+        'listing' as const,
+        s.tcp('A', { host }),
+        s.tcp('R', { host }),
+        s.tcp('SA', { host }),
+        'listing' as const,
+      ]),
+    ],
+  },
+  {
     say: `${mode}: UDP queries of one client`,
     services: web(mode),
     statistics: true,

@@ -214,6 +214,12 @@ export class Model {
     const { protocol, virtual } = connection;
     const service = findService(this.snapshot.services, protocol, virtual.ip, virtual.port);
     const resets = service?.resetOnServerRemoved === true;
+    if (beginsAnew(a.fields, connection)) {
+      this.connections.remove(connection);
+      this.weigh(connection.serverSlot, false);
+      if (service) return this.first(a, service, connection.client, virtual);
+      return this.isOwned(virtual.ip) ? this.noService(a) : this.leave(a);
+    }
     if (server && (server.up || !resets)) return this.request(a, connection);
     if (!service || !resets) return drop('server_removed');
     this.connections.remove(connection);
@@ -483,4 +489,12 @@ function ipOf(a: Arrival) {
 /** ID of a packet the engine made: its own choice. */
 function freeId(a: Arrival): number {
   return ipOf(a)?.id ?? 0;
+}
+
+/** A SYN of a client whose old connection is over: LVS schedules it (conn_reuse_mode 1). */
+function beginsAnew(fields: Fields, { protocol, state }: Connection): boolean {
+  const over = state === 'TIME_WAIT' || state === 'CLOSE';
+  if (protocol !== 6 || !over) return false;
+  const flags = tcpFlags(fields);
+  return flags.includes('S') && !flags.includes('R');
 }

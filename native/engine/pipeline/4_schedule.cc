@@ -67,8 +67,8 @@ void Worker::process(Packet& packet, const Group& group) {
   forward_reply(packet, record);
 }
 
-// A client that uses a port again has a new connection, which may go elsewhere: the old one is over,
-// and its server may be by now (as LVS with conn_reuse_mode 1, its default).
+// A client that uses a port again has a new connection, which may go elsewhere: the old one is
+// over, and its server may be by now (as LVS with conn_reuse_mode 1, its default).
 bool Worker::begins_anew(const Packet& packet, const Record& c) {
   return packet.key.protocol == kTcp && (packet.tcp()->flags & (kSyn | kRst)) == kSyn &&
          (c.state == State::time_wait || c.state == State::close);

@@ -2,7 +2,13 @@
 
 import type { EditRequest, ReloadRequest, RollbackRequest, ServicesQuery } from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
-import type { ConnectionReport, EditReport, ReloadReport, StatusReport } from './api/types.js';
+import type {
+  ConnectionReport,
+  EditReport,
+  ReloadReport,
+  StatusReport,
+  VrrpReport,
+} from './api/types.js';
 import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model, ServerModel } from './config/model.js';
@@ -32,6 +38,7 @@ export interface ControlParts {
   engine: Pick<Engine, 'connections' | 'ports' | 'workerLag'>;
   sync?: Pick<Sync, 'report'>;
   checksOf?: (serverKey: string) => CheckReport[];
+  vrrp: () => VrrpReport;
   source: CounterSource['kind'];
   cpus: readonly number[];
   log: Logger;
@@ -68,6 +75,7 @@ export class Control implements Handlers {
       services: this.services(),
       ports: this.ports(),
       drops: this.drops(),
+      vrrp: this.vrrp(),
       status: this.status(),
       sync: this.sync(),
     };
@@ -82,6 +90,7 @@ export class Control implements Handlers {
       connection: await this.#connectionOf(flow),
       template: await this.#templateOf(flow),
       workers: this.#parts.cpus.length,
+      vrrp: this.vrrp(),
       locate: (index, at) => placeOf(model, loaded, index, at),
     });
   }
@@ -116,6 +125,10 @@ export class Control implements Handlers {
   ports() {
     const { engine, counters } = this.#parts;
     return portReports(this.#running.model, engine.ports(), counters);
+  }
+
+  vrrp() {
+    return this.#parts.vrrp();
   }
 
   drops() {

@@ -28,6 +28,7 @@ import { serviceNames } from './stats/report.js';
 import type { Memory } from './supervisor/memory.js';
 import { Sync } from './sync/feature.js';
 import { Transactions } from './transaction.js';
+import { Vrrp } from './vrrp/vrrp.js';
 
 /** A worker that has not come round for so long is worth a line in the log. */
 const STALL_US = 1_000_000;
@@ -74,6 +75,7 @@ export class Director {
   readonly #counters: CounterView;
   readonly #rates: RateView;
   readonly #health: HealthMonitor;
+  readonly #vrrp: Vrrp;
   readonly #running: Transactions;
   readonly #control: Control;
   readonly #sync: Sync;
@@ -127,6 +129,14 @@ export class Director {
       known.get('state'),
     );
     this.#health = health;
+    const vrrp = new Vrrp({
+      log,
+      engine,
+      openHerald: (onNews) => native().openHerald(onNews),
+      changed: () => this.#replan(),
+      guard: (what, action) => this.#guard(what, action),
+    });
+    this.#vrrp = vrrp;
     this.#running = new Transactions(
       loaded,
       {
@@ -134,7 +144,11 @@ export class Director {
         counters,
         rates: this.#rates,
         health: () => health.health(),
-        adopt: (next) => health.update(next),
+        role: () => vrrp.role(),
+        adopt: (next) => {
+          health.update(next);
+          vrrp.update(next);
+        },
         ledger,
       },
       past,
@@ -147,6 +161,7 @@ export class Director {
       rates: this.#rates,
       engine,
       checksOf: (key) => health.checksOf(key),
+      vrrp: () => vrrp.report(),
       source: source.kind,
       cpus,
       log,
@@ -158,6 +173,7 @@ export class Director {
 
   async #open(): Promise<void> {
     this.#running.start();
+    this.#vrrp.start();
     const { model, planned } = this.#running;
     const { socket, socketGroup, name } = model.director;
     const report = (error: unknown) => this.#report('control', error);
@@ -252,7 +268,7 @@ export class Director {
   /** Says what is to be said at the end (omega), and removes the socket. Forwarding goes on. */
   async stop(): Promise<void> {
     const late = new Promise((done) => setTimeout(done, FAREWELL_MS).unref());
-    await Promise.race([this.#health.stop(), late]);
+    await Promise.race([Promise.all([this.#vrrp.stop(), this.#health.stop()]), late]);
     this.#close();
     await this.#proc?.remove();
   }

@@ -111,6 +111,10 @@ export const ERRORS = {
   ERR_NO_NEIGHBOUR: "Log: a next hop's MAC address is not known.",
   ERR_NO_ROUTE: 'Log: no route leads to a next hop.',
   ERR_TUPLE_CONFLICT: 'Log: another connection has the same server-side addresses and ports.',
+  ERR_VRRP_ADVERT: 'Log: a VRRP advert was dropped, or is odd; the line says why.',
+  ERR_VRRP_LEASE:
+    'Log: the control plane was silent for longer than vrrp.lease, so it resigned as VRRP master.',
+  ERR_VRRP_FIFO: 'Log: vrrp.notifyFifo cannot be made or written.',
   ERR_RSS_DISAGREES: 'Log: a port spreads packets differently from what its device was told.',
   ERR_RSS_UNUSED: 'Log: ports cannot spread packets alike, workers hand them to one another.',
   ERR_PRIVILEGE: 'The process cannot become director.user, or that user does not exist.',

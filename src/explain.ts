@@ -3,7 +3,7 @@
  * matches, each server with what speaks for or against it, and what the scheduler makes of that.
  * From the running state alone; nothing is sent.
  */
-import type { ConnectionReport, ServerReport, ServiceReport } from './api/types.js';
+import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
 import { type Endpoint, formatEndpoint } from './config/address.js';
 import type { Model, ServiceModel } from './config/model.js';
 import { formatPlace, type Place } from './errors.js';
@@ -48,6 +48,8 @@ export interface ExplainSources {
   /** The client's persistence template for the service. */
   template?: ConnectionReport | null;
   workers: number;
+  /** The VRRP instance that has an address, if one has. */
+  vrrp?: VrrpReport;
   locate(service: number, server?: number): Place | undefined;
 }
 
@@ -91,6 +93,11 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     against: against(server),
     place: placeText(sources.locate(index, at)),
   }));
+  const elsewhere = atAnother(to.address, sources.vrrp);
+  if (elsewhere !== undefined) {
+    explanation.reasons.push(elsewhere);
+    return explanation;
+  }
   if (connection && !service.onePacket) {
     throughConnection(explanation, connection, service, from);
     return explanation;
@@ -104,6 +111,20 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     explanation.rewrite = rewrite(chosen.mode, chosen.server, from, service);
   }
   return explanation;
+}
+
+/** The address is in a VRRP instance whose master we are not. */
+function atAnother(address: string, vrrp: VrrpReport | undefined): string | undefined {
+  const instance = vrrp?.instances.find(({ addresses }) => addresses.includes(address));
+  if (!instance || instance.state === 'MASTER') return undefined;
+  const { name, state, master } = instance;
+  const who = master
+    ? `${master.address} (priority ${master.priority}) is its master`
+    : 'no master has been heard';
+  return (
+    `${address} is with the other director: VRRP instance ${name} is in state ${state} here, and ` +
+    `${who}; packets that arrive here all the same are dropped (standby)`
+  );
 }
 
 function throughConnection(

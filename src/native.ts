@@ -310,6 +310,41 @@ export interface Engine {
   stop(): void;
 }
 
+/** What a VRRP master repeats; see native/engine/live/herald.h. */
+export interface Advert {
+  /** Index of the port. */
+  port: number;
+  intervalUs: number;
+  /** Whole frames, sent together: one, or one a unicast peer. */
+  frames: Uint8Array[];
+  /** Sent once when it resigns. */
+  farewell: Uint8Array[];
+}
+
+export interface HeraldNews {
+  /** The lease has run out since: no instance repeats, what follows a role has been given up. */
+  lapsed: boolean;
+  /** Instances that are repeated. */
+  repeating: number[];
+  /** Frames of IP protocol 112 in order, with when they came: ms of the monotonic clock. */
+  heard: { atMs: number; port: number; frame: Uint8Array }[];
+  /** Frames that there was no room for. */
+  lost: number;
+}
+
+/** A native thread that keeps VRRP's time. Times are of CLOCK_MONOTONIC, as process.hrtime(). */
+export interface Herald {
+  /** From now on; a known instance keeps its rhythm unless `atOnce`. */
+  repeat(instance: number, advert: Advert, atOnce: boolean): void;
+  cease(instance: number, farewell: boolean): void;
+  send(port: number, frame: Uint8Array): void;
+  /** One alarm, the last one counts; goes off once every worker has looked at its queues since. */
+  wakeAt(atMs: number): void;
+  /** For so long from now; from the first time on all depends on it. */
+  renewLease(ms: number): void;
+  take(): HeraldNews;
+}
+
 export interface NativeModule {
   versions(): { dpdk: string; addon: string };
   counterLayout(workers: number, ports: number, limits: Limits): CounterLayout;
@@ -319,6 +354,8 @@ export interface NativeModule {
    * events come here, until this thread ends. ERR_NATIVE_STOPPED: none runs.
    */
   attachEngine(onEvent: (event: EngineEvent) => void): Engine;
+  /** Of the engine that runs. `onNews`: there is something to take, or the alarm has gone off. */
+  openHerald(onNews: () => void): Herald;
   createReplay(options: ReplayOptions): Replay;
   syncFigureHelp(): Record<string, string>;
   /** Tells the service manager (sd_notify(3)); false where there is none, or it did not take it. */

@@ -12,7 +12,7 @@ import { ERRORS, type ErrorCode, formatProblem, SluiceError } from './errors.js'
 import type { Generation, Ledger, Past } from './ledger.js';
 import { changeLine, diffModels, type ModelChange, mergeModels } from './model-diff.js';
 import { type Edit, type Edited, editModel, type ServiceId } from './model-edit.js';
-import { ALL_UP, type Health, type Planned, plan, serviceKey } from './plan.js';
+import { ALL_UP, type Health, type Planned, plan, type Role, serviceKey } from './plan.js';
 import { refuseRestartSettings, restartPaths } from './reload.js';
 import { encodeSnapshot } from './snapshot.js';
 import { diffSnapshots, formatDiff } from './snapshot-diff.js';
@@ -35,6 +35,7 @@ export interface Surroundings {
   counters: CounterView;
   rates: RateView;
   health?: () => Health;
+  role?: () => Role;
   /** Told of the next Model before it is planned, and of the old one again if that fails. */
   adopt?: (model: Model) => void;
   /** Where the running state is written down for the next control plane. */
@@ -55,9 +56,9 @@ export class Transactions {
     this.#model = past?.model ?? loaded.model;
     this.#history = past?.history ?? [];
     this.#around.adopt?.(this.#model);
-    // The same generation again: what has changed meanwhile is health at most.
+    // The same generation again: what has changed meanwhile is health and role at most.
     const slots = past && { ...past.slots, generation: past.slots.generation - 1 };
-    this.#planned = plan(this.#model, this.#health(), undefined, slots);
+    this.#planned = plan(this.#model, this.#health(), this.#around.role?.(), slots);
   }
 
   /** The first publication. */
@@ -229,7 +230,7 @@ export class Transactions {
     const { slots } = this.#planned;
     const removed = [...slots.servers.values()].filter(({ live }) => !live);
     const busy = counters.busyServers(removed.map(({ slot }) => slot));
-    const planned = plan(model, this.#health(), undefined, slots, busy);
+    const planned = plan(model, this.#health(), this.#around.role?.(), slots, busy);
     const snapshot = encodeSnapshot(planned.snapshot);
     // A slot with a new owner has no connection, so its counters stand still until the publication.
     counters.rebase(planned.taken);

@@ -36,6 +36,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("versions", Napi::Function::New(env, sluice::versions, "versions"));
   sluice::register_layout(env, exports);
   sluice::register_engine(env, exports);
+  sluice::register_herald(env, exports);
   sluice::register_replay(env, exports);
   sluice::register_process(env, exports);
   sluice::register_socket(env, exports);

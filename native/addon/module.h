@@ -7,6 +7,7 @@ namespace sluice {
 
 void register_layout(Napi::Env env, Napi::Object exports);
 void register_engine(Napi::Env env, Napi::Object exports);
+void register_herald(Napi::Env env, Napi::Object exports);
 void register_replay(Napi::Env env, Napi::Object exports);
 void register_sync(Napi::Env env, Napi::Object exports);
 void register_process(Napi::Env env, Napi::Object exports);

@@ -77,6 +77,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     uint8_t flags = w.flags;
     if (lapsed && (flags & wire::kFollowsRole)) flags |= wire::kStandby;
     const bool standby = (flags & wire::kStandby) != 0;
+    s.has_roles_ |= (flags & wire::kFollowsRole) != 0;
     uint32_t max_weight = 0, gcd = 0;
     uint64_t fingerprint = w.server_count;
     for (uint32_t i = 0; i < w.server_count; ++i) {
@@ -133,6 +134,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     if (role.port >= ports) reject(place(role) + 22, "address behind a port that is not there");
     if (!lapsed) s.take_role(v4_or_reject(role.address, place(role)), role.port, role.mac);
   }
+  s.has_roles_ |= !roles.empty();
   std::sort(s.virtual_addresses_.begin(), s.virtual_addresses_.end());
   for (const Service& service : s.services_) {
     const bool standby = service.has(wire::kStandby);

@@ -105,6 +105,8 @@ class Snapshot {
   bool nat_persists() const { return nat_persists_; }
   // What all persistent services look at of a client's address, network order.
   be32 client_mask() const { return client_mask_; }
+  // Something in it follows a VRRP role.
+  bool has_roles() const { return has_roles_; }
   // The virtual router's MAC that an owned address is answered with; nullptr: the port's own.
   const Mac* virtual_mac(be32 address) const;
   // Frames for it are ours although it is not the port's own.
@@ -161,6 +163,7 @@ class Snapshot {
   uint32_t generation_ = 0;
   bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false;
   be32 client_mask_ = 0xffffffff;
+  bool has_roles_ = false;
   uint32_t timeouts_[kStates]{};
   std::vector<Service> services_;
   std::vector<Server> servers_;

@@ -128,6 +128,46 @@ export const endCount = z
   .strictObject({ name: z.string(), kind: z.enum(VERDICT_KINDS), help: z.string(), count: sum })
   .describe('An end that packets come to.');
 
+const vrrpState = z.enum(['INIT', 'BACKUP', 'MASTER', 'FAULT', 'STOP']);
+
+const vrrpInstance = z.object({
+  name: z.string(),
+  port: z.string(),
+  routerId: z.number(),
+  version: z.union([z.literal(2), z.literal(3)]),
+  state: vrrpState,
+  since: z.string().describe('ISO 8601'),
+  priority: z.number(),
+  effectivePriority: z.number().describe('with the weights of what is tracked'),
+  advertMs: z.number(),
+  masterDownMs: z.number().describe('silence of so long makes a backup the master'),
+  preempt: z.boolean(),
+  virtualMac: z.boolean(),
+  source: z.string().describe('address that adverts come from'),
+  unicastPeers: z.array(z.string()).describe('none: multicast'),
+  addresses: z.array(z.string()),
+  master: z
+    .object({ address: z.string(), priority: z.number() })
+    .nullable()
+    .describe('as it says; ourselves when we are it'),
+  group: z.string().nullable(),
+  fault: z.string().nullable().describe('why it is in FAULT'),
+  tracked: z.array(
+    z.object({ name: z.string(), weight: z.number(), good: z.boolean(), detail: z.string() }),
+  ),
+  advertisementsReceived: z.number(),
+  becameMaster: z.number(),
+  releasedMaster: z.number(),
+  priorityZeroReceived: z.number(),
+  priorityZeroSent: z.number(),
+  dropped: z.record(z.string(), z.number()).describe('adverts by why they were dropped'),
+});
+
+export const vrrpReport = z.object({
+  instances: z.array(vrrpInstance),
+  groups: z.array(z.object({ name: z.string(), state: vrrpState, instances: z.array(z.string()) })),
+});
+
 export const dropsReport = z
   .strictObject({
     ends: z

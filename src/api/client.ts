@@ -17,6 +17,7 @@ import type {
   ServiceReport,
   StatusReport,
   SyncReport,
+  VrrpReport,
 } from './types.js';
 
 export interface ConnectionFilters {
@@ -41,6 +42,10 @@ export class ControlClient {
 
   ports(): Promise<PortReport[]> {
     return this.#json('GET', '/v1/ports');
+  }
+
+  vrrp(): Promise<VrrpReport> {
+    return this.#json('GET', '/v1/vrrp');
   }
 
   drops(): Promise<DropsReport> {

@@ -18,6 +18,7 @@ import type {
   ServiceReport,
   StatusReport,
   SyncReport,
+  VrrpReport,
 } from './types.js';
 
 export interface ConnectionQuery {
@@ -37,6 +38,7 @@ export interface Handlers {
   ports(): PortReport[];
   drops(): DropsReport;
   sync(): SyncReport;
+  vrrp(): VrrpReport;
   status(): StatusReport;
   reload(request: ReloadRequest): ReloadReport;
   edit(request: EditRequest): EditReport;

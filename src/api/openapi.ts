@@ -16,6 +16,7 @@ const NAMED = {
   Connection: answers.connectionReport,
   Port: answers.portReport,
   Drops: answers.dropsReport,
+  Vrrp: answers.vrrpReport,
   End: answers.endCount,
   Sync: answers.syncReport,
   Status: answers.statusReport,

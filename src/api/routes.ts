@@ -113,6 +113,14 @@ export const ROUTES: readonly Route[] = [
   }),
   route({
     method: 'GET',
+    path: '/v1/vrrp',
+    summary: 'VRRP instances and sync groups: state, master, priority, counters',
+    role: 'read',
+    answer: json(answers.vrrpReport),
+    run: (handlers) => handlers.vrrp(),
+  }),
+  route({
+    method: 'GET',
     path: '/v1/explain',
     summary: 'Where a packet would go, and why',
     role: 'read',

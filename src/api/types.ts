@@ -8,6 +8,7 @@ export type ServerReport = z.output<typeof answers.serverReport>;
 export type ConnectionReport = z.output<typeof answers.connectionReport>;
 export type PortReport = z.output<typeof answers.portReport>;
 export type SyncReport = z.output<typeof answers.syncReport>;
+export type VrrpReport = z.output<typeof answers.vrrpReport>;
 export type DropsReport = z.output<typeof answers.dropsReport>;
 export type StatusReport = z.output<typeof answers.statusReport>;
 export type ReloadReport = z.output<typeof answers.reloadReport>;

@@ -13,6 +13,7 @@ import {
 } from './format.js';
 import { formatHealth, healthOf } from './format-health.js';
 import { formatSync } from './format-sync.js';
+import { formatVrrp } from './format-vrrp.js';
 import {
   jsonOption,
   print,
@@ -65,6 +66,14 @@ export function registerShow(program: Command): void {
       const ports = await new ControlClient(targetSocket(options)).ports();
       if (options.json) printJson(ports);
       else print(formatPorts(ports));
+    },
+  );
+
+  noun(show, 'vrrp', 'VRRP instances: state, master, priority, addresses').action(
+    async (options: ShowOptions) => {
+      const report = await new ControlClient(targetSocket(options)).vrrp();
+      if (options.json) printJson(report);
+      else print(formatVrrp(report));
     },
   );
 

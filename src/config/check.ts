@@ -4,6 +4,7 @@
  * check-services.ts. Pure: Model in, findings out.
  */
 import { checkSync } from '../sync/model.js';
+import { checkVrrp } from '../vrrp/check.js';
 import { type Cidr, formatCidr, inNetwork, networkOf, unusableAs } from './address.js';
 import { checkApi } from './check-api.js';
 import { checkResources } from './check-resources.js';
@@ -55,6 +56,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
   checkServices(model, parsed, dropped, findings);
   checkSync(parsed.sync, findings);
+  checkVrrp(model, portsKnown, findings);
   if (portsKnown) checkResources(model, findings);
   return findings.all;
 }

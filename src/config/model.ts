@@ -7,6 +7,7 @@ import { buildServerHealth, buildServiceHealth } from '../health/build.js';
 import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
 import { buildSync, type SyncModel } from '../sync/model.js';
+import { buildVrrp, type VrrpModel } from '../vrrp/model.js';
 import type { Cidr, Endpoint } from './address.js';
 import { buildPersistence, type Persistence } from './persistence.js';
 import { connectedPort, nextHopPort } from './reach.js';
@@ -20,6 +21,7 @@ export interface Model {
   neighbours: NeighbourModel[];
   services: ServiceModel[];
   sync: SyncModel | undefined;
+  vrrp: VrrpModel;
 }
 
 export interface DirectorModel {
@@ -185,6 +187,7 @@ export function buildModel(parsed: Parsed): Model {
     neighbours: [],
     services: (parsed.services ?? []).map(buildService),
     sync: buildSync(parsed.sync),
+    vrrp: buildVrrp(parsed.vrrp),
   };
   model.neighbours = (parsed.neighbours ?? []).map(({ address, mac, port }) => ({
     address,

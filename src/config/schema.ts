@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { serverHealth, serviceHealth } from '../health/schema.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { sync } from '../sync/schema.js';
+import { vrrp } from '../vrrp/schema.js';
 import { parseCidr } from './address.js';
 import { FEATURE_NAMES } from './keepalived/support.js';
 import {
@@ -161,6 +162,7 @@ export const schema = section({
   neighbours: list(neighbour, 'neighbours').optional(),
   services: list(service, 'services').optional(),
   sync: sync.optional(),
+  vrrp: vrrp.optional(),
 });
 
 export type Parsed = z.output<typeof schema>;

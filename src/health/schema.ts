@@ -33,7 +33,7 @@ const command = () =>
     });
 const account = () => word('the name of a user or group', /^[a-z_][a-z0-9_-]{0,31}\$?$/);
 
-const script = () =>
+export const script = () =>
   z
     .union(
       [

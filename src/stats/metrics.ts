@@ -10,6 +10,7 @@ import type {
   ServiceReport,
   StatusReport,
   SyncReport,
+  VrrpReport,
 } from '../api/types.js';
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -19,6 +20,7 @@ export interface MetricSources {
   ports: PortReport[];
   drops: DropsReport;
   sync: SyncReport;
+  vrrp: VrrpReport;
   status: StatusReport;
 }
 
@@ -42,6 +44,53 @@ export function* metrics(sources: MetricSources): Generator<string> {
     ]);
   }
   yield* serviceMetrics(services);
+  yield* vrrpMetrics(sources.vrrp);
+}
+
+/** keepalived exporters' states: 0 init, 1 backup, 2 master, 3 fault. */
+const VRRP_STATES = ['INIT', 'BACKUP', 'MASTER', 'FAULT'];
+
+function* vrrpMetrics({ instances }: VrrpReport): Generator<string> {
+  if (instances.length === 0) return;
+  type Instance = VrrpReport['instances'][number];
+  const each = (
+    name: string,
+    type: 'counter' | 'gauge',
+    help: string,
+    value: (one: Instance) => number,
+  ) =>
+    metric(name, type, help, instances, (one) => [
+      { iname: one.name, intf: one.port, vrid: one.routerId },
+      value(one),
+    ]);
+  const counter = (name: string, help: string, value: (one: Instance) => number) =>
+    each(name, 'counter', help, value);
+  yield each(
+    'keepalived_vrrp_state',
+    'gauge',
+    'INIT 0, BACKUP 1, MASTER 2, FAULT 3.',
+    ({ state }) => VRRP_STATES.indexOf(state),
+  );
+  yield counter(
+    'keepalived_advertisements_received_total',
+    'Adverts that were believed.',
+    ({ advertisementsReceived }) => advertisementsReceived,
+  );
+  yield counter(
+    'keepalived_become_master_total',
+    'Times it became master.',
+    ({ becameMaster }) => becameMaster,
+  );
+  yield counter(
+    'keepalived_release_master_total',
+    'Times it was master no more.',
+    ({ releasedMaster }) => releasedMaster,
+  );
+  yield counter(
+    'sluice_vrrp_adverts_dropped_total',
+    'Adverts that were not believed.',
+    ({ dropped }) => Object.values(dropped).reduce((sum: number, count) => sum + (count ?? 0), 0),
+  );
 }
 
 function* general(status: StatusReport): Generator<string> {

@@ -103,6 +103,7 @@ const ASKED: [string, string, number, object?][] = [
   ['GET', '/v1/session', 200],
   ['GET', '/v1/status', 200],
   ['GET', '/v1/sync', 200],
+  ['GET', '/v1/vrrp', 200],
   ['GET', '/v1/services', 200],
   ['GET', '/v1/services?match=dns&offset=0&limit=5', 200],
   ['GET', '/v1/services?limit=many', 400],

@@ -85,6 +85,7 @@ const SERVICES = [
 const SOURCES = {
   services: SERVICES,
   ports: [{ name: 'front', counters: { rxPackets: 12, txBytes: 99 } }],
+  vrrp: { instances: [], groups: [] },
   drops: {
     ends: [{ name: 'forwarded_tun', kind: 'forwarded', help: '', count: 5 }],
     extra: { received: 17, connections: 3 },

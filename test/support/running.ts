@@ -99,6 +99,7 @@ export class RunningReplay {
         ports: () => this.#ports.map(portStatus),
         workerLag: () => new Float64Array(1),
       },
+      vrrp: () => ({ instances: [], groups: [] }),
       source: 'copy',
       cpus: [0],
       log,

@@ -182,8 +182,37 @@ void Engine::publish(const uint8_t* bytes, size_t n) {
       Snapshot::parse(bytes, n, options_.limits, ports_.size(), publisher_->current().get());
   // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
   routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
-  publisher_->publish(std::move(snapshot));
+  const bool has_roles = snapshot->has_roles();
+  for (uint16_t port = 0; port < ports_.size(); ++port) {
+    if (snapshot->has_virtual_mac(port)) ports_[port]->accept_other_macs();
+  }
+  {
+    const std::lock_guard lock(published_mutex_);
+    publisher_->publish(std::move(snapshot));
+    published_.assign(bytes, has_roles ? bytes + n : bytes);
+  }
   wiring_->slow_path_bell.ring();  // it has the new next hops resolved
+}
+
+Herald& Engine::herald() {
+  if (herald_) return *herald_;
+  HeraldHooks hooks;
+  hooks.lapsed = [this] { give_up_roles(); };
+  hooks.have_looked_since = [this](uint64_t tsc) {
+    return std::all_of(lcores_.begin(), lcores_.end(),
+                       [tsc](const auto& lcore) { return lcore->has_turned_since(tsc); });
+  };
+  herald_ = std::make_unique<Herald>(*wiring_, ports_.size(), mbufs_, std::move(hooks),
+                                     options_.eal.worker_cpus);
+  return *herald_;
+}
+
+// On the herald's thread: the control plane has not been heard of for as long as its lease was.
+void Engine::give_up_roles() {
+  const std::lock_guard lock(published_mutex_);
+  if (published_.empty()) return;
+  publisher_->publish(Snapshot::parse(published_.data(), published_.size(), options_.limits,
+                                      ports_.size(), publisher_->current().get(), true));
 }
 
 // Every port or none: a reply may come in by any.
@@ -254,6 +283,7 @@ void Engine::stop() noexcept {
   if (stopped_) return;
   stopped_ = true;
   sync_thread_.reset();
+  if (herald_) herald_->stop();
   for (auto& lcore : lcores_) lcore->stop();
   for (size_t i = 0; i < lcores_.size(); ++i) {
     rte_eal_wait_lcore(lcore_of_worker(i));
@@ -264,6 +294,7 @@ void Engine::stop() noexcept {
     slow_path_->return_mail();
   }
   slow_path_.reset();  // closes the twins
+  herald_.reset();
   lcores_.clear();
   routing_.reset();
   publisher_.reset();

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "../port/eal.h"
 #include "../port/ethdev.h"
 #include "event.h"
+#include "herald.h"
 #include "lcore.h"
 #include "routing.h"
 #include "slow_path.h"
@@ -73,6 +75,9 @@ class Engine {
   }
   uint32_t untold(unsigned worker) const { return lcores_[worker]->worker().feed().out.size(); }
 
+  // Made when it is first asked for.
+  Herald& herald();
+
   // Joins the workers and the slow path, gives twins, devices and memory back. May be repeated.
   void stop() noexcept;
   bool stopped() const { return stopped_; }
@@ -83,6 +88,7 @@ class Engine {
   void post(size_t worker, std::unique_ptr<Letter> letter);
   void make_steering(const EventHandler& on_event);
   unsigned mbufs_needed() const;
+  void give_up_roles();
 
   const EngineOptions options_;
   CounterOffsets offsets_;
@@ -100,6 +106,9 @@ class Engine {
   std::unique_ptr<SlowPath> slow_path_;
   EventHandler on_event_;
   std::unique_ptr<SyncThread> sync_thread_;
+  std::mutex published_mutex_;  // of the two below, which the herald reads
+  std::vector<uint8_t> published_;
+  std::unique_ptr<Herald> herald_;
 };
 
 }  // namespace sluice

@@ -52,7 +52,7 @@ void Lcore::run() {
     worker_.flush();
     worker_.counters().add(Extra::loops);
     publisher_.quiescent(index_);
-    heartbeat_.store(now_, std::memory_order_relaxed);
+    heartbeat_.store(now_, std::memory_order_release);
     rest(packets, !expired);
   }
   publisher_.leave(index_);

@@ -36,6 +36,10 @@ class Lcore {
 
   // Since the end of the last turn; 0 before the first.
   double lag_us() const;
+  // Whether a turn has begun and ended since `tsc`.
+  bool has_turned_since(uint64_t tsc) const {
+    return heartbeat_.load(std::memory_order_acquire) >= tsc;
+  }
   Worker& worker() { return worker_; }
   uint64_t first_cycle() const { return first_cycle_; }  // at which its clock is 0
 

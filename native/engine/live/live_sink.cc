@@ -3,11 +3,24 @@
 #include <rte_ethdev.h>
 #include <rte_pause.h>
 
+#include <utility>
+
+#include "../net/headers.h"
+
 namespace sluice {
 namespace {
 
 // A full queue of a fast device drains within this many tries; more would hold the worker up.
 constexpr unsigned kTries = 4;
+
+bool is_advert(const rte_mbuf& packet) {
+  constexpr uint8_t kVrrp = 112;
+  const uint16_t n = rte_pktmbuf_data_len(&packet);
+  if (n < sizeof(net::Ethernet) + sizeof(net::Ipv4)) return false;
+  const auto* ethernet = rte_pktmbuf_mtod(&packet, const net::Ethernet*);
+  return ethernet->type == net::kEtherIpv4 &&
+         reinterpret_cast<const net::Ipv4*>(ethernet + 1)->protocol == kVrrp;
+}
 
 }  // namespace
 
@@ -36,10 +49,23 @@ uint16_t LiveSink::transmit(uint16_t port, rte_mbuf** packets, uint16_t n) {
 }
 
 uint16_t LiveSink::punt(uint16_t port, rte_mbuf** packets, uint16_t n) {
-  if (!outs_[port].has_twin) return 0;
   for (uint16_t i = 0; i < n; ++i) packets[i]->port = port;
-  const uint16_t taken = wiring_.punt[worker_]->push(packets, n);
+  uint16_t taken =
+      wiring_.adverts_wanted.load(std::memory_order_relaxed) ? sort_out(packets, n) : 0;
+  if (taken == n || !outs_[port].has_twin) return taken;
+  taken += wiring_.punt[worker_]->push(packets + taken, n - taken);
   wiring_.slow_path_bell.ring();
+  return taken;
+}
+
+// Adverts go to the herald, and to the front of `packets`; how many.
+uint16_t LiveSink::sort_out(rte_mbuf** packets, uint16_t n) {
+  uint16_t taken = 0;
+  for (uint16_t i = 0; i < n; ++i) {
+    if (!is_advert(*packets[i]) || wiring_.adverts.push(&packets[i], 1) == 0) continue;
+    std::swap(packets[taken++], packets[i]);
+  }
+  if (taken != 0) wiring_.herald_bell.ring();
   return taken;
 }
 

@@ -24,6 +24,7 @@ class LiveSink final : public Sink {
   void note(Note what, uint32_t count, uint32_t service_slot) override;
 
  private:
+  uint16_t sort_out(rte_mbuf** packets, uint16_t n);
   struct Out {
     uint16_t device;  // DPDK's port number
     bool has_queue;   // of this worker; else worker 0 sends

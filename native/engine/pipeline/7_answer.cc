@@ -60,7 +60,9 @@ void Worker::answer_arp(Packet& packet, Arp* arp) {
   arp->target_mac = requester;
   arp->target = arp->sender;
   const Mac* virtual_mac = snapshot_->virtual_mac(asked);
-  arp->sender_mac = virtual_mac != nullptr ? *virtual_mac : fib_->port(packet.port).mac;
+  const bool is_virtual =
+      virtual_mac != nullptr && snapshot_->is_virtual_mac(packet.port, *virtual_mac);
+  arp->sender_mac = is_virtual ? *virtual_mac : fib_->port(packet.port).mac;
   arp->sender = asked;
   const uint16_t bytes = sizeof(Ethernet) + sizeof(Arp);
   rte_pktmbuf_trim(packet.mbuf, static_cast<uint16_t>(rte_pktmbuf_data_len(packet.mbuf) - bytes));

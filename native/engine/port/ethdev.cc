@@ -186,6 +186,10 @@ void Port::take_mac() {
   memcpy(mac_.data(), address.addr_bytes, mac_.size());
 }
 
+void Port::accept_other_macs() {
+  rte_eth_promiscuous_enable(id_);
+}
+
 bool Port::partial_checksums() const {
   if (options_.partial_checksums) return *options_.partial_checksums;
   return driver_ == "net_af_packet" || driver_ == "net_af_xdp" || driver_ == "net_tap" ||

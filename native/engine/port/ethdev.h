@@ -53,6 +53,8 @@ class Port {
   // A local kernel may be at the other end, with checksums it has left to us.
   bool partial_checksums() const;
   bool is_up() const;
+  // Frames for a virtual router's MAC as well. From the control thread.
+  void accept_other_macs();
   // How it spreads TCP and UDP over a queue for each worker; nothing where it can't.
   const std::optional<RssSetup>& rss() const { return rss_; }
   PortStats stats() const;

@@ -1,0 +1,152 @@
+// The Herald object of src/native.ts: adverts and frames of VRRP.
+#include "engine/live/herald.h"
+
+#include <memory>
+#include <utility>
+
+#include "arguments.h"
+#include "channel.h"
+#include "module.h"
+#include "shared_engine.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kMostInstances = 65536;  // ports x router IDs
+constexpr size_t kMostPeers = 1024;
+constexpr uint32_t kShortestUs = 1'000, kLongestUs = 3'600'000'000;
+constexpr double kNsAMs = 1e6;
+
+Frame read_frame(const Argument& argument) {
+  const auto [at, n] = argument.bytes();
+  if (n < 14 || n > 1514) argument.fail("an Ethernet frame of at most 1514 bytes");
+  return Frame(at, at + n);
+}
+
+std::vector<Frame> read_frames(const Argument& argument) {
+  std::vector<Frame> frames;
+  for (const Argument& one : argument.elements(kMostPeers)) frames.push_back(read_frame(one));
+  return frames;
+}
+
+uint64_t read_ms(const Argument& argument) {
+  const double ms =
+      argument.value().IsNumber() ? argument.value().As<Napi::Number>().DoubleValue() : -1;
+  if (!(ms >= 0 && ms < 1e12)) argument.fail("milliseconds of the monotonic clock");
+  return static_cast<uint64_t>(ms * kNsAMs);
+}
+
+class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
+  template <class F>
+  auto with(const Napi::CallbackInfo& info, F&& use) {
+    return guarded(info.Env(), [&] {
+      return engine_->with([&](Engine& engine) { return use(engine.herald()); });
+    });
+  }
+
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "Herald",
+        {InstanceMethod<&HeraldObject::repeat>("repeat"),
+         InstanceMethod<&HeraldObject::cease>("cease"), InstanceMethod<&HeraldObject::send>("send"),
+         InstanceMethod<&HeraldObject::wake_at>("wakeAt"),
+         InstanceMethod<&HeraldObject::renew_lease>("renewLease"),
+         InstanceMethod<&HeraldObject::take>("take")});
+  }
+
+  // Of the engine that runs in this process; it hears what comes from now on.
+  explicit HeraldObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    const Napi::Env env = info.Env();
+    const Napi::Function handler = argument(info, 0, "onNews").function();
+    guarded(env, [&] { engine_ = SharedEngine::running(); });
+    channel_ = Channel::open(env, handler, "sluice herald", 0);
+    with(info, [this](Herald& herald) {
+      herald.on_news([channel = channel_] {
+        channel->post([](Napi::Env, Napi::Function news) { news.Call({}); });
+      });
+    });
+  }
+  ~HeraldObject() override {
+    if (channel_) channel_->close();
+  }
+
+ private:
+  static uint32_t instance(const Napi::CallbackInfo& info) {
+    return argument(info, 0, "instance").integer<uint32_t>(0, kMostInstances - 1);
+  }
+
+  void repeat(const Napi::CallbackInfo& info) {
+    const Argument options = argument(info, 1, "advert");
+    Advert advert;
+    advert.port = options["port"].integer<uint16_t>(0, UINT8_MAX);
+    advert.interval_ns =
+        uint64_t{options["intervalUs"].integer<uint32_t>(kShortestUs, kLongestUs)} * 1000;
+    advert.frames = read_frames(options["frames"]);
+    advert.farewell = read_frames(options["farewell"]);
+    const uint32_t which = instance(info);
+    const bool at_once = argument(info, 2, "atOnce").boolean();
+    with(info, [&](Herald& herald) { herald.repeat(which, std::move(advert), at_once); });
+  }
+  void cease(const Napi::CallbackInfo& info) {
+    const uint32_t which = instance(info);
+    const bool farewell = argument(info, 1, "farewell").boolean();
+    with(info, [&](Herald& herald) { herald.cease(which, farewell); });
+  }
+  void send(const Napi::CallbackInfo& info) {
+    const auto port = argument(info, 0, "port").integer<uint16_t>(0, UINT8_MAX);
+    const Frame frame = read_frame(argument(info, 1, "frame"));
+    with(info, [&](Herald& herald) { herald.send(port, frame); });
+  }
+  void wake_at(const Napi::CallbackInfo& info) {
+    const uint64_t at = read_ms(argument(info, 0, "atMs"));
+    with(info, [&](Herald& herald) { herald.wake_at(at); });
+  }
+  void renew_lease(const Napi::CallbackInfo& info) {
+    const uint64_t until = Herald::now_ns() + read_ms(argument(info, 0, "ms"));
+    with(info, [&](Herald& herald) { herald.renew_lease(until); });
+  }
+  Napi::Value take(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const News news = with(info, [](Herald& herald) { return herald.take(); });
+    auto heard = Napi::Array::New(env, news.heard.size());
+    for (uint32_t i = 0; i < news.heard.size(); ++i) {
+      const Heard& one = news.heard[i];
+      auto o = Napi::Object::New(env);
+      o.Set("atMs", Napi::Number::New(env, static_cast<double>(one.at_ns) / kNsAMs));
+      o.Set("port", Napi::Number::New(env, one.port));
+      auto bytes = Napi::Uint8Array::New(env, one.frame.size());
+      std::copy(one.frame.begin(), one.frame.end(), bytes.Data());
+      o.Set("frame", bytes);
+      heard.Set(i, o);
+    }
+    auto repeating = Napi::Array::New(env, news.repeating.size());
+    for (uint32_t i = 0; i < news.repeating.size(); ++i) {
+      repeating.Set(i, Napi::Number::New(env, news.repeating[i]));
+    }
+    auto o = Napi::Object::New(env);
+    o.Set("lapsed", Napi::Boolean::New(env, news.lapsed));
+    o.Set("repeating", repeating);
+    o.Set("heard", heard);
+    o.Set("lost", Napi::Number::New(env, static_cast<double>(news.lost)));
+    return o;
+  }
+
+  std::shared_ptr<SharedEngine> engine_;
+  std::shared_ptr<Channel> channel_;
+};
+
+}  // namespace
+
+void register_herald(Napi::Env env, Napi::Object exports) {
+  auto* constructor = new Napi::FunctionReference(Napi::Persistent(HeraldObject::define(env)));
+  env.AddCleanupHook([](Napi::FunctionReference* c) { delete c; }, constructor);
+  exports.Set("openHerald", Napi::Function::New(
+                                env,
+                                [constructor](const Napi::CallbackInfo& info) -> Napi::Value {
+                                  return constructor->New({info[0]});
+                                },
+                                "openHerald"));
+}
+
+}  // namespace sluice

@@ -1,0 +1,287 @@
+#include "herald.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice {
+namespace {
+
+// While workers are asked to look at their queues: they do so within microseconds, unless one
+// hangs.
+constexpr uint64_t kLookAgainNs = 100'000;
+// How long farewells may take to leave at a stop.
+constexpr uint64_t kFarewellNs = 50'000'000;
+constexpr unsigned kFrames = 32;
+
+// Above ordinary threads, workers included: it needs microseconds a turn, and a turn that is late
+// by a scheduler's slice is a false takeover at 10 ms adverts. Not permitted to everybody.
+void take_precedence() {
+  sched_param parameters{};
+  parameters.sched_priority = 1;
+  (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters);
+}
+
+void keep_off(const std::vector<unsigned>& cpus) {
+  cpu_set_t set;
+  if (pthread_getaffinity_np(pthread_self(), sizeof set, &set) != 0) return;
+  for (const unsigned cpu : cpus) CPU_CLR(cpu, &set);
+  if (CPU_COUNT(&set) != 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+}  // namespace
+
+Herald::Herald(Wiring& wiring, size_t ports, rte_mempool* mbufs, HeraldHooks hooks,
+               std::vector<unsigned> busy_cpus)
+    : wiring_(wiring),
+      ports_(ports),
+      mbufs_(mbufs),
+      hooks_(std::move(hooks)),
+      busy_cpus_(std::move(busy_cpus)) {
+  wiring_.adverts_wanted.store(true, std::memory_order_relaxed);
+  thread_ = std::thread([this] { run(); });
+}
+
+uint64_t Herald::now_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+void Herald::repeat(uint32_t instance, Advert advert, bool at_once) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = repeated_.find(instance);
+    const uint64_t now = now_ns();
+    uint64_t next = now;
+    if (known != repeated_.end() && !at_once) {
+      next = std::min(known->second.next_ns, now + advert.interval_ns);
+    }
+    repeated_[instance] = {std::move(advert), next};
+  }
+  wiring_.herald_bell.ring();
+}
+
+void Herald::cease(uint32_t instance, bool farewell) {
+  const std::lock_guard lock(mutex_);
+  const auto known = repeated_.find(instance);
+  if (known == repeated_.end()) return;
+  if (farewell) put_all(known->second.advert, known->second.advert.farewell);
+  repeated_.erase(known);
+}
+
+void Herald::send(uint16_t port, const Frame& frame) {
+  put(port, frame);
+  wiring_.worker_bells[0].ring();
+}
+
+void Herald::wake_at(uint64_t at_ns) {
+  {
+    const std::lock_guard lock(mutex_);
+    alarm_ns_ = at_ns;
+    looking_since_ = 0;
+  }
+  wiring_.herald_bell.ring();
+}
+
+void Herald::renew_lease(uint64_t until_ns) {
+  {
+    const std::lock_guard lock(mutex_);
+    lease_ns_ = until_ns;
+    in_lapse_ = false;
+  }
+  wiring_.herald_bell.ring();
+}
+
+News Herald::take() {
+  const std::lock_guard lock(mutex_);
+  News news{lapsed_, {}, std::move(heard_), lost_};
+  for (const auto& entry : repeated_) news.repeating.push_back(entry.first);
+  heard_.clear();
+  lapsed_ = told_ = false;
+  lost_ = 0;
+  return news;
+}
+
+void Herald::on_news(std::function<void()> news) {
+  const std::lock_guard lock(mutex_);
+  hooks_.news = std::move(news);
+  told_ = false;
+}
+
+void Herald::stop() {
+  if (!thread_.joinable()) return;
+  wiring_.adverts_wanted.store(false, std::memory_order_relaxed);
+  stopping_.store(true, std::memory_order_relaxed);
+  wiring_.herald_bell.ring();
+  thread_.join();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [instance, repeated] : repeated_) {
+    put_all(repeated.advert, repeated.advert.farewell);
+  }
+  const bool said = !repeated_.empty();
+  repeated_.clear();
+  hooks_ = {};
+  const uint64_t limit = now_ns() + kFarewellNs;
+  while (said && !wiring_.inject.empty() && now_ns() < limit) rte_delay_us_sleep(100);
+}
+
+void Herald::run() {
+  pthread_setname_np(pthread_self(), "sluice-herald");
+  prctl(PR_SET_TIMERSLACK, 1);
+  keep_off(busy_cpus_);
+  take_precedence();
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    hear();
+    const uint64_t now = now_ns();
+    watch_lease(now);
+    speak(now);
+    watch_alarm(now);
+    wait();
+  }
+}
+
+void Herald::hear() {
+  rte_mbuf* packets[kFrames];
+  bool any = false;
+  for (uint16_t n; (n = wiring_.adverts.pop(packets, kFrames)) != 0;) {
+    const uint64_t now = now_ns();
+    const std::lock_guard lock(mutex_);
+    for (uint16_t i = 0; i < n; ++i) {
+      if (heard_.size() < kMostHeard) {
+        const auto* at = rte_pktmbuf_mtod(packets[i], const uint8_t*);
+        heard_.push_back({now, packets[i]->port, Frame(at, at + packets[i]->data_len)});
+      } else {
+        ++lost_;
+      }
+    }
+    rte_pktmbuf_free_bulk(packets, n);
+    any = true;
+  }
+  if (any) tell();
+}
+
+void Herald::speak(uint64_t now) {
+  const std::lock_guard lock(mutex_);
+  if (in_lapse_) return;
+  for (auto& [instance, repeated] : repeated_) {
+    if (repeated.next_ns > now) continue;
+    put_all(repeated.advert, repeated.advert.frames);
+    repeated.next_ns += repeated.advert.interval_ns;
+    // Late by more than a beat: what was missed is not made up for.
+    if (repeated.next_ns <= now) repeated.next_ns = now + repeated.advert.interval_ns;
+  }
+}
+
+void Herald::watch_lease(uint64_t now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (in_lapse_ || lease_ns_ == 0 || now < lease_ns_) return;
+    in_lapse_ = lapsed_ = true;
+    for (const auto& [instance, repeated] : repeated_) {
+      // Found out too late, since the whole process was stopped: somebody else is the master by
+      // now, and a farewell would make the others elect again.
+      if (now - lease_ns_ < repeated.advert.interval_ns) {
+        put_all(repeated.advert, repeated.advert.farewell);
+      }
+    }
+    repeated_.clear();
+  }
+  if (hooks_.lapsed) hooks_.lapsed();
+  tell();
+}
+
+void Herald::watch_alarm(uint64_t now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (alarm_ns_ == 0 || now < alarm_ns_) return;
+    if (looking_since_ == 0) {
+      looking_since_ = rte_rdtsc();
+      for (Bell& bell : wiring_.worker_bells) bell.ring();
+      return;
+    }
+    if (!hooks_.have_looked_since(looking_since_)) return;
+    alarm_ns_ = looking_since_ = 0;
+  }
+  hear();
+  {
+    const std::lock_guard lock(mutex_);
+    told_ = false;
+  }
+  tell();
+}
+
+// Once until somebody takes it.
+void Herald::tell() {
+  std::function<void()> news;
+  {
+    const std::lock_guard lock(mutex_);
+    if (told_) return;
+    told_ = true;
+    news = hooks_.news;
+  }
+  if (news) news();
+}
+
+uint64_t Herald::deadline() const {
+  uint64_t first = UINT64_MAX;
+  if (!in_lapse_) {
+    for (const auto& [instance, repeated] : repeated_) first = std::min(first, repeated.next_ns);
+    if (lease_ns_ != 0) first = std::min(first, lease_ns_);
+  }
+  if (looking_since_ != 0) {
+    first = std::min(first, now_ns() + kLookAgainNs);
+  } else if (alarm_ns_ != 0) {
+    first = std::min(first, alarm_ns_);
+  }
+  return first;
+}
+
+void Herald::wait() {
+  Bell& bell = wiring_.herald_bell;
+  bell.listen();
+  uint64_t until;
+  {
+    const std::lock_guard lock(mutex_);
+    until = deadline();
+  }
+  const uint64_t now = now_ns();
+  const bool work = !wiring_.adverts.empty() || stopping_.load(std::memory_order_relaxed);
+  const uint64_t ns = work || until <= now ? 0 : std::min(until - now, uint64_t{1'000'000'000});
+  const timespec timeout{static_cast<time_t>(ns / 1'000'000'000),
+                         static_cast<long>(ns % 1'000'000'000)};
+  pollfd polled{bell.fd(), POLLIN, 0};
+  const int ready = ppoll(&polled, 1, &timeout, nullptr);
+  bell.hush();
+  if (ready > 0) bell.answer();
+}
+
+bool Herald::put(uint16_t port, const Frame& frame) {
+  if (port >= ports_) return false;
+  rte_mbuf* packet = rte_pktmbuf_alloc(mbufs_);
+  if (packet == nullptr) return false;
+  char* at = rte_pktmbuf_append(packet, static_cast<uint16_t>(frame.size()));
+  if (at == nullptr) {
+    rte_pktmbuf_free(packet);
+    return false;
+  }
+  std::memcpy(at, frame.data(), frame.size());
+  packet->port = port;
+  if (wiring_.inject.push(&packet, 1) == 1) return true;
+  rte_pktmbuf_free(packet);
+  return false;
+}
+
+void Herald::put_all(const Advert& advert, const std::vector<Frame>& frames) {
+  for (const Frame& frame : frames) put(advert.port, frame);
+  wiring_.worker_bells[0].ring();
+}
+
+}  // namespace sluice

@@ -1,0 +1,171 @@
+/**
+ * Two directors that share VIPs by VRRP: each is Sluice or Debian's keepalived. The router reaches
+ * the VIP network by the first address they share, so that all traffic follows the master.
+ */
+import { LabError, until } from './command.js';
+import type { Director } from './director.js';
+import { devargs } from './five-modes.js';
+import type { Lab } from './lab.js';
+import type { LabProcess } from './namespace.js';
+import {
+  BACK_PREFIX,
+  directorBack,
+  directorFront,
+  directorMac,
+  FRONT_PREFIX,
+  type ModeName,
+  ROUTER,
+  realServer,
+  VIP,
+  VIP_NETWORK,
+} from './topology.js';
+
+/** What the router sends to. */
+export const SHARED = '192.0.2.100';
+export const ROUTER_ID = 51;
+
+export interface PairOptions {
+  version?: 2 | 3;
+  advertMs?: number;
+  /** By director: 1, 2. */
+  priorities?: readonly [number, number];
+  unicast?: boolean;
+  virtualMac?: boolean;
+  password?: string;
+  preempt?: boolean;
+  leaseMs?: number;
+  /** Services by mode; none: addresses alone. */
+  modes?: readonly ModeName[];
+}
+
+const settings = (options: PairOptions) => ({
+  version: 3 as 2 | 3,
+  advertMs: 1_000,
+  priorities: [200, 100] as const,
+  unicast: false,
+  virtualMac: false,
+  preempt: true,
+  leaseMs: 3_000,
+  modes: [] as readonly ModeName[],
+  ...options,
+});
+
+/** Local addresses move with the VIP of their service, so both directors say the same ones. */
+const PAIR_LOCALS = ['198.51.100.200', '198.51.100.201'];
+
+export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions = {}): string {
+  const o = settings(given);
+  const other = n === 1 ? 2 : 1;
+  const lines = [
+    `    - name: VI_1`,
+    `      port: front`,
+    `      routerId: ${ROUTER_ID}`,
+    `      version: ${o.version}`,
+    `      priority: ${o.priorities[n - 1]}`,
+    `      advertInterval: ${o.advertMs}ms`,
+    `      virtualMac: ${o.virtualMac}`,
+    `      preempt: ${o.preempt}`,
+    ...(o.unicast ? [`      unicastPeers: [${directorFront(other)}]`] : []),
+    ...(o.password ? [`      password: ${o.password}`] : []),
+    `      addresses: [${[SHARED, ...o.modes.map((mode) => VIP[mode])].join(', ')}]`,
+  ];
+  const services = o.modes.flatMap((mode) => [
+    `  - name: ${mode}`,
+    `    listen: ${VIP[mode]}:80`,
+    `    mode: ${mode}`,
+    `    scheduler: rr`,
+    ...(mode === 'fullnat' ? [`    localAddresses: [${PAIR_LOCALS.join(', ')}]`] : []),
+    `    servers:`,
+    ...lab.spaces.realServers.map((_, i) => `      - { address: "${realServer(i + 1)}:80" }`),
+  ]);
+  return `director:
+  name: lab-${lab.id}-${n}
+  socket: ${socket}
+  hugepages: false
+  memory: 256
+  maxConnections: 65536
+ports:
+  - name: front
+    device: ${devargs('af_packet', 0, 'f0')}
+    mac: ${directorMac(n, 'front')}
+    addresses: [${directorFront(n)}/${FRONT_PREFIX}]
+  - name: back
+    device: ${devargs('af_packet', 1, 'b0')}
+    mac: ${directorMac(n, 'back')}
+    addresses: [${directorBack(n)}/${BACK_PREFIX}]
+routes:
+  - { to: 0.0.0.0/0, via: ${ROUTER.front} }
+vrrp:
+  lease: ${o.leaseMs}ms
+  instances:
+${lines.join('\n')}
+${services.length > 0 ? `services:\n${services.join('\n')}` : ''}
+`;
+}
+
+export async function startSluice(lab: Lab, n: 1 | 2, options: PairOptions): Promise<Director> {
+  const socket = lab.path(`director${n}.sock`);
+  const director = lab.director({ yaml: pairYaml(lab, n, socket, options), socket, number: n });
+  await director.start();
+  return director;
+}
+
+export function keepalivedConf(n: 1 | 2, given: PairOptions = {}): string {
+  const o = settings(given);
+  const own = directorFront(n);
+  const peer = directorFront(n === 1 ? 2 : 1);
+  return `global_defs {
+  vrrp_garp_master_repeat 5
+}
+vrrp_instance VI_1 {
+  state BACKUP
+  interface f0
+  ${o.virtualMac ? 'use_vmac' : ''}
+  version ${o.version}
+  virtual_router_id ${ROUTER_ID}
+  priority ${o.priorities[n - 1]}
+  advert_int ${o.advertMs / 1000}
+  ${o.preempt ? '' : 'nopreempt'}
+  ${o.unicast ? `unicast_src_ip ${own}\n  unicast_peer {\n    ${peer}\n  }` : ''}
+  ${o.password ? `authentication {\n    auth_type PASS\n    auth_pass ${o.password}\n  }` : ''}
+  virtual_ipaddress {
+    ${[SHARED, ...o.modes.map((mode) => VIP[mode])].join('\n    ')}
+  }
+}
+`;
+}
+
+/** keepalived in the namespace of a director, on its front interface. */
+export function startKeepalived(lab: Lab, n: 1 | 2, options: PairOptions): LabProcess {
+  const space = lab.ns(`director${n}`);
+  space.ip(`addr replace ${directorFront(n)}/${FRONT_PREFIX} dev f0`);
+  space.sysctl({ 'net.ipv4.conf.all.arp_ignore': 1, 'net.ipv4.conf.all.arp_announce': 2 });
+  const conf = lab.write(`director${n}/keepalived.conf`, keepalivedConf(n, options));
+  const pids = ['p', 'r', 'c'].map((kind) => [`-${kind}`, lab.path(`director${n}`, `${kind}.pid`)]);
+  return space.spawn(['keepalived', '--vrrp', '-n', '-l', '-D', '-f', conf, ...pids.flat()], {
+    log: lab.path(`director${n}`, 'keepalived.log'),
+  });
+}
+
+/** All requests go to the shared address from now on. */
+export function routeToPair(lab: Lab): void {
+  lab.ns('router').ip(`route replace ${VIP_NETWORK} via ${SHARED}`);
+}
+
+/** Which director's front MAC the router has for the shared address. */
+export function holder(lab: Lab): string {
+  const text = lab.ns('router').exec(['ip', 'neigh', 'show', SHARED]);
+  return /lladdr (\S+)/.exec(text)?.[1] ?? '';
+}
+
+/** Until the process or director has said so, `count` times. */
+export async function said(
+  of: { readonly output: string } | { readonly log: string },
+  text: string,
+  count = 1,
+  timeoutMs = 15_000,
+): Promise<void> {
+  const read = () => ('log' in of ? of.log : of.output);
+  const good = await until(() => read().split(text).length > count, timeoutMs);
+  if (!good) throw new LabError('ERR_LAB_DIRECTOR', `never said '${text}':\n${read()}`);
+}

@@ -1,0 +1,54 @@
+/**
+ * Gratuitous ARP with keepalived's settings: a burst when an instance becomes master, another one
+ * after a delay, and again at a distance for as long as it is.
+ */
+import type { Herald } from '../native.js';
+import { gratuitousArp } from './frame.js';
+import type { GarpModel } from './model.js';
+
+/** An address and the MAC it is told with, on a port. */
+export interface Announced {
+  address: string;
+  port: number;
+  mac: Uint8Array;
+}
+
+export class Announcer {
+  readonly #herald: Pick<Herald, 'send'>;
+  readonly #timers = new Set<NodeJS.Timeout>();
+
+  constructor(herald: Pick<Herald, 'send'>) {
+    this.#herald = herald;
+  }
+
+  /** Until stop(). `addresses` is asked each time: a reload may change them. */
+  start(garp: GarpModel, addresses: () => Announced[]): void {
+    this.stop();
+    this.burst(addresses(), garp.repeat);
+    if (garp.delayMs > 0) {
+      const later = setTimeout(() => {
+        this.#timers.delete(later);
+        this.burst(addresses(), garp.repeat);
+      }, garp.delayMs).unref();
+      this.#timers.add(later);
+    }
+    if (garp.refreshMs > 0) {
+      const again = () => this.burst(addresses(), garp.refreshRepeat);
+      this.#timers.add(setInterval(again, garp.refreshMs).unref());
+    }
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  /** All addresses once before any comes a second time. */
+  burst(addresses: readonly Announced[], repeat: number): void {
+    for (let round = 0; round < repeat; round++) {
+      for (const { address, port, mac } of addresses) {
+        this.#herald.send(port, gratuitousArp(address, mac));
+      }
+    }
+  }
+}

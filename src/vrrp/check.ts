@@ -1,0 +1,202 @@
+/** The `vrrp` block against itself and the rest of the file. */
+import { unusableAs } from '../config/address.js';
+import type { Findings } from '../config/check.js';
+import type { Path } from '../config/load.js';
+import type { Model } from '../config/model.js';
+import { OWNER } from './machine.js';
+import type { InstanceModel } from './model.js';
+
+export function checkVrrp(model: Model, portsKnown: boolean, findings: Findings): void {
+  const { vrrp } = model;
+  const seen = {
+    names: new Map<string, string>(),
+    routers: new Map<string, string>(),
+    addresses: new Map<string, string>(),
+  };
+  vrrp.instances.forEach((instance, index) => {
+    const path = ['vrrp', 'instances', index];
+    const { name, vrid, port } = instance;
+    findings.unique(
+      seen.names,
+      name,
+      `instances[${index}]`,
+      [...path, 'name'],
+      `${name} is also the name of`,
+    );
+    findings.unique(
+      seen.routers,
+      `${port} ${vrid}`,
+      name,
+      [...path, 'routerId'],
+      `${vrid} on port ${port} is also the router ID of`,
+    );
+    checkTiming(instance, path, findings);
+    checkAddresses(model, instance, path, seen.addresses, findings);
+    if (portsKnown) checkPort(model, instance, path, findings);
+    checkTracks(model, instance, path, portsKnown, findings);
+  });
+  checkGroups(model, seen.names, findings);
+  checkTrackers(model, findings);
+  checkLocals(model, findings);
+}
+
+function checkTiming(instance: InstanceModel, path: Path, findings: Findings): void {
+  const { version, intervalMs, password, priority, preempt, preemptDelayMs } = instance;
+  const at = [...path, 'advertInterval'];
+  if (version === 2 && intervalMs % 1000 !== 0) {
+    findings.error(
+      'ERR_CONFIG_CONFLICT',
+      at,
+      'version 2 counts whole seconds, expected such as 1s, or version: 3',
+    );
+  }
+  if (version === 3 && (intervalMs > 40_950 || intervalMs % 10 !== 0)) {
+    findings.error(
+      'ERR_CONFIG_CONFLICT',
+      at,
+      'version 3 counts hundredths of a second up to 40.95s',
+    );
+  }
+  if (version === 3 && password !== undefined) {
+    const message = 'version 3 has no authentication, expected none, or version: 2';
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'password'], message);
+  }
+  if (version === 2 && instance.plainChecksum) {
+    const message = 'version 2 has no other checksum, expected false, or version: 3';
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'plainChecksum'], message);
+  }
+  if (!preempt && preemptDelayMs > 0) {
+    const message = 'there is no preemption to delay';
+    findings.warning('WARN_CONFIG_IGNORED', [...path, 'preemptDelay'], message);
+  }
+  if (priority === OWNER && instance.track.some(({ weight }) => weight !== 0)) {
+    const message =
+      'the owner of the addresses (priority 255) keeps its priority: weights do nothing';
+    findings.warning('WARN_CONFIG_IGNORED', [...path, 'track'], message);
+  }
+}
+
+function checkAddresses(
+  model: Model,
+  instance: InstanceModel,
+  path: Path,
+  seen: Map<string, string>,
+  findings: Findings,
+): void {
+  const own = new Map(
+    model.ports.flatMap(({ name, addresses }) => addresses.map(({ address }) => [address, name])),
+  );
+  for (const key of ['addresses', 'excludedAddresses'] as const) {
+    instance[key].forEach((address, index) => {
+      const at = [...path, key, index];
+      const fault = unusableAs(address);
+      if (fault)
+        findings.error('ERR_CONFIG_VALUE', at, `${address} ${fault}, expected a virtual address`);
+      findings.unique(seen, address, instance.name, at, `${address} is also an address of`);
+      const port = own.get(address);
+      if (port !== undefined) {
+        const message = `${address} is port ${port}'s own, which the kernel answers for: expected a virtual address`;
+        findings.error('ERR_CONFIG_CONFLICT', at, message);
+      }
+    });
+  }
+}
+
+function checkPort(model: Model, instance: InstanceModel, path: Path, findings: Findings): void {
+  const port = model.ports.find(({ name }) => name === instance.port);
+  if (!port) {
+    const known = model.ports.map(({ name }) => name).join(', ');
+    const message = `no port is called ${instance.port}, expected one of ${known}`;
+    findings.error('ERR_CONFIG_REFERENCE', [...path, 'port'], message);
+    return;
+  }
+  if (instance.sourceAddress === undefined && port.addresses.length === 0) {
+    const message = `port ${port.name} has no address to send adverts from, expected one, or sourceAddress`;
+    findings.error('ERR_CONFIG_MISSING', [...path, 'sourceAddress'], message);
+  }
+  const own = new Set(port.addresses.map(({ address }) => address));
+  instance.unicastPeers.forEach((peer, index) => {
+    const at = [...path, 'unicastPeers', index];
+    if (own.has(peer) || peer === instance.sourceAddress) {
+      findings.error(
+        'ERR_CONFIG_CONFLICT',
+        at,
+        `${peer} is our own address, expected the other director's`,
+      );
+    }
+  });
+}
+
+function checkTracks(
+  model: Model,
+  instance: InstanceModel,
+  path: Path,
+  portsKnown: boolean,
+  findings: Findings,
+): void {
+  const known = {
+    port: new Set(model.ports.map(({ name }) => name)),
+    tracker: new Set(model.vrrp.trackers.map(({ name }) => name)),
+  };
+  instance.track.forEach(({ kind, name }, index) => {
+    const at = [...path, 'track', index];
+    if (name === undefined) {
+      findings.error('ERR_CONFIG_MISSING', at, 'neither port nor tracker is given, expected one');
+    } else if (!known[kind].has(name) && (kind === 'tracker' || portsKnown)) {
+      findings.error('ERR_CONFIG_REFERENCE', [...at, kind], `no ${kind} is called ${name}`);
+    }
+  });
+}
+
+function checkGroups(model: Model, instances: Map<string, string>, findings: Findings): void {
+  const names = new Map<string, string>();
+  const members = new Map<string, string>();
+  model.vrrp.groups.forEach((group, index) => {
+    const path = ['vrrp', 'groups', index];
+    findings.unique(
+      names,
+      group.name,
+      `groups[${index}]`,
+      [...path, 'name'],
+      `${group.name} is also the name of`,
+    );
+    group.instances.forEach((name, at) => {
+      const here = [...path, 'instances', at];
+      if (!instances.has(name)) {
+        findings.error('ERR_CONFIG_REFERENCE', here, `no instance is called ${name}`);
+      }
+      findings.unique(members, name, `group ${group.name}`, here, `${name} is already in`);
+    });
+  });
+}
+
+function checkTrackers(model: Model, findings: Findings): void {
+  const names = new Map<string, string>();
+  model.vrrp.trackers.forEach(({ name }, index) => {
+    const path = ['vrrp', 'trackers', index, 'name'];
+    findings.unique(names, name, `trackers[${index}]`, path, `${name} is also the name of`);
+  });
+}
+
+/** A local address moves with the VIPs of its services: it cannot be in two places. */
+function checkLocals(model: Model, findings: Findings): void {
+  const instanceOf = new Map(
+    model.vrrp.instances.flatMap(({ name, addresses, excludedAddresses }) =>
+      [...addresses, ...excludedAddresses].map((address): [string, string] => [address, name]),
+    ),
+  );
+  const owners = new Map<string, { instance: string | undefined; service: string }>();
+  model.services.forEach(({ name, listen, localAddresses }, index) => {
+    const instance = instanceOf.get(listen.address);
+    localAddresses.forEach((address, at) => {
+      const first = owners.get(address);
+      if (first === undefined) owners.set(address, { instance, service: name });
+      else if (first.instance !== instance) {
+        const message =
+          `${address} is a local address of service ${first.service}, too, whose VIP moves with another ` +
+          'VRRP instance or with none: expected local addresses of its own';
+        findings.error('ERR_CONFIG_CONFLICT', ['services', index, 'localAddresses', at], message);
+      }
+    });
+  });
+}

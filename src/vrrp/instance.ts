@@ -1,0 +1,134 @@
+/** One VRRP instance at work: its machine, its place, its counters, its gratuitous ARP. */
+
+import type { Model } from '../config/model.js';
+import { connectedPort } from '../config/reach.js';
+import type { Advert, Herald } from '../native.js';
+import { type Announced, Announcer } from './announce.js';
+import { Machine, type State } from './machine.js';
+import { adverts, type Place, sourceMac } from './messages.js';
+import type { InstanceModel } from './model.js';
+import type { Fault } from './packet.js';
+
+export interface InstanceCounters {
+  advertisementsReceived: number;
+  becameMaster: number;
+  releasedMaster: number;
+  priorityZeroReceived: number;
+  priorityZeroSent: number;
+  dropped: Partial<Record<Fault, number>>;
+}
+
+/** What an instance says of itself: `sluice show vrrp`. */
+export interface InstanceReport extends InstanceCounters {
+  name: string;
+  port: string;
+  routerId: number;
+  version: 2 | 3;
+  state: State;
+  /** ISO 8601. */
+  since: string;
+  priority: number;
+  effectivePriority: number;
+  advertMs: number;
+  masterDownMs: number;
+  preempt: boolean;
+  virtualMac: boolean;
+  source: string;
+  unicastPeers: string[];
+  addresses: string[];
+  /** The master's address and priority as it says; ourselves when we are it. */
+  master: { address: string; priority: number } | null;
+  group: string | null;
+  /** Why it is in FAULT. */
+  fault: string | null;
+  tracked: { name: string; weight: number; good: boolean; detail: string }[];
+}
+
+export class Instance {
+  readonly machine: Machine;
+  readonly announcer: Announcer;
+  readonly counters: InstanceCounters = {
+    advertisementsReceived: 0,
+    becameMaster: 0,
+    releasedMaster: 0,
+    priorityZeroReceived: 0,
+    priorityZeroSent: 0,
+    dropped: {},
+  };
+  readonly #herald: Herald;
+  model: InstanceModel;
+  place: Place;
+  since = new Date();
+  fault: string | undefined;
+  #announced: Announced[] = [];
+
+  constructor(model: InstanceModel, startDelayMs: number, place: Place, herald: Herald) {
+    this.model = model;
+    this.place = place;
+    this.#herald = herald;
+    this.announcer = new Announcer(herald);
+    this.machine = new Machine(model.name, this.#settings(model, startDelayMs));
+  }
+
+  /** The herald's number for it: the same after a restart of the control plane. */
+  get id(): number {
+    return this.place.port * 256 + this.model.vrid;
+  }
+
+  get isMaster(): boolean {
+    return this.machine.state === 'MASTER';
+  }
+
+  get addresses(): string[] {
+    return [...this.model.addresses, ...this.model.excludedAddresses];
+  }
+
+  configure(model: InstanceModel, place: Place): void {
+    this.model = model;
+    this.place = place;
+    this.machine.settings = this.#settings(model, 0);
+  }
+
+  #settings(model: InstanceModel, startDelayMs: number) {
+    const { version, priority, intervalMs, preempt, preemptDelayMs } = model;
+    const { address } = this.place;
+    return { version, priority, intervalMs, preempt, preemptDelayMs, startDelayMs, address };
+  }
+
+  advert(macOf: (peer: string) => Uint8Array | undefined): Advert {
+    return adverts(this.model, this.place, this.machine.priority, macOf);
+  }
+
+  advertise(macOf: (peer: string) => Uint8Array | undefined, atOnce: boolean): void {
+    this.#herald.repeat(this.id, this.advert(macOf), atOnce);
+  }
+
+  cease(farewell: boolean): void {
+    this.#herald.cease(this.id, farewell);
+    if (farewell) this.counters.priorityZeroSent++;
+  }
+
+  /** Its addresses, and the local addresses that move with its VIPs, each on the port it is behind. */
+  follow(model: Model, macs: readonly Uint8Array[]): void {
+    const own = new Set(this.addresses);
+    for (const { listen, localAddresses } of model.services) {
+      if (own.has(listen.address)) for (const address of localAddresses) own.add(address);
+    }
+    this.#announced = [...own].map((address) => {
+      const name = connectedPort(model.ports, address);
+      const found = model.ports.findIndex((port) => port.name === name);
+      const port = found < 0 ? this.place.port : found;
+      const virtual = port === this.place.port && this.addresses.includes(address);
+      const mac = virtual ? sourceMac(this.model, this.place) : (macs[port] as Uint8Array);
+      return { address, port, mac };
+    });
+  }
+
+  get announced(): Announced[] {
+    return this.#announced;
+  }
+
+  drop(fault: Fault): void {
+    this.counters.dropped[fault] = (this.counters.dropped[fault] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,104 @@
+/** An instance's own adverts as frames, and its judgement of others'. */
+import type { Advert } from '../native.js';
+import { type Arrived, advertFrame, virtualMac } from './frame.js';
+import type { InstanceModel } from './model.js';
+import {
+  type Advertisement,
+  decode,
+  encode,
+  type Fault,
+  GROUP_V4,
+  passwordBytes,
+} from './packet.js';
+
+/** Where an instance lives. */
+export interface Place {
+  /** Index of its port. */
+  port: number;
+  mac: Uint8Array;
+  /** What its adverts come from. */
+  address: string;
+}
+
+export function sourceMac(instance: InstanceModel, place: Place): Uint8Array {
+  return instance.virtualMac ? virtualMac(instance.vrid) : place.mac;
+}
+
+/** `macOf`: of a unicast peer; undefined while it is not known: then everybody hears it. */
+export function adverts(
+  instance: InstanceModel,
+  place: Place,
+  priority: number,
+  macOf: (peer: string) => Uint8Array | undefined,
+): Advert {
+  const peers = instance.unicastPeers;
+  const frames = (own: number) =>
+    (peers.length > 0 ? peers : [GROUP_V4]).map((destination) => {
+      const around = { source: place.address, destination };
+      return advertFrame({
+        sourceMac: sourceMac(instance, place),
+        targetMac: peers.length > 0 ? (macOf(destination) ?? EVERYBODY) : undefined,
+        ...around,
+        payload: encode(message(instance, own), around, !instance.plainChecksum),
+      });
+    });
+  return {
+    port: place.port,
+    intervalUs: instance.intervalMs * 1000,
+    frames: frames(priority),
+    farewell: frames(0),
+  };
+}
+
+const EVERYBODY = new Uint8Array(6).fill(0xff);
+
+function message(instance: InstanceModel, priority: number): Advertisement {
+  const { version, vrid, intervalMs, addresses, password } = instance;
+  const auth = password === undefined ? undefined : { type: 1, data: passwordBytes(password) };
+  return { version, vrid, priority, intervalMs, addresses, ...(auth ? { auth } : {}) };
+}
+
+export type Judgement =
+  | { message: Advertisement; remark?: string }
+  | { fault: Fault; detail: string | undefined };
+
+/** Whether an instance believes an advert that bears its router ID. */
+export function judge(instance: InstanceModel, place: Place, arrived: Arrived): Judgement {
+  const bad = (fault: Fault, detail?: string): Judgement => ({ fault, detail });
+  const { source, destination, multicast } = arrived;
+  if (source === place.address) return bad('own');
+  const decoded = decode(arrived.payload, arrived, !instance.plainChecksum);
+  if ('fault' in decoded) return bad(decoded.fault, decoded.detail);
+  const { message: heard } = decoded;
+  if (heard.version !== instance.version) {
+    return bad('version', `${heard.version}, ours is ${instance.version}`);
+  }
+  const unicast = instance.unicastPeers.length > 0;
+  if (unicast ? !instance.unicastPeers.includes(source) : !multicast) {
+    return bad('source', `${source} to ${destination}`);
+  }
+  if (!authentic(instance, heard)) return bad('auth', `type ${heard.auth?.type}`);
+  if (heard.version === 2 && heard.intervalMs !== instance.intervalMs) {
+    const [mine, theirs] = [instance.intervalMs / 1000, heard.intervalMs / 1000];
+    return bad('interval', `mine=${mine} sec rcved'd=${theirs} sec`);
+  }
+  if (heard.version === 3 && heard.intervalMs === 0) return bad('interval', '0');
+  const different = difference(instance.addresses, heard.addresses);
+  if (different === undefined || heard.priority === 0) return { message: heard };
+  return heard.version === 2 || instance.strict
+    ? bad('addresses', different)
+    : { message: heard, remark: different };
+}
+
+function authentic({ version, password }: InstanceModel, { auth }: Advertisement): boolean {
+  if (version === 3) return true;
+  if (password === undefined) return auth?.type === 0;
+  return auth?.type === 1 && Buffer.compare(auth.data, passwordBytes(password)) === 0;
+}
+
+function difference(ours: readonly string[], theirs: readonly string[]): string | undefined {
+  const missing = ours.filter((one) => !theirs.includes(one));
+  const extra = theirs.filter((one) => !ours.includes(one));
+  if (missing.length + extra.length === 0) return undefined;
+  return [...missing.map((one) => `-${one}`), ...extra.map((one) => `+${one}`)].join(' ');
+}

@@ -1,0 +1,449 @@
+/**
+ * VRRP of a director: adverts in and out by the herald, machines in between, and what follows: the
+ * role that plan() gets, gratuitous ARP, notifications, log lines in keepalived's words. Nothing
+ * here depends on when the event loop comes round: see native/engine/live/herald.h.
+ */
+import { parseMac } from '../config/address.js';
+import type { Model } from '../config/model.js';
+import { connectedPort } from '../config/reach.js';
+import { type Logger, RateLimit } from '../log.js';
+import type { Engine, Herald } from '../native.js';
+import type { Role, RoleAddress } from '../plan.js';
+import { sameData } from '../same-data.js';
+import { openFrame, virtualMac } from './frame.js';
+import { Instance, type InstanceReport } from './instance.js';
+import type { State } from './machine.js';
+import { judge, type Place } from './messages.js';
+import type { GroupModel, InstanceModel, VrrpModel } from './model.js';
+import { Notices } from './notices.js';
+import { FAULTS, type Fault } from './packet.js';
+import { PeerMacs } from './peers.js';
+import { Router, type Step } from './router.js';
+import { Tracker } from './trackers.js';
+
+/** The state of links and workers is looked at so often. */
+const WATCH_MS = 100;
+/** A worker that has not come round for so long makes its director no master. */
+const STALL_US = 1_000_000;
+/** Unicast peers whose MAC is not known are asked for so often. */
+const PEERS_MS = 2_000;
+/** Renewals of the lease that may be missed. */
+const LEASE_SHARE = 6;
+const QUIET_MS = 10_000;
+
+export interface VrrpParts {
+  log: Logger;
+  engine: Pick<Engine, 'ports' | 'workerLag'>;
+  openHerald: (onNews: () => void) => Herald;
+  /** The role has changed: what follows it has to be published now. */
+  changed: () => void;
+  /** Runs an action of a timer; what it throws is reported and goes no further. */
+  guard: (what: string, action: () => void) => void;
+}
+
+export interface VrrpReport {
+  instances: InstanceReport[];
+  groups: { name: string; state: State; instances: string[] }[];
+}
+
+/** CLOCK_MONOTONIC in milliseconds, the herald's clock. */
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+
+export class Vrrp {
+  readonly #parts: VrrpParts;
+  readonly #log: Logger;
+  readonly #notices: Notices;
+  readonly #peers = new PeerMacs();
+  readonly #quiet = new RateLimit(QUIET_MS);
+  readonly #instances = new Map<string, Instance>();
+  readonly #trackers = new Map<string, Tracker>();
+  readonly #groupStates = new Map<string, State>();
+  #herald: Herald | undefined;
+  #router = new Router([], []);
+  #model: Model | undefined;
+  #vrrp: VrrpModel | undefined;
+  #timers: NodeJS.Timeout[] = [];
+  /** What instances say that an earlier control plane has left as masters. */
+  readonly #resumed: Step[] = [];
+  #running = false;
+  #stopped = false;
+
+  constructor(parts: VrrpParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+    this.#notices = new Notices(parts.log);
+  }
+
+  /** For plan(): whose each address is. */
+  role(): Role {
+    const addresses = new Map<string, RoleAddress>();
+    const ports = this.#model?.ports ?? [];
+    for (const instance of this.#instances.values()) {
+      const { place, model, isMaster } = instance;
+      for (const address of instance.addresses) {
+        const name = connectedPort(ports, address);
+        const found = ports.findIndex((port) => port.name === name);
+        const port = found < 0 ? place.port : found;
+        const mac = model.virtualMac && port === place.port ? virtualMac(model.vrid) : undefined;
+        addresses.set(address, { ours: isMaster, port, mac });
+      }
+    }
+    return { addresses };
+  }
+
+  /** Before the first publication, and with each change of the configuration. */
+  update(model: Model): void {
+    this.#model = model;
+    this.#peers.configure(model.neighbours);
+    const macs = this.#macs();
+    if (!sameData(model.vrrp, this.#vrrp)) this.#configure(model.vrrp, macs);
+    for (const instance of this.#instances.values()) instance.follow(model, macs);
+  }
+
+  /** After the first publication. */
+  start(): void {
+    this.#running = true;
+    this.#begin();
+    this.#apply(this.#resumed.splice(0));
+  }
+
+  /** Resigns everywhere. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const tracker of this.#trackers.values()) tracker.stop();
+    this.#apply(this.#router.stop(now()));
+    await this.#notices.idle();
+  }
+
+  report(): VrrpReport {
+    const groups = this.#vrrp?.groups ?? [];
+    const instances = [...this.#instances.values()].map((instance) => this.#reportOf(instance));
+    return {
+      instances,
+      groups: groups.map((group) => ({
+        name: group.name,
+        state: this.#stateOf(group),
+        instances: group.instances,
+      })),
+    };
+  }
+
+  #macs(): Uint8Array[] {
+    return this.#parts.engine.ports().map(({ mac }) => parseMac(mac) as Uint8Array);
+  }
+
+  #configure(vrrp: VrrpModel, macs: readonly Uint8Array[]): void {
+    this.#vrrp = vrrp;
+    const before = new Map(this.#instances);
+    this.#instances.clear();
+    for (const model of vrrp.instances) {
+      const place = this.#placeOf(model, macs);
+      const old = before.get(model.name);
+      const stays = old?.place.port === place.port && sameMachine(old.model, model);
+      if (old && stays) {
+        before.delete(model.name);
+        old.configure(model, place);
+        this.#instances.set(model.name, old);
+      } else {
+        this.#instances.set(model.name, this.#make(model, place));
+      }
+    }
+    for (const old of before.values()) this.#end(old);
+    const machines = [...this.#instances.values()].map(({ machine }) => machine);
+    this.#router = new Router(
+      machines,
+      vrrp.groups.map(({ instances }) => instances),
+    );
+    this.#notices.setFifo(vrrp.notifyFifo);
+    this.#replaceTrackers(vrrp);
+    if (this.#running) this.#begin();
+  }
+
+  /** One that the herald repeats is the master already: its control plane has ended, not the role. */
+  #make(model: InstanceModel, place: Place): Instance {
+    const herald = this.#openHerald();
+    const { startDelayMs } = this.#vrrp as VrrpModel;
+    const instance = new Instance(model, startDelayMs, place, herald);
+    if (!this.#running && herald.take().repeating.includes(instance.id)) {
+      const { machine } = instance;
+      for (const effect of machine.start(now(), true)) this.#resumed.push({ machine, effect });
+    }
+    return instance;
+  }
+
+  /** Removed from the configuration. */
+  #end(instance: Instance): void {
+    instance.announcer.stop();
+    for (const effect of instance.machine.stop()) {
+      if (effect.kind === 'cease') instance.cease(effect.farewell);
+    }
+    this.#log.info(`(${instance.model.name}) removed`);
+  }
+
+  #replaceTrackers(vrrp: VrrpModel): void {
+    for (const tracker of this.#trackers.values()) tracker.stop();
+    this.#trackers.clear();
+    for (const model of vrrp.trackers) {
+      const tracker = new Tracker(model, (one) => {
+        const state = one.good ? 'succeeded' : 'failed';
+        this.#log.info(`Tracker ${model.name} ${state}: ${one.detail}`);
+        this.#parts.guard('vrrp', () => this.#judgeAll());
+      });
+      this.#trackers.set(model.name, tracker);
+    }
+  }
+
+  #placeOf(model: InstanceModel, macs: readonly Uint8Array[]): Place {
+    const ports = this.#model?.ports ?? [];
+    const port = ports.findIndex(({ name }) => name === model.port);
+    const address = model.sourceAddress ?? (ports[port]?.addresses[0]?.address as string);
+    return { port, mac: macs[port] as Uint8Array, address };
+  }
+
+  #openHerald(): Herald {
+    this.#herald ??= this.#parts.openHerald(() => this.#parts.guard('vrrp', () => this.#look()));
+    return this.#herald;
+  }
+
+  /** Starts what has not been started. */
+  #begin(): void {
+    if (this.#instances.size === 0) return;
+    this.#renewLease();
+    this.#apply(this.#router.start(now()));
+    this.#watch();
+    if (this.#timers.length > 0) return;
+    const every = (ms: number, action: () => void) => {
+      this.#timers.push(setInterval(() => this.#parts.guard('vrrp', action), ms).unref());
+    };
+    every((this.#vrrp as VrrpModel).leaseMs / LEASE_SHARE, () => this.#renewLease());
+    every(WATCH_MS, () => this.#watch());
+    every(PEERS_MS, () => this.#refreshPeers());
+    this.#refreshPeers();
+  }
+
+  #renewLease(): void {
+    const { leaseMs, instances } = this.#vrrp as VrrpModel;
+    if (instances.length > 0) this.#herald?.renewLease(leaseMs);
+  }
+
+  #refreshPeers(): void {
+    const peers = [...this.#instances.values()].flatMap(({ model }) => model.unicastPeers);
+    if (peers.length > 0 && this.#peers.refresh(peers)) this.#renewAdverts();
+  }
+
+  #renewAdverts(): void {
+    for (const instance of this.#instances.values()) {
+      if (instance.isMaster) instance.advertise((peer) => this.#peers.of(peer), false);
+    }
+  }
+
+  /** Everything that was heard, in order, and then the time: a late look is no silence. */
+  #look(): void {
+    if (this.#stopped || !this.#herald) return;
+    const news = this.#herald.take();
+    if (news.lapsed) {
+      this.#log.warn('the control plane was late: the VRRP lease has run out', {
+        code: 'ERR_VRRP_LEASE',
+      });
+      this.#renewLease();
+      this.#apply(this.#router.lapsed(now()));
+    }
+    for (const { atMs, port, frame } of news.heard) this.#hear(atMs, port, frame);
+    this.#apply(this.#router.tick(now()));
+  }
+
+  #hear(atMs: number, port: number, frame: Uint8Array): void {
+    const arrived = openFrame(frame);
+    if (!arrived) return;
+    const vrid = arrived.payload[1];
+    const instance = [...this.#instances.values()].find(
+      ({ place, model }) => place.port === port && model.vrid === vrid,
+    );
+    if (!instance) {
+      this.#remark(
+        `port ${this.#model?.ports[port]?.name}`,
+        'vrid',
+        `${vrid} from ${arrived.source}`,
+      );
+      return;
+    }
+    const { name } = instance.model;
+    const judgement = judge(instance.model, instance.place, arrived);
+    if ('fault' in judgement) {
+      instance.drop(judgement.fault);
+      this.#remark(`(${name})`, judgement.fault, judgement.detail ?? arrived.source);
+      return;
+    }
+    const { message, remark } = judgement;
+    if (remark !== undefined)
+      this.#remark(`(${name})`, 'addresses', `${remark} from ${arrived.source}`);
+    instance.counters.advertisementsReceived++;
+    if (message.priority === 0) instance.counters.priorityZeroReceived++;
+    if (instance.model.unicastPeers.length > 0) {
+      if (this.#peers.learn(arrived.source, arrived.sourceMac)) this.#renewAdverts();
+    }
+    const { source } = arrived;
+    const { priority, intervalMs } = message;
+    this.#apply(this.#router.hear(atMs, name, { source, priority, intervalMs }));
+  }
+
+  #remark(who: string, fault: Fault, detail: string): void {
+    this.#quiet.run(`${who} ${fault}`, (suppressed) => {
+      this.#log.warn(`${who} advert dropped or odd: ${FAULTS[fault]} (${detail})`, {
+        code: 'ERR_VRRP_ADVERT',
+        suppressed: suppressed || undefined,
+      });
+    });
+  }
+
+  /** Links and workers: every port of an instance, its own included. */
+  #watch(): void {
+    if (this.#stopped || this.#instances.size === 0) return;
+    this.#judgeAll();
+  }
+
+  #judgeAll(): void {
+    if (!this.#running) return;
+    const links = new Map(this.#parts.engine.ports().map(({ name, up }) => [name, up]));
+    const stalled = this.#parts.engine.workerLag().findIndex((us) => us >= STALL_US);
+    for (const instance of this.#instances.values()) {
+      const { model, machine } = instance;
+      let weight = 0;
+      let fault = stalled < 0 ? undefined : `worker ${stalled} hangs`;
+      if (links.get(model.port) === false) fault = `port ${model.port} is down`;
+      for (const track of model.track) {
+        if (track.kind === 'port') {
+          const up = links.get(track.name) ?? false;
+          if (track.weight === 0) fault ??= up ? undefined : `port ${track.name} is down`;
+          else if (up === track.weight > 0) weight += track.weight;
+          continue;
+        }
+        const finding = this.#trackers.get(track.name)?.finding(track.weight);
+        if (!finding) continue;
+        weight += finding.weight;
+        if (finding.fault) fault ??= `tracker ${track.name} failed`;
+      }
+      instance.fault = fault;
+      this.#apply([
+        ...this.#router.setWeight(now(), machine.name, weight),
+        ...this.#router.setFault(now(), machine.name, fault),
+      ]);
+    }
+  }
+
+  /** Adverts first, then what is published, then gratuitous ARP: peers are told in this order. */
+  #apply(steps: readonly Step[]): void {
+    const became: Instance[] = [];
+    const lower = new Set<Instance>();
+    let moved = false;
+    for (const { machine, effect } of steps) {
+      const instance = this.#instances.get(machine.name) as Instance;
+      switch (effect.kind) {
+        case 'advertise':
+          instance.advertise((peer) => this.#peers.of(peer), effect.atOnce);
+          break;
+        case 'cease':
+          instance.cease(effect.farewell);
+          break;
+        case 'repeatArp':
+          lower.add(instance);
+          break;
+        case 'log':
+          this.#log[effect.level](`(${machine.name}) ${effect.text}`);
+          break;
+        case 'state':
+          this.#entered(instance, effect);
+          moved ||= effect.from === 'MASTER' || effect.to === 'MASTER';
+          if (effect.to === 'MASTER') became.push(instance);
+          else instance.announcer.stop();
+      }
+    }
+    this.#herald?.wakeAt(alarmOf(this.#router.deadline));
+    if (moved) this.#parts.changed();
+    for (const instance of became) {
+      instance.announcer.start(instance.model.garp, () => instance.announced);
+    }
+    for (const instance of lower) {
+      if (became.includes(instance)) continue;
+      instance.announcer.burst(instance.announced, instance.model.garp.lowerPriorityRepeat);
+    }
+    if (steps.some(({ effect }) => effect.kind === 'state')) this.#tellGroups();
+  }
+
+  #entered(instance: Instance, { from, to, why }: { from: State; to: State; why: string }): void {
+    const { model, counters, machine } = instance;
+    instance.since = new Date();
+    if (to === 'MASTER') counters.becameMaster++;
+    else if (from === 'MASTER') counters.releasedMaster++;
+    const { name } = model;
+    if (from === 'INIT' && to === 'BACKUP') {
+      this.#log.info(`(${name}) Entering BACKUP STATE (init)`);
+    } else {
+      if (why !== 'stop') this.#log.info(`(${name}) ${why}`);
+      this.#log.info(`(${name}) ${to === 'STOP' ? 'Stopping' : `Entering ${to} STATE`}`);
+    }
+    if (to !== 'INIT') this.#notices.tell('INSTANCE', name, to, machine.priority, model.notify);
+  }
+
+  #stateOf(group: GroupModel): State {
+    const states = new Set(
+      group.instances.map((name) => this.#instances.get(name)?.machine.state ?? 'INIT'),
+    );
+    const [first = 'INIT'] = states;
+    return states.has('FAULT') ? 'FAULT' : states.size === 1 ? first : 'BACKUP';
+  }
+
+  #tellGroups(): void {
+    for (const group of this.#vrrp?.groups ?? []) {
+      const state = this.#stateOf(group);
+      if (state === 'INIT' || this.#groupStates.get(group.name) === state) continue;
+      this.#groupStates.set(group.name, state);
+      this.#log.info(`VRRP_Group(${group.name}) Syncing instances to ${state} state`);
+      this.#notices.tell('GROUP', group.name, state, 0, group.notify);
+    }
+  }
+
+  #reportOf(instance: Instance): InstanceReport {
+    const { model, machine, place, counters } = instance;
+    const own = { address: place.address, priority: machine.priority };
+    const group = this.#vrrp?.groups.find(({ instances }) => instances.includes(model.name));
+    return {
+      name: model.name,
+      port: model.port,
+      routerId: model.vrid,
+      version: model.version,
+      state: machine.state,
+      since: instance.since.toISOString(),
+      priority: model.priority,
+      effectivePriority: machine.priority,
+      advertMs: model.intervalMs,
+      masterDownMs: machine.masterDownMs,
+      preempt: model.preempt,
+      virtualMac: model.virtualMac,
+      source: place.address,
+      unicastPeers: model.unicastPeers,
+      addresses: instance.addresses,
+      master: instance.isMaster ? own : (machine.master ?? null),
+      group: group?.name ?? null,
+      fault: machine.state === 'FAULT' ? (instance.fault ?? 'its group is') : null,
+      tracked: model.track.map(({ kind, name, weight }) => {
+        const tracker = kind === 'tracker' ? this.#trackers.get(name) : undefined;
+        const up = this.#parts.engine.ports().find((port) => port.name === name)?.up ?? false;
+        const good = tracker ? tracker.good : up;
+        return { name, weight, good, detail: tracker?.detail ?? (up ? 'up' : 'down') };
+      }),
+      ...counters,
+    };
+  }
+}
+
+/** 0: none. */
+function alarmOf(deadline: number): number {
+  return Number.isFinite(deadline) ? deadline : 0;
+}
+
+/** What a running machine can take over; the rest makes it another one. */
+function sameMachine(a: InstanceModel, b: InstanceModel): boolean {
+  return a.vrid === b.vrid && a.version === b.version && a.intervalMs === b.intervalMs;
+}

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { VrrpReport } from '../../src/api/types.js';
-import { until } from '../../src/lab/command.js';
+import { sleep, until } from '../../src/lab/command.js';
 import { Lab } from '../../src/lab/lab.js';
 import {
   holder,
@@ -23,6 +23,8 @@ const CASES: [string, PairOptions][] = [
   ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
   ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
 ];
+
+const LEASE_MS = 500;
 
 const answers = (lab: Lab) =>
   until(() => lab.ns('router').try(['ping', '-c', '1', '-W', '1', SHARED]).status === 0, 10_000);
@@ -70,14 +72,16 @@ if (process.getuid?.() !== 0 || !existsSync('/usr/sbin/keepalived')) {
 
   test('a master that is killed is replaced, and one that hangs comes back as a backup', () =>
     Lab.use({ directors: 2, realServers: 0 }, async (lab) => {
-      const options: PairOptions = { version: 3, advertMs: 100, leaseMs: 500 };
+      const options: PairOptions = { version: 3, advertMs: 100, leaseMs: LEASE_MS };
       const keepalived = startKeepalived(lab, 2, options);
       await said(keepalived, 'Entering MASTER');
       const director = await startSluice(lab, 1, options);
       await said(director, '(VI_1) Entering MASTER STATE');
       director.process?.signal('SIGSTOP');
       await said(keepalived, 'Entering MASTER STATE', 2);
+      await sleep(2 * LEASE_MS);
       director.process?.signal('SIGCONT');
+      await said(director, 'the VRRP lease has run out');
       // It has the higher priority: once it has listened, it is master again.
       await said(director, '(VI_1) Entering MASTER STATE', 2);
       await said(keepalived, 'Entering BACKUP STATE', 3);

@@ -333,6 +333,14 @@ test('defaults are filled in', () => {
       },
     ],
     sync: undefined,
+    vrrp: {
+      leaseMs: 3_000,
+      startDelayMs: 0,
+      notifyFifo: undefined,
+      instances: [],
+      groups: [],
+      trackers: [],
+    },
   });
 });
 

@@ -168,23 +168,20 @@ class Worker {
   SLUICE_ASIDE void give_way(uint32_t record);
 
   // pipeline/5_settled.cc: nearly all of it.
-  struct Run {  // what its packets share
-    const NextHop* hops;
-    uint64_t *services, *servers;  // counters
-    uint32_t now, timeout;         // ms
-    uint32_t settled;
-    uint32_t ip_id;  // the last that was used
-    uint32_t bytes;  // that have left, with Ethernet's header
-    uint16_t port;   // to leave by
+  struct Forwarded {
+    uint32_t bytes;  // that leave, with Ethernet's header
+    uint32_t packets;
   };
   struct RunKind {
-    uint16_t (*forward)(const Packet* packets, uint16_t n, Run& run);
+    Forwarded (*forward)(Worker& worker, const Packet* packets, uint16_t n, uint16_t port);
     End end;
-    State state;  // of the connections, for their timeout
   };
   uint16_t forward_settled(const Group& group);
   template <Mode mode, uint8_t protocol, Direction direction>
-  SLUICE_ASIDE static uint16_t forward_run(const Packet* packets, uint16_t n, Run& run);
+  SLUICE_ASIDE static Forwarded forward_run(Worker& worker, const Packet* packets, uint16_t n,
+                                            uint16_t port);
+  template <Direction direction>
+  SLUICE_ASIDE void count_services(const Packet* from, const Packet* to);
   template <Mode mode, uint8_t protocol, Direction direction>
   static constexpr RunKind kind_of();
   SLUICE_ASIDE void tell_run(const Packet* packets, uint16_t n, End end, uint16_t port);

@@ -58,7 +58,8 @@ inline bool Worker::parse_plain(Packet& packet, const Group& group) {
   }
   if (ip->ttl <= 1 || !plain_header_is_right(*ip)) return false;
   const auto l4_bytes = total - sizeof(Ipv4);
-  if (ip->protocol == kUdp) {
+  // Or the compiler takes UDP for the exception, and puts it far away.
+  if (__builtin_expect_with_probability(ip->protocol == kUdp, 1, 0.6)) {
     const uint32_t length = from_be(reinterpret_cast<const Udp*>(ip + 1)->length);
     if (length != l4_bytes && (length < sizeof(Udp) || length > l4_bytes)) return false;
   } else if (ip->protocol == kTcp) {

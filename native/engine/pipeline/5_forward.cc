@@ -83,7 +83,8 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
       if (rte_pktmbuf_prepend(packet.mbuf, mode::tunnel::kIpipBytes) == nullptr) {
         return drop(packet, End::no_headroom, &c);
       }
-      mode::tunnel::request(packet.ip, hop.own, c.raddr, tunnel_id(*packet.ip));
+      mode::tunnel::request(packet.ip, packet.total_length(), hop.own, c.raddr,
+                            tunnel_id(*packet.ip));
       packet.ip =
           reinterpret_cast<Ipv4*>(reinterpret_cast<uint8_t*>(packet.ip) - mode::tunnel::kIpipBytes);
       break;

@@ -3,7 +3,7 @@
 // looked at here, and a packet with anything unusual about it is left to the full way.
 //
 // Packets that go the same way follow one another in a run, which shares what is the same for
-// them: mode, protocol and direction as template parameters, the port, the clock, the counters.
+// them: mode, protocol and direction as template parameters, the port, the clock, the service.
 #include "../mode/dr.h"
 #include "../mode/fullnat.h"
 #include "../mode/tunnel.h"
@@ -32,25 +32,32 @@ bool is_ordinary(const Tcp& tcp, const Connection<V4>& c) {
 }  // namespace
 
 // Forwards the packets, from the first, as long as each is of a connection that is settled in the
-// same way, and says how many. A function of its own, so that its registers are the loop's alone.
+// same way and leaves by `port`. A function of its own, so that its registers are the loop's alone.
 template <Mode mode, uint8_t protocol, Direction direction>
-uint16_t Worker::forward_run(const Packet* packets, uint16_t n, Run& shared) {
+Worker::Forwarded Worker::forward_run(Worker& worker, const Packet* packets, uint16_t n,
+                                      uint16_t port) {
   constexpr bool request = direction == Direction::request;
   constexpr auto towards = static_cast<unsigned>(direction);
   constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::kIpipBytes : 0;
-  const Run run = shared;
+  const NextHop* const hops = worker.fib_->next_hops();
+  uint64_t* const servers = worker.counters_.server(0);
+  const auto now = static_cast<uint32_t>(worker.now_ms_);
+  const uint32_t timeout = worker.timeout_of(protocol == kTcp ? State::established : State::udp);
+  const uint32_t settled = packets->record->settled;
+  const uint16_t service = packets->record->service;
+  uint16_t other_services = 0;  // not 0 when there is another than the first one's
   uint32_t bytes = 0;
   const Packet* packet = packets;
   for (const Packet* const last = packets + n; packet != last; ++packet) {
     __builtin_prefetch(packet[kRecordsAhead].record, 1);
     Record& c = *packet->record;
-    if (c.settled != run.settled) break;
+    if (c.settled != settled) break;
     if (!is_tuple_of(request ? &c.caddr : &c.raddr, packet->key)) break;
-    if (run.now - c.last_seen_ms >= run.timeout) break;
-    const NextHop& hop = run.hops[c.hop[towards]];
+    if (now - c.last_seen_ms >= timeout) break;
+    const NextHop& hop = hops[c.hop[towards]];
     rte_mbuf* const mbuf = packet->mbuf;
     const uint32_t frame = rte_pktmbuf_data_len(mbuf);  // not padded: a plain packet
-    if (hop.port != run.port || frame + kOverhead > hop.most) break;
+    if (hop.port != port || frame + kOverhead > hop.most) break;
     Ipv4* const ip = packet->ip;
     uint8_t* const l4 = reinterpret_cast<uint8_t*>(ip + 1);
     if constexpr (protocol == kTcp) {
@@ -58,11 +65,11 @@ uint16_t Worker::forward_run(const Packet* packets, uint16_t n, Run& shared) {
     } else if constexpr (mode == Mode::nat || mode == Mode::fullnat) {
       if (reinterpret_cast<const Udp*>(l4)->checksum == 0) break;
     }
+    const uint32_t ip_bytes = frame - static_cast<uint32_t>(sizeof(Ethernet));
     if constexpr (mode == Mode::tun) {
       if (rte_pktmbuf_headroom(mbuf) < kOverhead) break;
-      const be16 id = ip->dont_fragment() ? be16{0} : to_be(static_cast<uint16_t>(++shared.ip_id));
       rte_pktmbuf_prepend(mbuf, kOverhead);
-      mode::tunnel::request(ip, hop.own, c.raddr, id);
+      mode::tunnel::request(ip, ip_bytes, hop.own, c.raddr, worker.tunnel_id(*ip));
     } else if constexpr (mode == Mode::dr) {
       mode::dr::request(ip);
     } else {
@@ -70,26 +77,40 @@ uint16_t Worker::forward_run(const Packet* packets, uint16_t n, Run& shared) {
     }
     std::memcpy(reinterpret_cast<uint8_t*>(ip) - kOverhead - sizeof(Ethernet), &hop.header,
                 sizeof hop.header);
-    c.last_seen_ms = run.now;
+    c.last_seen_ms = now;
     bytes += frame;
-    const uint32_t ip_bytes = frame - static_cast<uint32_t>(sizeof(Ethernet));
-    uint64_t* const service = run.services + c.service * kServiceWords;
-    ++service[request ? kInPackets : kOutPackets];
-    service[request ? kInBytes : kOutBytes] += ip_bytes;
-    uint64_t* const server = run.servers + c.server * kServerWords;
+    other_services |= static_cast<uint16_t>(c.service ^ service);
+    uint64_t* const server = servers + c.server * kServerWords;
     ++server[request ? kInPackets : kOutPackets];
     server[request ? kInBytes : kOutBytes] += ip_bytes;
   }
-  const auto forwarded = static_cast<uint16_t>(packet - packets);
-  shared.bytes = bytes + forwarded * kOverhead;
-  return forwarded;
+  const auto forwarded = static_cast<uint32_t>(packet - packets);
+  if (other_services == 0) [[likely]] {
+    uint64_t* const counted = worker.counters_.service(service);
+    counted[request ? kInPackets : kOutPackets] += forwarded;
+    counted[request ? kInBytes : kOutBytes] +=
+        bytes - forwarded * static_cast<uint32_t>(sizeof(Ethernet));
+  } else {
+    worker.count_services<direction>(packets, packet);
+  }
+  return {bytes + forwarded * kOverhead, forwarded};
+}
+
+// The loop above would have to guess at every packet whether its service is the one before's.
+template <Direction direction>
+void Worker::count_services(const Packet* from, const Packet* to) {
+  constexpr bool request = direction == Direction::request;
+  for (const Packet* packet = from; packet != to; ++packet) {
+    uint64_t* const counted = counters_.service(packet->record->service);
+    ++counted[request ? kInPackets : kOutPackets];
+    counted[request ? kInBytes : kOutBytes] += packet->total_length();
+  }
 }
 
 // By way and direction; DR and TUN see requests only.
 template <Mode mode, uint8_t protocol, Direction direction>
 constexpr Worker::RunKind Worker::kind_of() {
-  return {&forward_run<mode, protocol, direction>, end_of(mode, direction),
-          protocol == kTcp ? State::established : State::udp};
+  return {&forward_run<mode, protocol, direction>, end_of(mode, direction)};
 }
 
 // How many of the packets, from the first, have been forwarded.
@@ -110,22 +131,13 @@ inline uint16_t Worker::forward_settled(const Group& group) {
   const unsigned towards = group.packets->candidate & 1;
   const RunKind& kind = kKinds[way][towards];
   if (kind.forward == nullptr) return 0;
-  Run run;
-  run.hops = fib_->next_hops();
-  run.services = counters_.service(0);
-  run.servers = counters_.server(0);
-  run.now = static_cast<uint32_t>(now_ms_);
-  run.timeout = timeout_of(kind.state);
-  run.settled = first.settled;
-  run.ip_id = ip_id_;
-  run.bytes = 0;
-  run.port = run.hops[first.hop[towards]].port;
-  const uint16_t forwarded = kind.forward(group.packets, group.n, run);
+  const uint16_t port = fib_->next_hops()[first.hop[towards]].port;
+  const Forwarded done = kind.forward(*this, group.packets, group.n, port);
+  const auto forwarded = static_cast<uint16_t>(done.packets);
   if (forwarded == 0) return 0;
-  ip_id_ = run.ip_id;
   if (verdicts_ != nullptr) [[unlikely]]
-    tell_run(group.packets, forwarded, kind.end, run.port);
-  Out& out = to_port_[run.port];
+    tell_run(group.packets, forwarded, kind.end, port);
+  Out& out = to_port_[port];
   if (forwarded == 1) {
     out.ends[out.n] = kind.end;
     out.mbufs[out.n] = *group.mbufs;
@@ -135,9 +147,9 @@ inline uint16_t Worker::forward_settled(const Group& group) {
     std::memcpy(out.mbufs + out.n, group.mbufs, kGroup * sizeof *group.mbufs);
   }
   out.n = static_cast<uint16_t>(out.n + forwarded);
-  out.bytes += run.bytes;
+  out.bytes += done.bytes;
   counters_.end(kind.end, forwarded);
-  if (out.n >= kBurst) flush_port(run.port);
+  if (out.n >= kBurst) flush_port(port);
   return forwarded;
 }
 

@@ -274,7 +274,8 @@ function schedule(explanation: Explanation, service: ServiceModel, workers: numb
   }
 }
 
-function rewrite(
+/** What a mode does to a request. `local`: the local end, once it is known. */
+export function rewrite(
   mode: Mode,
   server: string,
   from: Endpoint,

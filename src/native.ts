@@ -269,8 +269,60 @@ export interface ReplayOptions {
   portHalf?: number;
 }
 
+/** Which packets a trace is about; what is left out may be anything. */
+export interface WatchedFlow {
+  /** 4 bytes. */
+  client?: Uint8Array;
+  clientPort?: number;
+  /** 4 bytes. */
+  service?: Uint8Array;
+  servicePort?: number;
+  /** IP's number of it. */
+  protocol?: number;
+}
+
+/** With `flow` a trace, else a capture. Bounds are in native/addon/watch.cc. */
+export interface WatchOptions {
+  flow?: WatchedFlow;
+  /** tcpdump's language; '' takes everything. */
+  filter?: string;
+  /** A bit a port. */
+  ports?: number;
+  in?: boolean;
+  out?: boolean;
+  /** Bytes of a frame that are kept. */
+  snaplen?: number;
+  /** Records a second, of all workers together. */
+  rate: number;
+  /** Records of each worker, at the most. */
+  count?: number;
+  seconds: number;
+}
+
+/** Words a port in `WatchPage.counts`: seen, matched, taken, over the rate, no room. */
+export const WATCH_COUNT_WORDS = 5;
+
+export interface WatchPage {
+  /** Whole records; src/watch/records.ts reads them. */
+  records: Uint8Array;
+  /** Nothing will come any more. */
+  ended: boolean;
+  /** A capture's filter runs as machine code. */
+  machineCode: boolean;
+  counts: BigUint64Array;
+}
+
+/** A few traces and captures at once (ERR_NATIVE_WATCH_BUSY beyond), which end by themselves. */
+export interface Watching {
+  /** Its number. ERR_NATIVE_FILTER says what libpcap says. */
+  watchStart(options: WatchOptions): number;
+  /** What has come since the last call. */
+  watchRead(watch: number): WatchPage;
+  watchStop(watch: number): void;
+}
+
 /** One dataplane under a virtual clock. No root, no hugepages; many may live in one process. */
-export interface Replay {
+export interface Replay extends Watching {
   /** Same snapshot bytes as the live engine takes. */
   publish(snapshot: Uint8Array): void;
   run(batch: ReplayBatch): ReplayResult;
@@ -293,7 +345,7 @@ export interface Replay {
  * The live engine: one a process (EAL starts once). It ends by stop() or with the thread that
  * started it; a thread that attached may end in any way.
  */
-export interface Engine {
+export interface Engine extends Watching {
   publish(snapshot: Uint8Array): void;
   counters(): BigUint64Array;
   /** Address and length of the counters for the nan live view (native/live). */

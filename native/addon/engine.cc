@@ -7,10 +7,12 @@
 
 #include "channel.h"
 #include "engine/port/dpdk_log.h"
+#include "gauges.h"
 #include "module.h"
 #include "options.h"
 #include "shared_engine.h"
 #include "sync.h"
+#include "watch.h"
 
 namespace sluice {
 namespace {
@@ -105,17 +107,21 @@ class Answers : public std::enable_shared_from_this<Answers> {
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(
-        env, "Engine",
-        {InstanceMethod<&EngineObject::publish>("publish"),
-         InstanceMethod<&EngineObject::counters>("counters"),
-         InstanceMethod<&EngineObject::counters_location>("countersLocation"),
-         InstanceMethod<&EngineObject::connections>("connections"),
-         InstanceMethod<&EngineObject::ports>("ports"),
-         InstanceMethod<&EngineObject::worker_lag>("workerLag"),
-         InstanceMethod<&EngineObject::start_sync>("startSync"),
-         InstanceMethod<&EngineObject::stop_sync>("stopSync"),
-         InstanceMethod<&EngineObject::sync>("sync"), InstanceMethod<&EngineObject::stop>("stop")});
+    return DefineClass(env, "Engine",
+                       {InstanceMethod<&EngineObject::publish>("publish"),
+                        InstanceMethod<&EngineObject::counters>("counters"),
+                        InstanceMethod<&EngineObject::counters_location>("countersLocation"),
+                        InstanceMethod<&EngineObject::connections>("connections"),
+                        InstanceMethod<&EngineObject::ports>("ports"),
+                        InstanceMethod<&EngineObject::worker_lag>("workerLag"),
+                        InstanceMethod<&EngineObject::start_sync>("startSync"),
+                        InstanceMethod<&EngineObject::stop_sync>("stopSync"),
+                        InstanceMethod<&EngineObject::sync>("sync"),
+                        InstanceMethod<&EngineObject::gauges>("gauges"),
+                        InstanceMethod<&EngineObject::watch_start>("watchStart"),
+                        InstanceMethod<&EngineObject::watch_read>("watchRead"),
+                        InstanceMethod<&EngineObject::watch_stop>("watchStop"),
+                        InstanceMethod<&EngineObject::stop>("stop")});
   }
 
   explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env_(info.Env()) {
@@ -288,6 +294,31 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     return guarded(info.Env(), [&] {
       return engine_->with([&](Engine& engine) { return sync_object(info.Env(), engine); });
     });
+  }
+
+  Napi::Value gauges(const Napi::CallbackInfo& info) {
+    const auto now = guarded(
+        info.Env(), [&] { return engine_->with([](Engine& engine) { return engine.gauges(); }); });
+    return gauges_object(info.Env(), now);
+  }
+
+  // `what(Watches&)`, which answers a request that it has read itself.
+  template <class F>
+  auto with_watches(const Napi::CallbackInfo& info, F&& what) {
+    return guarded(info.Env(), [&] {
+      return engine_->with([&](Engine& engine) { return what(engine.watches()); });
+    });
+  }
+  Napi::Value watch_start(const Napi::CallbackInfo& info) {
+    return with_watches(
+        info, [&](Watches& all) { return start_watch(info, all, Watcher::now().steady); });
+  }
+  Napi::Value watch_read(const Napi::CallbackInfo& info) {
+    return with_watches(info,
+                        [&](Watches& all) { return read_watch(info, all, Watcher::now().steady); });
+  }
+  void watch_stop(const Napi::CallbackInfo& info) {
+    with_watches(info, [&](Watches& all) { stop_watch(info, all); });
   }
 
   void stop(const Napi::CallbackInfo&) {

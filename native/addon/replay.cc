@@ -7,6 +7,7 @@
 #include "module.h"
 #include "options.h"
 #include "sync.h"
+#include "watch.h"
 
 namespace sluice {
 namespace {
@@ -64,6 +65,9 @@ class ReplayObject : public Napi::ObjectWrap<ReplayObject> {
                         InstanceMethod<&ReplayObject::sync_send>("syncSend"),
                         InstanceMethod<&ReplayObject::sync_receive>("syncReceive"),
                         InstanceMethod<&ReplayObject::sync>("sync"),
+                        InstanceMethod<&ReplayObject::watch_start>("watchStart"),
+                        InstanceMethod<&ReplayObject::watch_read>("watchRead"),
+                        InstanceMethod<&ReplayObject::watch_stop>("watchStop"),
                         InstanceMethod<&ReplayObject::close>("close")});
   }
 
@@ -153,6 +157,14 @@ class ReplayObject : public Napi::ObjectWrap<ReplayObject> {
     for (unsigned w = 0; w < engine.workers(); ++w) feeds.push_back(&engine.feed_figures(w));
     return sync_figures(info.Env(), *engine.sync_figures(), feeds);
   }
+
+  Napi::Value watch_start(const Napi::CallbackInfo& info) {
+    return start_watch(info, replay(info).watches(), replay(info).now_ns());
+  }
+  Napi::Value watch_read(const Napi::CallbackInfo& info) {
+    return read_watch(info, replay(info).watches(), replay(info).now_ns());
+  }
+  void watch_stop(const Napi::CallbackInfo& info) { stop_watch(info, replay(info).watches()); }
 
   void close(const Napi::CallbackInfo&) { replay_.reset(); }
 

@@ -34,6 +34,8 @@ namespace sluice {
   EXTRA(datagrams_reassembled, "IPv4 datagrams put together from fragments")     \
   EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")  \
   EXTRA(loops, "turns of the worker's loop")                                     \
+  EXTRA(cycles, "of the CPU's clock, since the worker's start")                  \
+  EXTRA(busy_cycles, "of those, in turns that had packets")                      \
   EXTRA(idle_sleeps, "times the worker slept since no packet came")
 
 enum class Extra : uint8_t {

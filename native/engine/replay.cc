@@ -95,7 +95,9 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
       outlets_.push_back(std::make_unique<Outlet>(*this));
       workers_.push_back(std::make_unique<Worker>(worker, *outlets_.back()));
       workers_.back()->set_verdicts(&verdicts_);
+      watchers_.push_back(std::make_unique<Watcher>(i));
     }
+    make_watches();
     wire::Header empty{};
     empty.magic = wire::kMagic;
     empty.version = wire::kVersion;
@@ -108,6 +110,16 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
     rte_mempool_free(reassembled_);
     throw;
   }
+}
+
+void ReplayEngine::make_watches() {
+  std::vector<Watcher*> watchers;
+  for (const auto& watcher : watchers_) watchers.push_back(watcher.get());
+  watches_ =
+      std::make_unique<Watches>(std::move(watchers), options_.ports.size(),
+                                [this](unsigned worker, const std::unique_ptr<Letter>& letter) {
+                                  letter->read(*workers_[worker]);
+                                });
 }
 
 void ReplayEngine::make_nic() {
@@ -178,7 +190,12 @@ void ReplayEngine::spread(uint16_t port, rte_mbuf** packets, uint16_t n) {
 
 void ReplayEngine::turn(size_t worker, uint16_t port, rte_mbuf** packets, uint16_t n) {
   begin(worker);
-  workers_[worker]->receive(port, packets, n);
+  Watcher& watcher = *watchers_[worker];
+  if (watcher.is_on()) {
+    watcher.receive(*workers_[worker], port, packets, n, {now_ns_, now_ns_});
+  } else {
+    workers_[worker]->receive(port, packets, n);
+  }
   workers_[worker]->housekeep();
   workers_[worker]->flush();
 }
@@ -192,8 +209,13 @@ void ReplayEngine::pass_handed_off() {
       for (size_t at = 0; at < packets.size(); at += kBurst) {
         any = true;
         begin(w);
-        workers_[w]->receive_handed_off(packets.data() + at, static_cast<uint16_t>(std::min<size_t>(
-                                                                 kBurst, packets.size() - at)));
+        const auto n = static_cast<uint16_t>(std::min<size_t>(kBurst, packets.size() - at));
+        if (watchers_[w]->is_on()) {
+          watchers_[w]->receive_handed_off(*workers_[w], packets.data() + at, n,
+                                           {now_ns_, now_ns_});
+        } else {
+          workers_[w]->receive_handed_off(packets.data() + at, n);
+        }
         workers_[w]->housekeep();
         workers_[w]->flush();
       }

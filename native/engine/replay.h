@@ -13,6 +13,7 @@
 #include "port/ethdev.h"
 #include "port/nic.h"
 #include "sync/exchange.h"
+#include "watch/watches.h"
 #include "worker.h"
 
 namespace sluice {
@@ -88,11 +89,15 @@ class ReplayEngine {
   uint32_t list(unsigned worker, uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
   size_t workers() const { return workers_.size(); }
   unsigned mbufs_in_use() const;
+  // Traces; their time is the virtual one.
+  Watches& watches() { return *watches_; }
+  uint64_t now_ns() const { return now_ns_; }
 
  private:
   class Outlet;  // a worker's Sink
 
   void make_nic();
+  void make_watches();
   void move_clock(uint64_t to_ns);
   void begin(size_t worker);
   void spread(uint16_t port, rte_mbuf** packets, uint16_t n);
@@ -115,7 +120,9 @@ class ReplayEngine {
   std::vector<std::unique_ptr<Outlet>> outlets_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<sync::Exchange> exchange_;
-  std::vector<std::vector<uint8_t>> datagrams_;     // to be sent
+  std::vector<std::vector<uint8_t>> datagrams_;  // to be sent
+  std::vector<std::unique_ptr<Watcher>> watchers_;
+  std::unique_ptr<Watches> watches_;
   std::vector<std::vector<rte_mbuf*>> handed_off_;  // by receiving worker
   std::vector<Verdict> verdicts_;
   ReplayResult* result_ = nullptr;  // of the run in progress

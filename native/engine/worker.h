@@ -72,6 +72,9 @@ struct WorkerOptions {
 #define SLUICE_ASIDE [[gnu::noinline]]
 
 class Worker {
+  friend class Tracing;  // watch/: sees what a packet met
+  friend class Watcher;
+
  public:
   Worker(const WorkerOptions& options, Sink& sink);
   ~Worker();
@@ -107,6 +110,7 @@ class Worker {
 
   Counters& counters() { return counters_; }
   uint32_t connections() const { return table_.size(); }
+  const LocalPorts& local_ports() const { return local_ports_; }
 
  private:
   using Record = Connection<V4>;

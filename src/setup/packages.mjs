@@ -11,6 +11,7 @@ export const GROUPS = {
     'libdpdk-dev',
     'libmnl-dev',
     'libbpf-dev',
+    'libpcap-dev',
     'linux-libc-dev',
     'libc6-dev',
   ],

@@ -148,6 +148,14 @@ void Engine::start(EventHandler on_event) {
     lcores_.push_back(
         std::make_unique<Lcore>(worker, ports_, *wiring_, *publisher_, options_.idle));
   }
+  surveys_ = std::make_unique<Surveys>(static_cast<unsigned>(workers()));
+  std::vector<Watcher*> watchers;
+  for (const auto& lcore : lcores_) watchers.push_back(&lcore->watcher());
+  watches_ = std::make_unique<Watches>(std::move(watchers), ports_.size(),
+                                       [this](unsigned worker, std::unique_ptr<Letter> letter) {
+                                         wiring_->mail[worker].in.put(std::move(letter));
+                                         wiring_->worker_bells[worker].ring();
+                                       });
   for (const auto& port : ports_) {
     for (const std::string& remark : port->remarks()) {
       on_event({Event::Type::log, Event::Level::warn, remark, "", 0, -1});
@@ -279,6 +287,16 @@ std::vector<double> Engine::worker_lag_us() const {
   return lags;
 }
 
+Gauges Engine::gauges() {
+  check_running();
+  return {mbufs_->size, rte_mempool_in_use_count(mbufs_), surveys_->read(*wiring_)};
+}
+
+Watches& Engine::watches() const {
+  check_running();
+  return *watches_;
+}
+
 void Engine::stop() noexcept {
   if (stopped_) return;
   stopped_ = true;
@@ -295,6 +313,7 @@ void Engine::stop() noexcept {
   }
   slow_path_.reset();  // closes the twins
   herald_.reset();
+  watches_.reset();
   lcores_.clear();
   routing_.reset();
   publisher_.reset();

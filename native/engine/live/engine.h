@@ -11,7 +11,9 @@
 #include "../counters.h"
 #include "../port/eal.h"
 #include "../port/ethdev.h"
+#include "../watch/watches.h"
 #include "event.h"
+#include "gauges.h"
 #include "herald.h"
 #include "lcore.h"
 #include "routing.h"
@@ -64,6 +66,10 @@ class Engine {
   void connections(unsigned worker, uint32_t cursor, uint32_t limit, PageHandler handler);
   std::vector<PortStatus> ports() const;
   std::vector<double> worker_lag_us() const;
+  // Ports as the last surveys found them; each call asks for the next one.
+  Gauges gauges();
+  // Throws ERR_NATIVE_STOPPED.
+  Watches& watches() const;
 
   // Connection sync. Throws ERR_SYNC_SOCKET, or ERR_SYNC_RUNNING when it runs already.
   void start_sync(const SyncOptions& options);
@@ -103,6 +109,8 @@ class Engine {
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Routing> routing_;
   std::vector<std::unique_ptr<Lcore>> lcores_;
+  std::unique_ptr<Watches> watches_;
+  std::unique_ptr<Surveys> surveys_;
   std::unique_ptr<SlowPath> slow_path_;
   EventHandler on_event_;
   std::unique_ptr<SyncThread> sync_thread_;

@@ -23,7 +23,8 @@ Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, P
       ports_(ports),
       wiring_(wiring),
       publisher_(publisher),
-      sink_(options.index, ports, wiring),
+      watcher_(options.index),
+      sink_(options.index, ports, wiring, watcher_),
       worker_(options, sink_),
       clock_ms_(clock_ms),
       cycles_a_ms_(rte_get_tsc_hz() / 1000),
@@ -44,7 +45,7 @@ void Lcore::run() {
   prctl(PR_SET_TIMERSLACK, 1);  // sleep as long as told, not 50 us longer
   publisher_.enter(index_);
   while (!stopping_.load(std::memory_order_relaxed)) {
-    now_ = rte_rdtsc();
+    begin_turn();
     worker_.begin(now_ms(), publisher_.snapshot(), publisher_.fib());
     const unsigned packets = receive() + receive_handed_off() + send_for_others();
     if (wiring_.mail[index_].serve(worker_)) wiring_.slow_path_bell.ring();
@@ -53,10 +54,20 @@ void Lcore::run() {
     worker_.counters().add(Extra::loops);
     publisher_.quiescent(index_);
     heartbeat_.store(now_, std::memory_order_release);
+    is_busy_ = packets != 0;
     rest(packets, !expired);
   }
   publisher_.leave(index_);
   ended_.store(true, std::memory_order_release);
+}
+
+// A turn ends where the next one begins, its sleep included.
+void Lcore::begin_turn() {
+  const uint64_t before = now_;
+  now_ = rte_rdtsc();
+  const auto turn = static_cast<int64_t>(now_ - before);
+  worker_.counters().add(Extra::cycles, turn);
+  worker_.counters().add(Extra::busy_cycles, is_busy_ ? turn : 0);
 }
 
 unsigned Lcore::receive() {
@@ -65,7 +76,11 @@ unsigned Lcore::receive() {
     rte_mbuf* packets[kBurst];
     const uint16_t n = rte_eth_rx_burst(q.device, q.queue, packets, kBurst);
     if (n == 0) continue;
-    worker_.receive(q.port, packets, n);
+    if (watcher_.is_on()) [[unlikely]] {
+      watcher_.receive(worker_, q.port, packets, n, Watcher::now());
+    } else {
+      worker_.receive(q.port, packets, n);
+    }
     total += n;
   }
   return total;
@@ -77,7 +92,12 @@ unsigned Lcore::receive_handed_off() {
     if (from == index_) continue;
     rte_mbuf* packets[kBurst];
     const uint16_t n = wiring_.between(from, index_)->pop(packets, kBurst);
-    if (n != 0) worker_.receive_handed_off(packets, n);
+    if (n == 0) continue;
+    if (watcher_.is_on()) [[unlikely]] {
+      watcher_.receive_handed_off(worker_, packets, n, Watcher::now());
+    } else {
+      worker_.receive_handed_off(packets, n);
+    }
     total += n;
   }
   return total;
@@ -98,6 +118,7 @@ void Lcore::send(Ring& ring, bool counted, unsigned& total) {
   total += n;
   for (uint16_t i = 0; i < n; ++i) {
     const uint16_t port = packets[i]->port;
+    if (!counted) Watcher::is_foreign(packets[i]);
     const uint32_t bytes = rte_pktmbuf_pkt_len(packets[i]);
     if (sink_.transmit(port, &packets[i], 1) == 0) {
       rte_pktmbuf_free(packets[i]);

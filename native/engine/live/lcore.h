@@ -5,6 +5,7 @@
 #include <atomic>
 #include <vector>
 
+#include "../watch/watcher.h"
 #include "../worker.h"
 #include "live_sink.h"
 #include "nap.h"
@@ -42,6 +43,7 @@ class Lcore {
   }
   Worker& worker() { return worker_; }
   uint64_t first_cycle() const { return first_cycle_; }  // at which its clock is 0
+  Watcher& watcher() { return watcher_; }
 
  private:
   struct Queue {
@@ -50,6 +52,7 @@ class Lcore {
     uint16_t queue;
   };
 
+  void begin_turn();
   unsigned receive();
   unsigned receive_handed_off();
   unsigned send_for_others();
@@ -61,6 +64,7 @@ class Lcore {
   const Ports& ports_;
   Wiring& wiring_;
   Publisher& publisher_;
+  Watcher watcher_;
   LiveSink sink_;
   Worker worker_;
   std::vector<Queue> queues_;
@@ -75,6 +79,7 @@ class Lcore {
   Nap nap_;
   uint64_t now_;          // cycles at the start of this turn
   uint64_t last_packet_;  // cycles at the last turn that had one
+  bool is_busy_ = false;  // the turn before had packets
   alignas(64) std::atomic<uint64_t> heartbeat_{0};
   std::atomic<bool> stopping_{false}, ended_{false};
 };

@@ -24,8 +24,8 @@ bool is_advert(const rte_mbuf& packet) {
 
 }  // namespace
 
-LiveSink::LiveSink(unsigned worker, const Ports& ports, Wiring& wiring)
-    : worker_(worker), wiring_(wiring) {
+LiveSink::LiveSink(unsigned worker, const Ports& ports, Wiring& wiring, Watcher& watcher)
+    : worker_(worker), wiring_(wiring), watcher_(watcher) {
   for (const auto& port : ports) {
     outs_.push_back({port->id(), worker < port->tx_queues(), !port->options().twin.empty()});
   }
@@ -39,12 +39,17 @@ uint16_t LiveSink::transmit(uint16_t port, rte_mbuf** packets, uint16_t n) {
     wiring_.worker_bells[0].ring();
     return taken;
   }
+  const bool watched = watcher_.is_on();
+  if (watched) [[unlikely]]
+    watcher_.leaving(port, packets, n, Watcher::now());
   const auto queue = static_cast<uint16_t>(worker_);
   uint16_t sent = rte_eth_tx_burst(out.device, queue, packets, n);
   for (unsigned i = 1; i < kTries && sent < n; ++i) {
     rte_pause();
     sent += rte_eth_tx_burst(out.device, queue, packets + sent, n - sent);
   }
+  if (watched) [[unlikely]]
+    watcher_.left(sent);
   return sent;
 }
 

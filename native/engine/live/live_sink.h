@@ -6,6 +6,7 @@
 
 #include "../port/ethdev.h"
 #include "../sink.h"
+#include "../watch/watcher.h"
 #include "wiring.h"
 #include "word.h"
 
@@ -15,7 +16,7 @@ using Ports = std::vector<std::unique_ptr<Port>>;
 
 class LiveSink final : public Sink {
  public:
-  LiveSink(unsigned worker, const Ports& ports, Wiring& wiring);
+  LiveSink(unsigned worker, const Ports& ports, Wiring& wiring, Watcher& watcher);
 
   uint16_t transmit(uint16_t port, rte_mbuf** packets, uint16_t n) override;
   uint16_t punt(uint16_t port, rte_mbuf** packets, uint16_t n) override;
@@ -33,6 +34,7 @@ class LiveSink final : public Sink {
 
   const unsigned worker_;
   Wiring& wiring_;
+  Watcher& watcher_;
   std::vector<Out> outs_;
 };
 

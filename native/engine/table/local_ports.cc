@@ -132,6 +132,17 @@ bool LocalPorts::reserve(Set set, be16 port) {
   return true;
 }
 
+bool LocalPorts::survey(uint32_t& at, uint32_t slots, Fill& fullest) const {
+  for (; slots != 0 && at <= mask_; --slots, ++at) {
+    if (index_[at].entry == 0) continue;
+    const Entry& entry = entries_[index_[at].entry - 1];
+    if (entry.used > fullest.used) fullest = {entry.key, entry.used};
+  }
+  if (at <= mask_) return false;
+  at = 0;
+  return true;
+}
+
 // Gives an empty set's blocks and entry back and closes the gap in the index (backward shift).
 void LocalPorts::drop(uint32_t dropped) {
   Entry& entry = entries_[dropped];

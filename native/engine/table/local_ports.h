@@ -42,6 +42,7 @@ class LocalPorts {
     be32 local() const { return static_cast<be32>(addresses >> 32); }
     be32 server() const { return static_cast<be32>(addresses); }
     be16 server_port() const { return static_cast<be16>(service >> 8); }
+    uint8_t protocol() const { return static_cast<uint8_t>(service); }
     bool operator==(const Set&) const = default;
   };
   // A free port (network order), or 0 when all are taken.
@@ -89,6 +90,15 @@ class LocalPorts {
   }
 
   uint32_t sets() const { return live_; }
+
+  // Looks at so many slots of the index from `at` on, which it moves, for a set that is fuller than
+  // `fullest`. True at the end of the index: `at` is 0 again.
+  struct Fill {
+    Set set{};
+    uint32_t used = 0;
+  };
+  bool survey(uint32_t& at, uint32_t slots, Fill& fullest) const;
+  uint32_t ports_a_set() const { return usable_; }
 
  private:
   static constexpr unsigned kChunkPorts = 512;

@@ -1,0 +1,332 @@
+#include "tracing.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+using namespace net;
+
+namespace {
+
+constexpr uint32_t kKept = 160;  // Ethernet and the largest IP, TCP and outer headers
+
+// Ends that a packet gets when its frame is not taken, behind the verdict's back.
+constexpr End kLate[] = {End::transmit_full, End::punt_full, End::hand_off_full};
+
+bool is(be32 wanted, be32 address) {
+  return wanted == 0 || wanted == address;
+}
+bool is_port(be16 wanted, be16 port) {
+  return wanted == 0 || wanted == port;
+}
+bool is_request(const FlowFilter& f, const TupleOf<V4>& t) {
+  return is(f.client, t.source) && is_port(f.client_port, t.source_port) &&
+         is(f.service, t.destination) && is_port(f.service_port, t.destination_port);
+}
+
+TupleOf<V4> turned(const TupleOf<V4>& t) {
+  return {t.destination, t.source, t.destination_port, t.source_port};
+}
+
+// As stage 1 has it (parse_quote): the reverse of what is quoted, or a tunnelled request itself.
+void look_at_quote(Tracing::Sight& sight, const uint8_t* at, const uint8_t* end) {
+  for (bool inner = false;; inner = true) {
+    if (at + sizeof(Ipv4) > end) return;
+    const auto& ip = *reinterpret_cast<const Ipv4*>(at);
+    const uint8_t* l4 = at + ip.header_bytes();
+    if (ip.protocol == kIpip && !inner) {
+      at = l4;
+      continue;
+    }
+    if (l4 + 4 > end || (ip.protocol != kTcp && ip.protocol != kUdp)) return;
+    const TupleOf<V4> quoted{ip.source, ip.destination, load<be16>(l4), load<be16>(l4 + 2)};
+    sight.key = {inner ? quoted : turned(quoted), ip.protocol};
+    sight.has_key = sight.icmp_error = true;
+    return;
+  }
+}
+
+uint32_t keep(const rte_mbuf* frame, uint8_t* to) {
+  const uint32_t kept = std::min(kKept, rte_pktmbuf_pkt_len(frame));
+  uint8_t copy[kKept];
+  const void* from = rte_pktmbuf_read(frame, 0, kept, copy);
+  if (from == nullptr) return 0;
+  std::memcpy(to, from, kept);
+  return kept;
+}
+
+}  // namespace
+
+Tracing::Sight Tracing::look(const rte_mbuf& frame) {
+  Sight sight;
+  const auto* start = rte_pktmbuf_mtod(&frame, const uint8_t*);
+  const uint8_t* end = start + rte_pktmbuf_data_len(&frame);
+  const auto& ethernet = *reinterpret_cast<const Ethernet*>(start);
+  const uint8_t* l3 = start + sizeof(Ethernet);
+  if (l3 + sizeof(Arp) <= end && ethernet.type == kEtherArp) {
+    const auto& arp = *reinterpret_cast<const Arp*>(l3);
+    sight.source = arp.sender;
+    sight.destination = arp.target;
+    return sight;
+  }
+  if (l3 + sizeof(Ipv4) > end || ethernet.type != kEtherIpv4) return sight;
+  const auto& ip = *reinterpret_cast<const Ipv4*>(l3);
+  sight.is_ip = true;
+  sight.protocol = ip.protocol;
+  sight.source = ip.source;
+  sight.destination = ip.destination;
+  sight.fragment = ip.is_fragment();
+  const bool has_ports = (ip.fragment & to_be(uint16_t{0x1fff})) == 0;
+  const uint8_t* l4 = l3 + ip.header_bytes();
+  sight.key = {{ip.source, ip.destination, 0, 0}, ip.protocol};
+  if (!has_ports || l4 + 4 > end) return sight;
+  if (ip.protocol == kTcp || ip.protocol == kUdp) {
+    sight.key.tuple.source_port = load<be16>(l4);
+    sight.key.tuple.destination_port = load<be16>(l4 + 2);
+    sight.has_key = true;
+  } else if (ip.protocol == kIcmp && l4 + sizeof(Icmp) <= end && is_related_error(l4[0])) {
+    look_at_quote(sight, l4 + sizeof(Icmp), end);
+  }
+  return sight;
+}
+
+// A later fragment tells no ports: it is taken for one of the flow if the addresses fit.
+bool Tracing::matches(const FlowFilter& flow, const Sight& sight) const {
+  if (!sight.is_ip) {
+    const bool whole = flow.protocol == 0 && flow.client_port == 0 && flow.service_port == 0;
+    return whole && is(flow.client, sight.source) && is(flow.service, sight.destination);
+  }
+  if (flow.protocol == kIcmp || (flow.protocol == 0 && sight.protocol == kIcmp)) {
+    const bool there = is(flow.client, sight.source) && is(flow.service, sight.destination);
+    const bool back = is(flow.client, sight.destination) && is(flow.service, sight.source);
+    if (sight.protocol == kIcmp && flow.client_port == 0 && flow.service_port == 0 &&
+        (there || back)) {
+      return true;
+    }
+  }
+  if (sight.has_key) {
+    if (flow.protocol != 0 && flow.protocol != sight.key.protocol) return false;
+    const TupleOf<V4>& t = sight.key.tuple;
+    if (is_request(flow, t)) return true;
+    if ((flow.client != 0 || flow.service != 0) && is_request(flow, turned(t))) return true;
+    const Found found = worker_.table_.find(sight.key, worker_.table_.hash(sight.key));
+    return found && is_request(flow, worker_.table_[found.record].request());
+  }
+  if (!sight.fragment || (flow.protocol != 0 && flow.protocol != sight.protocol)) return false;
+  return is(flow.client, sight.source) && is(flow.service, sight.destination);
+}
+
+const Service* Tracing::service_of(const Sight& sight) const {
+  if (!sight.has_key || sight.icmp_error) return nullptr;
+  const TupleOf<V4>& t = sight.key.tuple;
+  return worker_.snapshot_->service_at(t.destination, t.destination_port, sight.key.protocol);
+}
+
+uint32_t Tracing::record_bytes(const Sight& sight) const {
+  const Service* service = service_of(sight);
+  const size_t servers = service == nullptr ? 0 : service->servers.size();
+  const auto candidates = static_cast<uint32_t>(std::min<size_t>(servers, kMostCandidates));
+  return sizeof(TraceRecord) + candidates * sizeof(CandidateRecord) + 2 * padded(kKept);
+}
+
+struct Tracing::Before {
+  Found found;  // none: no live connection
+  Connection<V4> connection{};
+  const Service* service = nullptr;
+  CandidateRecord candidates[kMostCandidates];
+  uint64_t extras[kExtraCount];
+  uint64_t late[std::size(kLate)];
+  uint8_t bytes[padded(kKept)]{};
+};
+
+void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool handed_off,
+                  Watch::Lane* const* lanes, unsigned n) {
+  static_assert(kExtraCount <= kTraceExtras);
+  Worker& w = worker_;
+  w.flush();  // so that what leaves next is this packet's doing
+  TraceRecord record{};
+  record.kind = RecordKind::trace;
+  record.time_ns = epoch_ns_;
+  record.port = handed_off ? frame->port : port;
+  record.worker = static_cast<uint8_t>(index_);
+  record.generation = w.snapshot_->generation();
+  record.service = record.server = kNone;
+  record.before_wire = rte_pktmbuf_pkt_len(frame);
+  if (handed_off) record.flags |= kFromOtherWorker;
+  if (sight.icmp_error) record.flags |= kIcmpError;
+
+  Before before;
+  if (sight.has_key) before.found = w.table_.find(sight.key, w.table_.hash(sight.key));
+  if (before.found && w.is_idle(w.table_[before.found.record])) before.found = {};
+  if (before.found) {
+    before.connection = w.table_[before.found.record];
+    record.idle_ms = w.idle_ms(before.connection);
+  }
+  if (!before.found) before.service = service_of(sight);
+  if (before.service != nullptr) {
+    const Service& service = *before.service;
+    const ScheduleContext context{
+        service, w.schedulers_[service.slot], w.counters_, w.overloaded_.data(), 0, 0};
+    record.service = service.slot;
+    record.servers = static_cast<uint16_t>(std::min<size_t>(service.servers.size(), UINT16_MAX));
+    record.candidates =
+        static_cast<uint16_t>(std::min<size_t>(service.servers.size(), kMostCandidates));
+    for (unsigned i = 0; i < record.candidates; ++i) {
+      const Server& server = service.servers[i];
+      before.candidates[i] = {server.slot,
+                              server.weight,
+                              static_cast<uint32_t>(context.active(server)),
+                              static_cast<uint32_t>(context.inactive(server)),
+                              server.up,
+                              context.usable(server),
+                              {}};
+    }
+  }
+  const uint64_t* extras = w.counters_.block() + w.counters_.offsets().extra;
+  const uint64_t* ends = w.counters_.block() + w.counters_.offsets().ends;
+  std::copy_n(extras, kExtraCount, before.extras);
+  for (size_t i = 0; i < std::size(kLate); ++i) {
+    before.late[i] = ends[static_cast<size_t>(kLate[i])];
+  }
+  record.before_kept = static_cast<uint16_t>(keep(frame, before.bytes));
+  const size_t verdicts = w.verdicts_->size();
+  // When the packet has been through, nobody may look at the frame any more.
+  const bool fragment = sight.fragment;
+  if (handed_off) {
+    w.receive_handed_off(&frame, 1);
+  } else {
+    w.receive(port, &frame, 1);
+  }
+
+  fill_verdict(record, before, verdicts);
+  const rte_mbuf* output = find_output(record);
+  uint8_t after[padded(kKept)]{};
+  if (output != nullptr) {
+    record.after_wire = rte_pktmbuf_pkt_len(output);
+    record.after_kept = static_cast<uint16_t>(keep(output, after));
+    if (record.end != kNoEnd && kind_of(static_cast<End>(record.end)) == Kind::FORWARDED) {
+      fill_next_hop(record, *output);
+    }
+  }
+  if (record.end == kNoEnd) {
+    record.end = (record.flags & kWentToTwin) == 0 && output != nullptr ? kHandedOff
+                 : fragment                                             ? kWaits
+                                                                        : kNoEnd;
+  }
+  fill_connection(record, before);
+  if (!(record.flags & kHadConnection) && sight.has_key && !sight.icmp_error) {
+    const Found made = w.table_.find(sight.key, w.table_.hash(sight.key));
+    if (made) {
+      Before now;
+      now.found = made;
+      now.connection = w.table_[made.record];
+      fill_connection(record, now);
+      record.flags &= static_cast<uint8_t>(~kHadConnection);
+      record.state_before = 0;
+    }
+  }
+  w.flush();
+  for (size_t i = 0; i < std::size(kLate); ++i) {
+    if (ends[static_cast<size_t>(kLate[i])] == before.late[i]) continue;
+    record.end = static_cast<uint8_t>(kLate[i]);
+  }
+  for (size_t i = 0; i < kExtraCount; ++i) {
+    const auto change = static_cast<int64_t>(extras[i] - before.extras[i]);
+    record.extras[i] = static_cast<int8_t>(std::clamp<int64_t>(change, INT8_MIN, INT8_MAX));
+  }
+  const uint32_t kept_before = padded(record.before_kept), kept_after = padded(record.after_kept);
+  const auto candidates = static_cast<uint32_t>(record.candidates * sizeof(CandidateRecord));
+  record.bytes = static_cast<uint32_t>(sizeof record) + candidates + kept_before + kept_after;
+  for (unsigned i = 0; i < n; ++i) {
+    Spool& spool = lanes[i]->spool;
+    spool.write(&record, sizeof record);
+    spool.write(before.candidates, candidates);
+    spool.write(before.bytes, kept_before);
+    spool.write(after, kept_after);
+  }
+}
+
+// The packet ran alone, so the verdicts since are its own; the last one counts.
+void Tracing::fill_verdict(TraceRecord& record, const Before& before, size_t verdicts) const {
+  record.end = kNoEnd;
+  record.out_port = UINT16_MAX;
+  const auto& told = *worker_.verdicts_;
+  if (told.size() > verdicts) {
+    const Verdict& verdict = told.back();
+    record.end = static_cast<uint8_t>(verdict.end);
+    if (verdict.out_port >= 0) record.out_port = static_cast<uint16_t>(verdict.out_port);
+    if (verdict.service >= 0) record.service = static_cast<uint32_t>(verdict.service);
+    if (verdict.server >= 0) {
+      record.server = static_cast<uint32_t>(verdict.server);
+      record.mode = static_cast<uint8_t>(verdict.mode);
+      record.flags |= kHasConnection;
+    }
+  }
+  // A choice that came to nothing.
+  const auto end = static_cast<End>(record.end);
+  const bool chosen =
+      end == End::table_full || end == End::local_ports_exhausted || end == End::tuple_conflict;
+  if (chosen && record.server == kNone && before.service != nullptr) {
+    record.server = worker_.schedulers_[before.service->slot].last_slot;
+    const Server* server = worker_.snapshot_->server_of_slot(record.server);
+    if (server != nullptr) record.mode = static_cast<uint8_t>(server->mode);
+  }
+}
+
+void Tracing::fill_connection(TraceRecord& record, const Before& before) const {
+  if (!before.found) return;
+  const Connection<V4>& was = before.connection;
+  const Connection<V4>& c = worker_.table_[before.found.record];
+  record.flags |= kHadConnection | kHasConnection;
+  if (before.found.direction == Direction::reply) record.flags |= kIsReply;
+  record.state_before = static_cast<uint8_t>(was.state);
+  record.state_after = static_cast<uint8_t>(c.state);
+  record.mode = static_cast<uint8_t>(was.mode());
+  if (record.service == kNone) record.service = was.service;
+  if (record.server == kNone) record.server = was.server;
+  record.timeout_ms = worker_.timeout_of(c.state);
+  record.caddr = was.caddr;
+  record.vaddr = was.vaddr;
+  record.raddr = was.raddr;
+  record.cport = was.cport;
+  record.vport = was.vport;
+  record.rport = was.rport;
+  if (was.has(kOwnsLocalPort)) {
+    record.laddr = was.laddr;
+    record.lport = was.lport;
+  }
+}
+
+const rte_mbuf* Tracing::find_output(TraceRecord& record) const {
+  const rte_mbuf* first = nullptr;
+  unsigned frames = 0;
+  auto take = [&](const auto& out) {
+    if (out.n == 0) return false;
+    if (first == nullptr) first = out.mbufs[0];
+    frames += out.n;
+    return true;
+  };
+  for (uint16_t port = 0; port < worker_.options_.ports; ++port) {
+    if (take(worker_.to_port_[port])) record.out_port = port;
+    if (take(worker_.to_twin_[port])) record.flags |= kWentToTwin;
+  }
+  for (uint16_t owner = 0; owner < worker_.options_.workers; ++owner) {
+    if (take(worker_.to_worker_[owner])) record.owner = static_cast<uint8_t>(owner);
+  }
+  record.frames = static_cast<uint8_t>(std::min(frames, 255u));
+  return first;
+}
+
+void Tracing::fill_next_hop(TraceRecord& record, const rte_mbuf& frame) const {
+  const auto& ethernet = *rte_pktmbuf_mtod(&frame, const Ethernet*);
+  be32 towards = reinterpret_cast<const Ipv4*>(&ethernet + 1)->destination;
+  const Server* server = worker_.snapshot_->server_of_slot(record.server);
+  if (server != nullptr && server->mode == Mode::dr) towards = server->address;
+  const Fib::Answer answer = worker_.fib_->lookup(towards);
+  if (answer.next_hop == kNone) return;
+  const NextHop& hop = (*worker_.fib_)[answer.next_hop];
+  record.next_hop = hop.address;
+  record.mtu = hop.mtu;
+}
+
+}  // namespace sluice

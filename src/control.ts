@@ -9,6 +9,7 @@ import type {
   StatusReport,
   VrrpReport,
 } from './api/types.js';
+import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
 import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model, ServerModel } from './config/model.js';
@@ -19,7 +20,7 @@ import { type Explanation, explain, type Flow } from './explain.js';
 import type { CheckReport } from './health/watch.js';
 import type { Logger } from './log.js';
 import { changeLine } from './model-diff.js';
-import { type Engine, native } from './native.js';
+import { type Engine, native, type Watching } from './native.js';
 import { serviceKey } from './plan.js';
 import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
@@ -30,6 +31,7 @@ import { Memory, type Store } from './supervisor/memory.js';
 import { NO_SYNC, type Sync, type SyncReport } from './sync/feature.js';
 import type { Transactions } from './transaction.js';
 import { VERSION } from './version.js';
+import { Watches } from './watch/watches.js';
 
 export interface ControlParts {
   running: Transactions;
@@ -37,6 +39,7 @@ export interface ControlParts {
   rates: RateView;
   engine: Pick<Engine, 'connections' | 'ports' | 'workerLag'>;
   sync?: Pick<Sync, 'report'>;
+  engine: Pick<Engine, 'connections' | 'ports' | 'workerLag' | keyof Watching>;
   checksOf?: (serverKey: string) => CheckReport[];
   vrrp: () => VrrpReport;
   source: CounterSource['kind'];
@@ -55,6 +58,7 @@ export class Control implements Handlers {
   readonly #log: Logger;
   readonly #past: NonNullable<ControlParts['past']>;
   readonly #lastReload: Store<StatusReport['lastReload']>;
+  readonly #watches: Watches;
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
@@ -62,6 +66,7 @@ export class Control implements Handlers {
     this.#log = parts.log;
     this.#past = parts.past ?? { startedAt: Date.now(), restarts: 0, memory: new Memory() };
     this.#lastReload = this.#past.memory.of('control');
+    this.#watches = new Watches(parts.engine, parts.counters.layout, parts.running);
   }
 
   services(query?: ServicesQuery) {
@@ -216,6 +221,14 @@ export class Control implements Handlers {
       workers: cpus.map((cpu, index) => ({ cpu, lagUs: Math.round(lag[index] ?? 0) })),
       lastReload: this.#lastReload.get('lastReload') ?? null,
     };
+  }
+
+  trace(query: TraceQuery, signal: AbortSignal): AsyncIterable<TraceLine> {
+    return this.#watches.trace(query, signal);
+  }
+
+  capture(query: CaptureQuery, signal: AbortSignal): AsyncIterable<CaptureLine> {
+    return this.#watches.capture(query, signal);
   }
 
   async *connections(query: ConnectionQuery): AsyncGenerator<ConnectionReport> {

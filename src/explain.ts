@@ -22,9 +22,9 @@ export interface Candidate {
   active: number;
   inactive: number;
   /** undefined: it may take a new connection. */
-  against: string | undefined;
+  against?: string | undefined;
   /** `file:line:column` of a server that the file has. */
-  place: string | undefined;
+  place?: string | undefined;
 }
 
 export interface Explanation {

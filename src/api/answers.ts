@@ -279,7 +279,7 @@ export const diffReport = z
   })
   .describe('What a file would change.');
 
-const candidate = z.strictObject({
+export const candidate = z.strictObject({
   server: z.string(),
   mode: z.enum(MODES),
   weight: z.int(),

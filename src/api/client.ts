@@ -19,6 +19,7 @@ import type {
   SyncReport,
   VrrpReport,
 } from './types.js';
+import type { CaptureLine, captureQuery, TraceLine, traceQuery } from './watch.js';
 
 export interface ConnectionFilters {
   /** Address of a client. */
@@ -28,6 +29,11 @@ export interface ConnectionFilters {
   /** At most so many; 0 or none: all. */
   limit?: number | undefined;
 }
+
+/** A query before it is text. */
+type Asked<Schema extends z.ZodType> = {
+  [Key in keyof z.input<Schema>]?: string | number | undefined;
+};
 
 export class ControlClient {
   readonly socket: string;
@@ -94,13 +100,26 @@ export class ControlClient {
     return this.#json('GET', `/v1/diff?${query}`);
   }
 
+  /** Whoever stops reading ends it. */
+  trace(query: Asked<typeof traceQuery>): AsyncGenerator<TraceLine> {
+    return this.#lines('/v1/trace', query);
+  }
+
+  capture(query: Asked<typeof captureQuery>): AsyncGenerator<CaptureLine> {
+    return this.#lines('/v1/capture', query);
+  }
+
   async *connections(filters: ConnectionFilters = {}): AsyncGenerator<ConnectionReport> {
+    yield* this.#lines<ConnectionReport>('/v1/connections', filters);
+  }
+
+  async *#lines<T>(path: string, asked: object): AsyncGenerator<T> {
     const query = new URLSearchParams();
-    for (const [key, value] of Object.entries(filters)) {
+    for (const [key, value] of Object.entries(asked)) {
       if (value !== undefined) query.set(key, String(value));
     }
-    const response = await this.#send('GET', `/v1/connections?${query}`);
-    for await (const line of lines(response)) yield JSON.parse(line) as ConnectionReport;
+    const response = await this.#send('GET', `${path}?${query}`);
+    for await (const line of lines(response)) yield JSON.parse(line) as T;
   }
 
   async #json<T>(method: string, path: string, body?: object): Promise<T> {

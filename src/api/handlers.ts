@@ -20,6 +20,7 @@ import type {
   SyncReport,
   VrrpReport,
 } from './types.js';
+import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './watch.js';
 
 export interface ConnectionQuery {
   client?: string | undefined;
@@ -49,6 +50,9 @@ export interface Handlers {
   /** What a file (the running one unless given) would change. */
   diff(file: string | undefined, discardEdits: boolean): DiffReport;
   connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
+  /** Both begin with what is watched and end with what was counted. */
+  trace(query: TraceQuery, signal: AbortSignal): AsyncIterable<TraceLine>;
+  capture(query: CaptureQuery, signal: AbortSignal): AsyncIterable<CaptureLine>;
 }
 
 export const ROLES = ['read', 'write'] as const;

@@ -8,7 +8,7 @@ import { MODES, SCHEDULERS } from '../native.js';
 import { EDIT_POLICIES } from '../transaction.js';
 
 /** Text that `parse` understands. */
-function text<T>(
+export function text<T>(
   what: string,
   parse: (text: string) => { value: T } | { fault: unknown },
 ): z.ZodType<T, string> {

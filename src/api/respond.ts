@@ -20,6 +20,7 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   ERR_API_METHOD: 405,
   ERR_API_TOO_LARGE: 413,
   ERR_API_TOO_MANY: 429,
+  ERR_NATIVE_WATCH_BUSY: 429,
   ERR_NO_SUCH_SERVICE: 404,
   ERR_NO_SUCH_SERVER: 404,
   ERR_NO_SUCH_LOCAL_ADDRESS: 404,
@@ -92,10 +93,13 @@ async function respond(
     const message = `token ${caller.token} may read only: ${url.pathname} changes something`;
     throw new SluiceError('ERR_API_FORBIDDEN', message);
   }
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
   const asked = {
     query: route.query ? checked(route.query, queryOf(url)) : {},
     body: route.body ? checked(route.body, await jsonBody(request, largestBody)) : undefined,
     caller,
+    signal: gone.signal,
   };
   const value = await route.run(handlers, asked);
   switch (route.answer.kind) {

@@ -17,6 +17,7 @@ import {
   servicesQuery,
   zeroRequest,
 } from './requests.js';
+import { captureLine, captureQuery, traceLine, traceQuery } from './watch.js';
 
 export type Answer =
   | { kind: 'json'; schema: z.ZodType }
@@ -39,7 +40,13 @@ export interface Route<
   /** A value for json, an AsyncIterable for lines, an Iterable of strings for text. */
   run(
     handlers: Handlers,
-    asked: { query: z.output<Query>; body: z.output<Body>; caller: Caller },
+    asked: {
+      query: z.output<Query>;
+      body: z.output<Body>;
+      caller: Caller;
+      /** Aborted when whoever asked has left. */
+      signal: AbortSignal;
+    },
   ): unknown;
 }
 
@@ -127,6 +134,25 @@ export const ROUTES: readonly Route[] = [
     query: explainQuery,
     answer: json(answers.explanation),
     run: (handlers, { query }) => handlers.explain(query),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/trace',
+    summary: 'Packets of a flow as they come, each with the decisions that it met, one a line',
+    role: 'read',
+    query: traceQuery,
+    answer: { kind: 'lines', schema: traceLine },
+    run: (handlers, { query, signal }) => handlers.trace(query, signal),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/capture',
+    summary: 'Frames that a tcpdump filter takes, as they come and go, one a line',
+    // Frames have other people's data in them.
+    role: 'write',
+    query: captureQuery,
+    answer: { kind: 'lines', schema: captureLine },
+    run: (handlers, { query, signal }) => handlers.capture(query, signal),
   }),
   route({
     method: 'GET',

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { ControlClient } from '../api/client.js';
-import type { Explanation } from '../explain.js';
+import type { Candidate, Explanation } from '../explain.js';
 import { table } from './format.js';
 import {
   jsonOption,
@@ -42,21 +42,25 @@ export function formatExplanation(explanation: Explanation): string {
   const parts = [`${flow.protocol.toUpperCase()} ${flow.from} → ${flow.to}`];
   parts.push(reasons.map((reason) => `  ${reason}`).join('\n'));
   if (candidates.length > 0) {
-    const rows = candidates.map((one) => [
-      choice.includes(one.server) ? (choice.length === 1 ? '→' : '?') : '',
-      one.server,
-      `${one.weight}`,
-      `${one.active}`,
-      `${one.inactive}`,
-      one.place ?? '-',
-      one.against ?? 'takes new connections',
-    ]);
-    const head = ['', 'Server', 'Weight', 'Active', 'Inact', 'Configured at', 'Now'];
-    parts.push(table(head, rows));
+    parts.push(candidateTable(candidates, choice));
   }
   parts.push(explanation.rewrite ?? undefinedRewrite(explanation));
   if (service?.place) parts.push(`Service ${service.name}: ${service.place}`);
   return parts.join('\n\n');
+}
+
+/** `choice`: the one that has been chosen, or those among which it is. */
+export function candidateTable(candidates: Candidate[], choice: string[]): string {
+  const rows = candidates.map((one) => [
+    choice.includes(one.server) ? (choice.length === 1 ? '→' : '?') : '',
+    one.server,
+    `${one.weight}`,
+    `${one.active}`,
+    `${one.inactive}`,
+    one.place ?? '-',
+    one.against ?? 'takes new connections',
+  ]);
+  return table(['', 'Server', 'Weight', 'Active', 'Inact', 'Configured at', 'Now'], rows);
 }
 
 function undefinedRewrite({ choice }: Explanation): string {

@@ -18,6 +18,7 @@ import { registerReplay } from './replay.js';
 import { registerRun } from './run.js';
 import { registerShow } from './show.js';
 import { registerTop } from './top.js';
+import { registerTrace } from './trace.js';
 
 export const EXAMPLES = `
 Examples:
@@ -58,6 +59,7 @@ export function buildProgram(): Command {
   registerTop(program);
   registerDrain(program);
   registerExplain(program);
+  registerTrace(program);
   registerOpenapi(program);
   registerReload(program);
   registerReplay(program);

@@ -22,7 +22,7 @@ export interface NamedService {
 }
 
 export interface Names {
-  layout: Pick<CounterLayout, 'ends' | 'endInfo' | 'extra'>;
+  layout: Pick<CounterLayout, 'workers' | 'ends' | 'endInfo' | 'extra'>;
   port(index: number): string;
   service(slot: number | undefined): NamedService | undefined;
   server(slot: number | undefined): NamedServer | undefined;

@@ -1,10 +1,9 @@
 /** Records of a watch as native/engine/watch/watch.h lays them out: traced packets, frames. */
-import { MODES, type Mode, STATES, WATCH_COUNT_WORDS } from '../native.js';
+import { type ConnectionState, MODES, type Mode, STATES, WATCH_COUNT_WORDS } from '../native.js';
 
 /** Values of `end` that are no end. */
 export const NO_END = 0xff;
 export const HANDED_OFF = 0xfe;
-export const WAITS = 0xfd;
 
 const NONE = 0xffff_ffff;
 const NO_PORT = 0xffff;
@@ -58,8 +57,8 @@ export interface TraceRecord {
   mode: Mode;
   /** Worker that it was handed to. */
   owner: number;
-  stateBefore: string;
-  stateAfter: string;
+  stateBefore: ConnectionState;
+  stateAfter: ConnectionState;
   frames: number;
   serviceSlot: number | undefined;
   serverSlot: number | undefined;

@@ -5,10 +5,10 @@
  */
 import { formatPlace, type Place } from '../errors.js';
 import { type Candidate, rewrite } from '../explain.js';
-import type { Mode, VerdictKind } from '../native.js';
+import type { ConnectionState, Mode, VerdictKind } from '../native.js';
 import type { Names } from './context.js';
 import { type Headers, readHeaders } from './headers.js';
-import { type CandidateRecord, HANDED_OFF, NO_END, type TraceRecord, WAITS } from './records.js';
+import { type CandidateRecord, HANDED_OFF, NO_END, type TraceRecord } from './records.js';
 
 export interface TracedPacket {
   /** Nanoseconds since the epoch. */
@@ -26,7 +26,7 @@ export interface TracedPacket {
   /** In explain's words. */
   rewrite: string | null;
   sent: SentFrame | null;
-  verdict: VerdictKind | 'handed off' | 'waits' | 'unknown';
+  verdict: VerdictKind | 'handed off' | 'unknown';
   /** The end's name, as in `sluice show drops`. */
   reason: string;
   help: string;
@@ -39,7 +39,7 @@ export interface TracedPacket {
 export interface TracedConnection {
   direction: 'request' | 'reply';
   isNew: boolean;
-  state: string;
+  state: ConnectionState;
   client: string;
   virtual: string;
   /** '' unless a local port was taken. */
@@ -109,10 +109,6 @@ function endOf(record: TraceRecord, names: Names) {
       reason: 'handed_off',
       help: `worker ${record.owner} owns its flow and gets it by ring`,
     };
-  }
-  if (record.end === WAITS) {
-    const help = 'fragment that waits for the rest of its datagram';
-    return { verdict: 'waits' as const, reason: 'waits', help };
   }
   const info = names.layout.endInfo[record.end];
   if (record.end === NO_END || !info) {
@@ -235,7 +231,8 @@ function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): strin
     const more = record.servers - record.candidates.length;
     steps.push(
       `no connection yet: ${chosen}, of ${usable} that take new ones` +
-        (more > 0 ? ` among the first ${record.candidates.length} of ${record.servers}` : ''),
+        (more > 0 ? ` among the first ${record.candidates.length} of ${record.servers}` : '') +
+        (names.layout.workers > 1 ? ', as this worker counts their connections' : ''),
     );
   }
   if (connection?.isNew) steps.push(made(connection));

@@ -117,6 +117,12 @@ export function handlers(more: Partial<Handlers> = {}): Handlers {
     async *connections({ limit }) {
       for (let n = 1; n <= (limit || 5); n++) yield connection(`192.0.2.${n}`);
     },
+    async *trace({ seconds }) {
+      yield { watching: { workers: 1, seconds } };
+    },
+    async *capture({ seconds, snaplen }) {
+      yield { watching: { ports: [], snaplen, seconds, machineCode: true } };
+    },
     ...more,
   };
 }

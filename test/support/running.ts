@@ -73,6 +73,7 @@ export class RunningReplay {
     this.#ports = model.ports.map(({ name }) => name);
     const ports = replayPorts(model, (index) => loaded.locate(['ports', index]));
     this.replay = native().createReplay({ ports, limits: limits(model), seed: 1, burst: 1 });
+    this.replay.advance(this.#now);
     const layout = native().counterLayout(1, ports.length, limits(model));
     this.counters = new CounterView(layout, () => {
       this.#counted ??= this.replay.counters();
@@ -98,6 +99,9 @@ export class RunningReplay {
           this.replay.connections(worker, cursor, limit),
         ports: () => this.#ports.map(portStatus),
         workerLag: () => new Float64Array(1),
+        watchStart: (options) => this.replay.watchStart(options),
+        watchRead: (watch) => this.replay.watchRead(watch),
+        watchStop: (watch) => this.replay.watchStop(watch),
       },
       vrrp: () => ({ instances: [], groups: [] }),
       source: 'copy',

@@ -190,8 +190,6 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
   }
   record.before_kept = static_cast<uint16_t>(keep(frame, before.bytes));
   const size_t verdicts = w.verdicts_->size();
-  // When the packet has been through, nobody may look at the frame any more.
-  const bool fragment = sight.fragment;
   if (handed_off) {
     w.receive_handed_off(&frame, 1);
   } else {
@@ -208,11 +206,7 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
       fill_next_hop(record, *output);
     }
   }
-  if (record.end == kNoEnd) {
-    record.end = (record.flags & kWentToTwin) == 0 && output != nullptr ? kHandedOff
-                 : fragment                                             ? kWaits
-                                                                        : kNoEnd;
-  }
+  if (record.end == kNoEnd && output != nullptr) record.end = kHandedOff;
   fill_connection(record, before);
   if (!(record.flags & kHadConnection) && sight.has_key && !sight.icmp_error) {
     const Found made = w.table_.find(sight.key, w.table_.hash(sight.key));

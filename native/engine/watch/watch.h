@@ -76,7 +76,6 @@ enum class RecordKind : uint32_t { frame = 1, trace = 2 };
 // `end` of a record without one.
 inline constexpr uint8_t kNoEnd = 0xff;
 inline constexpr uint8_t kHandedOff = 0xfe;  // another worker owns its flow
-inline constexpr uint8_t kWaits = 0xfd;      // a fragment whose datagram is not complete yet
 
 struct FrameRecord {
   uint32_t bytes;  // of the record

@@ -18,13 +18,6 @@ uint64_t read_clock(clockid_t clock) {
   return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-bool is_fragment(const rte_mbuf& frame) {
-  const auto* ethernet = rte_pktmbuf_mtod(&frame, const net::Ethernet*);
-  return rte_pktmbuf_data_len(&frame) >= sizeof(net::Ethernet) + sizeof(net::Ipv4) &&
-         ethernet->type == net::kEtherIpv4 &&
-         reinterpret_cast<const net::Ipv4*>(ethernet + 1)->is_fragment();
-}
-
 }  // namespace
 
 Watcher::Watcher(unsigned worker) : worker_(worker), known_(kKnown) {
@@ -150,9 +143,8 @@ void Watcher::capture(const Watch& watch, uint16_t port, rte_mbuf** packets, uin
     const auto bytes = static_cast<uint32_t>(sizeof(FrameRecord)) + filled;
     if (!lane.admit(watch.spec, now.steady, port, bytes)) continue;
     const FrameRecord record{bytes, RecordKind::frame, now.epoch, port, out, kNoEnd, wire, kept, 0};
-    const Sighting sighting{
-        &watch, lane.spool.at(),     port,
-        i,      is_fragment(*frame), out ? frame->hash.fdir.hi : id_of(next_id_ + i)};
+    const uint32_t id = out ? frame->hash.fdir.hi : id_of(next_id_ + i);
+    const Sighting sighting{&watch, lane.spool.at(), port, i, id};
     lane.spool.write(&record, sizeof record);
     uint32_t left = kept;
     for (const rte_mbuf* part = frame; part != nullptr && left != 0; part = part->next) {
@@ -168,9 +160,8 @@ void Watcher::capture(const Watch& watch, uint16_t port, rte_mbuf** packets, uin
 
 void Watcher::settle_arrived() {
   for (const Sighting& one : arrived_) {
-    uint8_t end = end_of(one.id);
-    if (end == kNoEnd) end = one.fragment ? kWaits : kHandedOff;
-    patch_end(one, end);
+    const uint8_t end = end_of(one.id);
+    patch_end(one, end == kNoEnd ? kHandedOff : end);
   }
   arrived_.clear();
 }

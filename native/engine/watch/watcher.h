@@ -46,7 +46,6 @@ class Watcher {
     uint64_t at;  // of its record
     uint16_t port;
     uint16_t index;  // in its burst
-    bool fragment;
     uint32_t id;
   };
 

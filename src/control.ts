@@ -1,5 +1,6 @@
 /** What the control API asks of a running director: its answers, and the changes it makes. */
 
+import type { AlertWatch } from './alerts/watchdog.js';
 import type { EditRequest, ReloadRequest, RollbackRequest, ServicesQuery } from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
 import type {
@@ -37,7 +38,6 @@ export interface ControlParts {
   running: Transactions;
   counters: CounterView;
   rates: RateView;
-  engine: Pick<Engine, 'connections' | 'ports' | 'workerLag'>;
   sync?: Pick<Sync, 'report'>;
   engine: Pick<Engine, 'connections' | 'ports' | 'workerLag' | keyof Watching>;
   checksOf?: (serverKey: string) => CheckReport[];
@@ -46,6 +46,8 @@ export interface ControlParts {
   cpus: readonly number[];
   log: Logger;
   isStopping: () => boolean;
+  /** undefined: nobody watches. */
+  alerts?: Pick<AlertWatch, 'raised' | 'loads'>;
   /** Of the process, whose control planes may come and go. */
   past?: { startedAt: number; restarts: number; memory: Memory };
   /** Reads what else a file names, or throws; what it returns adopts that. */
@@ -192,7 +194,7 @@ export class Control implements Handlers {
   }
 
   status(): StatusReport {
-    const { engine, counters, cpus, source } = this.#parts;
+    const { engine, counters, cpus, source, alerts } = this.#parts;
     const { model, planned, loaded } = this.#running;
     const lag = engine.workerLag();
     const connections = [...planned.slots.servers.values()].reduce((sum, { slot }) => {
@@ -218,7 +220,12 @@ export class Control implements Handlers {
       totals: totals(model, planned, this.#parts.rates),
       maxConnections: model.director.maxConnections * cpus.length,
       connections,
-      workers: cpus.map((cpu, index) => ({ cpu, lagUs: Math.round(lag[index] ?? 0) })),
+      workers: cpus.map((cpu, index) => ({
+        cpu,
+        lagUs: Math.round(lag[index] ?? 0),
+        load: Math.round(alerts?.loads[index] ?? 0),
+      })),
+      alerts: alerts?.raised ?? [],
       lastReload: this.#lastReload.get('lastReload') ?? null,
     };
   }

@@ -6,6 +6,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
+import { AlertWatch } from './alerts/watchdog.js';
 import { claimSocket, serve, serveMetrics } from './api/server.js';
 import { TcpApi } from './api/tcp.js';
 import { type Loaded, loadConfig } from './config/load.js';
@@ -79,6 +80,7 @@ export class Director {
   readonly #running: Transactions;
   readonly #control: Control;
   readonly #sync: Sync;
+  readonly #alerts: AlertWatch;
   #server: Server | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #metrics: Server | undefined;
@@ -154,6 +156,10 @@ export class Director {
       past,
     );
     this.#sync = new Sync(engine, log);
+    this.#alerts = new AlertWatch(log, engine, counters, () => {
+      const { alerts, maxConnections } = this.#running.model.director;
+      return { thresholds: alerts, maxConnections };
+    });
     this.#control = new Control({
       sync: this.#sync,
       running: this.#running,
@@ -166,6 +172,7 @@ export class Director {
       cpus,
       log,
       isStopping: () => this.#stopped,
+      alerts: this.#alerts,
       past: host,
       prepare: (next) => this.#api?.prepare(next) ?? (() => {}),
     });
@@ -187,6 +194,7 @@ export class Director {
       memory: this.#host.memory,
     });
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
+    this.#every(WATCH_MS, 'alerts', () => this.#alerts.look());
     this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());
     this.#every(WATCH_MS, 'passive', () => this.#observe());
     if (this.#host.restarts > 0) return;

@@ -6,6 +6,8 @@
  * unreadable file); 2 wrong usage; 3 no running director could be reached; 70 a bug of ours.
  */
 
+import { ALERT_CODES } from './alerts/alerts.js';
+
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, internal: 70 } as const;
 
 /** What each code means, in one sentence: also the text of `sluice errors`. */
@@ -108,6 +110,7 @@ export const ERRORS = {
   ERR_NATIVE_WATCH_GONE: 'A trace or capture has ended, and was asked for more.',
   ERR_CAPTURE_OUTPUT: 'The file of a capture cannot be written.',
   ERR_NATIVE_TWIN: 'The TAP twin of a port cannot be made.',
+  ...ALERT_CODES,
   ERR_TABLE_FULL: 'Log: the connection table is full of established ones, new ones are dropped.',
   ERR_TABLE_PRESSURE: 'Log: table or local ports are full, old half-open connections give way.',
   ERR_LOCAL_PORTS_EXHAUSTED: 'Log: no local port is free towards a server: add localAddresses.',

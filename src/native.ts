@@ -281,6 +281,21 @@ export interface WatchedFlow {
   protocol?: number;
 }
 
+export interface Gauges {
+  mbufs: number;
+  mbufsInUse: number;
+  /** By worker: of the set that is fullest, what is used of the worker's share. */
+  localPorts: {
+    used: number;
+    ports: number;
+    /** LIP, and the server that its ports are used towards; 4 bytes each. */
+    local: Uint8Array;
+    server: Uint8Array;
+    serverPort: number;
+    protocol: number;
+  }[];
+}
+
 /** With `flow` a trace, else a capture. Bounds are in native/addon/watch.cc. */
 export interface WatchOptions {
   flow?: WatchedFlow;
@@ -352,6 +367,8 @@ export interface Engine extends Watching {
   countersLocation(): { address: bigint; bytes: number };
   connections(worker: number, cursor: number, limit: number): Promise<ConnectionPage>;
   ports(): PortStatus[];
+  /** How full things are that no counter tells; ports as surveys that come round found them. */
+  gauges(): Gauges;
   /** Microseconds since each worker finished a loop: a stalled worker shows here. */
   workerLag(): Float64Array;
   /** Throws ERR_SYNC_SOCKET, ERR_SYNC_RUNNING. */

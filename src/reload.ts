@@ -29,9 +29,7 @@ interface Change {
 }
 
 export function restartPaths(running: Model, next: Model): Change[] {
-  const changes = changedKeys(withoutApi(running.director), withoutApi(next.director), [
-    'director',
-  ]);
+  const changes = changedKeys(fixed(running.director), fixed(next.director), ['director']);
   changes.push(...changedKeys({ sync: running.sync }, { sync: next.sync }, []));
   const names = (model: Model) => model.ports.map((port) => port.name).join(', ');
   if (names(running) !== names(next)) {
@@ -44,9 +42,12 @@ export function restartPaths(running: Model, next: Model): Change[] {
   return changes;
 }
 
-/** Of the API only where and how it listens: its tokens and files are read again at each reload. */
-function withoutApi(director: Model['director']): object {
-  const { api, ...rest } = director;
+/**
+ * Thresholds of alerts may change; of the API only where and how it listens may not, as its tokens
+ * and files are read again at each reload.
+ */
+function fixed(director: Model['director']): object {
+  const { api, alerts, ...rest } = director;
   const { address, port } = api?.listen ?? {};
   return { ...rest, api: api && `${address}:${port} ${api.tls ? 'with' : 'without'} tls` };
 }

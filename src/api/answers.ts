@@ -220,8 +220,21 @@ export const statusReport = z
       z.strictObject({
         cpu: count,
         lagUs: sum.describe('Microseconds since the worker finished a loop.'),
+        load: sum.max(100).describe('Percent of its time that it had packets, of the last second.'),
       }),
     ),
+    alerts: z
+      .array(
+        z.strictObject({
+          code: z.string().describe('WARN_TABLE_NEARLY_FULL …, as `sluice errors` lists them.'),
+          of: z.string().describe('Which worker or ring; empty where there is one only.'),
+          value: z.number().describe('As measured, in the threshold’s unit.'),
+          threshold: z.number(),
+          message: z.string(),
+          since: z.string(),
+        }),
+      )
+      .describe('What is about to run out.'),
     lastReload: z.strictObject({ at: z.string(), ok: z.boolean(), summary: z.string() }).nullable(),
   })
   .describe('The director.');

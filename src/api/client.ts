@@ -101,24 +101,24 @@ export class ControlClient {
   }
 
   /** Whoever stops reading ends it. */
-  trace(query: Asked<typeof traceQuery>): AsyncGenerator<TraceLine> {
-    return this.#lines('/v1/trace', query);
+  trace(query: Asked<typeof traceQuery>, signal?: AbortSignal): AsyncGenerator<TraceLine> {
+    return this.#lines('/v1/trace', query, signal);
   }
 
-  capture(query: Asked<typeof captureQuery>): AsyncGenerator<CaptureLine> {
-    return this.#lines('/v1/capture', query);
+  capture(query: Asked<typeof captureQuery>, signal?: AbortSignal): AsyncGenerator<CaptureLine> {
+    return this.#lines('/v1/capture', query, signal);
   }
 
   async *connections(filters: ConnectionFilters = {}): AsyncGenerator<ConnectionReport> {
     yield* this.#lines<ConnectionReport>('/v1/connections', filters);
   }
 
-  async *#lines<T>(path: string, asked: object): AsyncGenerator<T> {
+  async *#lines<T>(path: string, asked: object, signal?: AbortSignal): AsyncGenerator<T> {
     const query = new URLSearchParams();
     for (const [key, value] of Object.entries(asked)) {
       if (value !== undefined) query.set(key, String(value));
     }
-    const response = await this.#send('GET', `${path}?${query}`);
+    const response = await this.#send('GET', `${path}?${query}`, undefined, signal);
     for await (const line of lines(response)) yield JSON.parse(line) as T;
   }
 
@@ -126,9 +126,15 @@ export class ControlClient {
     return JSON.parse(await text(await this.#send(method, path, body))) as T;
   }
 
-  async #send(method: string, path: string, body?: object): Promise<IncomingMessage> {
+  async #send(
+    method: string,
+    path: string,
+    body?: object,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const sent = request({ socketPath: this.socket, path, method, agent: false }, resolve);
+      const to = { socketPath: this.socket, path, method, agent: false };
+      const sent = request(signal ? { ...to, signal } : to, resolve);
       sent.once('error', (error) => reject(unreachable(this.socket, error)));
       sent.end(body && JSON.stringify(body));
     });

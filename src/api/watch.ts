@@ -127,7 +127,9 @@ export const traceLine = z
     z.strictObject({ packet: tracedPacket }),
     z.strictObject({ counts: z.strictObject(counts) }),
   ])
-  .describe('First what is watched, then a packet each, at the end what was counted.');
+  .describe(
+    'First what is watched, then a packet each; now and then and at the end what was counted.',
+  );
 export type TraceLine = z.output<typeof traceLine>;
 
 export const capturedFrame = z
@@ -157,5 +159,7 @@ export const captureLine = z
       counts: z.array(z.strictObject({ port: z.string(), ...counts })),
     }),
   ])
-  .describe('First what is watched, then a frame each, at the end what was counted, by port.');
+  .describe(
+    'First what is watched, then a frame each; now and then and at the end what was counted, by port.',
+  );
 export type CaptureLine = z.output<typeof captureLine>;

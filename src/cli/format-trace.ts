@@ -1,5 +1,5 @@
 /** A traced packet as lines for people. */
-import type { CapturedFrame, TraceLine } from '../api/watch.js';
+import type { TraceLine } from '../api/watch.js';
 import { candidateTable } from './explain.js';
 
 type Packet = Extract<TraceLine, { packet: unknown }>['packet'];
@@ -51,8 +51,4 @@ export function clock(time: string): string {
   const ns = BigInt(time);
   const seconds = new Date(Number(ns / 1_000_000n)).toISOString().slice(11, 19);
   return `${seconds}.${((ns / 1_000n) % 1_000_000n).toString().padStart(6, '0')}`;
-}
-
-export function formatVerdict({ verdict }: Pick<CapturedFrame, 'verdict'>): string {
-  return verdict === '' ? '' : `  [${verdict}]`;
 }

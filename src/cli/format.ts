@@ -96,7 +96,10 @@ export function formatDrops({ ends, extra }: DropsReport, all: boolean): string 
 
 export function formatStatus(status: StatusReport): string {
   const workers = status.workers
-    .map(({ cpu, lagUs }, index) => `${index} on CPU ${cpu}${lagUs > 100_000 ? ' (stalled)' : ''}`)
+    .map(({ cpu, lagUs, load }, index) => {
+      const stalled = lagUs > 100_000 ? ', stalled' : '';
+      return `${index} on CPU ${cpu} (busy ${load} %${stalled})`;
+    })
     .join(', ');
   const reload = status.lastReload
     ? `${status.lastReload.at} ${status.lastReload.ok ? 'done' : 'refused'}: ${status.lastReload.summary}`
@@ -112,8 +115,17 @@ export function formatStatus(status: StatusReport): string {
     ['Control socket', status.socket],
     ['Workers', workers],
     ['Connections', `${status.connections} of ${status.maxConnections}`],
+    ...alertRows(status),
     ['Counters', status.counters === 'live' ? 'read in place' : 'read by copying'],
     ['Last reload', reload],
+  ]);
+}
+
+function alertRows({ alerts }: StatusReport): string[][] {
+  if (alerts.length === 0) return [['Alerts', 'none']];
+  return alerts.map(({ code, message, since }, index) => [
+    index === 0 ? 'Alerts' : '',
+    `${message} [${code}], since ${since}`,
   ]);
 }
 

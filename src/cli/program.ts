@@ -7,6 +7,7 @@ import { describe, ERRORS, EXIT, exitStatus } from '../errors.js';
 import { runIpvsadm } from '../ipvsadm/main.js';
 import { realserverCommand } from '../realserver/command.js';
 import { VERSION } from '../version.js';
+import { registerCapture } from './capture.js';
 import { registerCheck } from './check.js';
 import { registerConvert } from './convert.js';
 import { registerDrain } from './drain.js';
@@ -33,6 +34,9 @@ Examples:
   sluice diff -c director.yaml; sluice apply -c director.yaml; sluice rollback
   sluice explain --from 192.0.2.7:40000 --to 203.0.113.10:80
                                                      where would it go, and why?
+  sluice trace --from 192.0.2.7 --to 203.0.113.10:80
+                                                     where do its packets go now?
+  sluice capture --write web.pcapng tcp port 80      what comes and goes, and its end
   sluice replay -c director.yaml --in front=in.pcap --out DIR
                                                      what would it do with these packets?
   sluice repl                                        look around in a running director
@@ -60,6 +64,7 @@ export function buildProgram(): Command {
   registerDrain(program);
   registerExplain(program);
   registerTrace(program);
+  registerCapture(program);
   registerOpenapi(program);
   registerReload(program);
   registerReplay(program);

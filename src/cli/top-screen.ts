@@ -88,6 +88,8 @@ function summary(before: Look, now: Look, seconds: number): string[] {
     `in ${figure(perSecond('rxPackets'))} pkt/s ${figure(8 * perSecond('rxBytes'))}bit/s   ` +
       `out ${figure(perSecond('txPackets'))} pkt/s ${figure(8 * perSecond('txBytes'))}bit/s   ` +
       `connections ${status.connections} of ${status.maxConnections}`,
+    `busy ${status.workers.map(({ cpu, load }) => `${load} % (CPU ${cpu})`).join(', ')}`,
+    ...status.alerts.map(({ code, message }) => `alert: ${message} [${code}]`),
   ];
   return lines;
 }

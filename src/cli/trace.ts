@@ -11,6 +11,7 @@ import {
   targetSocket,
   wholeNumber,
 } from './options.js';
+import { untilInterrupted } from './watching.js';
 
 interface TraceOptions extends TargetOptions {
   from?: string;
@@ -39,11 +40,16 @@ export function registerTrace(program: Command): void {
   command.action(async (options: TraceOptions) => {
     const { from, to, proto, count, seconds, rate, json } = options;
     const client = new ControlClient(targetSocket(options));
-    for await (const line of client.trace({ from, to, protocol: proto, count, seconds, rate })) {
-      if ('packet' in line) print(json ? JSON.stringify(line.packet) : formatTraced(line.packet));
-      else if ('counts' in line) process.stderr.write(`${lost(line.counts)}\n`);
-      else process.stderr.write(`watching for ${line.watching.seconds} s\n`);
-    }
+    let counts: Counts | undefined;
+    await untilInterrupted(async (signal) => {
+      const asked = { from, to, protocol: proto, count, seconds, rate };
+      for await (const line of client.trace(asked, signal)) {
+        if ('packet' in line) print(json ? JSON.stringify(line.packet) : formatTraced(line.packet));
+        else if ('counts' in line) counts = line.counts;
+        else process.stderr.write(`watching for ${line.watching.seconds} s\n`);
+      }
+    });
+    if (counts) process.stderr.write(`${lost(counts)}\n`);
   });
 }
 

@@ -3,6 +3,7 @@
  * are canonical text here; plan() turns them into bytes.
  */
 import { dirname, join } from 'node:path';
+import { type AlertThresholds, DEFAULT_THRESHOLDS } from '../alerts/alerts.js';
 import { buildServerHealth, buildServiceHealth } from '../health/build.js';
 import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/model.js';
 import type { Mode, Scheduler } from '../native.js';
@@ -42,6 +43,7 @@ export interface DirectorModel {
   maxServices: number;
   maxServers: number;
   idle: { afterUs: number; sleepUs: number };
+  alerts: AlertThresholds;
   /** Where Prometheus may ask, in plain HTTP; undefined: on the control socket alone. */
   metrics: Endpoint | undefined;
   /** The control API by TCP; undefined: on the control socket alone. */
@@ -160,6 +162,7 @@ export function buildModel(parsed: Parsed): Model {
         afterUs: director.idle?.after ?? 1_000,
         sleepUs: director.idle?.sleep ?? 50,
       },
+      alerts: { ...DEFAULT_THRESHOLDS, ...withoutUndefined(director.alerts ?? {}) },
       metrics: director.metrics,
       api: director.api && {
         listen: director.api.listen,

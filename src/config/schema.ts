@@ -50,6 +50,7 @@ const api = section({
   ).min(1, expected('at least one token')),
 });
 
+const percent = () => integer(0, 100, 'a whole number of percent, or 0 for never');
 const proc = expected('an absolute path, or false for no files');
 const account = (what: string) =>
   word(`the name of a ${what} of the system`, /^[a-z_][a-z0-9_-]{0,31}\$?$/);
@@ -74,6 +75,18 @@ const director = section({
   metrics: endpoint('192.0.2.1:9330').optional(),
   api: api.optional(),
   proc: z.union([z.string(proc).regex(/^\/./), z.literal(false)], proc).optional(),
+  alerts: section({
+    table: percent().optional(),
+    localPorts: percent().optional(),
+    mbufs: percent().optional(),
+    load: percent().optional(),
+    skew: integer(0, 64, 'a whole number of times, or 0 for never').optional(),
+    rings: integer(
+      0,
+      1_000_000_000,
+      'a whole number of packets a second, or 0 for never',
+    ).optional(),
+  }).optional(),
   idle: section({ after: pause().optional(), sleep: pause().optional() }).optional(),
 });
 

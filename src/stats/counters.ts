@@ -66,6 +66,16 @@ export class CounterView {
     return this.#figures(this.layout.extra, 0);
   }
 
+  /** One of the extra figures, of each worker. */
+  byWorker(name: string): number[] {
+    const { workers, words, extra } = this.layout;
+    const all = this.#read();
+    const at = extra.offset + extra.names.indexOf(name);
+    return Array.from({ length: workers }, (_, worker) =>
+      Number(Atomics.load(all, worker * words + at)),
+    );
+  }
+
   port(index: number): Figures {
     return this.#figures(this.layout.ports, index);
   }

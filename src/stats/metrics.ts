@@ -111,6 +111,18 @@ function* general(status: StatusReport): Generator<string> {
   yield one('sluice_connections', 'Connections now.', {}, connections);
   yield one('sluice_connections_limit', 'Room in the tables.', {}, maxConnections);
   yield metric(
+    'sluice_worker_busy_ratio',
+    'gauge',
+    'Part of its time with packets.',
+    workers,
+    (w) => [{ cpu: w.cpu }, w.load / 100],
+  );
+  const value = 'What is about to run out; its measure, while it is above the threshold.';
+  yield metric('sluice_alert', 'gauge', value, status.alerts, ({ code, of, value }) => [
+    { code, of },
+    value,
+  ]);
+  yield metric(
     'sluice_worker_lag_seconds',
     'gauge',
     'Since a worker finished a turn.',

@@ -23,6 +23,7 @@ import { tell } from './story.js';
 
 /** How often spools are emptied. */
 const POLL_MS = 50;
+const TELL_MS = 500;
 const PROTOCOLS = { icmp: 1, tcp: 6, udp: 17 } as const;
 const NO_COUNTS: WatchCounts = { seen: 0, matched: 0, taken: 0, overRate: 0, noRoom: 0 };
 
@@ -49,6 +50,7 @@ export class Watches {
     let left = count ?? Number.POSITIVE_INFINITY;
     let counts: WatchCounts[] = [];
     let began = false;
+    const told = new Told();
     for await (const page of pages(this.#engine, options, signal)) {
       if (!began) yield { watching: { workers: this.#layout.workers, seconds } };
       began = true;
@@ -60,6 +62,7 @@ export class Watches {
         yield { packet: tell(record, names) };
       }
       if (left <= 0) break;
+      if (told.isDue(counts)) yield { counts: counts.reduce(sum, NO_COUNTS) };
     }
     yield { counts: counts.reduce(sum, NO_COUNTS) };
   }
@@ -77,10 +80,15 @@ export class Watches {
       seconds,
       ...(count ? { count } : {}),
     };
+    const byPort = () =>
+      counts
+        .map((one, index) => ({ port: names[index] ?? '', ...one }))
+        .filter(({ port }) => wanted.includes(port));
     const wanted = names.filter((_, index) => (options.ports & (1 << index)) !== 0);
     let left = count ?? Number.POSITIVE_INFINITY;
     let counts: WatchCounts[] = [];
     let began = false;
+    const told = new Told();
     for await (const page of pages(this.#engine, options, signal)) {
       if (!began) {
         yield { watching: { ports: wanted, snaplen, seconds, machineCode: page.machineCode } };
@@ -92,9 +100,9 @@ export class Watches {
         yield { frame: this.#frame(record, names) };
       }
       if (left <= 0) break;
+      if (told.isDue(counts)) yield { counts: byPort() };
     }
-    const told = counts.map((one, index) => ({ port: names[index] ?? '', ...one }));
-    yield { counts: told.filter(({ port }) => wanted.includes(port)) };
+    yield { counts: byPort() };
   }
 
   #frame({ time, port, direction, end, wireBytes, bytes }: FrameRecord, names: string[]) {
@@ -111,6 +119,22 @@ export class Watches {
   #verdict(end: number): string {
     if (end === HANDED_OFF) return 'handed_off';
     return this.#layout.ends.names[end] ?? '';
+  }
+}
+
+/** Whoever breaks off wants to know what was counted until then. */
+class Told {
+  #at = performance.now();
+  #last = '';
+
+  isDue(counts: WatchCounts[]): boolean {
+    const now = performance.now();
+    if (now - this.#at < TELL_MS) return false;
+    const text = JSON.stringify(counts);
+    if (text === this.#last) return false;
+    this.#at = now;
+    this.#last = text;
+    return true;
   }
 }
 

@@ -84,7 +84,8 @@ export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
   totals: { services: 1, servers: 0, serversUp: 0, serversDrained: 0, rates: NO_RATES },
   maxConnections: 10,
   connections: 1,
-  workers: [{ cpu: 0, lagUs: 0 }],
+  workers: [{ cpu: 0, lagUs: 0, load: 0 }],
+  alerts: [],
   lastReload: null,
   ...more,
 });

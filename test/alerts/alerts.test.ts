@@ -37,9 +37,11 @@ const over = (alerts: Alerts, at: number, more: Partial<Reading>) =>
 
 test('a table that fills: told once, also while it wavers, and again when it has been empty', () => {
   const alerts = new Alerts();
-  let at = 0;
-  const at_ = (connections: number) =>
-    over(alerts, (at += 1000), { workers: [worker({ connections })] });
+  let now = 0;
+  const at_ = (connections: number) => {
+    now += 1000;
+    return over(alerts, now, { workers: [worker({ connections })] });
+  };
   assert.equal(at_(899), []);
   assert.equal(at_(900), ['+ WARN_TABLE_NEARLY_FULL worker 0']);
   assert.equal(at_(1000), []);

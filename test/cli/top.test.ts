@@ -50,7 +50,8 @@ const look = (at: number, services: object[], dropped = 0): Look =>
       generation: 3,
       connections: 12,
       maxConnections: 1_000,
-      workers: [{ cpu: 1, lagUs: 9 }],
+      workers: [{ cpu: 1, lagUs: 9, load: 37 }],
+      alerts: [{ code: 'WARN_WORKER_LOAD', message: 'worker 0 is busy' }],
     },
   }) as unknown as Look;
 
@@ -66,6 +67,8 @@ test('rates are what happened between the looks, a second', () => {
     [
       'd1  up 1 d 01:01:01  generation 3  1 worker',
       'in 1.00K pkt/s 800Kbit/s   out 0 pkt/s 0bit/s   connections 12 of 1000',
+      'busy 37 % (CPU 1)',
+      'alert: worker 0 is busy [WARN_WORKER_LOAD]',
       '',
       'Service, server          How      Weight  Active  Inact  conn/s  in pkt/s  out pkt/s  in bit/s  out bit/s',
       'web tcp 203.0.113.10:80  wlc                                100     1.00K        500      800K      1.60M',
@@ -85,7 +88,7 @@ test('what is lost now is told, what was lost before is not', () => {
 test('a service that is new, or whose counters were set back, has no rates yet', () => {
   const before = look(0, [service('web', 80, 100, [])]);
   const after = look(1_000, [service('web', 80, 1, []), service('new', 81, 50, [])]);
-  for (const line of screen(before, after, WIDE).split('\n').slice(4)) {
+  for (const line of screen(before, after, WIDE).split('\n').slice(6)) {
     assert.match(line, /( +0){5}$/);
   }
 });
@@ -110,7 +113,7 @@ test('a small terminal gets what fits, and is told of the rest', () => {
   const lines = text.split('\n');
   assert.is(lines.length, 12);
   assert.ok(lines.every((line) => line.length <= 40));
-  assert.is(lines[9], '… 26 more lines');
+  assert.is(lines[9], '… 28 more lines');
   assert.match(lines[11] ?? '', /^dropped/);
 });
 

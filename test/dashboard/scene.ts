@@ -118,8 +118,8 @@ export class Scene {
           connections: wave(48_000, 2),
           totals: { ...status.totals, serversUp: status.totals.servers - 2, rates },
           workers: [
-            { cpu: 2, lagUs: 3 },
-            { cpu: 3, lagUs: 51 },
+            { cpu: 2, lagUs: 3, load: 41 },
+            { cpu: 3, lagUs: 51, load: 38 },
           ],
         };
       },

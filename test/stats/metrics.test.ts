@@ -100,7 +100,8 @@ const SOURCES = {
     controlRestarts: 0,
     connections: 3,
     maxConnections: 1_000,
-    workers: [{ cpu: 1, lagUs: 250 }],
+    workers: [{ cpu: 1, lagUs: 250, load: 25 }],
+    alerts: [{ code: 'WARN_TABLE_NEARLY_FULL', of: 'worker 0', value: 91 }],
   },
 } as unknown as MetricSources;
 
@@ -133,6 +134,8 @@ test('figures have the names and values that they should', () => {
     'sluice_sync_running 1',
     'sluice_sync_peers 1',
     'sluice_sync_sent_records_total 20',
+    'sluice_worker_busy_ratio{cpu="1"} 0.25',
+    'sluice_alert{code="WARN_TABLE_NEARLY_FULL",of="worker 0"} 91',
     'sluice_worker_lag_seconds{cpu="1"} 0.00025',
     'sluice_packets_total{end="forwarded_tun",kind="forwarded"} 5',
     'sluice_received_total 17',

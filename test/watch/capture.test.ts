@@ -143,7 +143,7 @@ if (why) {
     }
     const info = spawnSync('capinfos', ['-I', folder.file('all.pcapng')], { encoding: 'utf8' });
     if (info.status === 0) {
-      assert.match(info.stdout, /Capture filter = tcp\n/);
+      assert.match(info.stdout, /Filter string = tcp\n/);
       assert.match(info.stdout, /Time precision = nanoseconds/);
     }
     const dump = spawnSync('tcpdump', ['-nr', folder.file('all.pcapng')], { encoding: 'utf8' });

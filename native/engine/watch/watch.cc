@@ -15,8 +15,9 @@ bool Watch::Lane::admit(const WatchSpec& spec, uint64_t now_ns, uint16_t port, u
   if (spec.count != 0 && written >= spec.count) return false;
   count.matched.add();
   const uint64_t cost = 1'000'000'000 / spec.rate;
-  const uint64_t passed = filled_ns == 0 ? kMostSaved : now_ns > filled_ns ? now_ns - filled_ns : 0;
-  tokens_ns = std::min(tokens_ns + passed, std::max(kMostSaved, cost));
+  const uint64_t most = std::max(kMostSaved, cost);
+  const uint64_t passed = filled_ns == 0 ? most : now_ns > filled_ns ? now_ns - filled_ns : 0;
+  tokens_ns = std::min(tokens_ns + passed, most);
   filled_ns = now_ns;
   if (tokens_ns < cost) {
     count.over_rate.add();

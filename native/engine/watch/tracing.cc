@@ -207,17 +207,17 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
     }
   }
   if (record.end == kNoEnd && output != nullptr) record.end = kHandedOff;
-  fill_connection(record, before);
-  if (!(record.flags & kHadConnection) && sight.has_key && !sight.icmp_error) {
-    const Found made = w.table_.find(sight.key, w.table_.hash(sight.key));
-    if (made) {
-      Before now;
-      now.found = made;
-      now.connection = w.table_[made.record];
-      fill_connection(record, now);
-      record.flags &= static_cast<uint8_t>(~kHadConnection);
-      record.state_before = 0;
-    }
+  // A SYN on a closed connection begins another, as one without any does.
+  const auto created = static_cast<size_t>(Extra::connections_created);
+  const bool begins = extras[created] != before.extras[created];
+  if (before.found && !begins) fill_connection(record, before);
+  if (begins) {
+    Before now;
+    now.found = w.table_.find(sight.key, w.table_.hash(sight.key));
+    if (now.found) now.connection = w.table_[now.found.record];
+    fill_connection(record, now);
+    record.flags &= static_cast<uint8_t>(~kHadConnection);
+    record.state_before = 0;
   }
   w.flush();
   for (size_t i = 0; i < std::size(kLate); ++i) {

@@ -273,7 +273,8 @@ export class Control implements Handlers {
   #tellEdits(): void {
     const count = this.#running.edits().length;
     if (count === 0) return;
-    this.#log.warn(`the running state differs from its file in ${count} places: sluice diff`);
+    const places = count === 1 ? 'one place' : `${count} places`;
+    this.#log.warn(`the running state differs from its file in ${places}: sluice diff`);
   }
 
   #refused(what: string, error: unknown): void {

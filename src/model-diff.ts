@@ -83,7 +83,12 @@ function differences(before: object, after: object, ignored: readonly string[]):
   const now = after as Record<string, unknown>;
   return [...new Set([...Object.keys(old), ...Object.keys(now)])]
     .filter((key) => !ignored.includes(key) && !isDeepStrictEqual(old[key], now[key]))
-    .map((key) => `${key} ${shown(old[key])} → ${shown(now[key])}`);
+    .map((key) => difference(key, old[key], now[key]));
+}
+
+function difference(key: string, before: unknown, after: unknown): string {
+  if (key === 'drained') return after === true ? 'drained' : 'no longer drained';
+  return `${key} ${shown(before)} → ${shown(after)}`;
 }
 
 function shown(value: unknown): string {

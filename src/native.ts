@@ -1,5 +1,6 @@
 /**
- * The boundary between TypeScript and the C++ addon: every native type and function, in one place.
+ * The boundary between TypeScript and the C++ addon: every native type and function, and so one long
+ * file.
  *
  * Rules: TypeScript validates and reports in full; C++ checks what it must not trust and throws an
  * Error whose `code` is one of ERR_NATIVE_*. Bulk data crosses as typed arrays, never as objects in

@@ -48,7 +48,7 @@ table([
       '3:3: director.max-connections: unknown key, did you mean maxConnections?',
       '4:3: director.colour: unknown key, expected one of name, socket, socketGroup, user, workers, hugepages, ' +
         'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, api, proc, ' +
-        'idle',
+        'alerts, idle',
       '7:5: ports[0].adresses: unknown key, did you mean addresses?',
     ],
     codes: Array(4).fill('ERR_CONFIG_UNKNOWN_KEY'),
@@ -278,6 +278,7 @@ test('defaults are filled in', () => {
       metrics: undefined,
       api: undefined,
       proc: '/run/sluice/proc',
+      alerts: { table: 90, localPorts: 90, mbufs: 90, load: 95, skew: 4, rings: 1 },
     },
     timeouts: { tcpMs: 900000, tcpFinMs: 120000, udpMs: 300000 },
     ports: [

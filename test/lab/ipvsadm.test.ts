@@ -140,7 +140,16 @@ if (process.getuid?.() !== 0) {
     assert.match(own, /^IP Virtual Server version \S+ \(size=\d+\)\nProt /);
     const { sluiceCommand } = await import('../../src/lab/director.js');
     const socket = ['--socket', bench.director.socket];
-    const other = [...sluiceCommand(), 'ipvsadm', ...socket, '-A', '-t', '203.0.113.99:1', '-p'];
+    const other = [
+      ...sluiceCommand(),
+      'ipvsadm',
+      ...socket,
+      '-A',
+      '-t',
+      '203.0.113.99:1',
+      '-j',
+      'enable',
+    ];
     const refused = lab.ns('director1').try(other);
     assert.is(refused.status, 255);
     assert.match(refused.stderr, /^ERR_UNSUPPORTED: /);

@@ -16,6 +16,7 @@ export const FILTERS = [
   'port',
   'measure',
   'connections',
+  'advert',
 ] as const;
 export type Filter = (typeof FILTERS)[number];
 export type Filters = Partial<Record<Filter, string[]>>;

@@ -140,6 +140,20 @@ export const TARGETS: readonly Target[] = [
     ],
   },
   {
+    id: 'failover',
+    what: 'master killed and its link cut: VIP takeover (keepalived here: 40–50 ms, 3.55 s), and what else',
+    scenario: 'failover',
+    dpvs: '–',
+    katran: '–',
+    unit: '',
+    goals: [
+      { at: 'ms at 10 ms', most: 35 },
+      { at: 's at 1 s', most: 3.61 },
+      { at: 'false takeovers', most: 0 },
+      { at: 'connections lost', most: 0 },
+    ],
+  },
+  {
     id: 'lab',
     what: "veth lab, against testpmd's mac forwarding on the same port kind",
     scenario: 'lab',

@@ -3,6 +3,7 @@ import { apply } from './apply.js';
 import { boundary } from './boundary.js';
 import { checks } from './checks.js';
 import { connect } from './connect.js';
+import { failover } from './failover.js';
 import { flood } from './flood.js';
 import { forward } from './forward.js';
 import { lab } from './lab.js';
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
   apply,
   checks,
   sync,
+  failover,
   flood,
   latency,
   lab,

@@ -59,12 +59,13 @@ user root;
 worker_processes 1;
 pid ${directory}/pid;
 error_log ${directory}/error.log;
-events { worker_connections 4096; multi_accept on; }
+events { worker_connections 32768; multi_accept on; }
 http {
   log_format seen '$remote_addr $remote_port $server_addr $server_port $status $uri';
   access_log ${accessLog} seen;
 ${temporary.join('\n')}
   keepalive_requests 1000000;
+  keepalive_timeout 3600s;
   server {
 ${HTTP_PORTS.map((port) => `    listen ${port} backlog=4096;`).join('\n')}
     location / { default_type text/plain; return 200 "${role} $remote_addr\\n"; }

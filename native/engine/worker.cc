@@ -44,6 +44,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
   for (uint16_t port = 0; port < options.ports; ++port) {
     if (options.steering != nullptr && options.spreads[port]) calibrations_[port].start();
   }
+  for (Packet& packet : burst_) packet.record = &nobody_;
 }
 
 Worker::~Worker() {
@@ -94,26 +95,25 @@ inline void Worker::take_note(const Snapshot* snapshot, const Fib* fib) {
 }
 
 inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off) {
-  // With room behind, as records are asked for ahead.
-  Packet burst[kBurst + kRecordsAhead];
-  for (unsigned i = 0; i < kRecordsAhead; ++i) burst[n + i].record = &nobody_;
-  // With room behind, as a run of packets takes a group's of them along.
-  rte_mbuf* arrived[kBurst + kGroup];
-  std::memcpy(arrived, mbufs, n * sizeof *mbufs);
-  auto group_at = [&](int at) {
-    return Group{burst + at, arrived + at, static_cast<uint16_t>(std::min<int>(kGroup, n - at)),
-                 port, handed_off};
-  };
 #pragma GCC unroll 8
-  for (unsigned i = 0; i < n; ++i) __builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void*));
-  for (int at = 0; at < n + 2 * kGroup; at += kGroup) {
-    if (at < n) parse(group_at(at));
-    if (at >= kGroup && at - kGroup < n) lookup(group_at(at - kGroup));
-    if (at == kGroup) {
-      for (unsigned i = 0; i < kRecordsAhead; ++i) __builtin_prefetch(burst[i].record, 1);
-    }
-    if (at >= 2 * kGroup && at - 2 * kGroup < n) process(group_at(at - 2 * kGroup));
+  for (unsigned i = 0; i < n; ++i) {
+    auto* const frame = rte_pktmbuf_mtod(mbufs[i], net::Ethernet*);
+    __builtin_prefetch(frame);
+    burst_[i].ip = reinterpret_cast<net::Ipv4*>(frame + 1);
   }
+  auto group_at = [&](unsigned at) {
+    const auto size = static_cast<uint16_t>(std::min<unsigned>(kGroup, n - at));
+    return Group{burst_ + at, mbufs + at, size, port, handed_off};
+  };
+  unsigned at = 0;
+  parse(group_at(0));
+  for (; at + kGroup < n; at += kGroup) {
+    parse(group_at(at + kGroup));
+    lookup(group_at(at));
+  }
+  for (unsigned i = 0; i < kRecordsAhead; ++i) __builtin_prefetch(burst_[i].record, 1);
+  lookup(group_at(at));
+  process({burst_, mbufs, n, port, handed_off});
 }
 
 bool Worker::housekeep(unsigned budget) {

@@ -120,11 +120,12 @@ class Worker {
 
   // pipeline/1_parse.cc: frame → headers and key, or an end.
   void parse(const Group& group);
-  bool parse_plain(Packet& packet, const Group& group);
-  bool parse_plain(Packet& packet, const Group& group, const net::PlainFrame& plain, bool partial);
+  SLUICE_ASIDE static uint32_t parse_frames(Worker& worker, const Group& group);
+  SLUICE_ASIDE void parse_closely(const Group& group);
+  bool parse_plain(Packet& packet, rte_mbuf* mbuf, const net::PlainFrame& plain);
   SLUICE_ASIDE static void unfold(Packet& packet, const Group& group);
-  SLUICE_ASIDE void parse_other(Packet& packet, const Group& group);
-  bool was_for_virtual_mac(const Packet& packet, const Group& group);
+  SLUICE_ASIDE void parse_other(Packet& packet, rte_mbuf* mbuf, const Group& group);
+  bool was_for_virtual_mac(const Packet& packet);
   void parse_packet(Packet& packet, bool handed_off);
   SLUICE_ASIDE void parse_quote(Packet& packet);
   SLUICE_ASIDE void complete_partial_checksum(Packet& packet);
@@ -151,8 +152,8 @@ class Worker {
   uint32_t find_live(const Packet& packet, Direction& direction);
 
   // pipeline/4_schedule.cc: first packets.
-  void process(const Group& group);
-  SLUICE_ASIDE void process(Packet& packet, const Group& group);
+  void process(const Group& burst);
+  SLUICE_ASIDE void process(Packet& packet, const Group& burst);
   SLUICE_ASIDE void first_packet(Packet& packet);
   static bool begins_anew(const Packet& packet, const Record& c);
   SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context);
@@ -177,18 +178,17 @@ class Worker {
     uint32_t packets;
   };
   struct RunKind {
-    Forwarded (*forward)(Worker& worker, const Packet* packets, uint16_t n, uint16_t port);
+    Forwarded (*forward)(Worker& worker, const Group& packets, uint16_t port);
     End end;
   };
   uint16_t forward_settled(const Group& group);
   template <Mode mode, uint8_t protocol, Direction direction>
-  SLUICE_ASIDE static Forwarded forward_run(Worker& worker, const Packet* packets, uint16_t n,
-                                            uint16_t port);
+  SLUICE_ASIDE static Forwarded forward_run(Worker& worker, const Group& packets, uint16_t port);
   template <Direction direction>
   SLUICE_ASIDE void count_services(const Packet* from, const Packet* to);
   template <Mode mode, uint8_t protocol, Direction direction>
   static constexpr RunKind kind_of();
-  SLUICE_ASIDE void tell_run(const Packet* packets, uint16_t n, End end, uint16_t port);
+  SLUICE_ASIDE void tell_run(const Group& packets, uint16_t n, End end, uint16_t port);
 
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
@@ -306,7 +306,7 @@ class Worker {
     uint16_t n = 0;
     uint64_t bytes = 0;
     rte_mbuf* mbufs[2 * kBurst];
-    End ends[2 * kBurst + kGroup];  // a group's are stored at once
+    End ends[2 * kBurst];
   };
   void push(Out& out, rte_mbuf* mbuf, End end) {
     out.mbufs[out.n] = mbuf;
@@ -342,6 +342,9 @@ class Worker {
   Epoch epoch_;
   net::PlainFrame plain_[kMaxPorts];  // by port
   Record nobody_{};                   // what a packet's record is before it has one
+  // Being received. With room behind, as records are asked for ahead: what is there was one's, or
+  // is nobody's.
+  Packet burst_[kBurst + kRecordsAhead];
   uint64_t now_ms_ = 0;
   static constexpr uint64_t kNever = UINT64_MAX;
   uint64_t expired_at_ms_ = kNever;  // when nothing more was due

@@ -20,7 +20,7 @@ class PlainFrame {
     store(frame_ + offsetof(Ethernet, type), kEtherIpv4);
     frame_[sizeof(Ethernet)] = 0x45;
   }
-  bool matches(const uint8_t* frame) const {
+  bool matches(const Ethernet* frame) const {
     const __m256i found = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(frame));
     const __m256i wanted = _mm256_load_si256(reinterpret_cast<const __m256i*>(frame_));
     const __m256i mask = _mm256_load_si256(reinterpret_cast<const __m256i*>(kMask));

@@ -8,79 +8,99 @@ namespace sluice {
 using namespace net;
 
 void Worker::parse(const Group& group) {
+  if (group.handed_off || options_.partial_checksums[group.port]) {
+    parse_closely(group);
+  } else {
+    counters_.port(group.port)[kRxBytes] += parse_frames(*this, group);
+  }
+  if (options_.workers > 1) hand_off(group);
+}
+
+// Bytes received. A function of its own, so that its registers are the loop's alone.
+uint32_t Worker::parse_frames(Worker& worker, const Group& group) {
   uint32_t bytes = 0;
-  const unsigned n = group.n;
-  // Copies, which no packet that is written to can change.
-  const PlainFrame plain = plain_[group.port];
-  const bool partial = options_.partial_checksums[group.port];
-  for (unsigned i = 0; i < n; ++i) {
+  // A copy, which no packet that is written to can change.
+  const PlainFrame plain = worker.plain_[group.port];
+  Packet* packet = group.packets;
+  rte_mbuf* const* const last = group.mbufs + group.n;
+  for (rte_mbuf* const* mbuf = group.mbufs; mbuf != last; ++mbuf, ++packet) {
+    bytes += rte_pktmbuf_data_len(*mbuf);
+    if (worker.parse_plain(*packet, *mbuf, plain)) [[likely]] {
+      packet->bucket = worker.table_.home_bucket(packet->hash);
+      prefetch_far(packet->bucket);
+    } else {
+      worker.parse_other(*packet, *mbuf, group);
+    }
+  }
+  return bytes;
+}
+
+// The same for packets that were handed off, or that local kernels have sent.
+void Worker::parse_closely(const Group& group) {
+  uint32_t bytes = 0;
+  for (unsigned i = 0; i < group.n; ++i) {
     Packet& packet = group.packets[i];
-    packet.mbuf = group.mbufs[i];
-    bytes += rte_pktmbuf_pkt_len(packet.mbuf);
-    if (group.handed_off ? parse_plain(packet, group) : parse_plain(packet, group, plain, partial))
-        [[likely]] {
-      packet.concern = Concern::plain;
+    rte_mbuf* const mbuf = group.mbufs[i];
+    bytes += rte_pktmbuf_data_len(mbuf);
+    const uint16_t port = group.handed_off ? mbuf->port : group.port;
+    // Whoever has handed a reassembled datagram off has left the size of its fragments here.
+    const bool reassembled = group.handed_off && mbuf->tso_segsz != 0;
+    if (!reassembled && parse_plain(packet, mbuf, plain_[port])) [[likely]] {
       packet.bucket = table_.home_bucket(packet.hash);
       prefetch_far(packet.bucket);
+      if (options_.partial_checksums[port]) {
+        unfold(packet, group);
+        complete_partial_checksum(packet);
+      }
     } else {
-      parse_other(packet, group);
+      parse_other(packet, mbuf, group);
     }
   }
   if (!group.handed_off) counters_.port(group.port)[kRxBytes] += bytes;
-  if (options_.workers > 1) hand_off(group);
 }
 
 // The common case, checked with few loads: a unicast frame for us with an IPv4 header without
 // options, whole, TCP or UDP, that may live on. False leaves everything to parse_packet, which
-// finds out what is different.
-inline bool Worker::parse_plain(Packet& packet, const Group& group) {
-  const rte_mbuf* mbuf = packet.mbuf;
-  // Whoever handed a reassembled datagram off has left the size of its fragments here.
-  if (group.handed_off && mbuf->tso_segsz != 0) return false;
-  const uint16_t port = group.handed_off ? mbuf->port : group.port;
-  return parse_plain(packet, group, plain_[port], options_.partial_checksums[port]);
-}
-
-[[gnu::always_inline]] inline bool Worker::parse_plain(Packet& packet, const Group& group,
-                                                       const PlainFrame& plain, bool partial) {
-  rte_mbuf* mbuf = packet.mbuf;
-  uint32_t frame = rte_pktmbuf_data_len(mbuf);
-  const uint8_t* at = rte_pktmbuf_mtod(mbuf, const uint8_t*);
-  auto* ip = reinterpret_cast<Ipv4*>(const_cast<uint8_t*>(at) + sizeof(Ethernet));
-  constexpr uint32_t kLeast = sizeof(Ipv4) + sizeof(Udp);
+// finds out what is different. `packet.ip` is where it should be already.
+[[gnu::always_inline]] inline bool Worker::parse_plain(Packet& packet, rte_mbuf* mbuf,
+                                                       const PlainFrame& plain) {
+  const uint32_t frame = rte_pktmbuf_data_len(mbuf);
+  Ipv4* const ip = packet.ip;
+  constexpr unsigned kLeast = sizeof(Ipv4) + sizeof(Udp);
   static_assert(sizeof(Ethernet) + kLeast >= PlainFrame::kBytes);
-  if (frame < sizeof(Ethernet) + kLeast || !plain.matches(at)) return false;
-  const uint32_t total = from_be(ip->total_length);
-  if (total + sizeof(Ethernet) != frame) {
+  if (frame < sizeof(Ethernet) + kLeast || !plain.matches(packet.ethernet())) return false;
+  // In 16 bits, where what is too long comes out as something else, too.
+  const uint16_t total = from_be(ip->total_length);
+  if (static_cast<uint16_t>(frame - total) != sizeof(Ethernet)) {
     if (total < kLeast || total + sizeof(Ethernet) > frame) return false;
     // Ethernet pads short frames (IEEE 802.3 section 3.2.8): the IP length is the truth.
     rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(frame - sizeof(Ethernet) - total));
   }
   if (ip->ttl <= 1 || !plain_header_is_right(*ip)) return false;
-  const auto l4_bytes = total - sizeof(Ipv4);
   // Or the compiler takes UDP for the exception, and puts it far away.
   if (__builtin_expect_with_probability(ip->protocol == kUdp, 1, 0.6)) {
-    const uint32_t length = from_be(reinterpret_cast<const Udp*>(ip + 1)->length);
-    if (length != l4_bytes && (length < sizeof(Udp) || length > l4_bytes)) return false;
+    const uint16_t length = from_be(reinterpret_cast<const Udp*>(ip + 1)->length);
+    if (static_cast<uint16_t>(total - length) != sizeof(Ipv4) &&
+        (length < sizeof(Udp) || length > total - sizeof(Ipv4))) {
+      return false;
+    }
   } else if (ip->protocol == kTcp) {
     const uint32_t header = reinterpret_cast<const Tcp*>(ip + 1)->header_bytes();
+    const auto l4_bytes = static_cast<uint32_t>(total - sizeof(Ipv4));
     if (l4_bytes < sizeof(Tcp) || header - sizeof(Tcp) > l4_bytes - sizeof(Tcp)) return false;
   } else {
     return false;
   }
-  packet.ip = ip;
+  packet.ip_bytes = total;
   packet.key = key_in(&ip->source, ip->protocol);
   packet.hash = table_.hash(packet.key);
-  if (partial) [[unlikely]] {
-    unfold(packet, group);
-    complete_partial_checksum(packet);
-  }
   return true;
 }
 
 // What only the full way asks of a plain packet.
 void Worker::unfold(Packet& packet, const Group& group) {
   packet.concern = Concern::flow;
+  packet.mbuf = group.mbufs[&packet - group.packets];
   packet.l4 = reinterpret_cast<uint8_t*>(packet.ip + 1);
   packet.port = group.handed_off ? packet.mbuf->port : group.port;
   packet.l4_bytes = static_cast<uint16_t>(packet.total_length() - sizeof(Ipv4));
@@ -88,17 +108,16 @@ void Worker::unfold(Packet& packet, const Group& group) {
   packet.source = packet.mbuf->hash.fdir.hi;
 }
 
-void Worker::parse_other(Packet& packet, const Group& group) {
-  rte_mbuf* mbuf = packet.mbuf;
-  if (was_for_virtual_mac(packet, group) && parse_plain(packet, group)) {
-    packet.concern = Concern::plain;
+void Worker::parse_other(Packet& packet, rte_mbuf* mbuf, const Group& group) {
+  packet.mbuf = mbuf;
+  packet.port = group.handed_off ? mbuf->port : group.port;
+  if (was_for_virtual_mac(packet) && parse_plain(packet, mbuf, plain_[packet.port])) {
     packet.bucket = table_.home_bucket(packet.hash);
     __builtin_prefetch(packet.bucket);
     return;
   }
   packet.bucket = Table::empty_bucket();
   packet.hash = 1;  // 0 would be an empty slot's tag
-  packet.port = group.handed_off ? mbuf->port : group.port;
   packet.source = mbuf->hash.fdir.hi;
   packet.concern = Concern::ended;
   packet.fragment_bytes = group.handed_off ? mbuf->tso_segsz : 0;
@@ -110,8 +129,8 @@ void Worker::parse_other(Packet& packet, const Group& group) {
 
 // RFC 9568 section 7.3: a virtual router has a MAC of its own. Such a frame goes on as one for the
 // port itself, so that nothing behind this asks again.
-bool Worker::was_for_virtual_mac(const Packet& packet, const Group& group) {
-  const uint16_t port = group.handed_off ? packet.mbuf->port : group.port;
+bool Worker::was_for_virtual_mac(const Packet& packet) {
+  const uint16_t port = packet.port;
   if (!snapshot_->has_virtual_mac(port)) return false;
   if (rte_pktmbuf_data_len(packet.mbuf) < sizeof(Ethernet)) return false;
   auto* ethernet = rte_pktmbuf_mtod(packet.mbuf, Ethernet*);

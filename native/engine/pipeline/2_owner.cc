@@ -46,13 +46,14 @@ uint16_t Worker::owner_of(const Packet& packet) const {
 void Worker::hand_off(const Group& group) {
   for (uint16_t i = 0; i < group.n; ++i) {
     Packet& packet = group.packets[i];
-    const bool plain = packet.concern == Concern::plain;
+    const bool plain = packet.is_plain();
     if (!plain && packet.concern != Concern::flow && packet.concern != Concern::icmp_error)
       continue;
     // What was handed here is ours, but for datagrams that became whole only here.
     if (group.handed_off && (plain || packet.fragment_bytes == 0)) continue;
     if (group.handed_off && went_by_signpost(packet.mbuf)) continue;
     if (plain) {
+      packet.mbuf = group.mbufs[i];
       packet.port = group.port;
       packet.fragment_bytes = 0;
     }
@@ -68,7 +69,7 @@ void Worker::hand_off(const Group& group) {
 // again (first_packet), so that a NIC's mistake costs a hand-off and nothing else.
 bool Worker::came_to_owner(const Packet& packet) {
   Calibration& calibration = calibrations_[packet.port];
-  const bool flow = packet.concern == Concern::plain || packet.concern == Concern::flow;
+  const bool flow = packet.is_plain() || packet.concern == Concern::flow;
   if (!flow || packet.fragment_bytes != 0) return false;
   if (calibration.is_checking()) calibrate(calibration, packet);
   if (!calibration.agrees()) return false;

@@ -23,11 +23,11 @@ FlowKey<V4> fresh_reply_of(const Connection<V4>& c) {
 
 }  // namespace
 
-void Worker::process(const Group& group) {
-  for (Group rest = group; rest.n != 0;) {
+void Worker::process(const Group& burst) {
+  for (Group rest = burst; rest.n != 0;) {
     uint16_t done = forward_settled(rest);
     if (done == 0) {
-      process(*rest.packets, group);
+      process(*rest.packets, burst);
       done = 1;
     }
     rest.packets += done;
@@ -36,14 +36,14 @@ void Worker::process(const Group& group) {
   }
 }
 
-void Worker::process(Packet& packet, const Group& group) {
+void Worker::process(Packet& packet, const Group& burst) {
+  if (packet.is_plain()) {
+    unfold(packet, burst);
+    if (is_martian(packet.ip->source)) return drop(packet, End::martian);
+  }
   switch (packet.concern) {
     case Concern::ended:
       return;
-    case Concern::plain:
-      unfold(packet, group);
-      if (is_martian(packet.ip->source)) return drop(packet, End::martian);
-      break;
     case Concern::other:
       return owned_or_punt(packet);
     case Concern::icmp_error:

@@ -34,8 +34,7 @@ bool is_ordinary(const Tcp& tcp, const Connection<V4>& c) {
 // Forwards the packets, from the first, as long as each is of a connection that is settled in the
 // same way and leaves by `port`. A function of its own, so that its registers are the loop's alone.
 template <Mode mode, uint8_t protocol, Direction direction>
-Worker::Forwarded Worker::forward_run(Worker& worker, const Packet* packets, uint16_t n,
-                                      uint16_t port) {
+Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets, uint16_t port) {
   constexpr bool request = direction == Direction::request;
   constexpr auto towards = static_cast<unsigned>(direction);
   constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::kIpipBytes : 0;
@@ -43,21 +42,20 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Packet* packets, uin
   uint64_t* const servers = worker.counters_.server(0);
   const auto now = static_cast<uint32_t>(worker.now_ms_);
   const uint32_t timeout = worker.timeout_of(protocol == kTcp ? State::established : State::udp);
-  const uint32_t settled = packets->record->settled;
-  const uint16_t service = packets->record->service;
+  const Packet* packet = packets.packets;
+  const uint32_t settled = packet->record->settled;
+  const uint16_t service = packet->record->service;
   uint16_t other_services = 0;  // not 0 when there is another than the first one's
   uint32_t bytes = 0;
-  const Packet* packet = packets;
-  for (const Packet* const last = packets + n; packet != last; ++packet) {
+  for (const Packet* const last = packet + packets.n; packet != last; ++packet) {
     __builtin_prefetch(packet[kRecordsAhead].record, 1);
     Record& c = *packet->record;
     if (c.settled != settled) break;
     if (!is_tuple_of(request ? &c.caddr : &c.raddr, packet->key)) break;
     if (now - c.last_seen_ms >= timeout) break;
     const NextHop& hop = hops[c.hop[towards]];
-    rte_mbuf* const mbuf = packet->mbuf;
-    const uint32_t frame = rte_pktmbuf_data_len(mbuf);  // not padded: a plain packet
-    if (hop.port != port || frame + kOverhead > hop.most) break;
+    const uint32_t ip_bytes = packet->ip_bytes;
+    if (hop.port != port || ip_bytes + kOverhead > hop.mtu) break;
     Ipv4* const ip = packet->ip;
     uint8_t* const l4 = reinterpret_cast<uint8_t*>(ip + 1);
     if constexpr (protocol == kTcp) {
@@ -65,8 +63,8 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Packet* packets, uin
     } else if constexpr (mode == Mode::nat || mode == Mode::fullnat) {
       if (reinterpret_cast<const Udp*>(l4)->checksum == 0) break;
     }
-    const uint32_t ip_bytes = frame - static_cast<uint32_t>(sizeof(Ethernet));
     if constexpr (mode == Mode::tun) {
+      rte_mbuf* const mbuf = packets.mbufs[packet - packets.packets];
       if (rte_pktmbuf_headroom(mbuf) < kOverhead) break;
       rte_pktmbuf_prepend(mbuf, kOverhead);
       mode::tunnel::request(ip, ip_bytes, hop.own, c.raddr, worker.tunnel_id(*ip));
@@ -78,22 +76,22 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Packet* packets, uin
     std::memcpy(reinterpret_cast<uint8_t*>(ip) - kOverhead - sizeof(Ethernet), &hop.header,
                 sizeof hop.header);
     c.last_seen_ms = now;
-    bytes += frame;
+    bytes += ip_bytes;
     other_services |= static_cast<uint16_t>(c.service ^ service);
     uint64_t* const server = servers + c.server * kServerWords;
     ++server[request ? kInPackets : kOutPackets];
     server[request ? kInBytes : kOutBytes] += ip_bytes;
   }
-  const auto forwarded = static_cast<uint32_t>(packet - packets);
+  const auto forwarded = static_cast<uint32_t>(packet - packets.packets);
   if (other_services == 0) [[likely]] {
     uint64_t* const counted = worker.counters_.service(service);
     counted[request ? kInPackets : kOutPackets] += forwarded;
-    counted[request ? kInBytes : kOutBytes] +=
-        bytes - forwarded * static_cast<uint32_t>(sizeof(Ethernet));
+    counted[request ? kInBytes : kOutBytes] += bytes;
   } else {
-    worker.count_services<direction>(packets, packet);
+    worker.count_services<direction>(packets.packets, packet);
   }
-  return {bytes + forwarded * kOverhead, forwarded};
+  constexpr auto kAdded = static_cast<uint32_t>(sizeof(Ethernet)) + kOverhead;
+  return {bytes + forwarded * kAdded, forwarded};
 }
 
 // The loop above would have to guess at every packet whether its service is the one before's.
@@ -103,7 +101,7 @@ void Worker::count_services(const Packet* from, const Packet* to) {
   for (const Packet* packet = from; packet != to; ++packet) {
     uint64_t* const counted = counters_.service(packet->record->service);
     ++counted[request ? kInPackets : kOutPackets];
-    counted[request ? kInBytes : kOutBytes] += packet->total_length();
+    counted[request ? kInBytes : kOutBytes] += packet->ip_bytes;
   }
 }
 
@@ -132,19 +130,19 @@ inline uint16_t Worker::forward_settled(const Group& group) {
   const RunKind& kind = kKinds[way][towards];
   if (kind.forward == nullptr) return 0;
   const uint16_t port = fib_->next_hops()[first.hop[towards]].port;
-  const Forwarded done = kind.forward(*this, group.packets, group.n, port);
+  const Forwarded done = kind.forward(*this, group, port);
   const auto forwarded = static_cast<uint16_t>(done.packets);
   if (forwarded == 0) return 0;
   if (verdicts_ != nullptr) [[unlikely]]
-    tell_run(group.packets, forwarded, kind.end, port);
+    tell_run(group, forwarded, kind.end, port);
   Out& out = to_port_[port];
   if (forwarded == 1) {
     out.ends[out.n] = kind.end;
     out.mbufs[out.n] = *group.mbufs;
   } else {
-    // All of a group, as that is a handful of instructions; what lies behind the run isn't counted.
-    for (unsigned i = 0; i < kGroup; ++i) out.ends[out.n + i] = kind.end;
-    std::memcpy(out.mbufs + out.n, group.mbufs, kGroup * sizeof *group.mbufs);
+    // A burst's, as that is one instruction; what lies behind the run isn't counted.
+    std::memset(out.ends + out.n, static_cast<int>(kind.end), kBurst);
+    std::memcpy(out.mbufs + out.n, group.mbufs, forwarded * sizeof *group.mbufs);
   }
   out.n = static_cast<uint16_t>(out.n + forwarded);
   out.bytes += done.bytes;
@@ -153,10 +151,10 @@ inline uint16_t Worker::forward_settled(const Group& group) {
   return forwarded;
 }
 
-void Worker::tell_run(const Packet* packets, uint16_t n, End end, uint16_t port) {
+void Worker::tell_run(const Group& packets, uint16_t n, End end, uint16_t port) {
   for (uint16_t i = 0; i < n; ++i) {
-    Packet packet = packets[i];
-    packet.source = packet.mbuf->hash.fdir.hi;
+    Packet packet = packets.packets[i];
+    packet.source = packets.mbufs[i]->hash.fdir.hi;
     add_verdict(packet, end, packet.record, port);
   }
 }

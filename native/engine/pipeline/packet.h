@@ -14,7 +14,6 @@ namespace sluice {
 // What the next stage has to do with a packet.
 enum class Concern : uint8_t {
   ended,       // has reached its end
-  plain,       // a flow as nearly all are: what unfold() sets is not set yet
   flow,        // TCP or UDP: `key` and `hash` are set
   icmp_error,  // quotes a packet: key and hash are the reverse of the quoted packet's
   other        // IPv4, ours or the kernel's by destination alone
@@ -23,27 +22,28 @@ enum class Concern : uint8_t {
 using Table = ConnectionTable<V4>;
 
 struct Packet {
-  // What a plain packet needs until it is forwarded: a cache line.
-  rte_mbuf* mbuf;
+  // What a plain packet, as nearly all are, needs until it is forwarded: a cache line.
   net::Ipv4* ip;
   // Stage 1: the home bucket of its key. Only a plain packet has one: any other has the empty
   // bucket, so that stage 3 finds nothing ahead of its turn.
   const Table::Bucket* bucket;
   // Stage 3: the record that its tag names, or one that is no connection's.
   Connection<V4>* record;
-  FlowKey<V4> key;
   uint64_t hash;
+  FlowKey<V4> key;
   uint32_t candidate;  // record << 1 | direction by tag alone, or kNone
-  Concern concern;
+  uint16_t ip_bytes;   // of a plain packet, with the IP header
 
   // The rest, which unfold() sets for a plain packet that takes the full way after all.
-  uint8_t* l4;
+  Concern concern;
+  uint8_t quote_depth;      // icmp_error: 1 if the quote is a tunnelled packet
   uint16_t port;            // index of the port it arrived on
   uint16_t l4_bytes;        // of the IP payload
   uint16_t fragment_bytes;  // came in fragments of at most this IP length; 0: came whole
-  uint8_t quote_depth;      // icmp_error: 1 if the quote is a tunnelled packet
-  net::Ipv4* quoted;        // icmp_error: the quoted packet's header (the inner one when tunnelled)
-  uint32_t source;          // mbuf->hash.fdir.hi on arrival, beside the RSS hash
+  uint8_t* l4;
+  rte_mbuf* mbuf;
+  net::Ipv4* quoted;  // icmp_error: the quoted packet's header (the inner one when tunnelled)
+  uint32_t source;    // mbuf->hash.fdir.hi on arrival, beside the RSS hash
 
   net::Ethernet* ethernet() const {
     return reinterpret_cast<net::Ethernet*>(reinterpret_cast<uint8_t*>(ip) - sizeof(net::Ethernet));
@@ -52,6 +52,7 @@ struct Packet {
   net::Udp* udp() const { return reinterpret_cast<net::Udp*>(l4); }
   net::Icmp* icmp() const { return reinterpret_cast<net::Icmp*>(l4); }
   uint16_t total_length() const { return from_be(ip->total_length); }
+  bool is_plain() const { return bucket != Table::empty_bucket(); }
 };
 
 // Set where one worker sends a packet on to another that has its connection (sync/worker.cc), in a

@@ -36,7 +36,7 @@ class ConnectionTable {
   ConnectionTable(uint32_t max_records, HashKey secret)
       : records_(max_records),
         buckets_(uint64_t{max_records} * 2 / kPlannedFill + 4),
-        bucket_count_(static_cast<uint32_t>(uint64_t{max_records} * 2 / kPlannedFill + 1)),
+        bucket_count_(uint64_t{max_records} * 2 / kPlannedFill + 1),
         secret_(secret) {}
 
   struct Bucket;
@@ -255,7 +255,7 @@ class ConnectionTable {
 
   TableMemory<Record> records_;
   TableMemory<Bucket> buckets_;
-  uint32_t bucket_count_;
+  uint64_t bucket_count_;
   HashKey secret_;
   uint32_t free_ = kNone;
   uint32_t used_ = 0;

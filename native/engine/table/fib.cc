@@ -25,8 +25,7 @@ Fib::Fib(const FibInput& input, uint16_t generation)
                       n.port,
                       ports_[n.port].mtu,
                       n.address,
-                      source_towards(n.port, n.address),
-                      uint32_t{ports_[n.port].mtu} + static_cast<uint32_t>(sizeof(net::Ethernet))};
+                      source_towards(n.port, n.address)};
     auto [at, fresh] = by_neighbour_.try_emplace(key(n.port, n.address), next_hops_.size());
     if (fresh) {
       next_hops_.push_back(hop);

@@ -48,9 +48,8 @@ struct alignas(32) NextHop {
   net::Ethernet header;  // destination, source, IPv4: stored as it is
   uint8_t port;
   uint16_t mtu;
-  be32 address;       // the neighbour's
-  be32 own;           // the director's address on that port towards it (DIP); 0 if it has none
-  uint32_t most = 0;  // bytes of a frame that fits: the MTU and the Ethernet header
+  be32 address;  // the neighbour's
+  be32 own;      // the director's address on that port towards it (DIP); 0 if it has none
 };
 static_assert(sizeof(NextHop) == 32);
 

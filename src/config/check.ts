@@ -56,7 +56,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
   checkServices(model, parsed, dropped, findings);
   checkSync(parsed.sync, findings);
-  checkVrrp(model, portsKnown, findings);
+  checkVrrp(model, dropped, findings);
   if (portsKnown) checkResources(model, findings);
   return findings.all;
 }

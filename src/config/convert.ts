@@ -23,12 +23,13 @@ export function convert(file: string): Converted {
   const value = isRecord(again) ? again : {};
   const { keepalived, services, timeouts, ports, ...rest } = value;
   if (isYaml(file, readFileSync(file, 'utf8')) && keepalived === undefined) {
-    const yaml = stringify({ ...rest, ports }, STYLE);
+    const { vrrp, ...others } = rest;
+    const yaml = stringify({ ...others, ports }, STYLE);
     return { to: 'keepalived.conf', text: writeKeepalived(model, yaml.trimEnd()) };
   }
   const head = warnings.map((warning) => `# ${formatProblem(warning)}\n`).join('');
   const own = source.portless
-    ? `# ports: keepalived.conf does not say them.\n${rest.sync === undefined ? '' : stringify({ sync: rest.sync }, STYLE)}`
+    ? `# ports: keepalived.conf does not say them.\n${Object.keys(rest).length > 0 ? stringify(rest, STYLE) : ''}`
     : stringify({ ...rest, ports }, STYLE);
   const data = timeouts === undefined ? { services } : { timeouts, services };
   return { to: 'director.yaml', text: head + own + stringify(data, STYLE) };

@@ -16,35 +16,56 @@ export interface Announced {
 export class Announcer {
   readonly #herald: Pick<Herald, 'send'>;
   readonly #timers = new Set<NodeJS.Timeout>();
+  #reminding = false;
 
   constructor(herald: Pick<Herald, 'send'>) {
     this.#herald = herald;
   }
 
   /** Until stop(). `addresses` is asked each time: a reload may change them. */
-  start(garp: GarpModel, addresses: () => Announced[]): void {
+  start(garp: GarpModel, addresses: () => readonly Announced[]): void {
     this.stop();
-    this.burst(addresses(), garp.repeat);
-    if (garp.delayMs > 0) {
-      const later = setTimeout(() => {
-        this.#timers.delete(later);
-        this.burst(addresses(), garp.repeat);
-      }, garp.delayMs).unref();
-      this.#timers.add(later);
-    }
+    this.twice(garp.repeat, garp.delayMs, addresses);
     if (garp.refreshMs > 0) {
-      const again = () => this.burst(addresses(), garp.refreshRepeat);
+      const again = () => this.#burst(addresses(), garp.refreshRepeat);
       this.#timers.add(setInterval(again, garp.refreshMs).unref());
     }
+  }
+
+  /** A burst now, and another one after the delay; 0: no other. */
+  twice(repeat: number, delayMs: number, addresses: () => readonly Announced[]): void {
+    this.#burst(addresses(), repeat);
+    if (delayMs === 0) return;
+    const later = setTimeout(() => {
+      this.#timers.delete(later);
+      this.#burst(addresses(), repeat);
+    }, delayMs).unref();
+    this.#timers.add(later);
+  }
+
+  /** The first burst of twice() each time, the second once for all that come before it. */
+  remind(repeat: number, delayMs: number, addresses: () => readonly Announced[]): void {
+    if (this.#reminding) {
+      this.#burst(addresses(), repeat);
+      return;
+    }
+    this.#reminding = delayMs > 0;
+    let first = true;
+    this.twice(repeat, delayMs, () => {
+      if (!first) this.#reminding = false;
+      first = false;
+      return addresses();
+    });
   }
 
   stop(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    this.#reminding = false;
   }
 
   /** All addresses once before any comes a second time. */
-  burst(addresses: readonly Announced[], repeat: number): void {
+  #burst(addresses: readonly Announced[], repeat: number): void {
     for (let round = 0; round < repeat; round++) {
       for (const { address, port, mac } of addresses) {
         this.#herald.send(port, gratuitousArp(address, mac));

@@ -6,7 +6,9 @@ import type { Model } from '../config/model.js';
 import { OWNER } from './machine.js';
 import type { InstanceModel } from './model.js';
 
-export function checkVrrp(model: Model, portsKnown: boolean, findings: Findings): void {
+/** `dropped`: lists that entries were left out of because of errors already reported. */
+export function checkVrrp(model: Model, dropped: ReadonlySet<string>, findings: Findings): void {
+  const portsKnown = !dropped.has('ports');
   const { vrrp } = model;
   const seen = {
     names: new Map<string, string>(),
@@ -15,7 +17,11 @@ export function checkVrrp(model: Model, portsKnown: boolean, findings: Findings)
   };
   vrrp.instances.forEach((instance, index) => {
     const path = ['vrrp', 'instances', index];
-    const { name, vrid, port } = instance;
+    const { name, vrid, port, addresses } = instance;
+    if (addresses.length === 0) {
+      const message = 'it has no address to move: its state is told, and that is all';
+      findings.warning('WARN_CONFIG_IGNORED', path, message);
+    }
     findings.unique(
       seen.names,
       name,
@@ -33,9 +39,9 @@ export function checkVrrp(model: Model, portsKnown: boolean, findings: Findings)
     checkTiming(instance, path, findings);
     checkAddresses(model, instance, path, seen.addresses, findings);
     if (portsKnown) checkPort(model, instance, path, findings);
-    checkTracks(model, instance, path, portsKnown, findings);
+    checkTracks(model, instance, path, dropped, findings);
   });
-  checkGroups(model, seen.names, findings);
+  if (!dropped.has('instances')) checkGroups(model, seen.names, findings);
   checkTrackers(model, findings);
   checkLocals(model, findings);
 }
@@ -69,7 +75,7 @@ function checkTiming(instance: InstanceModel, path: Path, findings: Findings): v
     const message = 'there is no preemption to delay';
     findings.warning('WARN_CONFIG_IGNORED', [...path, 'preemptDelay'], message);
   }
-  if (priority === OWNER && instance.track.some(({ weight }) => weight !== 0)) {
+  if (priority === OWNER && instance.track.some(({ weight }) => (weight ?? 0) !== 0)) {
     const message =
       'the owner of the addresses (priority 255) keeps its priority: weights do nothing';
     findings.warning('WARN_CONFIG_IGNORED', [...path, 'track'], message);
@@ -131,9 +137,10 @@ function checkTracks(
   model: Model,
   instance: InstanceModel,
   path: Path,
-  portsKnown: boolean,
+  dropped: ReadonlySet<string>,
   findings: Findings,
 ): void {
+  const sure = { port: !dropped.has('ports'), tracker: !dropped.has('trackers') };
   const known = {
     port: new Set(model.ports.map(({ name }) => name)),
     tracker: new Set(model.vrrp.trackers.map(({ name }) => name)),
@@ -141,8 +148,9 @@ function checkTracks(
   instance.track.forEach(({ kind, name }, index) => {
     const at = [...path, 'track', index];
     if (name === undefined) {
-      findings.error('ERR_CONFIG_MISSING', at, 'neither port nor tracker is given, expected one');
-    } else if (!known[kind].has(name) && (kind === 'tracker' || portsKnown)) {
+      const message = 'neither port nor interface nor tracker is given, expected one';
+      findings.error('ERR_CONFIG_MISSING', at, message);
+    } else if (kind !== 'interface' && !known[kind].has(name) && sure[kind]) {
       findings.error('ERR_CONFIG_REFERENCE', [...at, kind], `no ${kind} is called ${name}`);
     }
   });

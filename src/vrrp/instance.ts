@@ -8,6 +8,7 @@ import { Machine, type State } from './machine.js';
 import { adverts, type Place, sourceMac } from './messages.js';
 import type { InstanceModel } from './model.js';
 import type { Fault } from './packet.js';
+import type { TrackReport } from './tracking.js';
 
 export interface InstanceCounters {
   advertisementsReceived: number;
@@ -41,7 +42,7 @@ export interface InstanceReport extends InstanceCounters {
   group: string | null;
   /** Why it is in FAULT. */
   fault: string | null;
-  tracked: { name: string; weight: number; good: boolean; detail: string }[];
+  tracked: TrackReport[];
 }
 
 export class Instance {
@@ -83,16 +84,17 @@ export class Instance {
     return [...this.model.addresses, ...this.model.excludedAddresses];
   }
 
-  configure(model: InstanceModel, place: Place): void {
+  configure(now: number, model: InstanceModel, place: Place): void {
     this.model = model;
     this.place = place;
-    this.machine.settings = this.#settings(model, 0);
+    this.machine.configure(now, this.#settings(model, 0));
   }
 
   #settings(model: InstanceModel, startDelayMs: number) {
-    const { version, priority, intervalMs, preempt, preemptDelayMs } = model;
+    const { version, priority, intervalMs, downAdverts, preempt, preemptDelayMs } = model;
     const { address } = this.place;
-    return { version, priority, intervalMs, preempt, preemptDelayMs, startDelayMs, address };
+    const timing = { intervalMs, downAdverts, startDelayMs };
+    return { version, priority, preempt, preemptDelayMs, address, ...timing };
   }
 
   advert(macOf: (peer: string) => Uint8Array | undefined): Advert {
@@ -124,11 +126,23 @@ export class Instance {
     });
   }
 
-  get announced(): Announced[] {
+  get announced(): readonly Announced[] {
     return this.#announced;
+  }
+
+  /** Tells of the addresses that were not among those of before. */
+  announceNew(before: readonly Announced[]): void {
+    const known = new Set(before.map(keyOf));
+    const added = this.#announced.filter((one) => !known.has(keyOf(one)));
+    const { repeat, delayMs } = this.model.garp;
+    if (added.length > 0) this.announcer.twice(repeat, delayMs, () => added);
   }
 
   drop(fault: Fault): void {
     this.counters.dropped[fault] = (this.counters.dropped[fault] ?? 0) + 1;
   }
+}
+
+function keyOf({ address, port, mac }: Announced): string {
+  return `${address} ${port} ${mac.join()}`;
 }

@@ -12,6 +12,8 @@ export interface MachineSettings {
   /** 255: the owner of the addresses. */
   priority: number;
   intervalMs: number;
+  /** Intervals of silence before the skew; RFC 9568 has three. */
+  downAdverts: number;
   /** A higher priority takes over from a lower one. */
   preempt: boolean;
   preemptDelayMs: number;
@@ -65,6 +67,16 @@ export class Machine {
     return this.#deadline;
   }
 
+  /** New settings, of a reload; what it is stays. */
+  configure(now: number, settings: MachineSettings): void {
+    this.settings = settings;
+    // Version 3 goes on with what the master says.
+    if (settings.version === 2 || this.master === undefined || this.state === 'MASTER') {
+      this.#masterIntervalMs = settings.intervalMs;
+    }
+    if (this.state === 'BACKUP') this.#deadline = Math.min(this.#deadline, now + this.masterDownMs);
+  }
+
   /** In effect: what tracking makes of the configured one. An owner's never changes. */
   get priority(): number {
     const { priority } = this.settings;
@@ -78,7 +90,7 @@ export class Machine {
   }
 
   get masterDownMs(): number {
-    return 3 * this.#masterIntervalMs + this.skewMs;
+    return this.settings.downAdverts * this.#masterIntervalMs + this.skewMs;
   }
 
   /** `resumed`: it was the master before, and its adverts have never stopped. */

@@ -20,6 +20,7 @@ export interface Place {
   address: string;
 }
 
+/** What the addresses are told with. */
 export function sourceMac(instance: InstanceModel, place: Place): Uint8Array {
   return instance.virtualMac ? virtualMac(instance.vrid) : place.mac;
 }
@@ -36,7 +37,7 @@ export function adverts(
     (peers.length > 0 ? peers : [GROUP_V4]).map((destination) => {
       const around = { source: place.address, destination };
       return advertFrame({
-        sourceMac: sourceMac(instance, place),
+        sourceMac: instance.xmitBase ? place.mac : sourceMac(instance, place),
         targetMac: peers.length > 0 ? (macOf(destination) ?? EVERYBODY) : undefined,
         ...around,
         payload: encode(message(instance, own), around, !instance.plainChecksum),

@@ -1,7 +1,7 @@
 /** What the `vrrp` block of a configuration says, with every default filled in. */
 
 import type { Parsed } from '../config/schema.js';
-import type { Script } from '../health/model.js';
+import { BIRD_SOCKET, type Script } from '../health/model.js';
 import { OWNER } from './machine.js';
 
 export interface VrrpModel {
@@ -25,6 +25,12 @@ export interface InstanceModel {
   preempt: boolean;
   preemptDelayMs: number;
   virtualMac: boolean;
+  /** Adverts come from the port's own MAC all the same. */
+  xmitBase: boolean;
+  /** Adverts that a backup misses before its skew: Master_Adver_Interval counts so often. */
+  downAdverts: number;
+  /** The port's link counts; false: only what `track` names. */
+  trackPort: boolean;
   /** undefined: the port's first address. */
   sourceAddress: string | undefined;
   /** Empty: multicast. */
@@ -51,8 +57,9 @@ export interface GarpModel {
   /** Again and again at this distance; 0: never. */
   refreshMs: number;
   refreshRepeat: number;
-  /** After an advert of a lower router. */
+  /** After an advert of a lower router: at once, and again after the delay; 0: not again. */
   lowerPriorityRepeat: number;
+  lowerPriorityDelayMs: number;
 }
 
 export interface NotifyModel {
@@ -70,16 +77,22 @@ export interface GroupModel {
   notify: NotifyModel;
 }
 
-/** What an instance looks at; weight 0: without it the instance is in fault. */
+/**
+ * What an instance looks at; weight 0: without it the instance is in fault. What is not said here is
+ * the tracker's own.
+ */
 export interface TrackModel {
-  kind: 'port' | 'tracker';
+  kind: 'port' | 'interface' | 'tracker';
   name: string;
-  weight: number;
+  weight: number | undefined;
+  /** Good and bad change places. */
+  reverse: boolean | undefined;
 }
 
 interface TrackerCommon {
   name: string;
   weight: number;
+  reverse: boolean;
 }
 export type TrackerModel =
   | (TrackerCommon & {
@@ -93,8 +106,28 @@ export type TrackerModel =
     })
   /** A number in a file, which is the weight (times its own, where that is not 1). */
   | (TrackerCommon & { type: 'file'; path: string })
-  /** Programs by name, of which there have to be `quorum`. */
-  | (TrackerCommon & { type: 'process'; process: string; quorum: number });
+  /** Programs, of which there have to be `quorum` to `quorumMax`. */
+  | (TrackerCommon & {
+      type: 'process';
+      process: ProcessModel;
+      quorum: number;
+      quorumMax: number;
+      /** For so long a process may be gone, or be there, before it counts. */
+      terminateDelayMs: number;
+      forkDelayMs: number;
+    })
+  /** The session to a neighbour that BIRD keeps. */
+  | (TrackerCommon & { type: 'bfd'; neighbour: string; socket: string });
+
+export interface ProcessModel {
+  /** As the kernel has it, or (`full`) as it was called. */
+  name: string;
+  full: boolean;
+  /** undefined: any. */
+  argv: string[] | undefined;
+  /** More arguments than these may follow. */
+  partial: boolean;
+}
 
 export const NO_VRRP: VrrpModel = {
   leaseMs: 3_000,
@@ -139,12 +172,15 @@ function buildInstance(instance: NonNullable<ParsedVrrp['instances']>[number]): 
     preempt: priority === OWNER || (instance.preempt ?? true),
     preemptDelayMs: ms(instance.preemptDelay, 0),
     virtualMac: instance.virtualMac ?? false,
+    xmitBase: instance.xmitBase ?? false,
+    downAdverts: instance.downAdverts ?? 3,
+    trackPort: instance.trackPort ?? true,
     sourceAddress: instance.sourceAddress,
     unicastPeers: instance.unicastPeers ?? [],
     password: instance.password,
     plainChecksum: instance.plainChecksum ?? false,
     strict: instance.strict ?? false,
-    addresses: instance.addresses,
+    addresses: instance.addresses ?? [],
     excludedAddresses: instance.excludedAddresses ?? [],
     garp: {
       delayMs: ms(garp.delay, 5_000),
@@ -152,12 +188,9 @@ function buildInstance(instance: NonNullable<ParsedVrrp['instances']>[number]): 
       refreshMs: ms(garp.refresh, 0),
       refreshRepeat: garp.refreshRepeat ?? 1,
       lowerPriorityRepeat: garp.lowerPriorityRepeat ?? garp.repeat ?? 5,
+      lowerPriorityDelayMs: ms(garp.lowerPriorityDelay, ms(garp.delay, 5_000)),
     },
-    track: (instance.track ?? []).map((track) => ({
-      kind: track.port === undefined ? 'tracker' : 'port',
-      name: track.port ?? (track.tracker as string),
-      weight: track.weight ?? 0,
-    })),
+    track: (instance.track ?? []).map(buildTrack),
     notify: buildNotify(instance.notify),
   };
 }
@@ -167,25 +200,47 @@ function buildNotify(notify: NonNullable<ParsedVrrp['groups']>[number]['notify']
   return { master, backup, fault, stop, any };
 }
 
+type ParsedInstance = NonNullable<ParsedVrrp['instances']>[number];
+
+function buildTrack(track: NonNullable<ParsedInstance['track']>[number]): TrackModel {
+  const kind = track.port !== undefined ? 'port' : track.interface ? 'interface' : 'tracker';
+  const name = (track.port ?? track.interface ?? track.tracker) as string;
+  return { kind, name, weight: track.weight, reverse: track.reverse };
+}
+
 function buildTracker(tracker: NonNullable<ParsedVrrp['trackers']>[number]): TrackerModel {
-  const { name, weight = 0 } = tracker;
+  const { name, weight = 0, reverse = false } = tracker;
+  const common = { name, weight, reverse };
   switch (tracker.type) {
     case 'file':
-      return { type: 'file', name, weight, path: tracker.path };
+      return { ...common, type: 'file', path: tracker.path };
+    case 'bfd':
+      return {
+        ...common,
+        type: 'bfd',
+        neighbour: tracker.neighbour,
+        socket: tracker.socket ?? BIRD_SOCKET,
+      };
     case 'process':
       return {
+        ...common,
         type: 'process',
-        name,
-        weight,
-        process: tracker.process,
+        process: {
+          name: tracker.process,
+          full: tracker.fullCommand ?? false,
+          argv: tracker.arguments,
+          partial: tracker.partial ?? false,
+        },
         quorum: tracker.quorum ?? 1,
+        quorumMax: tracker.quorumMax ?? Number.MAX_SAFE_INTEGER,
+        terminateDelayMs: ms(tracker.terminateDelay, 0),
+        forkDelayMs: ms(tracker.forkDelay, 0),
       };
     case 'script': {
       const intervalMs = ms(tracker.interval, 1_000);
       return {
+        ...common,
         type: 'script',
-        name,
-        weight,
         script: tracker.script,
         intervalMs,
         timeoutMs: ms(tracker.timeout, intervalMs),

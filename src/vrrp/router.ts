@@ -17,13 +17,46 @@ export class Router {
   readonly #ready = new Set<Machine>();
   readonly #faults = new Map<Machine, string>();
 
-  /** `groups`: names of instances; each is in one group at the most. */
-  constructor(machines: readonly Machine[], groups: readonly (readonly string[])[]) {
+  /**
+   * `groups`: names of instances; each is in one group at the most. `before`: what some of the
+   * machines were in until now.
+   */
+  constructor(
+    machines: readonly Machine[],
+    groups: readonly (readonly string[])[],
+    before?: Router,
+  ) {
     this.machines = new Map(machines.map((machine) => [machine.name, machine]));
     for (const names of groups) {
       const members = names.map((name) => this.machines.get(name) as Machine);
       for (const member of members) this.#groupOf.set(member, members);
     }
+    if (!before) return;
+    for (const machine of machines) {
+      if (before.#ready.has(machine)) this.#ready.add(machine);
+      const fault = before.#faults.get(machine);
+      if (fault !== undefined) this.#faults.set(machine, fault);
+    }
+  }
+
+  /** After a change of groups: one that is master in part gives up; one that could be master is. */
+  settle(now: number): Step[] {
+    const steps: Step[] = [];
+    for (const members of new Set(this.#groupOf.values())) {
+      if (members.every(({ state }) => state === 'MASTER')) continue;
+      const able = members.every((one) => one.state === 'MASTER' || this.#ready.has(one));
+      for (const member of members) {
+        if (able ? member.state === 'MASTER' : member.state !== 'MASTER') continue;
+        const effects = able ? member.masterNow(now) : member.backupNow(now, 'its group is backup');
+        this.#ready.delete(member);
+        steps.push(...effects.map((effect) => ({ machine: member, effect })));
+      }
+    }
+    // Who waited for a group that it is no longer in.
+    for (const machine of this.#ready) {
+      if (!this.#groupOf.has(machine)) steps.push(...this.#timeout(machine, now));
+    }
+    return steps;
   }
 
   get deadline(): number {

@@ -1,6 +1,7 @@
 /** The `vrrp` block of director.yaml. */
 import { z } from 'zod';
 import {
+  absolute,
   address,
   duration,
   expected,
@@ -30,18 +31,26 @@ const garp = section({
   refresh: time().optional(),
   refreshRepeat: integer(1, 100).optional(),
   lowerPriorityRepeat: integer(0, 100).optional(),
+  lowerPriorityDelay: time().optional(),
 });
 
-const weight = () => integer(-253, 253, 'a weight');
+/** Of a file it is a factor. */
+const weight = (most = 254) => integer(-most, most, 'a weight');
+
+/** As keepalived has names: any but with blanks, since notifications are lines of words. */
+const title = () => word('a name without blanks and quotes', /^[^\s"']{1,63}$/);
+const interfaceName = () => word('an interface name', /^[^\s/]{1,15}$/);
 
 const track = section({
   port: name().optional(),
-  tracker: name().optional(),
+  interface: interfaceName().optional(),
+  tracker: title().optional(),
   weight: weight().optional(),
+  reverse: flag().optional(),
 });
 
 const instance = section({
-  name: name(),
+  name: title(),
   port: name(),
   routerId: integer(1, 255),
   version: z.union([z.literal(2), z.literal(3)], expected('2 or 3')).optional(),
@@ -50,21 +59,24 @@ const instance = section({
   preempt: flag().optional(),
   preemptDelay: time().optional(),
   virtualMac: flag().optional(),
+  xmitBase: flag().optional(),
+  downAdverts: integer(1, 100).optional(),
+  trackPort: flag().optional(),
   sourceAddress: address().optional(),
   unicastPeers: list(address(), 'IPv4 addresses').optional(),
   password: word('a password of 1 to 8 printable characters', /^[\x21-\x7e]{1,8}$/).optional(),
   plainChecksum: flag().optional(),
   strict: flag().optional(),
   addresses: list(address(), 'IPv4 addresses')
-    .min(1, expected('at least one address'))
-    .max(20, expected('at most 20 addresses; more go into excludedAddresses')),
+    .max(255, expected('at most 255 addresses; more go into excludedAddresses'))
+    .optional(),
   excludedAddresses: list(address(), 'IPv4 addresses').optional(),
   garp: garp.optional(),
   track: list(track, 'ports and trackers').optional(),
   notify: notify.optional(),
 });
 
-const common = { name: name(), weight: weight().optional() };
+const common = { name: title(), weight: weight().optional(), reverse: flag().optional() };
 const tracker = z.discriminatedUnion(
   'type',
   [
@@ -78,26 +90,43 @@ const tracker = z.discriminatedUnion(
       fall: integer(1, 1_000).optional(),
       initFail: flag().optional(),
     }),
-    section({ ...common, type: z.literal('file'), path: word('an absolute path', /^\/./) }),
+    section({
+      ...common,
+      weight: weight(2_147_483_647).optional(),
+      type: z.literal('file'),
+      path: absolute(),
+    }),
     section({
       ...common,
       type: z.literal('process'),
-      process: word('the name of a program', /^[^\s/]{1,15}$/),
+      process: word('the name of a program', /^.{1,255}$/),
+      fullCommand: flag().optional(),
+      arguments: list(z.string(expected('an argument')), 'arguments').optional(),
+      partial: flag().optional(),
       quorum: integer(1, 65_535).optional(),
+      quorumMax: integer(0, 65_535).optional(),
+      terminateDelay: time().optional(),
+      forkDelay: time().optional(),
+    }),
+    section({
+      ...common,
+      type: z.literal('bfd'),
+      neighbour: address(),
+      socket: absolute().optional(),
     }),
   ],
-  expected('a tracker of type script, file or process'),
+  expected('a tracker of type script, file, process or bfd'),
 );
 
 export const vrrp = section({
   lease: duration('a time from 100ms to 1m', 's', 100e3, 60e6).optional(),
   startDelay: time().optional(),
-  notifyFifo: word('an absolute path', /^\/./).optional(),
+  notifyFifo: absolute().optional(),
   instances: list(instance, 'instances').optional(),
   groups: list(
     section({
-      name: name(),
-      instances: list(name(), 'names of instances').min(1, expected('at least one instance')),
+      name: title(),
+      instances: list(title(), 'names of instances').min(1, expected('at least one instance')),
       notify: notify.optional(),
     }),
     'groups',

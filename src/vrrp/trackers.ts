@@ -3,16 +3,31 @@
  * weight that is added to the priority, or that something is wrong. Rules are keepalived's.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { askBird, judgeSessions } from '../health/checkers/bfd.js';
 import { runScript } from '../health/script.js';
-import type { TrackerModel } from './model.js';
+import type { ProcessModel, TrackerModel } from './model.js';
 
-/** Files and processes are looked at so often. */
+/** All but scripts are looked at so often. */
 const POLL_MS = 500;
+/** The kernel cuts names of programs to so many letters. */
+const COMM = 15;
 
-/** `weight` of the use where it has one, else of the tracker. */
 export interface Finding {
   weight: number;
   fault: boolean;
+}
+
+/** How an instance uses what it tracks: what is undefined is as the tracker has it. */
+export interface Use {
+  weight: number | undefined;
+  reverse: boolean | undefined;
+}
+
+/** Of what is good or bad: a positive weight is for the good, a negative one for the bad. */
+export function judged(good: boolean, weight: number, reverse: boolean): Finding {
+  const well = good !== reverse;
+  if (weight === 0) return { weight: 0, fault: !well };
+  return { weight: well === weight > 0 ? weight : 0, fault: false };
 }
 
 export class Tracker {
@@ -27,6 +42,8 @@ export class Tracker {
   /** Results in a row that differ from `#good`. */
   #against = 0;
   #running = false;
+  /** When it began to differ from `#good`. */
+  #since: number | undefined;
 
   constructor(model: TrackerModel, changed: (tracker: Tracker) => void) {
     this.model = model;
@@ -46,18 +63,13 @@ export class Tracker {
     return this.#good;
   }
 
-  /** For a use with a weight of its own, or 0: the tracker's. */
-  finding(own: number): Finding {
-    const weight = own || this.model.weight;
-    if (this.model.type === 'file') {
-      const sum = this.#value * (weight || 1);
-      return {
-        weight: clamp(sum),
-        fault: !this.#good || (weight === 0 && this.#value !== 0) || sum <= -254,
-      };
-    }
-    if (weight === 0) return { weight: 0, fault: !this.#good };
-    return { weight: this.#good === weight > 0 ? weight : 0, fault: false };
+  finding(use: Use): Finding {
+    const weight = use.weight ?? this.model.weight;
+    const reverse = use.reverse ?? this.model.reverse;
+    if (this.model.type !== 'file') return judged(this.#good, weight, reverse);
+    const sum = this.#value * weight * (reverse ? -1 : 1);
+    const fault = weight === 0 ? this.#value !== 0 : sum <= -254;
+    return { weight: clamp(sum), fault };
   }
 
   #look(): void {
@@ -68,9 +80,13 @@ export class Tracker {
         break;
       case 'process': {
         const count = running(model.process);
-        this.#set(count >= model.quorum, `${count} of ${model.process} run`);
+        const good = count >= model.quorum && count <= model.quorumMax;
+        this.#hold(good, `${count} of ${model.process.name} run`, model);
         break;
       }
+      case 'bfd':
+        void this.#askBird(model.socket, model.neighbour);
+        break;
       case 'script': {
         // One at a time: a slow script is not started again meanwhile.
         if (this.#running) return;
@@ -102,6 +118,37 @@ export class Tracker {
     this.#changed(this);
   }
 
+  async #askBird(socket: string, neighbour: string): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      const { ok, detail } = judgeSessions(await askBird(socket, 'show bfd sessions'), neighbour);
+      if (!this.#end.signal.aborted) this.#set(ok, detail);
+    } catch (error) {
+      if (!this.#end.signal.aborted) this.#set(false, `BIRD: ${(error as Error).message}`);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** A change counts once it has lasted. */
+  #hold(
+    good: boolean,
+    detail: string,
+    { terminateDelayMs, forkDelayMs }: { terminateDelayMs: number; forkDelayMs: number },
+  ): void {
+    this.detail = detail;
+    if (good === this.#good) {
+      this.#since = undefined;
+      return;
+    }
+    const now = performance.now();
+    this.#since ??= now;
+    if (now - this.#since < (good ? forkDelayMs : terminateDelayMs)) return;
+    this.#since = undefined;
+    this.#set(good, detail);
+  }
+
   #count(good: boolean, detail: string, rise: number, fall: number): void {
     this.#against = good === this.#good ? 0 : this.#against + 1;
     this.detail = detail;
@@ -121,14 +168,34 @@ function clamp(weight: number): number {
   return Math.min(253, Math.max(-253, weight));
 }
 
-/** Processes of a name, as the kernel cuts it to 15 letters. */
-function running(name: string): number {
-  return readdirSync('/proc').filter((entry) => {
-    if (!/^\d+$/.test(entry)) return false;
-    try {
-      return readFileSync(`/proc/${entry}/comm`, 'utf8').trimEnd() === name;
-    } catch {
-      return false; // it has ended meanwhile
+function running(wanted: ProcessModel): number {
+  return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && isOne(entry, wanted)).length;
+}
+
+function isOne(pid: string, { name, full, argv, partial }: ProcessModel): boolean {
+  try {
+    if (!full && readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd() !== name.slice(0, COMM)) {
+      return false;
     }
-  }).length;
+    if (!full && argv === undefined) return true;
+    const [called, ...rest] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    if (full && called !== name) return false;
+    if (argv === undefined) return true;
+    const enough = partial ? rest.length >= argv.length : rest.length === argv.length;
+    return enough && argv.every((word, index) => rest[index] === word);
+  } catch {
+    return false; // it has ended meanwhile
+  }
+}
+
+/** Up as the kernel sees it: switched on, and with its cable in. */
+export function interfaceIsUp(name: string): boolean {
+  try {
+    const folder = `/sys/class/net/${name}`;
+    const on = (Number(readFileSync(`${folder}/flags`, 'utf8')) & 1) !== 0;
+    // Some kinds have no carrier to speak of: theirs is unknown.
+    return on && /^(up|unknown)$/.test(readFileSync(`${folder}/operstate`, 'utf8').trim());
+  } catch {
+    return false; // it is not there
+  }
 }

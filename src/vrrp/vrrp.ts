@@ -10,6 +10,7 @@ import { type Logger, RateLimit } from '../log.js';
 import type { Engine, Herald } from '../native.js';
 import type { Role, RoleAddress } from '../plan.js';
 import { sameData } from '../same-data.js';
+import type { Announced } from './announce.js';
 import { openFrame, virtualMac } from './frame.js';
 import { Instance, type InstanceReport } from './instance.js';
 import type { State } from './machine.js';
@@ -19,12 +20,10 @@ import { Notices } from './notices.js';
 import { FAULTS, type Fault } from './packet.js';
 import { PeerMacs } from './peers.js';
 import { Router, type Step } from './router.js';
-import { Tracker } from './trackers.js';
+import { Tracking } from './tracking.js';
 
 /** The state of links and workers is looked at so often. */
 const WATCH_MS = 100;
-/** A worker that has not come round for so long makes its director no master. */
-const STALL_US = 1_000_000;
 /** Unicast peers whose MAC is not known are asked for so often. */
 const PEERS_MS = 2_000;
 /** Renewals of the lease that may be missed. */
@@ -56,13 +55,14 @@ export class Vrrp {
   readonly #peers = new PeerMacs();
   readonly #quiet = new RateLimit(QUIET_MS);
   readonly #instances = new Map<string, Instance>();
-  readonly #trackers = new Map<string, Tracker>();
+  readonly #tracking: Tracking;
   readonly #groupStates = new Map<string, State>();
   #herald: Herald | undefined;
   #router = new Router([], []);
   #model: Model | undefined;
   #vrrp: VrrpModel | undefined;
-  #timers: NodeJS.Timeout[] = [];
+  readonly #timers: NodeJS.Timeout[] = [];
+  #leaseTimer: NodeJS.Timeout | undefined;
   /** What instances say that an earlier control plane has left as masters. */
   readonly #resumed: Step[] = [];
   #running = false;
@@ -72,6 +72,10 @@ export class Vrrp {
     this.#parts = parts;
     this.#log = parts.log;
     this.#notices = new Notices(parts.log);
+    this.#tracking = new Tracking(parts.engine, ({ model, good, detail }) => {
+      this.#log.info(`Tracker ${model.name} ${good ? 'succeeded' : 'failed'}: ${detail}`);
+      parts.guard('vrrp', () => this.#judgeAll());
+    });
   }
 
   /** For plan(): whose each address is. */
@@ -91,13 +95,26 @@ export class Vrrp {
     return { addresses };
   }
 
-  /** Before the first publication, and with each change of the configuration. */
+  /** Before the first publication, and with each change of the configuration, before its own. */
   update(model: Model): void {
     this.#model = model;
     this.#peers.configure(model.neighbours);
     const macs = this.#macs();
-    if (!sameData(model.vrrp, this.#vrrp)) this.#configure(model.vrrp, macs);
+    const before = new Map([...this.#instances.values()].map((one) => [one, one.announced]));
+    const changed = !sameData(model.vrrp, this.#vrrp);
+    if (changed) this.#configure(model.vrrp, macs);
     for (const instance of this.#instances.values()) instance.follow(model, macs);
+    if (!this.#running) return;
+    if (changed) this.#renewAdverts();
+    // Once it is published.
+    setImmediate(() => this.#parts.guard('vrrp', () => this.#announceNew(before)));
+  }
+
+  #announceNew(before: ReadonlyMap<Instance, readonly Announced[]>): void {
+    for (const instance of this.#instances.values()) {
+      const known = before.get(instance);
+      if (known && instance.isMaster) instance.announceNew(known);
+    }
   }
 
   /** After the first publication. */
@@ -110,8 +127,8 @@ export class Vrrp {
   /** Resigns everywhere. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#timers) clearInterval(timer);
-    for (const tracker of this.#trackers.values()) tracker.stop();
+    for (const timer of [...this.#timers, this.#leaseTimer]) clearInterval(timer);
+    this.#tracking.stop();
     this.#apply(this.#router.stop(now()));
     await this.#notices.idle();
   }
@@ -143,7 +160,7 @@ export class Vrrp {
       const stays = old?.place.port === place.port && sameMachine(old.model, model);
       if (old && stays) {
         before.delete(model.name);
-        old.configure(model, place);
+        old.configure(now(), model, place);
         this.#instances.set(model.name, old);
       } else {
         this.#instances.set(model.name, this.#make(model, place));
@@ -154,10 +171,13 @@ export class Vrrp {
     this.#router = new Router(
       machines,
       vrrp.groups.map(({ instances }) => instances),
+      this.#router,
     );
     this.#notices.setFifo(vrrp.notifyFifo);
-    this.#replaceTrackers(vrrp);
-    if (this.#running) this.#begin();
+    this.#tracking.configure(vrrp.trackers);
+    if (!this.#running) return;
+    this.#apply(this.#router.settle(now()));
+    this.#begin();
   }
 
   /** One that the herald repeats is the master already: its control plane has ended, not the role. */
@@ -181,19 +201,6 @@ export class Vrrp {
     this.#log.info(`(${instance.model.name}) removed`);
   }
 
-  #replaceTrackers(vrrp: VrrpModel): void {
-    for (const tracker of this.#trackers.values()) tracker.stop();
-    this.#trackers.clear();
-    for (const model of vrrp.trackers) {
-      const tracker = new Tracker(model, (one) => {
-        const state = one.good ? 'succeeded' : 'failed';
-        this.#log.info(`Tracker ${model.name} ${state}: ${one.detail}`);
-        this.#parts.guard('vrrp', () => this.#judgeAll());
-      });
-      this.#trackers.set(model.name, tracker);
-    }
-  }
-
   #placeOf(model: InstanceModel, macs: readonly Uint8Array[]): Place {
     const ports = this.#model?.ports ?? [];
     const port = ports.findIndex(({ name }) => name === model.port);
@@ -212,19 +219,22 @@ export class Vrrp {
     this.#renewLease();
     this.#apply(this.#router.start(now()));
     this.#watch();
+    clearInterval(this.#leaseTimer);
+    this.#leaseTimer = this.#every((this.#vrrp as VrrpModel).leaseMs / LEASE_SHARE, () =>
+      this.#renewLease(),
+    );
     if (this.#timers.length > 0) return;
-    const every = (ms: number, action: () => void) => {
-      this.#timers.push(setInterval(() => this.#parts.guard('vrrp', action), ms).unref());
-    };
-    every((this.#vrrp as VrrpModel).leaseMs / LEASE_SHARE, () => this.#renewLease());
-    every(WATCH_MS, () => this.#watch());
-    every(PEERS_MS, () => this.#refreshPeers());
+    this.#timers.push(this.#every(WATCH_MS, () => this.#watch()));
+    this.#timers.push(this.#every(PEERS_MS, () => this.#refreshPeers()));
     this.#refreshPeers();
   }
 
+  #every(ms: number, action: () => void): NodeJS.Timeout {
+    return setInterval(() => this.#parts.guard('vrrp', action), ms).unref();
+  }
+
   #renewLease(): void {
-    const { leaseMs, instances } = this.#vrrp as VrrpModel;
-    if (instances.length > 0) this.#herald?.renewLease(leaseMs);
+    this.#herald?.renewLease((this.#vrrp as VrrpModel).leaseMs);
   }
 
   #refreshPeers(): void {
@@ -305,29 +315,14 @@ export class Vrrp {
 
   #judgeAll(): void {
     if (!this.#running) return;
-    const links = new Map(this.#parts.engine.ports().map(({ name, up }) => [name, up]));
-    const stalled = this.#parts.engine.workerLag().findIndex((us) => us >= STALL_US);
+    const assess = this.#tracking.assess();
     for (const instance of this.#instances.values()) {
-      const { model, machine } = instance;
-      let weight = 0;
-      let fault = stalled < 0 ? undefined : `worker ${stalled} hangs`;
-      if (links.get(model.port) === false) fault = `port ${model.port} is down`;
-      for (const track of model.track) {
-        if (track.kind === 'port') {
-          const up = links.get(track.name) ?? false;
-          if (track.weight === 0) fault ??= up ? undefined : `port ${track.name} is down`;
-          else if (up === track.weight > 0) weight += track.weight;
-          continue;
-        }
-        const finding = this.#trackers.get(track.name)?.finding(track.weight);
-        if (!finding) continue;
-        weight += finding.weight;
-        if (finding.fault) fault ??= `tracker ${track.name} failed`;
-      }
+      const { name } = instance.machine;
+      const { weight, fault } = assess(instance.model);
       instance.fault = fault;
       this.#apply([
-        ...this.#router.setWeight(now(), machine.name, weight),
-        ...this.#router.setFault(now(), machine.name, fault),
+        ...this.#router.setWeight(now(), name, weight),
+        ...this.#router.setFault(now(), name, fault),
       ]);
     }
   }
@@ -366,7 +361,12 @@ export class Vrrp {
     }
     for (const instance of lower) {
       if (became.includes(instance)) continue;
-      instance.announcer.burst(instance.announced, instance.model.garp.lowerPriorityRepeat);
+      const { lowerPriorityRepeat, lowerPriorityDelayMs } = instance.model.garp;
+      instance.announcer.remind(
+        lowerPriorityRepeat,
+        lowerPriorityDelayMs,
+        () => instance.announced,
+      );
     }
     if (steps.some(({ effect }) => effect.kind === 'state')) this.#tellGroups();
   }
@@ -427,12 +427,7 @@ export class Vrrp {
       master: instance.isMaster ? own : (machine.master ?? null),
       group: group?.name ?? null,
       fault: machine.state === 'FAULT' ? (instance.fault ?? 'its group is') : null,
-      tracked: model.track.map(({ kind, name, weight }) => {
-        const tracker = kind === 'tracker' ? this.#trackers.get(name) : undefined;
-        const up = this.#parts.engine.ports().find((port) => port.name === name)?.up ?? false;
-        const good = tracker ? tracker.good : up;
-        return { name, weight, good, detail: tracker?.detail ?? (up ? 'up' : 'down') };
-      }),
+      tracked: this.#tracking.report(model),
       ...counters,
     };
   }
@@ -445,5 +440,5 @@ function alarmOf(deadline: number): number {
 
 /** What a running machine can take over; the rest makes it another one. */
 function sameMachine(a: InstanceModel, b: InstanceModel): boolean {
-  return a.vrid === b.vrid && a.version === b.version && a.intervalMs === b.intervalMs;
+  return a.vrid === b.vrid && a.version === b.version;
 }

@@ -9,6 +9,7 @@ const settings = (more: Partial<MachineSettings> = {}): MachineSettings => ({
   version: 3,
   priority: 100,
   intervalMs: 1000,
+  downAdverts: 3,
   preempt: true,
   preemptDelayMs: 0,
   startDelayMs: 0,

@@ -7,7 +7,9 @@ import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
 import { syncBlock } from '../../sync/keepalived.js';
 import { keepsPort } from '../model.js';
 import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
+import { checkCommands } from './commands.js';
 import { argument, child, children, type Names, named, serverKey } from './find.js';
+import { Interfaces } from './interfaces.js';
 import { GLOBAL_DEFS } from './keywords/global.js';
 import type { Block } from './keywords/kinds.js';
 import { isAddress } from './keywords/kinds.js';
@@ -19,6 +21,7 @@ import {
   VIRTUAL_SERVER,
 } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
+import { type MappedVrrp, mapVrrp } from './map-vrrp.js';
 import { Unsupported } from './support.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
@@ -41,21 +44,26 @@ export interface Mapped {
   timeoutsNode: Node | undefined;
   sync: Data | undefined;
   syncNode: Node | undefined;
+  vrrp: MappedVrrp;
 }
 
+/** `ports`: as the YAML file says them. */
 export function mapKeepalived(
   tree: readonly Node[],
+  ports: unknown,
   accepted: readonly string[],
   problems: Problems,
 ): Mapped {
   const unsupported = new Unsupported(problems, accepted);
   unsupported.walk(tree);
+  checkCommands(tree, problems);
   const mapper = new Mapper(tree, unsupported, problems);
   const services = tree
     .filter(({ words, children: inside }) => words[0].text === 'virtual_server' && inside)
     .flatMap((node) => mapper.service(node));
+  const vrrp = mapper.vrrp(tree, ports);
   unsupported.finish();
-  return { services, ...mapper.timeouts(), ...mapper.sync(tree) };
+  return { services, ...mapper.timeouts(), ...mapper.sync(tree), vrrp };
 }
 
 /** A service's name where the file gives none. */
@@ -129,6 +137,16 @@ class Mapper {
       return found && argument(child(found, 'virtual_router_id'));
     };
     return { sync: syncBlock(words, idOf), syncNode: node };
+  }
+
+  vrrp(tree: readonly Node[], ports: unknown): MappedVrrp {
+    return mapVrrp({
+      tree,
+      globals: this.#globals,
+      account: this.#around.account,
+      interfaces: new Interfaces(ports),
+      unsupported: this.#unsupported,
+    });
   }
 
   service(node: Node): MappedService[] {

@@ -13,7 +13,9 @@ import {
 import { folderOf } from './files.js';
 import { child, children, title } from './find.js';
 import { type Mapped, type MappedService, mapKeepalived } from './map.js';
+import type { Data } from './map-checks.js';
 import { parseKeepalived } from './parse.js';
+import { findInVrrp, VRRP_LISTS } from './place-vrrp.js';
 import { FEATURE_NAMES } from './support.js';
 import { type Node, placeOf } from './tree.js';
 import { Problems } from './validate.js';
@@ -33,6 +35,7 @@ export class KeepalivedSource implements ConfigSource {
   #before = 0;
   #ownTimeouts = new Set<string>();
   #ownSync = false;
+  #ownVrrp: Record<string, unknown> = {};
 
   readonly #accept: readonly string[];
 
@@ -65,7 +68,9 @@ export class KeepalivedSource implements ConfigSource {
     const { file, text } = this.#given;
     const options = settings.configId === undefined ? {} : { configId: settings.configId };
     const { tree, problems: found } = parseKeepalived(text, file, options);
-    const mapped = mapKeepalived(tree, [...settings.accept, ...this.#accept], new Problems(found));
+    const accepted = [...settings.accept, ...this.#accept];
+    const ports = this.portless ? undefined : value.ports;
+    const mapped = mapKeepalived(tree, ports, accepted, new Problems(found));
     this.#mapped = mapped;
     if (this.portless) found.push(noPorts(file));
     this.#others = [...this.#others, ...found];
@@ -74,7 +79,7 @@ export class KeepalivedSource implements ConfigSource {
 
   #merge(
     value: Record<string, unknown>,
-    { services, timeouts, sync }: Mapped,
+    { services, timeouts, sync, vrrp }: Mapped,
   ): Record<string, unknown> {
     const own = value.services ?? [];
     // A wrong list is the YAML file's mistake, and told as such.
@@ -87,8 +92,21 @@ export class KeepalivedSource implements ConfigSource {
       ...value,
       services: [...own, ...services.map(({ data }) => data)],
       ...(sync && value.sync === undefined ? { sync } : {}),
+      ...(vrrp.data ? { vrrp: this.#mergeVrrp(value.vrrp ?? {}, vrrp.data) } : {}),
       ...(timeouts && isRecord(said) ? { timeouts: { ...timeouts, ...said } } : {}),
     };
+  }
+
+  /** Settings of the YAML file count before; its lists come first. */
+  #mergeVrrp(own: unknown, given: Data): unknown {
+    // A wrong block is the YAML file's mistake.
+    if (!isRecord(own)) return own;
+    this.#ownVrrp = own;
+    const lists = VRRP_LISTS.flatMap((key): [string, unknown[]][] => {
+      const [first, second] = [listOf(own[key]), listOf(given[key])];
+      return second.length > 0 ? [[key, [...first, ...second]]] : [];
+    });
+    return { ...given, ...own, ...Object.fromEntries(lists) };
   }
 
   #read(file: string | undefined): Given | undefined {
@@ -128,6 +146,10 @@ export class KeepalivedSource implements ConfigSource {
     }
     if (list === 'sync' && mapped.syncNode && !this.#ownSync) {
       return { place: placeOf(mapped.syncNode), what: 'lvs_sync_daemon' };
+    }
+    if (list === 'vrrp' && typeof index === 'string') {
+      const before = listOf(this.#ownVrrp[index]).length;
+      return findInVrrp(mapped.vrrp, index, before, rest);
     }
     if (list !== 'services' || typeof index !== 'number') return undefined;
     const service = mapped.services[index - this.#before];
@@ -180,6 +202,8 @@ function findIn(service: MappedService, path: Path): { place: Place; what: strin
     ? { place: placeOf(line, line.words[1]), what: line.words[0].text }
     : { place: placeOf(node), what: title(node) };
 }
+
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 function endpoint(service: MappedService, node: Node, key: string): { place: Place; what: string } {
   const { member } = service;

@@ -11,7 +11,9 @@ import type { Word } from './words.js';
 
 /** Features by the names that `keepalived.accept` takes, with what going without means. */
 export const FEATURES = {
-  vrrp: 'VRRP is not run: this director always answers for its addresses, another one too',
+  ah: 'there is no AH authentication: adverts bear none, and others’ are not believed',
+  multicast_group: 'adverts go to 224.0.0.18 or ff02::12, and come from there',
+  virtual_routes: 'routes and rules do not move with the role: sluice.yaml says them once',
   static: 'addresses, routes and rules are not given to the kernel: ports and routes say them',
   namespace: 'no network namespace is entered: start sluice inside it (ip netns exec)',
   any_port: 'services have one port: the service is left out',
@@ -65,6 +67,12 @@ export class Unsupported {
     const known = this.#tuning.get(what);
     if (known) known.count++;
     else this.#tuning.set(what, { node, why, count: 1 });
+  }
+
+  /** An option of a line, told as tuning() does. */
+  option(line: Node, name: string, why: string): void {
+    const word = line.words.find(({ text }) => text === name) ?? line.words[0];
+    this.tuning({ ...line, words: [word] }, why);
   }
 
   /** Everything that the keyword tables mark. */

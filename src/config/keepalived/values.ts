@@ -1,5 +1,6 @@
 /** Values of statements, if they are good: what is wrong has been reported where it was validated. */
 
+import { located } from './commands.js';
 import { child } from './find.js';
 import type { Block } from './keywords/kinds.js';
 import type { Node } from './tree.js';
@@ -62,7 +63,7 @@ export class Values {
     const [command, user, group] = this.words(...names) ?? [];
     if (command === undefined || command === '') return undefined;
     const account = user === undefined ? defaults : { user, group };
-    const text = unescaped(command);
+    const text = located(unescaped(command));
     if (account.user === undefined) return text;
     return without({ command: text, ...account });
   }

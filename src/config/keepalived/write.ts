@@ -7,6 +7,7 @@ import { formatNetmask, type Persistence } from '../persistence.js';
 import { Lines } from './lines.js';
 import { serviceName } from './map.js';
 import { commandLine, type Extras, writeCheck } from './write-checks.js';
+import { vrrpGlobals, writeVrrp } from './write-vrrp.js';
 
 const METHODS: Record<Mode, string> = {
   nat: 'NAT',
@@ -27,6 +28,8 @@ export function writeKeepalived(model: Model, rest: string): string {
     head.note(`sluice.yaml, beside this file, says the rest:\n${rest}`);
     head.add('');
   }
+  const vrrp = new Lines();
+  writeVrrp(model, vrrp);
   writeGlobals(model, head);
   for (const [addresses, name] of locals) {
     head.block(`local_address_group ${name}`, () => {
@@ -48,15 +51,19 @@ export function writeKeepalived(model: Model, rest: string): string {
       for (const [key, value] of Object.entries(tls)) head.given(key, value);
     });
   }
-  return `${head}${services}`;
+  return `${head}${vrrp}${services}`;
 }
 
 function writeGlobals(model: Model, lines: Lines): void {
   const { tcpMs, tcpFinMs, udpMs } = model.timeouts;
   const seconds = [tcpMs, tcpFinMs, udpMs].map((ms) => ms / 1000);
-  if (seconds.join() === '900,120,300') return;
+  const usual = seconds.join() === '900,120,300';
+  const vrrp = vrrpGlobals(model);
+  if (usual && vrrp.length === 0) return;
   lines.block('global_defs', () => {
+    for (const line of vrrp) lines.add(line);
     const [tcp, fin, udp] = seconds;
+    if (usual) return;
     if (seconds.every(Number.isInteger))
       lines.add(`lvs_timeouts tcp ${tcp} tcpfin ${fin} udp ${udp}`);
     else lines.note(`timeouts: { tcp: ${tcp}, tcpFin: ${fin}, udp: ${udp} }`);
@@ -146,7 +153,7 @@ function writeServer(
   });
 }
 
-function writeScript(keyword: string, script: Script | undefined, lines: Lines): void {
+export function writeScript(keyword: string, script: Script | undefined, lines: Lines): void {
   if (!script) return;
   const account = [script.user, script.group].filter((part) => part !== undefined);
   lines.add([keyword, commandLine(script), ...account].join(' '));

@@ -26,7 +26,7 @@ function put(name: string, text: string): string {
   return path(name);
 }
 
-const data = (model: Model): unknown => JSON.parse(JSON.stringify(model));
+const data = (model: Model): Record<string, unknown> => JSON.parse(JSON.stringify(model));
 
 test('keepalived.conf to director.yaml and back is the same Model', () => {
   const first = loadConfig(put('keepalived.conf', RICH)).model;
@@ -40,10 +40,16 @@ test('keepalived.conf to director.yaml and back is the same Model', () => {
 });
 
 test('what Sluice does not do becomes a comment with its place', () => {
-  const conf = put('unsupported.conf', GOOD.replaceAll('198.51.100.', '198.51.101.'));
+  const own = GOOD.replaceAll('198.51.100.', '198.51.101.')
+    .replaceAll('eth0', 'front')
+    .replaceAll('eth2', 'back');
+  const conf = put('unsupported.conf', own);
   const { text } = convert(conf);
   assert.match(text, /^# .*unsupported\.conf:2:5: warning: router_id: has no effect/m);
-  assert.match(text, /^# .*: warning: vrrp_instance VI_1: accepted: VRRP is not run/m);
+  assert.match(
+    text,
+    /^# .*: warning: virtual_routes: accepted: routes and rules do not move with the role/m,
+  );
   assert.is(loadConfig(put('converted.yaml', text)).model.services.length, 12);
 });
 
@@ -169,6 +175,133 @@ const services = fc.uniqueArray(
   ),
   { maxLength: 3, selector: (service) => service.listen },
 );
+
+const tracks = fc.uniqueArray(
+  fc.oneof(
+    fc.record(
+      { port: fc.constant('back'), weight: fc.integer({ min: -253, max: 253 }) },
+      { requiredKeys: ['port'] },
+    ),
+    fc.record(
+      {
+        tracker: fc.constantFrom('s', 'f', 'p'),
+        weight: fc.integer({ min: -253, max: 253 }),
+        reverse: fc.boolean(),
+      },
+      { requiredKeys: ['tracker', 'weight'] },
+    ),
+    fc.constant({ interface: 'bond0' }),
+  ),
+  { maxLength: 3, selector: (one) => JSON.stringify([one]).split(',')[0] },
+);
+const notify = optional({
+  master: script,
+  backup: script,
+  fault: script,
+  stop: script,
+  any: script,
+});
+const password = text.map((one) => one.replaceAll(/[^a-z0-9]/g, 'x').slice(0, 8));
+const OF_VERSION: Record<2 | 3, Record<string, fc.Arbitrary<unknown>>> = {
+  2: { password },
+  3: { strict: fc.boolean() },
+};
+const instanceOf = (version: 2 | 3) =>
+  fc.record(
+    {
+      version: fc.constant(version),
+      priority: fc.integer({ min: 1, max: 254 }),
+      advertInterval:
+        version === 2
+          ? fc.integer({ min: 1, max: 255 }).map((s) => `${s}s`)
+          : fc.integer({ min: 1, max: 4095 }).map((hundredths) => `${hundredths * 10}ms`),
+      preempt: fc.boolean(),
+      sourceAddress: fc.constant('192.0.2.7'),
+      unicastPeers: fc.constant(['192.0.2.8', '192.0.2.9']),
+      virtualMac: fc.constant(false),
+      downAdverts: fc.integer({ min: 1, max: 100 }),
+      trackPort: fc.boolean(),
+      ...OF_VERSION[version],
+      garp: optional({
+        delay: fc.integer({ min: 0, max: 99 }),
+        repeat: fc.integer({ min: 1, max: 99 }),
+        refresh: fc.integer({ min: 0, max: 99 }),
+        lowerPriorityRepeat: fc.nat(99),
+        lowerPriorityDelay: fc.nat(99),
+      }),
+      track: tracks,
+      notify,
+    },
+    { requiredKeys: ['version'] },
+  );
+const vrrps = fc.record({
+  startDelay: fc.constantFrom(0, '2500ms'),
+  notifyFifo: fc.constant('/run/f'),
+  instances: fc.tuple(instanceOf(2), instanceOf(3)),
+  groups: fc.constantFrom(
+    [],
+    [{ name: 'G', instances: ['VI_1', 'VI_2'], notify: { any: '/bin/x' } }],
+  ),
+  trackers: fc.tuple(
+    optional({
+      interval: fc.integer({ min: 1, max: 99 }),
+      rise: fc.integer({ min: 1, max: 9 }),
+      fall: fc.integer({ min: 1, max: 9 }),
+      initFail: fc.boolean(),
+      weight: fc.integer({ min: -253, max: 253 }),
+      reverse: fc.boolean(),
+    }).chain((keys) => script.map((run) => ({ name: 's', type: 'script', script: run, ...keys }))),
+    optional({ weight: fc.integer({ min: -254, max: 254 }) }).map((keys) => ({
+      name: 'f',
+      type: 'file',
+      path: '/run/a b',
+      ...keys,
+    })),
+    optional({
+      quorum: fc.integer({ min: 1, max: 9 }),
+      quorumMax: fc.integer({ min: 1, max: 9 }),
+      arguments: fc.constant(['-W', '-f']),
+      terminateDelay: fc.integer({ min: 1, max: 9 }),
+    }).map((keys) => ({ name: 'p', type: 'process', process: 'haproxy', ...keys })),
+  ),
+});
+
+/** keepalived groups what is tracked by its kind. */
+function inOrder({ vrrp }: Model): unknown {
+  const key = (track: unknown) => JSON.stringify(track);
+  const instances = vrrp.instances.map((one) => ({
+    ...one,
+    track: [...one.track].sort((a, b) => (key(a) < key(b) ? -1 : 1)),
+  }));
+  return JSON.parse(JSON.stringify({ ...vrrp, instances }));
+}
+
+test('property: any VRRP written as keepalived.conf is read as the same', () => {
+  fc.assert(
+    fc.property(vrrps, (given) => {
+      const instances = given.instances.map((one, index) => ({
+        ...one,
+        name: `VI_${index + 1}`,
+        port: 'front',
+        routerId: index + 1,
+        addresses: [`203.0.113.${index + 1}`],
+        excludedAddresses: [`203.0.113.${index + 101}`],
+      }));
+      // Of trackers that nobody uses keepalived knows nothing.
+      const track = ['s', 'f', 'p'].map((tracker) => ({ tracker, weight: 1, reverse: false }));
+      const [first, ...others] = instances;
+      const used = [{ ...first, track }, ...others];
+      const yaml = stringify(
+        { vrrp: { ...given, instances: used } },
+        { aliasDuplicateObjects: false },
+      );
+      const { model } = parseConfig(`${BASE}${yaml}`, 'any.yaml');
+      const again = loadConfig(put('vrrp.conf', writeKeepalived(model, ''))).model;
+      assert.equal(inOrder(again), inOrder(model));
+    }),
+    { numRuns: 60, seed: 6 },
+  );
+});
 
 test('property: any services written as keepalived.conf are read as the same ones', () => {
   const written: string[] = [];

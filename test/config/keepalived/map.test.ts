@@ -57,6 +57,52 @@ test('everything that both formats can say gives the same Model', () => {
   const account = 'user: nobody, group: nogroup';
   const yaml = `${BASE}
 timeouts: { tcp: 600, udp: 30 }
+vrrp:
+  startDelay: 3500ms
+  notifyFifo: /run/vrrp.fifo
+  trackers:
+    - { name: chk, type: script, script: { command: [/bin/check, one], user: daemon }, interval: 2s, timeout: 1s, weight: -20, reverse: true, rise: 2, fall: 3, initFail: true }
+    - { name: load, type: file, path: /run/load, weight: 2, reverse: true }
+    - { name: proxy, type: process, process: haproxy, arguments: [-W], weight: 10, quorum: 2, quorumMax: 4, terminateDelay: 1500ms }
+    - { name: b1, type: bfd, neighbour: 198.51.100.11 }
+  instances:
+    - name: VI_1
+      port: front
+      routerId: 51
+      version: 2
+      priority: 150
+      advertInterval: 2s
+      preemptDelay: 5s
+      password: s3cret
+      addresses: [203.0.113.10, 192.0.2.100]
+      excludedAddresses: [203.0.113.20]
+      track:
+        - { port: back, weight: 5 }
+        - { interface: bond0 }
+        - { tracker: chk, weight: 30 }
+        - { tracker: load, weight: 3 }
+        - { tracker: proxy }
+        - { tracker: b1 }
+      garp: { delay: 10s, repeat: 2, refresh: 60s, lowerPriorityRepeat: 1 }
+      notify: { master: { command: [/bin/tell, master], user: root }, any: { command: [/bin/tell], ${account} } }
+    - name: VI_2
+      port: back
+      routerId: 52
+      version: 3
+      advertInterval: 100ms
+      preempt: false
+      virtualMac: true
+      xmitBase: true
+      sourceAddress: 198.51.100.1
+      unicastPeers: [198.51.100.2]
+      addresses: [198.51.100.200]
+      downAdverts: 2
+      trackPort: false
+      garp: { refresh: 60s }
+      track: [{ tracker: b1 }]
+      notify: { fault: { command: [/bin/tell], ${account} } }
+  groups:
+    - { name: both, instances: [VI_1, VI_2], notify: { stop: { command: [/bin/tell], ${account} } } }
 services:
   - name: tcp-203.0.113.10-80
     listen: 203.0.113.10:80
@@ -157,11 +203,11 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   [
     'what would change where packets go',
-    `${SERVICE('persistence_engine sip\n    syn_proxy')}vrrp_instance V {\n interface eth0\n virtual_router_id 1\n}\n`,
+    `${SERVICE('persistence_engine sip\n    syn_proxy')}vrrp_instance V {\n interface front\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.9\n }\n virtual_routes {\n 10.0.0.0/8 via 192.0.2.3 dev front\n }\n}\n`,
     [
       '5:5: persistence_engine: not supported: there are no persistence engines: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
       '6:5: syn_proxy: not supported: there is no SYN proxy: SYNs reach the servers as they come (to go without, add syn_proxy to keepalived.accept)',
-      '11:1: vrrp_instance V: not supported: VRRP is not run: this director always answers for its addresses, another one too (to go without, add vrrp to keepalived.accept)',
+      '17:2: virtual_routes: not supported: routes and rules do not move with the role: sluice.yaml says them once (to go without, add virtual_routes to keepalived.accept)',
     ],
   ],
   [
@@ -218,8 +264,66 @@ const rows: [it: string, conf: string, says: string[]][] = [
   [
     'a script without a path',
     SERVICE('quorum_up announce'),
+    ['5:15: warning: quorum_up: announce is not found in PATH: it is taken as /usr/bin/announce'],
+  ],
+  [
+    'VRRP: an interface that is no port, two routers of one number, what is not there',
+    `vrrp_instance A {
+ interface eth9
+ virtual_router_id 1
+ virtual_ipaddress {
+ 192.0.2.9
+ }
+}
+vrrp_instance B {
+ interface front
+ virtual_router_id 7
+ authentication {
+ auth_type AH
+ auth_pass x
+ }
+ virtual_ipaddress {
+ 192.0.2.10/24 dev back label x:1
+ 192.0.2.1
+ }
+ accept
+}
+vrrp_instance C {
+ interface slfront
+ virtual_router_id 7
+ virtual_ipaddress {
+ 192.0.2.9
+ }
+}
+`,
     [
-      '5:15: quorum_up: is "announce", expected a command with its absolute path, or a block of command, user and group',
+      '2:12: interface: no port is called eth9, expected one of front, back',
+      '12:2: auth_type AH: not supported: there is no AH authentication: adverts bear none, and others’ are not believed (to go without, add ah to keepalived.accept)',
+      '16:16: warning: dev: has no effect: the port is the one with the address’s network, or its own',
+      '16:25: warning: label: has no effect: the kernel is not given the address',
+      "17:2: 192.0.2.1: 192.0.2.1 is port front's own, which the kernel answers for: expected a virtual address",
+      '19:2: warning: accept: has no effect: packets to virtual addresses reach services and echo, not programs of this machine',
+      '23:20: virtual_router_id: 7 on port front is also the router ID of B',
+      '25:2: 192.0.2.9: 192.0.2.9 is also an address of A',
+    ],
+  ],
+  [
+    'VRRP: a number that Sluice does not take, a name that is none',
+    `vrrp_instance A {
+ interface front
+ virtual_router_id 1
+ garp_master_repeat 500
+ track_script {
+ nothing
+ }
+ virtual_ipaddress {
+ 192.0.2.9
+ }
+}
+`,
+    [
+      '4:21: garp_master_repeat: is 500, expected a whole number from 0 to 100',
+      '6:2: track_script: nothing is called nothing',
     ],
   ],
 ];

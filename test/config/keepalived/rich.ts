@@ -4,6 +4,9 @@ global_defs {
     lvs_timeouts tcp 600 udp 30
     script_user nobody nogroup
     checker_log_all_failures
+    vrrp_startup_delay 3.5
+    vrrp_notify_fifo /run/vrrp.fifo
+    vrrp_garp_master_refresh 60
 }
 track_file load {
     file /run/load
@@ -23,6 +26,91 @@ local_address_group locals {
 virtual_server_group G {
     203.0.113.20-21 53
     203.0.113.30 5353
+}
+vrrp_script chk {
+    script "/bin/check one"
+    interval 2
+    timeout 1
+    weight -20 reverse
+    rise 2
+    fall 3
+    user daemon
+    init_fail
+}
+vrrp_track_process proxy {
+    process /usr/sbin/haproxy -W
+    weight 10
+    quorum 2
+    quorum_max 4
+    terminate_delay 1.5
+}
+vrrp_instance VI_1 {
+    state BACKUP
+    interface front
+    virtual_router_id 51
+    priority 150
+    advert_int 2
+    preempt_delay 5
+    authentication {
+        auth_type PASS
+        auth_pass s3cret
+    }
+    virtual_ipaddress {
+        203.0.113.10/24 dev front label front:1
+        192.0.2.100
+    }
+    virtual_ipaddress_excluded {
+        203.0.113.20
+    }
+    track_interface {
+        back weight 5
+        bond0
+    }
+    track_script {
+        chk weight 30
+    }
+    track_file {
+        load weight 3
+    }
+    track_process {
+        proxy
+    }
+    garp_master_delay 10
+    garp_master_repeat 2
+    garp_lower_prio_repeat 1
+    notify_master "/bin/tell master" root
+    notify /bin/tell
+}
+vrrp_instance VI_2 {
+    interface slback
+    virtual_router_id 52
+    version 3
+    advert_int 0.1
+    nopreempt
+    use_vmac
+    vmac_xmit_base
+    unicast_src_ip 198.51.100.1
+    unicast_peer {
+        198.51.100.2
+    }
+    virtual_ipaddress {
+        198.51.100.200
+    }
+    down_timer_adverts 2
+    dont_track_primary
+    skip_check_adv_addr
+    notify_fault /bin/tell
+}
+vrrp_sync_group both {
+    sync_group_tracking_weight
+    group {
+        VI_1
+        VI_2
+    }
+    track_bfd {
+        b1
+    }
+    notify_stop /bin/tell
 }
 virtual_server 203.0.113.10 80 {
     lb_algo mh

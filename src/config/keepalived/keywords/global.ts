@@ -25,7 +25,8 @@ import {
   word,
 } from './kinds.js';
 
-const VRRP: Support = { tuning: 'VRRP is not run' };
+const VRRP: Support = { tuning: 'it is about how keepalived gets its VRRP to the kernel' };
+const ADVERTS: Support = { tuning: 'adverts go as RFC 9568 says' };
 const PROCESS: Support = { tuning: "it is about keepalived's own processes" };
 const MAIL: Support = { tuning: 'no mail is sent' };
 const SNMP: Support = { tuning: 'there is no SNMP agent' };
@@ -92,12 +93,10 @@ export const GLOBAL_DEFS: Block = {
   random_seed: keyword(one(integer(0, 0xffff_ffff))),
 
   ...unsupported({ packets: 'namespace' }, { net_namespace: value, net_namespace_ipvs: value }),
+  notify_fifo: fifo,
   ...unsupported(
-    { tuning: 'notify_fifo gets no VRRP events; for servers use lvs_notify_fifo' },
-    {
-      notify_fifo: fifo,
-      notify_fifo_script: script,
-    },
+    { tuning: 'nothing is started to read the FIFO: start it by other means' },
+    { notify_fifo_script: script, vrrp_notify_fifo_script: script },
   ),
   ...unsupported(MAIL, {
     notification_email: names,
@@ -173,24 +172,34 @@ export const GLOBAL_DEFS: Block = {
     enable_traps: flag,
   }),
   ...unsupported(DBUS, { enable_dbus: flag, dbus_service_name: value }),
-  ...unsupported(VRRP, {
-    vrrp_mcast_group4: keyword(one(address)),
-    vrrp_mcast_group6: keyword(one(address)),
-    default_interface: value,
-    vrrp_garp_master_delay: count,
-    vrrp_garp_master_repeat: count,
-    vrrp_garp_lower_prio_delay: count,
-    vrrp_garp_lower_prio_repeat: count,
-    vrrp_garp_master_refresh: count,
-    vrrp_garp_master_refresh_repeat: count,
-    vrrp_garp_interval: keyword(one(timer)),
-    vrrp_gna_interval: keyword(one(timer)),
-    vrrp_garp_extra_if: keyword(one(word), optional(word)),
-    vrrp_min_garp: switchable,
-    vrrp_down_timer_adverts: keyword(one(integer(1, 100))),
+  // VRRP's, see map-vrrp.ts.
+  vrrp_garp_master_delay: count,
+  vrrp_garp_master_repeat: count,
+  vrrp_garp_lower_prio_delay: count,
+  vrrp_garp_lower_prio_repeat: count,
+  vrrp_garp_master_refresh: count,
+  vrrp_garp_master_refresh_repeat: count,
+  vrrp_min_garp: switchable,
+  vrrp_down_timer_adverts: keyword(one(integer(1, 100))),
+  vrrp_version: keyword(one(integer(2, 3))),
+  vrrp_check_unicast_src: flag,
+  vrrp_skip_check_adv_addr: flag,
+  vrrp_strict: flag,
+  vrrp_notify_fifo: fifo,
+  vrrp_startup_delay: keyword(one(timer)),
+  vrrp_mcast_group4: keyword(one(address)),
+  vrrp_mcast_group6: keyword(one(address)),
+  ...unsupported(ADVERTS, {
     vrrp_lower_prio_no_advert: switchable,
     vrrp_higher_prio_send_advert: switchable,
-    vrrp_version: keyword(one(integer(2, 3))),
+    vrrp_garp_interval: keyword(one(timer)),
+    vrrp_gna_interval: keyword(one(timer)),
+    vmac_prefix: value,
+    vmac_addr_prefix: value,
+  }),
+  ...unsupported(VRRP, {
+    default_interface: value,
+    vrrp_garp_extra_if: keyword(one(word), optional(word)),
     nftables: nothingOrValue,
     nftables_priority: keyword(one(integer(-2_147_483_648, 2_147_483_647))),
     nftables_counters: flag,
@@ -198,21 +207,13 @@ export const GLOBAL_DEFS: Block = {
     vrrp_iptables: keyword(optional(word), optional(word)),
     vrrp_ipsets: { args: [{ check: any, optional: true, many: true }] },
     disable_local_igmp: flag,
-    vrrp_check_unicast_src: flag,
-    vrrp_skip_check_adv_addr: flag,
-    vrrp_strict: flag,
     vrrp_notify_priority_changes: bool,
-    vrrp_notify_fifo: fifo,
-    vrrp_notify_fifo_script: script,
     fifo_write_vrrp_states_on_reload: flag,
     dynamic_interfaces: keyword(optional(oneOf('allow_if_changes'))),
     ...buffers(['vrrp_netlink_cmd', 'vrrp_netlink_monitor']),
     vrrp_rx_bufs_policy: value,
     vrrp_rx_bufs_multiplier: count,
-    vrrp_startup_delay: keyword(one(timer)),
     log_unknown_vrids: flag,
-    vmac_prefix: value,
-    vmac_addr_prefix: value,
   }),
 };
 

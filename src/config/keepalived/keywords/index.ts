@@ -42,13 +42,10 @@ export const TOP: Block = {
       allow_address_group: ADDRESS_GROUP,
     },
   ),
-  ...unsupported(
-    { packets: 'vrrp' },
-    {
-      vrrp_instance: named(VRRP_INSTANCE),
-      vrrp_sync_group: named(VRRP_SYNC_GROUP),
-    },
-  ),
+  vrrp_instance: named(VRRP_INSTANCE),
+  vrrp_sync_group: named(VRRP_SYNC_GROUP),
+  vrrp_script: named(VRRP_SCRIPT),
+  vrrp_track_process: named(TRACK_PROCESS),
   ...unsupported(
     { packets: 'static' },
     {
@@ -58,10 +55,8 @@ export const TOP: Block = {
     },
   ),
   ...unsupported(
-    { tuning: 'VRRP is not run, so that nothing tracks it' },
+    { tuning: 'interfaces, addresses and routes are the dataplane’s, which watches them itself' },
     {
-      vrrp_script: named(VRRP_SCRIPT),
-      vrrp_track_process: named(TRACK_PROCESS),
       track_group: named({ group: names }),
       garp_group: plain(GARP_GROUP),
       linkbeat_interfaces: names,

@@ -17,11 +17,13 @@ import {
   one,
   oneOf,
   optional,
+  type Support,
   script,
   switchable,
   timer,
   timerOrZero,
   tracked,
+  unsupported,
   value,
   word,
 } from './kinds.js';
@@ -258,6 +260,16 @@ const addresses: Keyword = { args: [], block: addressLine };
 const routes: Keyword = { args: [], block: routeLine };
 const rules: Keyword = { args: [], block: ruleLine };
 
+const KERNEL: Support = {
+  tuning: 'interfaces and addresses are the dataplane’s, which makes none in the kernel',
+};
+const ADVERTS: Support = { tuning: 'adverts go as RFC 9568 says' };
+const OTHERS: Support = { tuning: 'nobody is told of it: notify, notify_master and the FIFO are' };
+const RECEIVING: Support = { tuning: 'adverts come by the dataplane, not by a socket' };
+const ACCEPT: Support = {
+  tuning: 'packets to virtual addresses reach services and echo, not programs of this machine',
+};
+
 const TRACKS: Block = {
   track_interface: tracked(-253, 253),
   track_script: tracked(-253, 253),
@@ -272,12 +284,14 @@ const NOTIFIES: Block = {
   notify_fault: script,
   notify_stop: script,
   notify: script,
-  notify_deleted: {
-    ...script,
-    args: script.args.map((arg) => ({ ...arg, optional: true as const })),
-  },
-  notify_priority_changes: bool,
-  smtp_alert: switchable,
+  ...unsupported(OTHERS, {
+    notify_deleted: {
+      ...script,
+      args: script.args.map((arg) => ({ ...arg, optional: true as const })),
+    },
+    notify_priority_changes: bool,
+    smtp_alert: switchable,
+  }),
 };
 
 const count = keyword(one(integer(0, 0xffff_ffff)));
@@ -289,35 +303,24 @@ export const VRRP_INSTANCE: Block = {
   interface: value,
   /** DPVS. */
   dpdk_interface: value,
-  vrf: value,
   use_vmac: keyword(optional(word), optional(word)),
-  use_vmac_addr: flag,
   vmac_xmit_base: flag,
-  use_ipvlan: keyword(optional(word), optional(word), optional(word)),
   native_ipv6: { ...flag, deprecated: 'the addresses say whether it is IPv6' },
   dont_track_primary: flag,
   ...TRACKS,
   mcast_src_ip: keyword(one(address)),
   unicast_src_ip: keyword(one(address)),
-  mcast_dst_ip: keyword(one(address)),
-  track_src_ip: flag,
   version: keyword(one(integer(2, 3))),
+  // Peers are known by their addresses anyway.
   check_unicast_src: flag,
   unicast_peer: { args: [], block: peerLine },
-  unicast_fault_no_peer: flag,
-  unicast_ttl: keyword(one(integer(0, 255))),
-  old_unicast_checksum: keyword(optional(oneOf('never'))),
   garp_master_delay: keyword(one(integer(0, 0xffff_ffff))),
   garp_master_repeat: count,
   garp_lower_prio_delay: count,
   garp_lower_prio_repeat: count,
   garp_master_refresh: count,
   garp_master_refresh_repeat: count,
-  garp_extra_if: keyword(one(word), optional(word)),
-  garp_extra_if_vmac: keyword(one(word)),
   down_timer_adverts: keyword(one(integer(1, 100))),
-  lower_prio_no_advert: switchable,
-  higher_prio_send_advert: switchable,
   virtual_router_id: keyword(one(integer(1, 255))),
   priority: keyword(one(integer(1, 255))),
   advert_int: keyword(one(decimal(0.01, 255))),
@@ -327,22 +330,44 @@ export const VRRP_INSTANCE: Block = {
   },
   virtual_ipaddress: addresses,
   virtual_ipaddress_excluded: addresses,
-  promote_secondaries: flag,
-  virtual_routes: routes,
-  virtual_rules: rules,
-  accept: flag,
-  no_accept: flag,
   nopreempt: nothingOrValue,
   preempt: flag,
   preempt_delay: keyword(one(decimal(0, 1000))),
   skip_check_adv_addr: switchable,
   strict_mode: switchable,
-  debug: keyword(one(integer(0, 4))),
   ...NOTIFIES,
-  notify_master_rx_lower_pri: script,
-  kernel_rx_buf_size: count,
-  linkbeat_use_polling: { ...flag, deprecated: 'use a linkbeat_interfaces block' },
-  lvs_sync_daemon_interface: { ...value, deprecated: 'use lvs_sync_daemon in global_defs' },
+  ...unsupported({ packets: 'virtual_routes' }, { virtual_routes: routes, virtual_rules: rules }),
+  ...unsupported({ packets: 'multicast_group' }, { mcast_dst_ip: keyword(one(address)) }),
+  ...unsupported(KERNEL, {
+    vrf: value,
+    use_vmac_addr: flag,
+    use_ipvlan: keyword(optional(word), optional(word), optional(word)),
+    track_src_ip: flag,
+    garp_extra_if: keyword(one(word), optional(word)),
+    garp_extra_if_vmac: keyword(one(word)),
+    promote_secondaries: flag,
+    linkbeat_use_polling: { ...flag, deprecated: 'use a linkbeat_interfaces block' },
+  }),
+  ...unsupported(ADVERTS, {
+    unicast_fault_no_peer: flag,
+    unicast_ttl: keyword(one(integer(0, 255))),
+    old_unicast_checksum: keyword(optional(oneOf('never'))),
+    lower_prio_no_advert: switchable,
+    higher_prio_send_advert: switchable,
+  }),
+  ...unsupported(ACCEPT, { accept: flag, no_accept: flag }),
+  ...unsupported(RECEIVING, { kernel_rx_buf_size: count }),
+  ...unsupported(OTHERS, { notify_master_rx_lower_pri: script }),
+  ...unsupported(
+    { tuning: 'every advert that is dropped is counted and named: sluice show vrrp' },
+    { debug: keyword(one(integer(0, 4))) },
+  ),
+  ...unsupported(
+    { tuning: 'lvs_sync_daemon in global_defs says it' },
+    {
+      lvs_sync_daemon_interface: { ...value, deprecated: 'use lvs_sync_daemon in global_defs' },
+    },
+  ),
 };
 
 export const VRRP_SYNC_GROUP: Block = {
@@ -379,7 +404,10 @@ export const TRACK_PROCESS: Block = {
 export const TRACK_FILE: Block = {
   file: value,
   weight: keyword(one(integer(-2_147_483_647, 2_147_483_647)), optional(oneOf('reverse'))),
-  init_file: keyword(optional(word), optional(oneOf('overwrite'))),
+  ...unsupported(
+    { tuning: 'the file is not made: without it the number is 0' },
+    { init_file: keyword(optional(word), optional(oneOf('overwrite'))) },
+  ),
 };
 
 export const BFD_INSTANCE: Block = {

@@ -1,0 +1,166 @@
+/** The feature as a whole with a dataplane made of paper: what a reload does to running instances. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseConfig } from '../../src/config/load.js';
+import { until } from '../../src/lab/command.js';
+import { createLogger } from '../../src/log.js';
+import type { Advert, Herald, HeraldNews } from '../../src/native.js';
+import { openFrame } from '../../src/vrrp/frame.js';
+import { decode } from '../../src/vrrp/packet.js';
+import { Vrrp } from '../../src/vrrp/vrrp.js';
+import { BASE } from '../config/support.js';
+
+/** Keeps what it is told; its alarm goes off as the real one does. */
+class PaperHerald implements Herald {
+  readonly repeated = new Map<number, Advert>();
+  /** Instances that resigned with a farewell. */
+  readonly farewells: number[] = [];
+  readonly sent: { port: number; frame: Uint8Array }[] = [];
+  readonly #onNews: () => void;
+  #alarm: NodeJS.Timeout | undefined;
+
+  constructor(onNews: () => void) {
+    this.#onNews = onNews;
+  }
+  repeat(instance: number, advert: Advert): void {
+    this.repeated.set(instance, advert);
+  }
+  cease(instance: number, farewell: boolean): void {
+    if (this.repeated.delete(instance) && farewell) this.farewells.push(instance);
+  }
+  send(port: number, frame: Uint8Array): void {
+    this.sent.push({ port, frame });
+  }
+  wakeAt(atMs: number): void {
+    clearTimeout(this.#alarm);
+    const now = Number(process.hrtime.bigint()) / 1e6;
+    if (atMs > 0) this.#alarm = setTimeout(this.#onNews, Math.max(0, atMs - now));
+  }
+  renewLease(): void {}
+  take(): HeraldNews {
+    return { lapsed: false, repeating: [...this.repeated.keys()], heard: [], lost: 0 };
+  }
+  /** The advert of an instance as a peer reads it. */
+  said(instance: number) {
+    const arrived = openFrame(this.repeated.get(instance)?.frames[0] as Uint8Array);
+    const decoded = arrived && decode(arrived.payload, arrived);
+    return decoded && 'message' in decoded ? decoded.message : undefined;
+  }
+}
+
+const instance = (name: string, id: number, more: string) =>
+  `    - { name: ${name}, port: front, routerId: ${id}, advertInterval: 10ms, ${more} }\n`;
+const model = (...instances: string[]) =>
+  parseConfig(`${BASE}vrrp:\n  instances:\n${instances.join('')}`, 'x.yaml').model;
+
+function begin(first: ReturnType<typeof model>) {
+  let herald: PaperHerald | undefined;
+  let published = 0;
+  const vrrp = new Vrrp({
+    log: createLogger({ level: 'error' }),
+    engine: {
+      ports: () =>
+        ['front', 'back'].map((name, index) => ({
+          name,
+          up: true,
+          mac: `02:00:00:00:01:0${index + 1}`,
+        })),
+      workerLag: () => [0],
+    } as never,
+    openHerald: (onNews) => {
+      herald = new PaperHerald(onNews);
+      return herald;
+    },
+    changed: () => {
+      published++;
+    },
+    guard: (_, action) => action(),
+  });
+  vrrp.update(first);
+  vrrp.start();
+  const states = () => vrrp.report().instances.map(({ name, state }) => `${name} ${state}`);
+  return { vrrp, herald: () => herald as PaperHerald, states, published: () => published };
+}
+
+const master = (names: readonly string[], states: () => string[]) =>
+  until(() => names.every((name) => states().includes(`${name} MASTER`)), 10_000);
+const settled = () => new Promise((done) => setTimeout(done, 5));
+
+test('a reload of a master changes what it says, not what it is', async () => {
+  const { vrrp, herald, states, published } = begin(
+    model(instance('A', 1, 'addresses: [203.0.113.1]')),
+  );
+  await master(['A'], states);
+  const since = vrrp.report().instances[0]?.since;
+  const before = { published: published(), sent: herald().sent.length };
+  vrrp.update(
+    model(
+      instance('A', 1, 'priority: 120, addresses: [203.0.113.1, 203.0.113.2], garp: { delay: 0 }'),
+    ),
+  );
+  await settled();
+  assert.equal(states(), ['A MASTER']);
+  assert.is(vrrp.report().instances[0]?.since, since);
+  assert.equal(herald().farewells, []);
+  assert.is(published(), before.published, 'whoever changes the configuration publishes it');
+  assert.is(herald().said(1)?.priority, 120);
+  assert.equal(herald().said(1)?.addresses, ['203.0.113.1', '203.0.113.2']);
+  // Gratuitous ARP for the new address alone.
+  const told = herald().sent.slice(before.sent);
+  assert.is(told.length, 5);
+  for (const { frame } of told) assert.equal([...frame.subarray(38, 42)], [203, 0, 113, 2]);
+  assert.is(vrrp.role().addresses.get('203.0.113.2')?.ours, true);
+  vrrp.update(
+    model(
+      instance('A', 1, 'addresses: [203.0.113.2], advertInterval: 20ms').replace(
+        'advertInterval: 10ms, ',
+        '',
+      ),
+    ),
+  );
+  await settled();
+  assert.equal(herald().said(1)?.addresses, ['203.0.113.2']);
+  assert.is(herald().repeated.get(1)?.intervalUs, 20_000);
+  assert.is(herald().sent.length, before.sent + 5, 'nothing is told of what has gone');
+  assert.not(vrrp.role().addresses.has('203.0.113.1'));
+  await vrrp.stop();
+});
+
+test('instances come and go; the others do not notice', async () => {
+  const one = instance('A', 1, 'addresses: [203.0.113.1]');
+  const two = instance('B', 2, 'addresses: [203.0.113.2]');
+  const { vrrp, herald, states } = begin(model(one));
+  await master(['A'], states);
+  const since = vrrp.report().instances[0]?.since;
+  vrrp.update(model(one, two));
+  assert.equal(states(), ['A MASTER', 'B BACKUP']);
+  await master(['B'], states);
+  vrrp.update(model(two));
+  assert.equal(states(), ['B MASTER']);
+  assert.equal(herald().farewells, [1], 'A has resigned');
+  vrrp.update(model(one, two));
+  assert.equal(states(), ['A BACKUP', 'B MASTER']);
+  assert.not.equal(vrrp.report().instances[0]?.since, since);
+  await vrrp.stop();
+  assert.equal(states(), ['A STOP', 'B STOP']);
+  assert.is(herald().repeated.size, 0);
+});
+
+test('a group that is made of a master and a backup is master as a whole, or not at all', async () => {
+  const one = instance('A', 1, 'addresses: [203.0.113.1]');
+  const two = instance('B', 2, 'addresses: [203.0.113.2]');
+  const { vrrp, states } = begin(model(one));
+  await master(['A'], states);
+  const grouped = parseConfig(
+    `${BASE}vrrp:\n  instances:\n${one}${two}  groups: [{ name: G, instances: [A, B] }]\n`,
+    'x.yaml',
+  ).model;
+  vrrp.update(grouped);
+  assert.equal(states(), ['A BACKUP', 'B BACKUP']);
+  await until(() => states().join() === 'A MASTER,B MASTER', 10_000);
+  assert.equal(states(), ['A MASTER', 'B MASTER']);
+  assert.is(vrrp.report().groups[0]?.state, 'MASTER');
+  await vrrp.stop();
+});
+
+test.run();

@@ -136,13 +136,17 @@ export class Director {
       engine,
       openHerald: (onNews) => native().openHerald(onNews),
       changed: () => this.#replan(),
+      foresee: (role) => this.#running.foresee(role),
       guard: (what, action) => this.#guard(what, action),
     });
     this.#vrrp = vrrp;
     this.#running = new Transactions(
       loaded,
       {
-        publish: (snapshot) => engine.publish(snapshot),
+        publish: (snapshot) => {
+          engine.publish(snapshot);
+          vrrp.published();
+        },
         counters,
         rates: this.#rates,
         health: () => health.health(),

@@ -391,9 +391,24 @@ export interface Advert {
   farewell: Uint8Array[];
 }
 
+/** All that becoming the master of some instances takes, prepared ahead. */
+export interface Succession {
+  adverts: { instance: number; advert: Advert }[];
+  snapshot: Uint8Array;
+  /** Sent once it is published: gratuitous ARP. */
+  frames: { port: number; frame: Uint8Array }[];
+}
+
 export interface HeraldNews {
   /** The lease has run out since: no instance repeats, what follows a role has been given up. */
   lapsed: boolean;
+  /** What was prepared has been carried out, before anything was heard that is in `heard`. */
+  succeeded: boolean;
+  /**
+   * When the alarm last went off: everything that had arrived by then is in this `heard` or an
+   * earlier one. What has arrived since may not be.
+   */
+  completeMs: number;
   /** Instances that are repeated. */
   repeating: number[];
   /** Frames of IP protocol 112 in order, with when they came: ms of the monotonic clock. */
@@ -408,8 +423,14 @@ export interface Herald {
   repeat(instance: number, advert: Advert, atOnce: boolean): void;
   cease(instance: number, farewell: boolean): void;
   send(port: number, frame: Uint8Array): void;
-  /** One alarm, the last one counts; goes off once every worker has looked at its queues since. */
-  wakeAt(atMs: number): void;
+  /**
+   * One alarm, the last one counts; goes off once every worker has looked at its queues since.
+   * `decided`: everything that was taken has been considered, so that at the alarm, unless something
+   * is heard before, what was prepared is to be carried out.
+   */
+  wakeAt(atMs: number, decided: boolean): void;
+  /** null: nothing. A publication forgets it, too. */
+  prepare(succession: Succession | null): void;
   /** For so long from now; from the first time on all depends on it. */
   renewLease(ms: number): void;
   take(): HeraldNews;

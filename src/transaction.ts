@@ -94,6 +94,13 @@ export class Transactions {
     return this.#publish(this.#model);
   }
 
+  /** What replan() would publish in another role. */
+  foresee(role: Role): Uint8Array {
+    const { slots } = this.#planned;
+    const planned = plan(this.#model, this.#health(), role, slots, this.#busy());
+    return encodeSnapshot(planned.snapshot);
+  }
+
   /** Runs a file from now on. */
   load(next: Loaded, policy: EditPolicy, cause: string): ReloadReport {
     refuseRestartSettings(this.#loaded.model, next);
@@ -228,9 +235,7 @@ export class Transactions {
   #publish(model: Model): Planned {
     const { counters, rates } = this.#around;
     const { slots } = this.#planned;
-    const removed = [...slots.servers.values()].filter(({ live }) => !live);
-    const busy = counters.busyServers(removed.map(({ slot }) => slot));
-    const planned = plan(model, this.#health(), this.#around.role?.(), slots, busy);
+    const planned = plan(model, this.#health(), this.#around.role?.(), slots, this.#busy());
     const snapshot = encodeSnapshot(planned.snapshot);
     // A slot with a new owner has no connection, so its counters stand still until the publication.
     counters.rebase(planned.taken);
@@ -240,6 +245,12 @@ export class Transactions {
     rates.follow(liveSlots(planned));
     this.#around.ledger?.published(planned.snapshot.generation, planned.slots);
     return planned;
+  }
+
+  /** Slots of servers that are gone but for their connections. */
+  #busy(): Set<number> {
+    const removed = [...this.#planned.slots.servers.values()].filter(({ live }) => !live);
+    return this.#around.counters.busyServers(removed.map(({ slot }) => slot));
   }
 
   #health(): Health {

@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint32_t kMostInstances = 65536;  // ports x router IDs
 constexpr size_t kMostPeers = 1024;
+constexpr size_t kMostFrames = 1u << 16;
 constexpr uint32_t kShortestUs = 1'000, kLongestUs = 3'600'000'000;
 constexpr double kNsAMs = 1e6;
 
@@ -27,6 +28,20 @@ std::vector<Frame> read_frames(const Argument& argument) {
   std::vector<Frame> frames;
   for (const Argument& one : argument.elements(kMostPeers)) frames.push_back(read_frame(one));
   return frames;
+}
+
+Advert read_advert(const Argument& options) {
+  Advert advert;
+  advert.port = options["port"].integer<uint16_t>(0, UINT8_MAX);
+  advert.interval_ns =
+      uint64_t{options["intervalUs"].integer<uint32_t>(kShortestUs, kLongestUs)} * 1000;
+  advert.frames = read_frames(options["frames"]);
+  advert.farewell = read_frames(options["farewell"]);
+  return advert;
+}
+
+uint32_t read_instance(const Argument& argument) {
+  return argument.integer<uint32_t>(0, kMostInstances - 1);
 }
 
 uint64_t read_ms(const Argument& argument) {
@@ -51,6 +66,7 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
         {InstanceMethod<&HeraldObject::repeat>("repeat"),
          InstanceMethod<&HeraldObject::cease>("cease"), InstanceMethod<&HeraldObject::send>("send"),
          InstanceMethod<&HeraldObject::wake_at>("wakeAt"),
+         InstanceMethod<&HeraldObject::prepare>("prepare"),
          InstanceMethod<&HeraldObject::renew_lease>("renewLease"),
          InstanceMethod<&HeraldObject::take>("take")});
   }
@@ -73,17 +89,11 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
 
  private:
   static uint32_t instance(const Napi::CallbackInfo& info) {
-    return argument(info, 0, "instance").integer<uint32_t>(0, kMostInstances - 1);
+    return read_instance(argument(info, 0, "instance"));
   }
 
   void repeat(const Napi::CallbackInfo& info) {
-    const Argument options = argument(info, 1, "advert");
-    Advert advert;
-    advert.port = options["port"].integer<uint16_t>(0, UINT8_MAX);
-    advert.interval_ns =
-        uint64_t{options["intervalUs"].integer<uint32_t>(kShortestUs, kLongestUs)} * 1000;
-    advert.frames = read_frames(options["frames"]);
-    advert.farewell = read_frames(options["farewell"]);
+    Advert advert = read_advert(argument(info, 1, "advert"));
     const uint32_t which = instance(info);
     const bool at_once = argument(info, 2, "atOnce").boolean();
     with(info, [&](Herald& herald) { herald.repeat(which, std::move(advert), at_once); });
@@ -100,7 +110,24 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
   }
   void wake_at(const Napi::CallbackInfo& info) {
     const uint64_t at = read_ms(argument(info, 0, "atMs"));
-    with(info, [&](Herald& herald) { herald.wake_at(at); });
+    const bool decided = argument(info, 1, "decided").boolean();
+    with(info, [&](Herald& herald) { herald.wake_at(at, decided); });
+  }
+  void prepare(const Napi::CallbackInfo& info) {
+    if (info[0].IsNull()) return with(info, [](Herald& herald) { herald.prepare({}); });
+    const Argument options = argument(info, 0, "succession");
+    Succession succession;
+    for (const Argument& one : options["adverts"].elements(kMostInstances)) {
+      succession.adverts.emplace_back(read_instance(one["instance"]), read_advert(one["advert"]));
+    }
+    for (const Argument& one : options["frames"].elements(kMostFrames)) {
+      succession.frames.emplace_back(one["port"].integer<uint16_t>(0, UINT8_MAX),
+                                     read_frame(one["frame"]));
+    }
+    const auto [at, n] = options["snapshot"].bytes();
+    guarded(info.Env(), [&, at = at, n = n] {
+      engine_->with([&](Engine& engine) { engine.prepare(at, n, std::move(succession)); });
+    });
   }
   void renew_lease(const Napi::CallbackInfo& info) {
     const uint64_t until = Herald::now_ns() + read_ms(argument(info, 0, "ms"));
@@ -126,6 +153,8 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
     }
     auto o = Napi::Object::New(env);
     o.Set("lapsed", Napi::Boolean::New(env, news.lapsed));
+    o.Set("succeeded", Napi::Boolean::New(env, news.succeeded));
+    o.Set("completeMs", Napi::Number::New(env, static_cast<double>(news.complete_ns) / kNsAMs));
     o.Set("repeating", repeating);
     o.Set("heard", heard);
     o.Set("lost", Napi::Number::New(env, static_cast<double>(news.lost)));

@@ -3,7 +3,11 @@
  * whole: it takes over when the last of its instances hears no master any more, and gives up when
  * one of them does. Pure, as the machines are.
  */
+import type { Heirs } from './heir.js';
 import type { Effect, Heard, Machine } from './machine.js';
+
+/** Deadlines of machines that lose the same master; its adverts come one right after the other. */
+const TOGETHER_MS = 2;
 
 export interface Step {
   machine: Machine;
@@ -61,6 +65,19 @@ export class Router {
 
   get deadline(): number {
     return Math.min(...[...this.machines.values()].map(({ deadline }) => deadline));
+  }
+
+  /** All that are backups, where they wait for the same master. */
+  get heirs(): Heirs | undefined {
+    const machines = [...this.machines.values()].filter(
+      ({ state, deadline }) => state === 'BACKUP' && Number.isFinite(deadline),
+    );
+    const [first] = machines;
+    if (!first) return undefined;
+    const deadlines = machines.map(({ deadline }) => deadline);
+    const at = Math.max(...deadlines);
+    const same = machines.every(({ master }) => master?.address === first.master?.address);
+    return same && at - Math.min(...deadlines) <= TOGETHER_MS ? { machines, at } : undefined;
   }
 
   /** Those that have not been started. */

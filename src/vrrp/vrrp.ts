@@ -7,11 +7,12 @@ import { parseMac } from '../config/address.js';
 import type { Model } from '../config/model.js';
 import { connectedPort } from '../config/reach.js';
 import { type Logger, RateLimit } from '../log.js';
-import type { Engine, Herald } from '../native.js';
+import type { Engine, Herald, HeraldNews } from '../native.js';
 import type { Role, RoleAddress } from '../plan.js';
 import { sameData } from '../same-data.js';
 import type { Announced } from './announce.js';
 import { openFrame, virtualMac } from './frame.js';
+import { Heir } from './heir.js';
 import { Instance, type InstanceReport } from './instance.js';
 import type { State } from './machine.js';
 import { judge, type Place } from './messages.js';
@@ -36,6 +37,8 @@ export interface VrrpParts {
   openHerald: (onNews: () => void) => Herald;
   /** The role has changed: what follows it has to be published now. */
   changed: () => void;
+  /** What would be published in that role; undefined: nothing has been yet. */
+  foresee: (role: Role) => Uint8Array | undefined;
   /** Runs an action of a timer; what it throws is reported and goes no further. */
   guard: (what: string, action: () => void) => void;
 }
@@ -57,6 +60,8 @@ export class Vrrp {
   readonly #instances = new Map<string, Instance>();
   readonly #tracking: Tracking;
   readonly #groupStates = new Map<string, State>();
+  readonly #heir: Heir;
+  #looking = false;
   #herald: Herald | undefined;
   #router = new Router([], []);
   #model: Model | undefined;
@@ -76,20 +81,29 @@ export class Vrrp {
       this.#log.info(`Tracker ${model.name} ${good ? 'succeeded' : 'failed'}: ${detail}`);
       parts.guard('vrrp', () => this.#judgeAll());
     });
+    this.#heir = new Heir({
+      herald: () => this.#herald,
+      heirs: () => this.#router.heirs,
+      instanceOf: ({ name }) => this.#instances.get(name) as Instance,
+      macOf: (peer) => this.#peers.of(peer),
+      foresee: (instances) => parts.foresee(this.role(instances)),
+      guard: (action) => parts.guard('vrrp', action),
+    });
   }
 
-  /** For plan(): whose each address is. */
-  role(): Role {
+  /** For plan(): whose each address is, or would be if `heirs` were masters, too. */
+  role(heirs: ReadonlySet<Instance> = new Set()): Role {
     const addresses = new Map<string, RoleAddress>();
     const ports = this.#model?.ports ?? [];
     for (const instance of this.#instances.values()) {
-      const { place, model, isMaster } = instance;
+      const { place, model } = instance;
+      const ours = instance.isMaster || heirs.has(instance);
       for (const address of instance.addresses) {
         const name = connectedPort(ports, address);
         const found = ports.findIndex((port) => port.name === name);
         const port = found < 0 ? place.port : found;
         const mac = model.virtualMac && port === place.port ? virtualMac(model.vrid) : undefined;
-        addresses.set(address, { ours: isMaster, port, mac });
+        addresses.set(address, { ours, port, mac });
       }
     }
     return { addresses };
@@ -117,6 +131,11 @@ export class Vrrp {
     }
   }
 
+  /** After each publication. */
+  published(): void {
+    if (this.#running && this.#instances.size > 0) this.#heir.renew();
+  }
+
   /** After the first publication. */
   start(): void {
     this.#running = true;
@@ -129,6 +148,7 @@ export class Vrrp {
     this.#stopped = true;
     for (const timer of [...this.#timers, this.#leaseTimer]) clearInterval(timer);
     this.#tracking.stop();
+    this.#heir.stop();
     this.#apply(this.#router.stop(now()));
     await this.#notices.idle();
   }
@@ -243,24 +263,53 @@ export class Vrrp {
   }
 
   #renewAdverts(): void {
+    this.#heir.renew();
     for (const instance of this.#instances.values()) {
       if (instance.isMaster) instance.advertise((peer) => this.#peers.of(peer), false);
     }
   }
 
-  /** Everything that was heard, in order, and then the time: a late look is no silence. */
+  /**
+   * Everything that was heard, in order, and then the time up to which that is everything: a late
+   * look, or one that takes long, is no silence.
+   */
   #look(): void {
     if (this.#stopped || !this.#herald) return;
     const news = this.#herald.take();
-    if (news.lapsed) {
-      this.#log.warn('the control plane was late: the VRRP lease has run out', {
-        code: 'ERR_VRRP_LEASE',
-      });
-      this.#renewLease();
-      this.#apply(this.#router.lapsed(now()));
+    this.#looking = true;
+    try {
+      if (news.succeeded) this.#follow(news);
+      if (news.lapsed) {
+        this.#log.warn('the control plane was late: the VRRP lease has run out', {
+          code: 'ERR_VRRP_LEASE',
+        });
+        this.#renewLease();
+        this.#apply(this.#router.lapsed(now()));
+      }
+      for (const { atMs, port, frame } of news.heard) this.#hear(atMs, port, frame);
+      this.#apply(this.#router.tick(news.completeMs));
+    } finally {
+      this.#looking = false;
+      this.#setAlarm();
     }
-    for (const { atMs, port, frame } of news.heard) this.#hear(atMs, port, frame);
-    this.#apply(this.#router.tick(now()));
+  }
+
+  /** The herald has taken over at the deadline. What has stopped being a backup meanwhile gives up. */
+  #follow({ completeMs, repeating }: HeraldNews): void {
+    this.#apply(this.#router.tick(completeMs));
+    const strays = [...this.#instances.values()].filter(
+      (one) => !one.isMaster && repeating.includes(one.id),
+    );
+    for (const one of strays) one.cease(true);
+    if (strays.length > 0) this.#parts.changed();
+  }
+
+  /** The herald may decide by itself only where nothing that it has handed over is left to judge. */
+  #setAlarm(): void {
+    if (this.#looking) return;
+    const { heirs, deadline } = this.#router;
+    if (heirs && this.#heir.isReadyFor(heirs)) this.#herald?.wakeAt(heirs.at, true);
+    else this.#herald?.wakeAt(alarmOf(deadline), false);
   }
 
   #hear(atMs: number, port: number, frame: Uint8Array): void {
@@ -354,7 +403,8 @@ export class Vrrp {
           else instance.announcer.stop();
       }
     }
-    this.#herald?.wakeAt(alarmOf(this.#router.deadline));
+    if (steps.some(({ effect: { kind } }) => kind === 'state')) this.#heir.renew();
+    this.#setAlarm();
     if (moved) this.#parts.changed();
     for (const instance of became) {
       instance.announcer.start(instance.model.garp, () => instance.announced);

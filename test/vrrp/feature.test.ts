@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { parseConfig } from '../../src/config/load.js';
 import { until } from '../../src/lab/command.js';
 import { createLogger } from '../../src/log.js';
-import type { Advert, Herald, HeraldNews } from '../../src/native.js';
+import type { Advert, Herald, HeraldNews, Succession } from '../../src/native.js';
+import type { Role } from '../../src/plan.js';
 import { openFrame } from '../../src/vrrp/frame.js';
 import { decode } from '../../src/vrrp/packet.js';
 import { Vrrp } from '../../src/vrrp/vrrp.js';
@@ -16,8 +17,13 @@ class PaperHerald implements Herald {
   /** Instances that resigned with a farewell. */
   readonly farewells: number[] = [];
   readonly sent: { port: number; frame: Uint8Array }[] = [];
+  /** What it would do at the alarm, and whether it may. */
+  prepared: Succession | null = null;
+  decided = false;
+  #succeeded = false;
   readonly #onNews: () => void;
   #alarm: NodeJS.Timeout | undefined;
+  #completeMs = 0;
 
   constructor(onNews: () => void) {
     this.#onNews = onNews;
@@ -31,14 +37,34 @@ class PaperHerald implements Herald {
   send(port: number, frame: Uint8Array): void {
     this.sent.push({ port, frame });
   }
-  wakeAt(atMs: number): void {
+  wakeAt(atMs: number, decided: boolean): void {
     clearTimeout(this.#alarm);
-    const now = Number(process.hrtime.bigint()) / 1e6;
-    if (atMs > 0) this.#alarm = setTimeout(this.#onNews, Math.max(0, atMs - now));
+    this.decided = decided;
+    const now = () => Number(process.hrtime.bigint()) / 1e6;
+    const ring = () => {
+      if (now() < atMs) return this.wakeAt(atMs, decided);
+      this.#completeMs = now();
+      this.#succeed();
+      this.#onNews();
+    };
+    if (atMs > 0) this.#alarm = setTimeout(ring, Math.max(0, atMs - now()));
+  }
+  #succeed(): void {
+    if (!this.decided || !this.prepared) return;
+    for (const { instance, advert } of this.prepared.adverts) this.repeat(instance, advert);
+    this.prepared = null;
+    this.#succeeded = true;
+  }
+  prepare(succession: Succession | null): void {
+    this.prepared = succession;
   }
   renewLease(): void {}
   take(): HeraldNews {
-    return { lapsed: false, repeating: [...this.repeated.keys()], heard: [], lost: 0 };
+    const succeeded = this.#succeeded;
+    this.#succeeded = this.decided = false;
+    const repeating = [...this.repeated.keys()];
+    const completeMs = this.#completeMs;
+    return { lapsed: false, succeeded, completeMs, repeating, heard: [], lost: 0 };
   }
   /** The advert of an instance as a peer reads it. */
   said(instance: number) {
@@ -56,6 +82,7 @@ const model = (...instances: string[]) =>
 function begin(first: ReturnType<typeof model>) {
   let herald: PaperHerald | undefined;
   let published = 0;
+  const foreseen: Role[] = [];
   const vrrp = new Vrrp({
     log: createLogger({ level: 'error' }),
     engine: {
@@ -74,17 +101,57 @@ function begin(first: ReturnType<typeof model>) {
     changed: () => {
       published++;
     },
+    foresee: (role) => {
+      foreseen.push(role);
+      return new Uint8Array(1);
+    },
     guard: (_, action) => action(),
   });
   vrrp.update(first);
   vrrp.start();
   const states = () => vrrp.report().instances.map(({ name, state }) => `${name} ${state}`);
-  return { vrrp, herald: () => herald as PaperHerald, states, published: () => published };
+  return {
+    vrrp,
+    herald: () => herald as PaperHerald,
+    states,
+    published: () => published,
+    foreseen,
+  };
 }
 
 const master = (names: readonly string[], states: () => string[]) =>
   until(() => names.every((name) => states().includes(`${name} MASTER`)), 10_000);
 const settled = () => new Promise((done) => setTimeout(done, 5));
+
+test('a backup has prepared what it takes to be master, and lets the herald begin', async () => {
+  const { vrrp, herald, states, foreseen, published } = begin(
+    model(
+      instance('A', 1, 'addresses: [203.0.113.1]').replace('10ms', '300ms'),
+      instance('B', 2, 'addresses: [203.0.113.2, 203.0.113.3]').replace('10ms', '300ms'),
+    ),
+  );
+  assert.ok(await until(() => herald().prepared !== null, 500, 5));
+  assert.equal(states(), ['A BACKUP', 'B BACKUP']);
+  const { adverts = [], frames = [] } = herald().prepared ?? {};
+  assert.equal(
+    adverts.map(({ instance: id }) => id),
+    [1, 2],
+  );
+  assert.is(frames.length, 3);
+  for (const address of ['203.0.113.1', '203.0.113.2']) {
+    assert.is(foreseen.at(-1)?.addresses.get(address)?.ours, true);
+    assert.is(vrrp.role().addresses.get(address)?.ours, false);
+  }
+  // A publication: what was prepared from the one before is worth nothing, until it is made anew.
+  herald().prepare(null);
+  vrrp.published();
+  assert.ok(await until(() => herald().prepared !== null, 500, 5));
+  assert.ok(await until(() => herald().repeated.size === 2, 5_000, 5));
+  await master(['A', 'B'], states);
+  assert.is(published() > 0, true);
+  await vrrp.stop();
+  assert.is(herald().prepared, null);
+});
 
 test('a reload of a master changes what it says, not what it is', async () => {
   const { vrrp, herald, states, published } = begin(

@@ -191,9 +191,9 @@ void Engine::publish(const uint8_t* bytes, size_t n) {
   // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
   routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
   const bool has_roles = snapshot->has_roles();
-  for (uint16_t port = 0; port < ports_.size(); ++port) {
-    if (snapshot->has_virtual_mac(port)) ports_[port]->accept_other_macs();
-  }
+  accept_macs(*snapshot);
+  // It was made from what is replaced now.
+  if (herald_) herald_->prepare({});
   {
     const std::lock_guard lock(published_mutex_);
     publisher_->publish(std::move(snapshot));
@@ -202,13 +202,37 @@ void Engine::publish(const uint8_t* bytes, size_t n) {
   wiring_->slow_path_bell.ring();  // it has the new next hops resolved
 }
 
+void Engine::accept_macs(const Snapshot& snapshot) {
+  for (uint16_t port = 0; port < ports_.size(); ++port) {
+    if (snapshot.has_virtual_mac(port)) ports_[port]->accept_other_macs();
+  }
+}
+
+void Engine::prepare(const uint8_t* bytes, size_t n, Succession succession) {
+  check_running();
+  std::shared_ptr<const Snapshot> snapshot =
+      Snapshot::parse(bytes, n, options_.limits, ports_.size(), publisher_->current().get());
+  accept_macs(*snapshot);
+  // Routes and next hops depend on no role.
+  succession.publish = [this, snapshot, kept = std::vector(bytes, bytes + n)] {
+    const std::lock_guard lock(published_mutex_);
+    publisher_->publish(snapshot);
+    published_ = kept;
+  };
+  herald().prepare(std::move(succession));
+}
+
 Herald& Engine::herald() {
   if (herald_) return *herald_;
   HeraldHooks hooks;
   hooks.lapsed = [this] { give_up_roles(); };
   hooks.have_looked_since = [this](uint64_t tsc) {
     return std::all_of(lcores_.begin(), lcores_.end(),
-                       [tsc](const auto& lcore) { return lcore->has_turned_since(tsc); });
+                       [tsc](const auto& lcore) { return lcore->has_looked_since(tsc); });
+  };
+  hooks.has_sent_since = [this](uint64_t tsc) { return lcores_[0]->has_turned_since(tsc); };
+  hooks.hurry = [this](uint64_t tsc) {
+    for (const auto& lcore : lcores_) lcore->hurry(tsc != 0 && !lcore->has_looked_since(tsc));
   };
   herald_ = std::make_unique<Herald>(*wiring_, ports_.size(), mbufs_, std::move(hooks),
                                      options_.eal.worker_cpus);

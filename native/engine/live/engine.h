@@ -83,6 +83,9 @@ class Engine {
 
   // Made when it is first asked for.
   Herald& herald();
+  // What the herald publishes when `succession` is carried out, its other parts given; until the
+  // next publication. Throws ERR_NATIVE_SNAPSHOT.
+  void prepare(const uint8_t* bytes, size_t n, Succession succession);
 
   // Joins the workers and the slow path, gives twins, devices and memory back. May be repeated.
   void stop() noexcept;
@@ -95,6 +98,7 @@ class Engine {
   void make_steering(const EventHandler& on_event);
   unsigned mbufs_needed() const;
   void give_up_roles();
+  void accept_macs(const Snapshot& snapshot);
 
   const EngineOptions options_;
   CounterOffsets offsets_;

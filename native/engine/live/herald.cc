@@ -17,15 +17,20 @@ namespace {
 // While workers are asked to look at their queues: they do so within microseconds, unless one
 // hangs.
 constexpr uint64_t kLookAgainNs = 100'000;
+// After which one is kept from its CPU by others.
+constexpr uint64_t kPatienceNs = 500'000;
+// After which it hangs: precedence would only take the CPU from everybody else.
+constexpr uint64_t kHopelessNs = 10'000'000;
 // How long farewells may take to leave at a stop.
 constexpr uint64_t kFarewellNs = 50'000'000;
 constexpr unsigned kFrames = 32;
 
-// Above ordinary threads, workers included: it needs microseconds a turn, and a turn that is late
-// by a scheduler's slice is a false takeover at 10 ms adverts. Not permitted to everybody.
+// Above ordinary threads, and above workers that it hurries: it needs microseconds a turn, and a
+// turn that is late by a scheduler's slice is a false takeover at 10 ms adverts. Not permitted to
+// everybody.
 void take_precedence() {
   sched_param parameters{};
-  parameters.sched_priority = 1;
+  parameters.sched_priority = 2;
   (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters);
 }
 
@@ -82,13 +87,20 @@ void Herald::send(uint16_t port, const Frame& frame) {
   wiring_.worker_bells[0].ring();
 }
 
-void Herald::wake_at(uint64_t at_ns) {
+void Herald::wake_at(uint64_t at_ns, bool decided) {
   {
     const std::lock_guard lock(mutex_);
     alarm_ns_ = at_ns;
     looking_since_ = 0;
+    decided_ = decided;
   }
   wiring_.herald_bell.ring();
+}
+
+void Herald::prepare(Succession succession) {
+  const std::lock_guard lock(mutex_);
+  // What it replaces may hold a configuration: freed after the lock is given back.
+  std::swap(succession_, succession);
 }
 
 void Herald::renew_lease(uint64_t until_ns) {
@@ -102,10 +114,10 @@ void Herald::renew_lease(uint64_t until_ns) {
 
 News Herald::take() {
   const std::lock_guard lock(mutex_);
-  News news{lapsed_, {}, std::move(heard_), lost_};
+  News news{lapsed_, succeeded_, complete_ns_, {}, std::move(heard_), lost_};
   for (const auto& entry : repeated_) news.repeating.push_back(entry.first);
   heard_.clear();
-  lapsed_ = told_ = false;
+  lapsed_ = told_ = succeeded_ = decided_ = false;
   lost_ = 0;
   return news;
 }
@@ -144,8 +156,11 @@ void Herald::run() {
     watch_lease(now);
     speak(now);
     watch_alarm(now);
+    watch_departure(now);
+    watch_haste(now);
     wait();
   }
+  hooks_.hurry(0);
 }
 
 void Herald::hear() {
@@ -204,6 +219,7 @@ void Herald::watch_alarm(uint64_t now) {
     if (alarm_ns_ == 0 || now < alarm_ns_) return;
     if (looking_since_ == 0) {
       looking_since_ = rte_rdtsc();
+      asked_ns_ = now;
       for (Bell& bell : wiring_.worker_bells) bell.ring();
       return;
     }
@@ -213,9 +229,54 @@ void Herald::watch_alarm(uint64_t now) {
   hear();
   {
     const std::lock_guard lock(mutex_);
+    complete_ns_ = asked_ns_;
     told_ = false;
   }
+  succeed();
   tell();
+}
+
+// In the order in which JavaScript does it: adverts, what is published, gratuitous ARP.
+void Herald::succeed() {
+  Succession now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!decided_ || in_lapse_ || !heard_.empty() || lost_ != 0) return;
+    if (succession_.adverts.empty()) return;
+    std::swap(now, succession_);
+    succeeded_ = true;
+    decided_ = false;
+    const uint64_t at = now_ns();
+    for (auto& [instance, advert] : now.adverts) {
+      put_all(advert, advert.frames);
+      const uint64_t next = at + advert.interval_ns;
+      repeated_[instance] = {std::move(advert), next};
+    }
+  }
+  now.publish();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [port, frame] : now.frames) put(port, frame);
+  wiring_.worker_bells[0].ring();
+}
+
+void Herald::watch_departure(uint64_t now) {
+  const std::lock_guard lock(mutex_);
+  if (leaving_since_ == 0) return;
+  const bool hopeless = now > left_ns_ && now - left_ns_ >= kHopelessNs;
+  if (hopeless || hooks_.has_sent_since(leaving_since_)) leaving_since_ = 0;
+}
+
+// A worker that keeps adverts or the alarm waiting.
+void Herald::watch_haste(uint64_t now) {
+  const std::lock_guard lock(mutex_);
+  const auto is_late = [now](uint64_t since) {
+    return now >= since + kPatienceNs && now < since + kHopelessNs;
+  };
+  uint64_t wanted = 0;
+  if (leaving_since_ != 0 && is_late(left_ns_)) wanted = leaving_since_;
+  if (looking_since_ != 0 && is_late(asked_ns_)) wanted = std::max(wanted, looking_since_);
+  if (wanted != 0 || in_haste_) hooks_.hurry(wanted);
+  in_haste_ = wanted != 0;
 }
 
 // Once until somebody takes it.
@@ -236,6 +297,9 @@ uint64_t Herald::deadline() const {
     for (const auto& [instance, repeated] : repeated_) first = std::min(first, repeated.next_ns);
     if (lease_ns_ != 0) first = std::min(first, lease_ns_);
   }
+  if (in_haste_) first = std::min(first, now_ns() + kLookAgainNs);
+  if (leaving_since_ != 0)
+    first = std::min(first, std::max(now_ns() + kLookAgainNs, left_ns_ + kPatienceNs));
   if (looking_since_ != 0) {
     first = std::min(first, now_ns() + kLookAgainNs);
   } else if (alarm_ns_ != 0) {
@@ -282,6 +346,8 @@ bool Herald::put(uint16_t port, const Frame& frame) {
 void Herald::put_all(const Advert& advert, const std::vector<Frame>& frames) {
   for (const Frame& frame : frames) put(advert.port, frame);
   wiring_.worker_bells[0].ring();
+  if (leaving_since_ == 0) left_ns_ = now_ns();
+  leaving_since_ = rte_rdtsc();
 }
 
 }  // namespace sluice

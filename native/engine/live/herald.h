@@ -9,6 +9,16 @@
 // "none has come" from "I have not looked". An alarm (the end of Master_Down) goes off only after
 // every worker has looked at its queues since: what lies there unread is no silence.
 //
+// What follows then can be prepared ahead, as a Succession: the herald carries it out itself at the
+// alarm, and JavaScript does the same once more when it comes round. It does so only where nothing
+// was heard that JavaScript has not considered: the alarm is JavaScript's own judgement of
+// everything that has come, and whatever comes later, good or bad, puts the decision back into its
+// hands.
+//
+// A worker on a CPU that it has to share may be kept waiting longer than a peer's patience. When an
+// advert has to leave, or the alarm waits for its look, such a worker gets the herald's precedence
+// until it has had its turn.
+//
 // Times are nanoseconds of CLOCK_MONOTONIC: a step of the wall clock changes nothing.
 #pragma once
 
@@ -18,6 +28,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "../port/ethdev.h"
@@ -43,8 +54,17 @@ struct Heard {
   Frame frame;
 };
 
+// All that becoming the master of some instances takes.
+struct Succession {
+  std::vector<std::pair<uint32_t, Advert>> adverts;  // by instance
+  std::vector<std::pair<uint16_t, Frame>> frames;    // by port: gratuitous ARP
+  std::function<void()> publish;                     // not under a lock
+};
+
 struct News {
   bool lapsed;                      // the lease has run out since the last look
+  bool succeeded;                   // a Succession has been carried out since the last look
+  uint64_t complete_ns;             // everything that had arrived by then has been handed over
   std::vector<uint32_t> repeating;  // instances
   std::vector<Heard> heard;         // in order
   uint64_t lost;                    // adverts for which there was no room
@@ -53,8 +73,12 @@ struct News {
 struct HeraldHooks {
   std::function<void()> news;    // something to take(), or the alarm; not under a lock
   std::function<void()> lapsed;  // the dataplane has to give up what follows a role
-  // Whether all workers have gone through their queues since `tsc`.
+  // Whether all workers have read what had arrived at `tsc`, and worker 0 has sent what it was
+  // left.
   std::function<bool(uint64_t tsc)> have_looked_since;
+  std::function<bool(uint64_t tsc)> has_sent_since;
+  // Precedence for the workers that have not looked since, and for no others; 0: for none.
+  std::function<void(uint64_t tsc)> hurry;
 };
 
 class Herald {
@@ -74,8 +98,10 @@ class Herald {
   // Stops it; with its farewell if wanted.
   void cease(uint32_t instance, bool farewell);
   void send(uint16_t port, const Frame& frame);
-  // One alarm; the last one counts. 0: none.
-  void wake_at(uint64_t at_ns);
+  // One alarm; the last one counts. 0: none. `decided`: what was prepared may be carried out then.
+  void wake_at(uint64_t at_ns, bool decided);
+  // In place of what was prepared before; without adverts: nothing.
+  void prepare(Succession succession);
   // From the first renewal on the lease is in force.
   void renew_lease(uint64_t until_ns);
   News take();
@@ -98,6 +124,9 @@ class Herald {
   void speak(uint64_t now);
   void watch_lease(uint64_t now);
   void watch_alarm(uint64_t now);
+  void watch_departure(uint64_t now);
+  void watch_haste(uint64_t now);
+  void succeed();
   void wait();
   uint64_t deadline() const;  // under the lock
   void tell();
@@ -119,6 +148,14 @@ class Herald {
   bool in_lapse_ = false;       // until the next renewal
   bool told_ = false;           // news() was called and take() was not
   uint64_t looking_since_ = 0;  // TSC; the alarm is due and workers are asked to look
+  uint64_t asked_ns_ = 0;       // since when
+  uint64_t complete_ns_ = 0;    // when they were asked last, of those times when all have looked
+  uint64_t leaving_since_ = 0;  // TSC; frames wait for worker 0's turn
+  uint64_t left_ns_ = 0;        // since when
+  Succession succession_;
+  bool decided_ = false;    // JavaScript has considered everything that was taken
+  bool succeeded_ = false;  // not taken yet
+  bool in_haste_ = false;   // a worker may have precedence
 
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -2,7 +2,9 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 namespace sluice {
 namespace {
@@ -43,6 +45,7 @@ Lcore::Lcore(const WorkerOptions& options, const Ports& ports, Wiring& wiring, P
 
 void Lcore::run() {
   prctl(PR_SET_TIMERSLACK, 1);  // sleep as long as told, not 50 us longer
+  thread_.store(gettid(), std::memory_order_relaxed);
   publisher_.enter(index_);
   while (!stopping_.load(std::memory_order_relaxed)) {
     begin_turn();
@@ -54,6 +57,7 @@ void Lcore::run() {
     worker_.counters().add(Extra::loops);
     publisher_.quiescent(index_);
     heartbeat_.store(now_, std::memory_order_release);
+    note_look();
     is_busy_ = packets != 0;
     rest(packets, !expired);
   }
@@ -70,12 +74,40 @@ void Lcore::begin_turn() {
   worker_.counters().add(Extra::busy_cycles, is_busy_ ? turn : 0);
 }
 
+// What had arrived when a turn began has been read at its end where no queue held more than a
+// burst; under a load that never lets up, a ring's length of turns later.
+void Lcore::note_look() {
+  if (!is_behind_) [[likely]] {
+    turns_behind_ = 0;
+    looked_.store(now_, std::memory_order_release);
+    return;
+  }
+  is_behind_ = false;
+  if (turns_behind_ == 0) behind_since_ = now_;
+  if (++turns_behind_ <= kTurnsARing) return;
+  turns_behind_ = 0;
+  looked_.store(behind_since_, std::memory_order_release);
+}
+
+void Lcore::hurry(bool wanted) {
+  const pid_t thread = thread_.load(std::memory_order_relaxed);
+  if (wanted == in_haste_ || thread == 0) return;
+  sched_param parameters{};
+  // One that somebody has given a place of its own keeps it.
+  if (!in_haste_ && sched_getscheduler(thread) != SCHED_OTHER) return;
+  parameters.sched_priority = wanted ? 1 : 0;
+  if (sched_setscheduler(thread, wanted ? SCHED_FIFO : SCHED_OTHER, &parameters) == 0) {
+    in_haste_ = wanted;
+  }
+}
+
 unsigned Lcore::receive() {
   unsigned total = 0;
   for (const Queue& q : queues_) {
     rte_mbuf* packets[kBurst];
     const uint16_t n = rte_eth_rx_burst(q.device, q.queue, packets, kBurst);
     if (n == 0) continue;
+    is_behind_ |= n == kBurst;
     if (watcher_.is_on()) [[unlikely]] {
       watcher_.receive(worker_, q.port, packets, n, Watcher::now());
     } else {

@@ -2,6 +2,8 @@
 // and the two published pointers.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <vector>
 
@@ -41,6 +43,13 @@ class Lcore {
   bool has_turned_since(uint64_t tsc) const {
     return heartbeat_.load(std::memory_order_acquire) >= tsc;
   }
+  // Whether everything has been read that its queues held at `tsc`.
+  bool has_looked_since(uint64_t tsc) const {
+    return looked_.load(std::memory_order_acquire) >= tsc;
+  }
+  // Puts its thread above ordinary ones, or back where it was; where that is permitted. From one
+  // thread.
+  void hurry(bool wanted);
   Worker& worker() { return worker_; }
   uint64_t first_cycle() const { return first_cycle_; }  // at which its clock is 0
   Watcher& watcher() { return watcher_; }
@@ -52,7 +61,11 @@ class Lcore {
     uint16_t queue;
   };
 
+  // A receive ring in bursts: after as many turns the last frame of a full one has been read.
+  static constexpr unsigned kTurnsARing = kMbufsPerQueue / kBurst;
+
   void begin_turn();
+  void note_look();
   unsigned receive();
   unsigned receive_handed_off();
   unsigned send_for_others();
@@ -77,10 +90,16 @@ class Lcore {
   const uint64_t idle_cycles_;
   const bool sleeps_;
   Nap nap_;
-  uint64_t now_;          // cycles at the start of this turn
-  uint64_t last_packet_;  // cycles at the last turn that had one
-  bool is_busy_ = false;  // the turn before had packets
+  uint64_t now_;               // cycles at the start of this turn
+  uint64_t last_packet_;       // cycles at the last turn that had one
+  bool is_busy_ = false;       // the turn before had packets
+  bool is_behind_ = false;     // a queue held more than a burst in this turn
+  unsigned turns_behind_ = 0;  // one after the other
+  uint64_t behind_since_ = 0;  // cycles
   alignas(64) std::atomic<uint64_t> heartbeat_{0};
+  std::atomic<uint64_t> looked_{0};
+  std::atomic<pid_t> thread_{0};
+  bool in_haste_ = false;
   std::atomic<bool> stopping_{false}, ended_{false};
 };
 

@@ -76,13 +76,15 @@ export class Heir {
   #prepare(): void {
     const { herald, heirs, instanceOf, foresee } = this.#parts;
     const begun = performance.now();
-    const found = heirs();
-    if (!found) return this.#schedule(RETRY_MS);
-    const instances = new Set(found.machines.map(instanceOf));
-    const snapshot = foresee(instances);
-    if (!snapshot) return this.#schedule(RETRY_MS);
+    const machines = heirs()?.machines;
+    const instances = new Set(machines?.map(instanceOf));
+    const snapshot = machines && foresee(instances);
+    if (!snapshot) {
+      this.#schedule(RETRY_MS);
+      return;
+    }
     herald()?.prepare(this.#succession(instances, snapshot));
-    this.#prepared = new Map(found.machines.map((machine) => [machine, machine.priority]));
+    this.#prepared = new Map(machines.map((machine) => [machine, machine.priority]));
     const now = performance.now();
     this.#restUntil = now + (now - begun) / SHARE;
   }

@@ -12,6 +12,7 @@ import { TcpApi } from './api/tcp.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model } from './config/model.js';
 import { Control } from './control.js';
+import { KeptEdits } from './edits/kept.js';
 import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
 import { ConfigError, describe, formatProblem, SluiceError } from './errors.js';
 import { requireFiles } from './health/files.js';
@@ -28,7 +29,8 @@ import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
 import type { Memory } from './supervisor/memory.js';
 import { Sync } from './sync/feature.js';
-import { Transactions } from './transaction.js';
+import { type Initial, Transactions } from './transaction.js';
+import { VERSION } from './version.js';
 import { Vrrp } from './vrrp/vrrp.js';
 
 /** A worker that has not come round for so long is worth a line in the log. */
@@ -66,6 +68,9 @@ interface Beginning {
   cpus: number[];
   ledger: Ledger;
   past: Past | undefined;
+  /** undefined: edits end with the process. */
+  kept: KeptEdits | undefined;
+  initial?: Initial | undefined;
 }
 
 export class Director {
@@ -110,7 +115,7 @@ export class Director {
     return director;
   }
 
-  private constructor({ loaded, cpus, ledger, past }: Beginning, host: Host) {
+  private constructor({ loaded, cpus, ledger, past, kept, initial }: Beginning, host: Host) {
     const { log, memory } = host;
     this.#host = host;
     this.#log = log;
@@ -156,10 +161,12 @@ export class Director {
           vrrp.update(next);
         },
         ledger,
+        ...(kept && { keep: (...change) => kept.keep(...change) }),
       },
       past,
+      initial,
     );
-    this.#sync = new Sync(engine, log);
+    this.#sync = new Sync(engine, log, memory);
     this.#alerts = new AlertWatch(log, engine, counters, () => {
       const { alerts, maxConnections } = this.#running.model.director;
       return { thresholds: alerts, maxConnections };
@@ -359,13 +366,18 @@ async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginn
   await claimSocket(model.director.socket);
   await host.startEngine(engineOptions(model, cpus));
   host.memory.of('director').set('cpus', cpus);
-  return { loaded, cpus, ledger, past: undefined };
+  const kept = keptEdits(model, host);
+  return { loaded, cpus, ledger, past: undefined, kept, initial: kept?.restore(loaded) };
 }
 
 async function resume(past: Past, ledger: Ledger, host: Host): Promise<Beginning> {
   await claimSocket(past.loaded.model.director.socket);
   const cpus = host.memory.of<number[]>('director').get('cpus') ?? [];
-  return { loaded: past.loaded, cpus, ledger, past };
+  return { loaded: past.loaded, cpus, ledger, past, kept: keptEdits(past.loaded.model, host) };
+}
+
+function keptEdits({ director: { keepEdits } }: Model, { log }: Host): KeptEdits | undefined {
+  return keepEdits === undefined ? undefined : new KeptEdits(keepEdits, log, VERSION);
 }
 
 function requireDevices(loaded: Loaded): void {

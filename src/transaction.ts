@@ -40,6 +40,15 @@ export interface Surroundings {
   adopt?: (model: Model) => void;
   /** Where the running state is written down for the next control plane. */
   ledger?: Ledger;
+  /** Told of each change, to keep edits for the next process; `byEdit`: it was made of edits. */
+  keep?: (loaded: Loaded, model: Model, generation: number, byEdit: boolean) => void;
+}
+
+/** What to begin with instead of what the file says. */
+export interface Initial {
+  model: Model;
+  /** Why, for the history. */
+  cause: string;
 }
 
 export class Transactions {
@@ -48,12 +57,17 @@ export class Transactions {
   #model: Model;
   #planned: Planned;
   #history: Generation[] = [];
+  readonly #initial: Initial | undefined;
 
-  /** `past`: what another control plane of this process has left; it goes on from there. */
-  constructor(loaded: Loaded, around: Surroundings, past?: Past) {
+  /**
+   * `past`: what another control plane of this process has left; it goes on from there. `initial`: of
+   * a process before this one.
+   */
+  constructor(loaded: Loaded, around: Surroundings, past?: Past, initial?: Initial) {
     this.#around = around;
     this.#loaded = loaded;
-    this.#model = past?.model ?? loaded.model;
+    this.#initial = initial;
+    this.#model = past?.model ?? initial?.model ?? loaded.model;
     this.#history = past?.history ?? [];
     this.#around.adopt?.(this.#model);
     // The same generation again: what has changed meanwhile is health and role at most.
@@ -69,7 +83,14 @@ export class Transactions {
     if (this.#history.length > 0) return;
     this.#around.ledger?.based(this.#loaded);
     const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
-    this.#remember(`start with ${this.#loaded.file}`, summary);
+    const also = this.#initial ? `, and ${this.#initial.cause}` : '';
+    this.#remember(`start with ${this.#loaded.file}${also}`, summary);
+    this.#keep();
+  }
+
+  #keep(byEdit = false): void {
+    const { generation } = this.#planned.snapshot;
+    this.#around.keep?.(this.#loaded, this.#model, generation, byEdit);
   }
 
   get model(): Model {
@@ -108,6 +129,7 @@ export class Transactions {
     const { summary, warnings } = this.#change(model, cause);
     this.#loaded = next;
     this.#around.ledger?.based(next);
+    this.#keep();
     const gaveWay = overruled.map((key) => `the file's change of ${key} replaced a run-time edit`);
     return {
       generation: this.#planned.snapshot.generation,
@@ -124,6 +146,7 @@ export class Transactions {
       : editEach(this.#model, edits);
     const made = refusals.some((refusal) => refusal === null);
     const summary = made ? this.#change(model, cause).summary : 'nothing changed';
+    if (made) this.#keep(true);
     return {
       generation: this.#planned.snapshot.generation,
       summary,
@@ -143,6 +166,7 @@ export class Transactions {
       throw new SluiceError('ERR_NO_GENERATION', `${what} is kept; there are: ${kept}`);
     }
     const { summary, warnings } = this.#change(target.model, `${cause} to ${target.generation}`);
+    this.#keep();
     return {
       generation: this.#planned.snapshot.generation,
       summary,
@@ -293,7 +317,7 @@ function editTogether(model: Model, edits: readonly Edit[]): Edited {
  * Which of many edits makes the whole impossible is found by halving, so that one bad line among
  * ten thousand costs a dozen checks of the whole.
  */
-function editEach(model: Model, edits: readonly Edit[]): Edited {
+export function editEach(model: Model, edits: readonly Edit[]): Edited {
   const edited = editModel(model, edits);
   const [fault] = recheck(edited.model);
   if (!fault) return edited;

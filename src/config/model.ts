@@ -48,6 +48,8 @@ export interface DirectorModel {
   metrics: Endpoint | undefined;
   /** The control API by TCP; undefined: on the control socket alone. */
   api: ApiModel | undefined;
+  /** File that run-time edits are kept in for the next process; undefined: they end with this one. */
+  keepEdits: string | undefined;
   /** Folder that stands in for /proc, with net/ip_vs and net/ip_vs_stats; undefined: none. */
   proc: string | undefined;
 }
@@ -169,6 +171,7 @@ export function buildModel(parsed: Parsed): Model {
         tls: director.api.tls,
         tokens: director.api.tokens.map(({ name: own, role, file }) => ({ name: own, role, file })),
       },
+      keepEdits: director.keepEdits,
       proc: director.proc === false ? undefined : (director.proc ?? join(dirname(socket), 'proc')),
     },
     timeouts: {

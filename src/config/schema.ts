@@ -74,6 +74,7 @@ const director = section({
   maxServers: integer(1, 1 << 20).optional(),
   metrics: endpoint('192.0.2.1:9330').optional(),
   api: api.optional(),
+  keepEdits: absolute().optional(),
   proc: z.union([z.string(proc).regex(/^\/./), z.literal(false)], proc).optional(),
   alerts: section({
     table: percent().optional(),

@@ -1,7 +1,17 @@
 /** Connection sync of a running director: started with it, shown, and started or stopped since. */
-import { describe } from '../errors.js';
+import { describe, SluiceError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Engine, SyncFigures } from '../native.js';
+import { Memory, type Store } from '../supervisor/memory.js';
+import {
+  type Daemon,
+  type DaemonRequest,
+  type DaemonRole,
+  daemonsOf,
+  modelOf,
+  withDaemon,
+  withoutDaemon,
+} from './daemons.js';
 import { type SyncModel, syncOptions } from './model.js';
 
 export interface SyncReport {
@@ -12,6 +22,8 @@ export interface SyncReport {
   destination: string | null;
   port: number | null;
   syncid: number | null;
+  /** In IPVS' protocol: the daemons that Linux would have. */
+  daemons: Daemon[];
   figures: SyncFigures;
 }
 
@@ -24,6 +36,7 @@ export const NO_SYNC: SyncReport = {
   destination: null,
   port: null,
   syncid: null,
+  daemons: [],
   figures: {},
 };
 
@@ -32,11 +45,18 @@ type SyncEngine = Pick<Engine, 'startSync' | 'stopSync' | 'sync'>;
 export class Sync {
   readonly #engine: SyncEngine;
   readonly #log: Logger;
+  /** Daemons that were started and stopped since the start, for the next control plane. */
+  readonly #edited: Store<Daemon[]>;
+  /** The file's. */
+  #file: SyncModel | undefined;
+  /** What runs. */
   #model: SyncModel | undefined;
+  #daemons: Daemon[] = [];
 
-  constructor(engine: SyncEngine, log: Logger) {
+  constructor(engine: SyncEngine, log: Logger, memory = new Memory()) {
     this.#engine = engine;
     this.#log = log;
+    this.#edited = memory.of('sync');
   }
 
   /**
@@ -44,16 +64,19 @@ export class Sync {
    * one. What goes wrong is logged: a director without its peer is better than none.
    */
   open(model: SyncModel | undefined): void {
-    this.#model = model;
-    if (!model || this.#engine.sync() !== null) return;
+    this.#file = model;
+    const edited = this.#edited.get('daemons');
+    this.#daemons = edited ?? daemonsOf(model);
+    this.#model = edited ? modelOf(edited, model) : model;
+    if (!this.#model || this.#engine.sync() !== null) return;
     try {
-      this.start(model);
+      this.start(this.#model);
     } catch (error) {
       this.#log.error(`connection sync is not running: ${describe(error)}`);
     }
   }
 
-  /** Throws ERR_SYNC_RUNNING, ERR_SYNC_SOCKET, ERR_SYNC_KEY. */
+  /** Throws ERR_SYNC_RUNNING, ERR_SYNC_SOCKET, ERR_SYNC_INTERFACE, ERR_SYNC_KEY. */
   start(model: SyncModel): void {
     this.#engine.startSync(syncOptions(model));
     this.#model = model;
@@ -67,12 +90,63 @@ export class Sync {
     this.#engine.stopSync();
   }
 
+  /** Throws what start() does, or ERR_UNSUPPORTED; then nothing has changed. */
+  startDaemon(asked: DaemonRequest): void {
+    this.#requireIpvs();
+    this.#become(withDaemon(this.#running(), asked));
+  }
+
+  /** Throws ERR_SYNC_NOT_RUNNING, ERR_UNSUPPORTED. */
+  stopDaemon(role: DaemonRole): void {
+    this.#requireIpvs();
+    this.#become(withoutDaemon(this.#running(), role));
+    this.#log.info(`the ${role} sync daemon was stopped`);
+  }
+
+  /** How daemons differ from the file's, in the words of `sluice diff`. */
+  edits(): string[] {
+    const name = (all: readonly Daemon[]) =>
+      all
+        .map(({ role, interface: on, syncid }) => `${role} on ${on} (syncid ${syncid})`)
+        .join(', ');
+    if (!this.#edited.get('daemons')) return [];
+    const [file, now] = [name(daemonsOf(this.#file)), name(this.#daemons)];
+    return file === now ? [] : [`~ sync daemons: ${file || 'none'} → ${now || 'none'}`];
+  }
+
+  /** The engine's may have ended, or never have begun. */
+  #running(): Daemon[] {
+    return this.#engine.sync() === null ? [] : this.#daemons;
+  }
+
+  #requireIpvs(): void {
+    if (this.#engine.sync() === null || this.#model?.protocol === 'ipvs') return;
+    const message = 'connection sync runs with Sluice’s own protocol, as its file says';
+    throw new SluiceError('ERR_UNSUPPORTED', `${message}: there are no daemons to start or stop`);
+  }
+
+  #become(daemons: Daemon[]): void {
+    const before = this.#engine.sync() === null ? undefined : this.#model;
+    const next = modelOf(daemons, this.#file);
+    this.#engine.stopSync();
+    try {
+      if (next) this.start(next);
+    } catch (error) {
+      if (before) this.start(before);
+      throw error;
+    }
+    this.#model = next;
+    this.#daemons = daemons;
+    this.#edited.set('daemons', daemons);
+  }
+
   report(): SyncReport {
     const figures = this.#engine.sync();
     const model = this.#model;
     if (!figures || !model) return NO_SYNC;
     const { protocol, role, interface: name, destination, port } = model;
     const syncid = protocol === 'ipvs' ? model.syncid : null;
-    return { running: true, protocol, role, interface: name, destination, port, syncid, figures };
+    const where = { interface: name, destination, port, syncid };
+    return { running: true, protocol, role, ...where, daemons: this.#daemons, figures };
   }
 }

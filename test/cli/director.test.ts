@@ -28,6 +28,7 @@ const yaml = (servers: string, more = '') => `\
 director:
   name: d1
   socket: ${SOCKET}
+  keepEdits: ${folder.file('edits')}
   hugepages: false
   memory: 256
   mbufs: 8192
@@ -316,12 +317,23 @@ function tests(): void {
     assert.is(found[0]?.server, '192.0.2.11');
   });
 
-  test('after kill -9 the next one starts over the dead one’s socket', async () => {
+  test('after kill -9 the next one starts over the dead one’s socket, and makes its edits', async () => {
+    const drained = await folder.run('drain', 'web', '192.0.2.11', '--socket', SOCKET);
+    assert.is(drained.status, 0, drained.stderr);
+    const before = (await show<StatusReport>('status')).edits;
+    assert.equal(before, ['~ server tcp 203.0.113.10:80 192.0.2.11:8080: drained']);
     await running?.stop('SIGKILL');
     assert.ok(existsSync(SOCKET));
     running = new Running();
     await running.says(/director d1 forwards/);
+    assert.match(running.log, /an edit of \S+ made again: the running state is not what /);
     assert.equal(await show('connections'), []);
+    assert.equal((await show<StatusReport>('status')).edits, before);
+    const history = await folder.run('history', '--socket', SOCKET);
+    assert.match(history.stdout, /start with \S+d1\.yaml, and an edit kept since /);
+    await folder.run('undrain', 'web', '192.0.2.11', '--socket', SOCKET);
+    assert.equal((await show<StatusReport>('status')).edits, []);
+    assert.not.ok(existsSync(folder.file('edits')));
   });
 
   test('what the dataplane has to say is in the log, with its code and the service', async () => {

@@ -47,7 +47,7 @@ table([
       '1:1: directer: unknown key, did you mean director?',
       '3:3: director.max-connections: unknown key, did you mean maxConnections?',
       '4:3: director.colour: unknown key, expected one of name, socket, socketGroup, user, workers, hugepages, ' +
-        'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, api, proc, ' +
+        'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, api, keepEdits, proc, ' +
         'alerts, idle',
       '7:5: ports[0].adresses: unknown key, did you mean addresses?',
     ],
@@ -277,6 +277,7 @@ test('defaults are filled in', () => {
       idle: { afterUs: 1000, sleepUs: 50 },
       metrics: undefined,
       api: undefined,
+      keepEdits: undefined,
       proc: '/run/sluice/proc',
       alerts: { table: 90, localPorts: 90, mbufs: 90, load: 95, skew: 4, rings: 1 },
     },

@@ -1,7 +1,13 @@
 /** What the control API asks of a running director: its answers, and the changes it makes. */
 
 import type { AlertWatch } from './alerts/watchdog.js';
-import type { EditRequest, ReloadRequest, RollbackRequest, ServicesQuery } from './api/requests.js';
+import type {
+  EditRequest,
+  ReloadRequest,
+  RollbackRequest,
+  ServicesQuery,
+  SyncDaemonRequest,
+} from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
 import type {
   ConnectionReport,
@@ -38,7 +44,7 @@ export interface ControlParts {
   running: Transactions;
   counters: CounterView;
   rates: RateView;
-  sync?: Pick<Sync, 'report'>;
+  sync?: Pick<Sync, 'report' | 'startDaemon' | 'stopDaemon' | 'edits'>;
   engine: Pick<Engine, 'connections' | 'ports' | 'workerLag' | keyof Watching>;
   checksOf?: (serverKey: string) => CheckReport[];
   vrrp: () => VrrpReport;
@@ -147,6 +153,14 @@ export class Control implements Handlers {
     return this.#parts.sync?.report() ?? NO_SYNC;
   }
 
+  syncDaemon(request: SyncDaemonRequest): SyncReport {
+    const { sync } = this.#parts;
+    if (!sync) throw new SluiceError('ERR_SYNC_NOT_RUNNING', 'there is no connection sync here');
+    if (request.action === 'start') sync.startDaemon(request);
+    else sync.stopDaemon(request.role);
+    return sync.report();
+  }
+
   history() {
     return this.#running.history();
   }
@@ -214,7 +228,7 @@ export class Control implements Handlers {
       config: loaded.file,
       socket: model.director.socket,
       generation: planned.snapshot.generation,
-      edits: this.#running.edits().map(changeLine),
+      edits: [...this.#running.edits().map(changeLine), ...(this.#parts.sync?.edits() ?? [])],
       timeouts: { tcp: seconds(tcpMs), tcpFin: seconds(tcpFinMs), udp: seconds(udpMs) },
       counters: source,
       totals: totals(model, planned, this.#parts.rates),

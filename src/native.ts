@@ -372,7 +372,7 @@ export interface Engine extends Watching {
   gauges(): Gauges;
   /** Microseconds since each worker finished a loop: a stalled worker shows here. */
   workerLag(): Float64Array;
-  /** Throws ERR_SYNC_SOCKET, ERR_SYNC_RUNNING. */
+  /** Throws ERR_SYNC_SOCKET, ERR_SYNC_INTERFACE, ERR_SYNC_RUNNING. */
   startSync(options: SyncOptions): void;
   stopSync(): void;
   /** null: it does not run. */

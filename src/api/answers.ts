@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
+import { DAEMON_ROLES } from '../sync/daemons.js';
 import { ROLES } from './handlers.js';
 
 const count = z.int().min(0);
@@ -186,6 +187,19 @@ export const syncReport = z
     destination: z.string().nullable().describe('Peer or multicast group.'),
     port: count.nullable(),
     syncid: count.nullable().describe('Of IPVS’ protocol.'),
+    daemons: z
+      .array(
+        z.strictObject({
+          role: z.enum(DAEMON_ROLES),
+          interface: z.string(),
+          syncid: count,
+          maxlen: count.describe('Longest message, bytes.'),
+          group: z.string(),
+          port,
+          ttl: count,
+        }),
+      )
+      .describe('In IPVS’ protocol: the daemons that Linux would have.'),
     figures: z.record(z.string(), z.number()).describe('What was told, adopted, refused and lost.'),
   })
   .describe('Connection synchronisation.');

@@ -22,13 +22,14 @@ import {
 } from '../cli/format.js';
 import { formatChange, formatDiffReport, formatHistory } from '../cli/format-changes.js';
 import { formatHealth } from '../cli/format-health.js';
-import { DEFAULT_SOCKET } from '../cli/options.js';
+import { targetOf } from '../cli/options.js';
 import { parseEndpoint } from '../config/address.js';
 import { SluiceError } from '../errors.js';
 import type { Explanation } from '../explain.js';
 import type { Edit, ServerSettings } from '../model-edit.js';
 import type { EditPolicy } from '../transaction.js';
 import { type ConnectionFilters, ControlClient } from './client.js';
+import type { Remote, Target } from './target.js';
 import { findService, findTargets, serviceId, targetId } from './targets.js';
 import type {
   ConnectionReport,
@@ -44,11 +45,20 @@ import type {
 
 const CONNECTIONS_SHOWN = 1_000;
 
-/** The default is what `sluice` takes, too: $SLUICE_SOCKET, or /run/sluice/sluice.sock. */
+/**
+ * By a control socket, or from afar by `https://host:port` and a token. The default is what `sluice`
+ * takes, too: $SLUICE_DIRECTOR, $SLUICE_SOCKET, or /run/sluice/sluice.sock.
+ */
 export async function attach(
-  socket = process.env.SLUICE_SOCKET ?? DEFAULT_SOCKET,
+  where?: string,
+  secrets: Pick<Remote, 'token' | 'ca'> = {},
 ): Promise<RunningDirector> {
-  const client = new ControlClient(socket);
+  const isUrl = where !== undefined && /^https?:\/\//.test(where);
+  return attachTo(isUrl ? { url: where, ...secrets } : targetOf({ socket: where }));
+}
+
+export async function attachTo(target: Target): Promise<RunningDirector> {
+  const client = new ControlClient(target);
   const status = await client.status();
   return new RunningDirector(client, status.name);
 }
@@ -211,7 +221,7 @@ export class RunningDirector {
 
   [inspect.custom](): string {
     return [
-      `director ${this.name} on ${this.#client.socket}`,
+      `director ${this.name} on ${this.#client.where}`,
       '  .services  .health  .ports  .counters  .drops  .status  .history',
       "  .service('web')  .connections({ client, service, limit })  .eachConnection({ … })",
       "  .explain('192.0.2.7:40000', '203.0.113.10:80')",

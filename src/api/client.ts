@@ -1,10 +1,11 @@
-/** Asks a running director over its control socket. */
-import { type IncomingMessage, request } from 'node:http';
+/** Asks a running director. */
+import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
-import { codeOf, ERRORS, type ErrorCode, SluiceError } from '../errors.js';
+import { ERRORS, type ErrorCode, SluiceError } from '../errors.js';
 import type { Explanation } from '../explain.js';
 import type { ServiceId } from '../model-edit.js';
-import type { editRequest, reloadRequest } from './requests.js';
+import type { editRequest, reloadRequest, syncDaemonRequest } from './requests.js';
+import { send, type Target, targetName } from './target.js';
 import type {
   ConnectionReport,
   DiffReport,
@@ -36,10 +37,15 @@ type Asked<Schema extends z.ZodType> = {
 };
 
 export class ControlClient {
-  readonly socket: string;
+  readonly #target: Target;
 
-  constructor(socket: string) {
-    this.socket = socket;
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  /** Its control socket or address, for people. */
+  get where(): string {
+    return targetName(this.#target);
   }
 
   services(): Promise<ServiceReport[]> {
@@ -60,6 +66,11 @@ export class ControlClient {
 
   sync(): Promise<SyncReport> {
     return this.#json('GET', '/v1/sync');
+  }
+
+  /** IPVS' master or backup daemon. */
+  syncDaemon(request: z.input<typeof syncDaemonRequest>): Promise<SyncReport> {
+    return this.#json('POST', '/v1/sync/daemon', request);
   }
 
   status(): Promise<StatusReport> {
@@ -132,27 +143,11 @@ export class ControlClient {
     body?: object,
     signal?: AbortSignal,
   ): Promise<IncomingMessage> {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const to = { socketPath: this.socket, path, method, agent: false };
-      const sent = request(signal ? { ...to, signal } : to, resolve);
-      sent.once('error', (error) => reject(unreachable(this.socket, error)));
-      sent.end(body && JSON.stringify(body));
-    });
+    const what = signal ? { method, path, signal } : { method, path };
+    const response = await send(this.#target, what, body && JSON.stringify(body));
     if (response.statusCode === 200) return response;
     throw refusal(await text(response));
   }
-}
-
-function unreachable(socket: string, cause: Error): SluiceError {
-  const why: Record<string, string> = {
-    ENOENT: 'there is no such socket',
-    ECONNREFUSED: 'nobody listens on it',
-    EACCES: 'permission denied (the socket is its owner’s alone)',
-  };
-  const reason = why[codeOf(cause) ?? ''] ?? cause.message;
-  return new SluiceError('ERR_NOT_RUNNING', `no running director on ${socket}: ${reason}`, {
-    cause,
-  });
 }
 
 function refusal(body: string): SluiceError {

@@ -5,6 +5,7 @@ import type {
   ReloadRequest,
   RollbackRequest,
   ServicesQuery,
+  SyncDaemonRequest,
   ZeroRequest,
 } from './requests.js';
 import type {
@@ -39,6 +40,7 @@ export interface Handlers {
   ports(): PortReport[];
   drops(): DropsReport;
   sync(): SyncReport;
+  syncDaemon(request: SyncDaemonRequest): SyncReport;
   vrrp(): VrrpReport;
   status(): StatusReport;
   reload(request: ReloadRequest): ReloadReport;

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { parseEndpoint, parseIPv4 } from '../config/address.js';
 import { MODES, SCHEDULERS } from '../native.js';
+import { DAEMON_ROLES } from '../sync/daemons.js';
 import { EDIT_POLICIES } from '../transaction.js';
 
 /** Text that `parse` understands. */
@@ -121,6 +122,23 @@ export type RollbackRequest = z.output<typeof rollbackRequest>;
 
 export const zeroRequest = z.strictObject({ service: service.optional() });
 export type ZeroRequest = z.output<typeof zeroRequest>;
+
+const daemonRole = z.enum(DAEMON_ROLES);
+
+export const syncDaemonRequest = z.discriminatedUnion('action', [
+  z.strictObject({
+    action: z.literal('start'),
+    role: daemonRole,
+    interface: z.string().regex(/^[^\s/]{1,15}$/, 'expected the name of an interface'),
+    syncid: z.int().min(0).max(255).optional().describe('0, unless given: any.'),
+    maxlen: z.int().min(1).max(65_507).optional().describe('Longest message, bytes.'),
+    group: address.optional(),
+    port: z.int().min(1).max(65_535).optional(),
+    ttl: z.int().min(1).max(255).optional(),
+  }),
+  z.strictObject({ action: z.literal('stop'), role: daemonRole }),
+]);
+export type SyncDaemonRequest = z.output<typeof syncDaemonRequest>;
 
 export const servicesQuery = z.strictObject({
   match: z.string().default('').describe('In the name or an address of a service or server.'),

@@ -15,6 +15,7 @@ import {
   reloadRequest,
   rollbackRequest,
   servicesQuery,
+  syncDaemonRequest,
   zeroRequest,
 } from './requests.js';
 import { captureLine, captureQuery, traceLine, traceQuery } from './watch.js';
@@ -216,6 +217,15 @@ export const ROUTES: readonly Route[] = [
       handlers.zero(body);
       return {};
     },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/sync/daemon',
+    summary: 'Start or stop IPVS’ master or backup sync daemon',
+    role: 'write',
+    body: syncDaemonRequest,
+    answer: json(answers.syncReport),
+    run: (handlers, { body }) => handlers.syncDaemon(body),
   }),
   route({
     method: 'GET',

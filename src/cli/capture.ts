@@ -8,7 +8,7 @@ import { VERSION } from '../version.js';
 import { readHeaders } from '../watch/headers.js';
 import { interfaceBlock, packetBlock, sectionHeader, statisticsBlock } from '../watch/pcapng.js';
 import { clock } from './format-trace.js';
-import { print, type TargetOptions, targetOptions, targetSocket, wholeNumber } from './options.js';
+import { print, type TargetOptions, targetOf, targetOptions, wholeNumber } from './options.js';
 import { untilInterrupted } from './watching.js';
 
 interface CaptureOptions extends TargetOptions {
@@ -53,7 +53,7 @@ export function registerCapture(program: Command): void {
   command.action(async (words: string[], options: CaptureOptions) => {
     const { port, direction, count, seconds, snaplen, rate } = options;
     const filter = words.join(' ');
-    const client = new ControlClient(targetSocket(options));
+    const client = new ControlClient(targetOf(options));
     const output = outputOf(options.write, filter);
     let counts: Counts = [];
     let taken = 0;

@@ -4,7 +4,7 @@ import { ControlClient } from '../api/client.js';
 import { findTargets, type Target, targetId, targetName } from '../api/targets.js';
 import { SluiceError } from '../errors.js';
 import type { Edit } from '../model-edit.js';
-import { print, type TargetOptions, targetOptions, targetSocket, wholeNumber } from './options.js';
+import { print, type TargetOptions, targetOf, targetOptions, wholeNumber } from './options.js';
 
 const LOOK_MS = 1_000;
 
@@ -64,7 +64,7 @@ async function edit(
   what: string,
   make: (id: ReturnType<typeof targetId>) => Edit,
 ): Promise<{ client: ControlClient; targets: Target[] }> {
-  const client = new ControlClient(targetSocket(options));
+  const client = new ControlClient(targetOf(options));
   const targets = findTargets(await client.services(), service, server);
   const cause = `sluice ${what} ${service} ${server}`;
   await client.edit({ edits: targets.map((target) => make(targetId(target))), cause });

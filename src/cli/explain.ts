@@ -9,8 +9,8 @@ import {
   print,
   printJson,
   type TargetOptions,
+  targetOf,
   targetOptions,
-  targetSocket,
 } from './options.js';
 
 interface ExplainOptions extends TargetOptions {
@@ -30,7 +30,7 @@ export function registerExplain(program: Command): void {
     .addOption(jsonOption('print JSON'));
   for (const option of targetOptions()) command.addOption(option);
   command.action(async (options: ExplainOptions) => {
-    const client = new ControlClient(targetSocket(options));
+    const client = new ControlClient(targetOf(options));
     const explanation = await client.explain(options);
     if (options.json) printJson(explanation);
     else print(formatExplanation(explanation));

@@ -13,6 +13,7 @@ import { registerConvert } from './convert.js';
 import { registerDrain } from './drain.js';
 import { registerExplain } from './explain.js';
 import { registerOpenapi } from './openapi.js';
+import { withoutTarget } from './options.js';
 import { registerReload } from './reload.js';
 import { registerRepl } from './repl.js';
 import { registerReplay } from './replay.js';
@@ -39,8 +40,11 @@ Examples:
   sluice capture --write web.pcapng tcp port 80      what comes and goes, and its end
   sluice replay -c director.yaml --in front=in.pcap --out DIR
                                                      what would it do with these packets?
+  sluice --director https://192.0.2.1:8443 --token-file ops.token top
+                                                     from another machine
   sluice repl                                        look around in a running director
 
+--director URL, --token-file FILE and --ca FILE may also stand before the command.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no running director reached, 70 a bug of Sluice.
 'sluice errors' explains every ERR_ code.
 `;
@@ -102,8 +106,9 @@ export async function main(): Promise<void> {
   });
   try {
     // Its options follow rules of their own, which commander must not judge.
-    if (process.argv[2] === 'ipvsadm') return await runIpvsadm(process.argv.slice(3));
-    await buildProgram().parseAsync();
+    const words = withoutTarget(process.argv.slice(2));
+    if (words[0] === 'ipvsadm') return await runIpvsadm(words.slice(1));
+    await buildProgram().parseAsync(words, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       // It has printed its message. --help and --version also come this way, with status 0.

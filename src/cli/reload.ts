@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ControlClient } from '../api/client.js';
+import type { Target } from '../api/target.js';
 import type { ReloadReport } from '../api/types.js';
 import type { EditPolicy } from '../transaction.js';
 import { formatChange, formatDiffReport, formatHistory } from './format-changes.js';
@@ -9,9 +10,10 @@ import {
   jsonOption,
   print,
   printJson,
+  remoteOptions,
   type TargetOptions,
+  targetOf,
   targetOptions,
-  targetSocket,
   wholeNumber,
 } from './options.js';
 
@@ -46,7 +48,7 @@ export function registerReload(program: Command): void {
     .description('run an earlier generation again (sluice history lists them)')
     .argument('[generation]', 'the last one unless given', wholeNumber('generation', 1, 1e9))
     .action(async (generation: number | undefined, options: TargetOptions) => {
-      said(await new ControlClient(targetSocket(options)).rollback(generation), 'rolled back');
+      said(await new ControlClient(targetOf(options)).rollback(generation), 'rolled back');
     });
   const past = program
     .command('history')
@@ -70,10 +72,13 @@ const editOptions = () => [
 const fileOptions = () => [
   new Option('--socket <path>', "control socket of the director (default: the file's)"),
   new Option('-c, --config <file>', 'the file; the one it runs unless given'),
+  ...remoteOptions().map((option) => option.conflicts('socket')),
 ];
 
-function socketOf({ socket, config }: TargetOptions): string {
-  return targetSocket(socket === undefined && config !== undefined ? { config } : { socket });
+function directorOf({ config, ...named }: TargetOptions): Target {
+  const { socket, director } = named;
+  const elsewhere = socket ?? director ?? process.env.SLUICE_DIRECTOR;
+  return targetOf(elsewhere === undefined && config !== undefined ? { config } : named);
 }
 
 async function load(options: EditOptions, cause: string, file: string | undefined): Promise<void> {
@@ -82,7 +87,7 @@ async function load(options: EditOptions, cause: string, file: string | undefine
     : options.discardEdits
       ? 'discard'
       : 'refuse';
-  const client = new ControlClient(socketOf(options));
+  const client = new ControlClient(directorOf(options));
   const path = file === undefined ? undefined : resolve(file);
   said(await client.reload({ file: path, edits, cause }), 'reloaded');
 }
@@ -93,7 +98,7 @@ function said(report: ReloadReport, what: string): void {
 }
 
 async function diff(options: EditOptions & { json?: true }): Promise<void> {
-  const client = new ControlClient(socketOf(options));
+  const client = new ControlClient(directorOf(options));
   const file = options.config === undefined ? undefined : resolve(options.config);
   const report = await client.diff(file, options.discardEdits ?? false);
   if (options.json) printJson(report);
@@ -101,7 +106,7 @@ async function diff(options: EditOptions & { json?: true }): Promise<void> {
 }
 
 async function history(options: TargetOptions & { json?: true }): Promise<void> {
-  const generations = await new ControlClient(targetSocket(options)).history();
+  const generations = await new ControlClient(targetOf(options)).history();
   if (options.json) {
     printJson(generations);
     return;

@@ -4,9 +4,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type REPLEval, type REPLServer, start, writer } from 'node:repl';
 import type { Command } from 'commander';
-import { attach, type RunningDirector } from '../api/attach.js';
+import { attachTo, type RunningDirector } from '../api/attach.js';
 import { describe, SluiceError } from '../errors.js';
-import { type TargetOptions, targetOptions, targetSocket } from './options.js';
+import { type TargetOptions, targetOf, targetOptions } from './options.js';
 
 export function registerRepl(program: Command): void {
   const command = program
@@ -17,7 +17,7 @@ export function registerRepl(program: Command): void {
 }
 
 async function repl(options: TargetOptions): Promise<void> {
-  const director = await attach(targetSocket(options));
+  const director = await attachTo(targetOf(options));
   process.stdout.write(
     `Attached to director ${director.name}. Try director, director.services, ` +
       `director.connections({ client: '192.0.2.7' }), .help; .exit leaves.\n`,

@@ -19,8 +19,8 @@ import {
   print,
   printJson,
   type TargetOptions,
+  targetOf,
   targetOptions,
-  targetSocket,
   wholeNumber,
 } from './options.js';
 
@@ -36,7 +36,7 @@ export function registerShow(program: Command): void {
     .option('--rate', 'a second, as ipvsadm -Ln --rate')
     .option('--exact', 'with --stats or --rate: exact numbers, without K, M, G or T')
     .action(async (options: ShowOptions & { stats?: true; rate?: true; exact?: true }) => {
-      const client = new ControlClient(targetSocket(options));
+      const client = new ControlClient(targetOf(options));
       const [services, status] = await Promise.all([client.services(), client.status()]);
       const shape = options.stats ? 'stats' : options.rate ? 'rate' : 'plain';
       if (options.json) printJson(services);
@@ -50,12 +50,12 @@ export function registerShow(program: Command): void {
     .option('--service <service>', 'only those of a service: its name or address:port')
     .option('--limit <n>', 'at most n (default: all)', wholeNumber('--limit', 0, 1e9))
     .action((options: ShowOptions & ConnectionFilters) =>
-      showConnections(new ControlClient(targetSocket(options)), options),
+      showConnections(new ControlClient(targetOf(options)), options),
     );
 
   noun(show, 'health', 'health checks and what they last saw').action(
     async (options: ShowOptions) => {
-      const services = await new ControlClient(targetSocket(options)).services();
+      const services = await new ControlClient(targetOf(options)).services();
       if (options.json) printJson(healthOf(services));
       else print(formatHealth(services));
     },
@@ -63,7 +63,7 @@ export function registerShow(program: Command): void {
 
   noun(show, 'ports', 'ports with their devices, twins and traffic').action(
     async (options: ShowOptions) => {
-      const ports = await new ControlClient(targetSocket(options)).ports();
+      const ports = await new ControlClient(targetOf(options)).ports();
       if (options.json) printJson(ports);
       else print(formatPorts(ports));
     },
@@ -71,7 +71,7 @@ export function registerShow(program: Command): void {
 
   noun(show, 'vrrp', 'VRRP instances: state, master, priority, addresses').action(
     async (options: ShowOptions) => {
-      const report = await new ControlClient(targetSocket(options)).vrrp();
+      const report = await new ControlClient(targetOf(options)).vrrp();
       if (options.json) printJson(report);
       else print(formatVrrp(report));
     },
@@ -80,7 +80,7 @@ export function registerShow(program: Command): void {
   noun(show, 'drops', 'where packets ended: drop reasons that counted anything')
     .option('--all', 'every reason and every other end, also those that stand at 0')
     .action(async (options: ShowOptions & { all?: true }) => {
-      const drops = await new ControlClient(targetSocket(options)).drops();
+      const drops = await new ControlClient(targetOf(options)).drops();
       if (options.json) printJson(drops);
       else print(formatDrops(drops, options.all ?? false));
     });
@@ -88,14 +88,14 @@ export function registerShow(program: Command): void {
   noun(show, 'sync', 'connection sync: with whom, what was told, adopted, refused and lost')
     .option('--all', 'every figure, also those that stand at 0')
     .action(async (options: ShowOptions & { all?: true }) => {
-      const sync = await new ControlClient(targetSocket(options)).sync();
+      const sync = await new ControlClient(targetOf(options)).sync();
       if (options.json) printJson(sync);
       else print(formatSync(sync, options.all ?? false));
     });
 
   noun(show, 'status', 'version, configuration, workers, last reload').action(
     async (options: ShowOptions) => {
-      const status = await new ControlClient(targetSocket(options)).status();
+      const status = await new ControlClient(targetOf(options)).status();
       if (options.json) printJson(status);
       else print(formatStatus(status));
     },

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { ControlClient } from '../api/client.js';
 import { describe } from '../errors.js';
-import { print, type TargetOptions, targetOptions, targetSocket, wholeNumber } from './options.js';
+import { print, type TargetOptions, targetOf, targetOptions, wholeNumber } from './options.js';
 import { type Look, ORDERS, type Order, screen } from './top-screen.js';
 
 interface TopOptions extends TargetOptions {
@@ -36,7 +36,7 @@ export function registerTop(program: Command): void {
 }
 
 async function top(options: TopOptions): Promise<void> {
-  const client = new ControlClient(targetSocket(options));
+  const client = new ControlClient(targetOf(options));
   let order = options.sort;
   const pause = new Pause();
   const stop = listenToKeys((key) => {

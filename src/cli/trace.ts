@@ -7,8 +7,8 @@ import {
   jsonOption,
   print,
   type TargetOptions,
+  targetOf,
   targetOptions,
-  targetSocket,
   wholeNumber,
 } from './options.js';
 import { untilInterrupted } from './watching.js';
@@ -39,7 +39,7 @@ export function registerTrace(program: Command): void {
   for (const option of targetOptions()) command.addOption(option);
   command.action(async (options: TraceOptions) => {
     const { from, to, proto, count, seconds, rate, json } = options;
-    const client = new ControlClient(targetSocket(options));
+    const client = new ControlClient(targetOf(options));
     let counts: Counts | undefined;
     await untilInterrupted(async (signal) => {
       const asked = { from, to, protocol: proto, count, seconds, rate };

@@ -40,10 +40,6 @@ export function editsOf(line: CommandLine): Edit {
       return { edit: 'addLocalAddress', service: serviceId(line), address: line.laddr ?? '' };
     case 'del-laddr':
       return { edit: 'removeLocalAddress', service: serviceId(line), address: line.laddr ?? '' };
-    case 'start-daemon':
-      throw unsupported('there is no connection synchronization yet');
-    case 'stop-daemon':
-      throw new IpvsadmError(STATUS.refused, 'No daemon is running');
     case 'black-list':
     case 'white-list':
       throw unsupported('there are no black and white lists yet');

@@ -17,6 +17,9 @@ Usage:
   ipvsadm -Z [SERVICE]
   ipvsadm -C
   ipvsadm --set TCP TCPFIN UDP
+  ipvsadm --start-daemon master|backup --mcast-interface NAME [--syncid N] [--sync-maxlen BYTES]
+                [--mcast-group ADDRESS] [--mcast-port N] [--mcast-ttl N]
+  ipvsadm --stop-daemon master|backup
 
 Commands:
   -A --add-service      a new virtual service         -a --add-server      a new real server
@@ -45,7 +48,7 @@ Options:
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T
 
-Of the real ipvsadm this lacks -f, -p, -M, --pe, --sctp-service, IPv6, gue and gre tunnels and the
-sync daemon: they are understood and refused (status 255).
+Of the real ipvsadm this lacks -f, -p, -M, --pe, --sctp-service, IPv6, gue and gre tunnels:
+they are understood and refused (status 255).
 The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
 `;

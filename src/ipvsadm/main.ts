@@ -3,17 +3,18 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ControlClient } from '../api/client.js';
-import { DEFAULT_SOCKET } from '../cli/options.js';
+import { targetOf, withoutTarget } from '../cli/options.js';
 import { describe, EXIT } from '../errors.js';
 import { Names } from './names.js';
 import { ipvsadm } from './run.js';
 
-/** `--socket PATH` may come first: ipvsadm itself has no such option. */
-export async function runIpvsadm(words: readonly string[]): Promise<void> {
+/** `--socket PATH`, or `--director URL`, may come first: ipvsadm itself has no such options. */
+export async function runIpvsadm(given: readonly string[]): Promise<void> {
+  const words = withoutTarget(given);
   const socket = words[0] === '--socket' ? words[1] : undefined;
   const rest = socket === undefined ? words : words.slice(2);
   process.exitCode = await ipvsadm(rest, {
-    client: new ControlClient(socket ?? process.env.SLUICE_SOCKET ?? DEFAULT_SOCKET),
+    client: new ControlClient(targetOf({ socket })),
     names: Names.ofThisMachine(),
     out: (text) => process.stdout.write(text),
     error: (text) => process.stderr.write(text),

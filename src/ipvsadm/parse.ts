@@ -3,6 +3,7 @@
  * are found in ipvsadm's order: the command, each value as it comes, left-over words, missing and
  * misplaced options, then those that contradict one another.
  */
+import { DAEMON_ROLES, type DaemonRole } from '../sync/daemons.js';
 import { type HostPort, parseHostPort, parseInet, wholeNumber } from './address.js';
 import { tryHelp, usage } from './errors.js';
 import type { Names, Protocol } from './names.js';
@@ -58,9 +59,21 @@ export interface CommandLine {
   lower: number;
   /** Seconds; 0 leaves a timeout as it is. */
   timeouts?: [tcp: number, tcpFin: number, udp: number];
-  daemon?: 'master' | 'backup';
+  daemon: DaemonWords;
   laddr?: string;
   ifname?: string;
+}
+
+/** What `--start-daemon` or `--stop-daemon` asks for. */
+export interface DaemonWords {
+  /** Of every other command it is no matter. */
+  role: DaemonRole;
+  interface?: string;
+  syncid?: number;
+  maxlen?: number;
+  group?: string;
+  port?: number;
+  ttl?: number;
 }
 
 /** Linux's three scheduler flags: flag-1 is sh-fallback or mh-fallback, flag-2 sh-port or mh-port. */
@@ -74,7 +87,7 @@ interface State extends CommandLine {
 export async function parseCommand(words: readonly string[], names: Names): Promise<CommandLine> {
   if (words.length === 0) return { ...blank('list') };
   const splitter = new Splitter<Spec>(words, specsFor(undefined));
-  const state = blank(commandOf(splitter));
+  const state = commandOf(splitter);
   if (state.command === 'help' || state.command === 'version') return state;
   splitter.use(specsFor(state.command));
   for (let found = splitter.next(); found; found = splitter.next()) await take(state, found, names);
@@ -97,6 +110,7 @@ function blank(command: CommandName): State {
     schedFlags: [],
     forward: 'gatewaying',
     tunnel: { type: 'ipip', port: undefined, checksum: undefined },
+    daemon: { role: 'master' },
     weight: 1,
     upper: 0,
     lower: 0,
@@ -104,7 +118,7 @@ function blank(command: CommandName): State {
 }
 
 /** The first option has to be a command. */
-function commandOf(splitter: Splitter<Spec>): CommandName {
+function commandOf(splitter: Splitter<Spec>): State {
   let found: Found<Spec> | undefined;
   try {
     found = splitter.next();
@@ -113,13 +127,16 @@ function commandOf(splitter: Splitter<Spec>): CommandName {
   }
   const command = found?.spec.command;
   if (command === undefined) throw tryHelp();
+  const state = blank(command);
   if (command === 'start-daemon' || command === 'stop-daemon') {
-    if (found?.value !== 'master' && found?.value !== 'backup') {
+    const role = DAEMON_ROLES.find((one) => one === found?.value);
+    if (!role) {
       const what = command === 'start-daemon' ? 'start-daemon parameter' : 'start_daemon';
       throw usage(`illegal ${what} specified`);
     }
+    state.daemon.role = role;
   }
-  return command;
+  return state;
 }
 
 async function take(state: State, found: Found<Spec>, names: Names): Promise<void> {
@@ -194,20 +211,24 @@ async function takeValue(
     case 'tun-port':
       state.tunnel.port = number('tunnel port', 1, 65535);
       return;
+    case 'mcast-interface':
+      state.daemon.interface = value;
+      return;
     case 'syncid':
-      number('syncid', 0, 255);
+      state.daemon.syncid = number('syncid', 0, 255);
       return;
     case 'sync-maxlen':
-      number('sync-maxlen', 1, 65535 - 20 - 8);
+      state.daemon.maxlen = number('sync-maxlen', 1, 65535 - 20 - 8);
       return;
     case 'mcast-port':
-      number('mcast-port', 1, 65535);
+      state.daemon.port = number('mcast-port', 1, 65535);
       return;
     case 'mcast-ttl':
-      number('mcast-ttl', 1, 255);
+      state.daemon.ttl = number('mcast-ttl', 1, 255);
       return;
     case 'mcast-group':
       checkGroup(value);
+      state.daemon.group = value;
       return;
     case 'laddr': {
       const address = parseInet(value);

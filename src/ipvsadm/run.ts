@@ -7,6 +7,7 @@ import type { EditReport, ServiceReport } from '../api/types.js';
 import { formatEndpoint } from '../config/address.js';
 import { codeOf } from '../errors.js';
 import type { Edit } from '../model-edit.js';
+import { changeDaemon, daemonLines, NO_INTERFACE } from './daemon.js';
 import { editsOf, serviceId } from './edits.js';
 import { IpvsadmError, STATUS, tryHelp } from './errors.js';
 import {
@@ -20,6 +21,7 @@ import {
 } from './format.js';
 import { HELP, VERSION_LINE } from './help.js';
 import type { Names } from './names.js';
+import type { CommandName } from './options.js';
 import { type CommandLine, parseCommand } from './parse.js';
 
 export interface Environment {
@@ -38,6 +40,9 @@ const REFUSALS: Record<string, string> = {
   ERR_SERVICE_NOT_DEFINED: 'Service not defined',
   ERR_SERVER_EXISTS: 'Destination already exists',
   ERR_NO_SUCH_SERVER: 'No such destination',
+  ERR_SYNC_RUNNING: 'Daemon has already run',
+  ERR_SYNC_NOT_RUNNING: 'No daemon is running',
+  ERR_SYNC_INTERFACE: NO_INTERFACE,
   ERR_THRESHOLDS: 'Numerical result out of range',
 };
 
@@ -90,6 +95,10 @@ class Session {
         return STATUS.ok;
       case 'get-laddr':
         return this.#localAddresses(line);
+      case 'start-daemon':
+      case 'stop-daemon':
+        await changeDaemon(client, line);
+        return STATUS.ok;
       case 'zero':
         await client.zero(line.given.has('service-address') ? serviceId(line) : undefined);
         return STATUS.ok;
@@ -167,8 +176,10 @@ class Session {
       print(out, [`Timeout (tcp tcpfin udp): ${tcp} ${tcpFin} ${udp}`]);
       return STATUS.ok;
     }
-    // No daemon ever runs: nothing is what ipvsadm prints then.
-    if (given.has('daemon')) return STATUS.ok;
+    if (given.has('daemon')) {
+      print(out, daemonLines(await client.sync()));
+      return STATUS.ok;
+    }
     if (given.has('connection')) {
       print(out, [connectionHeader(given.has('persistent-conn'))]);
       const names = this.#namesFor(line);
@@ -232,8 +243,13 @@ class Session {
   }
 }
 
+const NO_EDITS = new Set<CommandName>([
+  ...(['help', 'version', 'list', 'save', 'get-laddr', 'zero'] as const),
+  ...(['start-daemon', 'stop-daemon'] as const),
+]);
+
 function isEdit({ command }: CommandLine): boolean {
-  return !['help', 'version', 'list', 'save', 'get-laddr', 'zero'].includes(command);
+  return !NO_EDITS.has(command);
 }
 
 function matching(services: ServiceReport[], line: CommandLine): ServiceReport[] | undefined {

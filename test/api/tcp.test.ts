@@ -8,12 +8,16 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { inspect } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { attach } from '../../src/api/attach.js';
+import { remoteOf } from '../../src/api/target.js';
 import { TcpApi } from '../../src/api/tcp.js';
 import { Failures } from '../../src/api/tokens.js';
 import { createLogger } from '../../src/log.js';
 import { Memory, type MemoryContents } from '../../src/supervisor/memory.js';
+import { Folder } from '../cli/support.js';
 import { RunningReplay } from '../support/running.js';
 
 /** A loopback address that no other run has. */
@@ -174,6 +178,78 @@ test('a token says who asks and what that allows', () =>
     assert.is((await ask(port, 'POST', '/v1/edits', { bearer: WRITE, body: DRAIN })).status, 200);
     assert.is((await director.client.services())[0]?.servers[0]?.weight, 0);
     assert.is((await director.client.history()).at(-1)?.cause, 'a test (token ops)');
+  }));
+
+test('from another machine: attach(), sluice and ipvsadm, by URL, token and CA', () =>
+  scene(async ({ director, port }) => {
+    const url = `https://${HOST}:${port}`;
+    const ca = readFileSync(path('first.pem'), 'utf8');
+    const ops = await attach(url, { token: WRITE, ca });
+    assert.is((await ops.services)[0]?.name, 'web');
+    await ops.weight('web', '192.0.2.11', 9);
+    assert.is(director.running.model.services[0]?.servers[0]?.weight, 9);
+    assert.match(inspect(ops), new RegExp(`director sluice on ${url}`));
+    const counted = [];
+    for await (const one of ops.eachConnection()) counted.push(one);
+    assert.equal(counted, []);
+
+    const files = ['--token-file', path('tokens/ops'), '--ca', path('first.pem')];
+    const cli = new Folder();
+    try {
+      const status = await cli.run('--director', url, ...files, 'show', 'status', '--json');
+      assert.is(JSON.parse(status.stdout).name, 'sluice', status.stderr);
+      const shown = await cli.run('show', 'services', '--director', url, ...files);
+      assert.match(shown.stdout, /192\.0\.2\.11:8080 +Masq +9 /, shown.stderr);
+      const listed = await cli.run(`--director=${url}`, ...files, 'ipvsadm', '-Sn');
+      assert.match(listed.stdout, /^-a -t 203\.0\.113\.10:80 -r 192\.0\.2\.11:8080 -m -w 9$/m);
+      const diff = await cli.run(
+        'diff',
+        '-c',
+        cli.write('x.yaml', file(1)),
+        '--director',
+        url,
+        ...files,
+      );
+      assert.match(diff.stderr, /taken on the control socket only/);
+      assert.is(diff.status, 1);
+    } finally {
+      cli.remove();
+    }
+  }));
+
+test('from another machine: whoever is not trusted, not let in, not there', () =>
+  scene(async ({ port }) => {
+    const url = `https://${HOST}:${port}`;
+    const ca = readFileSync(path('first.pem'), 'utf8');
+    const refused = async (where: string, secrets: Parameters<typeof attach>[1], words: RegExp) => {
+      try {
+        await attach(where, secrets);
+      } catch (error) {
+        const { code, message } = error as { code: string; message: string };
+        assert.match(`${code} ${message}`, words);
+        assert.not.match(message, WRITE);
+        return;
+      }
+      throw new Error(`${where} let us in`);
+    };
+    await refused(url, { token: WRITE }, /ERR_NOT_RUNNING .*https.*--ca FILE/);
+    const other = readFileSync(path('second.pem'), 'utf8');
+    await refused(url, { token: WRITE, ca: other }, /^ERR_NOT_RUNNING /);
+    await refused(url, { ca }, /^ERR_API_TOKEN /);
+    await refused(url, { token: 'wrong', ca }, /^ERR_API_TOKEN /);
+    await refused(`https://${HOST}:1`, { token: WRITE }, /ERR_NOT_RUNNING .*nobody listens there/);
+    await refused('http://192.0.2.1:80', { token: WRITE }, /ERR_USAGE .*not sent in the clear/);
+    await refused('https://user@192.0.2.1', {}, /ERR_USAGE .*nothing more/);
+    for (const [name, mode, words] of [
+      ['open', 0o604, /chmod 600/],
+      ['empty', 0o600, /holds no token/],
+    ] as const) {
+      token(name, name === 'open' ? WRITE : '', mode);
+      assert.throws(
+        () => remoteOf({ director: url, tokenFile: path(`tokens/${name}`) }),
+        (error: Error) => words.test(error.message),
+      );
+    }
   }));
 
 test('a file is named on the control socket only: errors would show what is in it', () =>

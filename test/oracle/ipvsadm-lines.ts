@@ -342,7 +342,10 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
         '-a -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gre --tun-csum',
         '-d -t 203.0.113.10:80 -r 10.0.0.9',
       ),
-      lacking('--start-daemon master --mcast-interface lo', '--stop-daemon master'),
+      lacking(
+        '--start-daemon backup --mcast-interface vec1 --mcast-group ff02::5',
+        '--stop-daemon backup',
+      ),
       {
         line: '-a -t 203.0.113.10:80 -r 10.0.0.9 -w 65536',
         differs: 'weight',
@@ -368,6 +371,33 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
         undo: '-d -t 203.0.113.10:80 -r 203.0.113.10',
       },
       ...lines('-Sn'),
+    ],
+  },
+  {
+    say: 'sync daemons',
+    lines: [
+      ...lines('-L --daemon', '--stop-daemon master', '--stop-daemon backup --syncid 5'),
+      ...lines('--start-daemon master', '--start-daemon master --mcast-interface nosuch0'),
+      ...lines('--start-daemon master --mcast-interface ""', '-L --daemon'),
+      ...lines('--start-daemon master --mcast-interface a-name-much-too-long'),
+      ...lines('--start-daemon master --mcast-interface vec1', '-L --daemon', '-L --daemon -n'),
+      ...lines('--start-daemon master --mcast-interface vec1', '--stop-daemon backup'),
+      ...lines('--start-daemon backup --mcast-interface vec1', '-L --daemon'),
+      ...lines('--stop-daemon master', '-L --daemon', '--stop-daemon backup', '-L --daemon'),
+      ...lines('--start-daemon backup --mcast-interface vec1 --syncid 7', '-L --daemon'),
+      ...lines('--start-daemon backup --mcast-interface vec0', '--stop-daemon backup --syncid 9'),
+      ...lines(
+        '--start-daemon master --mcast-interface vec1 --syncid 255 --sync-maxlen 1400 ' +
+          '--mcast-group 239.1.2.3 --mcast-port 9000 --mcast-ttl 9',
+        '-L --daemon',
+        '--stop-daemon master',
+      ),
+      ...lines('--start-daemon backup --mcast-interface vec1 --sync-maxlen 1', '-L --daemon'),
+      ...lines('--stop-daemon backup', '--stop-daemon backup'),
+      restore('--stop-daemon master\n--start-daemon backup --mcast-interface nosuch0\n'),
+      ...lines('-L --daemon', '--start-daemon backup --mcast-interface vec1 --mcast-ttl 3'),
+      ...lines('-L --daemon', '--stop-daemon backup'),
+      ...lines('--start-daemon backup --mcast-interface lo', '-L --daemon', '--stop-daemon backup'),
     ],
   },
   {

@@ -97,6 +97,7 @@ export function handlers(more: Partial<Handlers> = {}): Handlers {
     ports: () => [],
     drops: () => ({ ends: [], extra: {} }),
     sync: () => NO_SYNC,
+    syncDaemon: () => NO_SYNC,
     vrrp: () => ({ instances: [], groups: [] }),
     metrics: () => ['# HELP a A.\n', 'a 1\n'],
     explain: ({ protocol, from, to }) => ({

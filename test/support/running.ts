@@ -17,6 +17,7 @@ import { createLogger } from '../../src/log.js';
 import { native, type PortStatus, type Replay } from '../../src/native.js';
 import { CounterView } from '../../src/stats/counters.js';
 import { RateView } from '../../src/stats/rates.js';
+import { Sync } from '../../src/sync/feature.js';
 import { Transactions } from '../../src/transaction.js';
 
 export interface Ran {
@@ -42,6 +43,9 @@ const portStatus = (name: string): PortStatus => ({
   rxNoMbuf: 0,
 });
 
+/** Those of the User-Mode-Linux guest. */
+const SYNC_INTERFACES = ['lo', 'vec0', 'vec1'];
+
 const STEP_NS = 1_000_000n;
 
 export class RunningReplay {
@@ -51,6 +55,7 @@ export class RunningReplay {
   readonly replay: Replay;
   readonly running: Transactions;
   readonly control: Control;
+  readonly sync: Sync;
   readonly counters: CounterView;
   readonly rates: RateView;
   readonly client = new ControlClient(this.socket);
@@ -90,7 +95,9 @@ export class RunningReplay {
     });
     const log = createLogger({ level: 'error' });
     log.silent = true;
+    this.sync = new Sync(this.#syncEngine(), log);
     this.control = new Control({
+      sync: this.sync,
       running: this.running,
       counters: this.counters,
       rates: this.rates,
@@ -111,6 +118,24 @@ export class RunningReplay {
       prepare: (next) => this.prepare?.(next) ?? (() => {}),
     });
     this.running.start();
+  }
+
+  /** A sync thread without a socket, on a machine that has the interfaces of SYNC_INTERFACES. */
+  #syncEngine(): ConstructorParameters<typeof Sync>[0] {
+    let on = false;
+    return {
+      startSync: ({ interface: name }) => {
+        if (!SYNC_INTERFACES.includes(name)) {
+          const message = `there is no interface ${name}`;
+          throw Object.assign(new Error(message), { code: 'ERR_SYNC_INTERFACE' });
+        }
+        on = true;
+      },
+      stopSync: () => {
+        on = false;
+      },
+      sync: () => (on ? {} : null),
+    };
   }
 
   async open(): Promise<this> {

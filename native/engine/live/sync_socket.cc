@@ -54,7 +54,7 @@ void SyncSocket::open(const SyncSocketOptions& o) {
   ifreq interface {};
   strncpy(interface.ifr_name, o.interface.c_str(), IFNAMSIZ - 1);
   const auto index = static_cast<int>(if_nametoindex(o.interface.c_str()));
-  if (index == 0) fail(o, "no such interface");
+  if (index == 0) throw Error("ERR_SYNC_INTERFACE", "there is no interface " + o.interface);
   if (setsockopt(fd_, SOL_SOCKET, SO_BINDTODEVICE, interface.ifr_name,
                  static_cast<socklen_t>(o.interface.size())) != 0) {
     fail(o, "binding to the interface");

@@ -468,10 +468,10 @@ export interface NativeModule {
 
 /**
  * Words of one probe that is ordered: id, address, own address (0: any), port | own port << 16 (all
- * of them in network byte order), SO_MARK, ms of silence, ms in all, bytes of the interface's name,
+ * of them in network byte order), SO_MARK, VIP (0: to `address`), whether it is tunnelled, ms of silence, ms in all, bytes of the interface's name,
  * bytes of the HTTP question. Both texts follow one another in `texts`.
  */
-export const PROBE_WORDS = 9;
+export const PROBE_WORDS = 11;
 /** Words of one result: id, PROBE_ENDS, detail, microseconds. */
 export const RESULT_WORDS = 4;
 /**
@@ -512,6 +512,8 @@ export interface SocketOptions {
   /** Own address and port. */
   address?: string;
   port?: number;
+  /** To a VIP by way of its server (native/engine/live/passages.h), for so long. */
+  passage?: { server: string; vip: string; tunnelled: boolean; ms: number };
 }
 
 const require = createRequire(import.meta.url);

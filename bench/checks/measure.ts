@@ -107,7 +107,8 @@ async function flatOut(order: Order, meter: Meter): Promise<Reading[]> {
     while (going) {
       const server = { address: addressOf(next++ % SERVERS, false), port: PORT };
       // A signal of its own, as every check has.
-      const outcome = await ask(check, { server, service: server }, 0, AbortSignal.any([signal]));
+      const target = { server, service: server, mode: 'nat' as const };
+      const outcome = await ask(check, target, 0, AbortSignal.any([signal]));
       meter.checks++;
       if (!outcome.ok) meter.failed++;
     }

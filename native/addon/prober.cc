@@ -20,6 +20,8 @@ enum OrderWord {
   kOwnAddress,
   kPorts,
   kMark,
+  kVip,
+  kTunnelled,
   kTimeout,
   kPatience,
   kInterfaceBytes,
@@ -107,9 +109,9 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
       }
       const char* text = reinterpret_cast<const char*>(bytes) + at;
       requests.push_back({w[kId], w[kAddress], w[kOwnAddress], static_cast<uint16_t>(w[kPorts]),
-                          static_cast<uint16_t>(w[kPorts] >> 16), w[kMark], w[kTimeout],
-                          w[kPatience], std::string(text, name), std::string(text + name, question),
-                          false});
+                          static_cast<uint16_t>(w[kPorts] >> 16), w[kMark], w[kVip],
+                          w[kTunnelled] != 0, w[kTimeout], w[kPatience], std::string(text, name),
+                          std::string(text + name, question), false});
       at += name + question;
     }
     prober().start(std::move(requests));

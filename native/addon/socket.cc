@@ -10,6 +10,7 @@
 #include <string>
 
 #include "arguments.h"
+#include "engine/live/passage_of.h"
 #include "module.h"
 
 namespace sluice {
@@ -20,7 +21,17 @@ struct SocketOptions {
   uint32_t mark = 0;
   std::string interface, address;
   uint16_t port = 0;
+  // Of a passage (engine/live/passages.h): vip 0 is none.
+  be32 server = 0, vip = 0;
+  bool tunnelled = false;
+  uint32_t ms = 0;
 };
+
+be32 read_address(const Argument& address) {
+  in_addr parsed{};
+  if (inet_pton(AF_INET, address.text().c_str(), &parsed) != 1) address.fail("an IPv4 address");
+  return parsed.s_addr;
+}
 
 SocketOptions read_options(const Argument& a) {
   SocketOptions o;
@@ -36,6 +47,12 @@ SocketOptions read_options(const Argument& a) {
   if (o.interface.size() >= IFNAMSIZ) a["interface"].fail("an interface name");
   o.address = a["address"].text_or("");
   o.port = a["port"].integer_or<uint16_t>(0, 0, UINT16_MAX);
+  if (const Argument passage = a["passage"]; !passage.is_absent()) {
+    o.server = read_address(passage["server"]);
+    o.vip = read_address(passage["vip"]);
+    o.tunnelled = passage["tunnelled"].boolean();
+    o.ms = passage["ms"].integer<uint32_t>(1, UINT32_MAX);
+  }
   return o;
 }
 
@@ -54,7 +71,7 @@ void set_up(Napi::Env env, int fd, const SocketOptions& o) {
                                          static_cast<socklen_t>(o.interface.size())) != 0) {
     fail(env, "SO_BINDTODEVICE");
   }
-  if (o.address.empty() && o.port == 0 && o.type == SOCK_STREAM) return;
+  if (o.address.empty() && o.port == 0 && o.type == SOCK_STREAM && o.vip == 0) return;
   sockaddr_in own{};
   own.sin_family = AF_INET;
   own.sin_port = htons(o.port);
@@ -64,6 +81,15 @@ void set_up(Napi::Env env, int fd, const SocketOptions& o) {
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) fail(env, "bind");
+  if (o.vip == 0) return;
+  const int protocol = o.protocol != 0         ? o.protocol
+                       : o.type == SOCK_STREAM ? IPPROTO_TCP
+                                               : IPPROTO_UDP;
+  const int number =
+      open_passage(fd, static_cast<uint8_t>(protocol), o.server, o.vip, o.tunnelled, o.ms);
+  if (number == 0) return;
+  errno = number;
+  fail(env, "passage");
 }
 
 Napi::Value open_socket(const Napi::CallbackInfo& info) {

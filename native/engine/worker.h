@@ -8,6 +8,7 @@
 #pragma once
 
 #include <rte_mbuf.h>
+#include <atomic>
 
 #include <cstdint>
 #include <memory>
@@ -65,6 +66,8 @@ struct WorkerOptions {
   // For datagrams put together from fragments: elements of kMostFragments times the largest
   // MTU. Without it fragments are dropped.
   rte_mempool* datagrams = nullptr;
+  // Health checks that go to VIPs, whose servers answer from there; nullptr: there are none ever.
+  const std::atomic<size_t>* vip_checks = nullptr;
 };
 
 // Off the straight way of an established connection's packet: kept out of it, so that the rest
@@ -224,6 +227,7 @@ class Worker {
 
   // pipeline/7_answer.cc: what the director says itself, out of the port the packet came from.
   SLUICE_ASIDE void owned_or_punt(Packet& packet);
+  bool may_answer_check(const Packet& packet) const;
   SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
   SLUICE_ASIDE void answer_echo(Packet& packet);
   SLUICE_ASIDE void answer_reset(Packet& packet);

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/live/passage_of.h"
 #include "http_status.h"
 
 namespace sluice {
@@ -42,16 +43,19 @@ int set_up(int fd, const ProbeRequest& r) {
                                          static_cast<socklen_t>(r.interface.size())) != 0) {
     return errno;
   }
-  if (r.own_address == 0 && r.own_port == 0) return 0;
+  if (r.own_address == 0 && r.own_port == 0 && r.vip == 0) return 0;
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // The port is chosen when the destination is known, so that one can serve many destinations.
-  if (r.own_port == 0) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  if (r.own_port == 0 && r.vip == 0)
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   sockaddr_in own{};
   own.sin_family = AF_INET;
   own.sin_addr.s_addr = r.own_address;
   own.sin_port = r.own_port;
-  return bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0 ? 0 : errno;
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) return errno;
+  return r.vip == 0 ? 0
+                    : open_passage(fd, IPPROTO_TCP, r.address, r.vip, r.tunnelled, r.patience_ms);
 }
 
 }  // namespace

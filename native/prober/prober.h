@@ -25,6 +25,8 @@ struct ProbeRequest {
   uint32_t own_address;  // 0: any
   uint16_t port, own_port;
   uint32_t mark;          // SO_MARK; 0: none
+  uint32_t vip;           // goes there as a client's packets do (live/passages.h); 0: to `address`
+  bool tunnelled;         // with `vip`
   uint32_t timeout_ms;    // silence of so long ends it, at any stage
   uint32_t patience_ms;   // and so does its whole length
   std::string interface;  // SO_BINDTODEVICE; "": any

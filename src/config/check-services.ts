@@ -1,5 +1,5 @@
 /** Checks of services and their real servers against the rest of the file. */
-import { checkPassive } from '../health/check.js';
+import { checkPassive, checkToVip } from '../health/check.js';
 import { formatEndpoint, unusableAs } from './address.js';
 import type { Findings } from './check.js';
 import type { Path } from './load.js';
@@ -71,6 +71,7 @@ export function checkServices(
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
     checkPassive(service, raw, path, findings);
+    checkToVip(service, raw, path, findings);
     if (!dropped.has('servers')) checkPresence(service, raw, path, findings);
   });
   checkLimits(model, findings);

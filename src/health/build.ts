@@ -20,7 +20,14 @@ import type { ParsedCheck, ParsedServerHealth, ParsedServiceHealth } from './sch
 
 type Timings = Pick<
   ParsedServiceHealth,
-  'delayLoop' | 'retry' | 'delayBeforeRetry' | 'warmup' | 'alpha' | 'connectTimeout' | 'virtualhost'
+  | 'delayLoop'
+  | 'retry'
+  | 'delayBeforeRetry'
+  | 'warmup'
+  | 'alpha'
+  | 'connectTimeout'
+  | 'toVip'
+  | 'virtualhost'
 >;
 
 export function buildServerHealth(
@@ -179,7 +186,7 @@ function buildUrl(url: ParsedUrl): HttpUrl {
 
 /** Parsed times are microseconds. */
 function timingOf(
-  check: Timings & { logAllFailures?: boolean | undefined },
+  check: Omit<Timings, 'toVip'> & { logAllFailures?: boolean | undefined },
   type: Check['type'],
   defaults: Timings,
 ): Timing {
@@ -204,6 +211,7 @@ function connectingOf(check: ConnectingCheck, defaults: Timings): Connecting {
     bindTo: check.bindTo,
     bindInterface: check.bindInterface,
     bindPort: check.bindPort,
+    toVip: defaults.toVip ?? false,
     fwmark: check.fwmark ?? 0,
     connectTimeoutMs: timeout === undefined ? CONNECT_TIMEOUT_MS : timeout / 1_000,
   };

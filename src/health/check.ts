@@ -1,7 +1,7 @@
 /** `health` blocks against the rest of the file. */
 import type { Findings } from '../config/check.js';
 import type { Path } from '../config/load.js';
-import type { ServiceModel } from '../config/model.js';
+import { keepsPort, type ServiceModel } from '../config/model.js';
 import type { Mode } from '../native.js';
 import type { ParsedServerHealth, ParsedServiceHealth } from './schema.js';
 
@@ -9,6 +9,27 @@ import type { ParsedServerHealth, ParsedServiceHealth } from './schema.js';
 interface RawService {
   health?: ParsedServiceHealth | undefined;
   servers?: { health?: ParsedServerHealth | undefined }[] | undefined;
+}
+
+/** Checks to the VIP need a mode that leaves it in the packet. */
+export function checkToVip(
+  service: ServiceModel,
+  raw: RawService,
+  path: Path,
+  findings: Findings,
+): void {
+  const refuse = (mode: Mode, at: Path) => {
+    const message = `in mode ${mode} packets to the server have its own address, expected dr or tun`;
+    findings.error('ERR_CONFIG_CONFLICT', [...at, 'health', 'toVip'], message);
+  };
+  const { servers, mode } = service;
+  if (raw.health?.toVip && servers.length > 0 && !servers.some((one) => keepsPort(one.mode))) {
+    refuse(mode, path);
+  }
+  servers.forEach((server, index) => {
+    if (!raw.servers?.[index]?.health?.toVip || keepsPort(server.mode)) return;
+    refuse(server.mode, [...path, 'servers', index]);
+  });
 }
 
 const EXPECTED = 'expected nat or fullnat, or checks instead';

@@ -37,6 +37,8 @@ export interface Connecting {
   bindTo: string | undefined;
   bindInterface: string | undefined;
   bindPort: number | undefined;
+  /** dr, tun: the packets go to the VIP, as a client's do: to the server's MAC, or through the tunnel. */
+  toVip: boolean;
   /** Socket mark of the checker's packets (SO_MARK); 0: none. */
   fwmark: number;
   connectTimeoutMs: number;

@@ -203,6 +203,7 @@ const inherited = {
   ...timing,
   passive: passive().optional(),
   inhibitOnFailure: flag().optional(),
+  toVip: flag().optional(),
   virtualhost: host().optional(),
 };
 

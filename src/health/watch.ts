@@ -60,7 +60,7 @@ export class ServerWatch {
     this.#events = events;
     this.#world = world;
     this.#model = models.server;
-    this.#target = { server: models.server.address, service: models.service.listen };
+    this.#target = targetOf(models.server, models.service);
   }
 
   get model(): ServerModel {
@@ -134,7 +134,7 @@ export class ServerWatch {
    */
   update(server: ServerModel, service: ServiceModel, resumed?: ServerRecord): void {
     this.#model = server;
-    this.#target = { server: server.address, service: service.listen };
+    this.#target = targetOf(server, service);
     this.#passive = server.health.passive && (this.#passive ?? resumed?.passive ?? passiveState());
     const before = this.#runners;
     this.#runners = new Map();
@@ -174,4 +174,8 @@ export class ServerWatch {
     }
     this.#events.moved(this);
   }
+}
+
+function targetOf({ address, mode }: ServerModel, { listen }: ServiceModel): Target {
+  return { server: address, service: listen, mode };
 }

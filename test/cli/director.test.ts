@@ -28,13 +28,13 @@ const yaml = (servers: string, more = '') => `\
 director:
   name: d1
   socket: ${SOCKET}
-  keepEdits: ${folder.file('edits')}
   hugepages: false
   memory: 256
   mbufs: 8192
   maxConnections: 4096
   maxServices: 16
   maxServers: 16
+  keepEdits: ${folder.file('edits')}
 ports:
   - name: front
     device: net_af_packet0,iface=f0
@@ -280,7 +280,7 @@ function tests(): void {
     running?.child.kill('SIGHUP');
     const log = (await running?.says(/servces/, from)) ?? '';
     assert.match(log, /reload refused, the running state is untouched \[ERR_CONFIG\]/);
-    assert.match(log, /d1\.yaml:23:51: services\[0\]\.servers\[0\]\.weight: is "heavy", expected/);
+    assert.match(log, /d1\.yaml:24:51: services\[0\]\.servers\[0\]\.weight: is "heavy", expected/);
     assert.match(log, /d1\.yaml:24:1: servces: unknown key, did you mean services\?/);
     assert.equal(withoutRates(await show('services')), before);
     const { generation, lastReload } = await show<StatusReport>('status');

@@ -87,6 +87,36 @@ test('the nearest setting counts, then keepalived’s defaults', () => {
   assert.equal(third.checks, []);
 });
 
+test('toVip: for servers in dr and tun', () => {
+  const text = `${HEAD}    health: { toVip: true, checks: [{ type: tcp }] }
+    servers:
+      - { address: 198.51.100.11:80, mode: dr }
+      - { address: 198.51.100.12:80, mode: tun, health: { toVip: false } }
+      - { address: 198.51.100.13:80 }
+`;
+  const [service] = parseConfig(text, 'director.yaml').model.services as [ServiceModel];
+  assert.equal(
+    service.servers.map(({ health }) => (health.checks[0] as TcpCheck).toVip),
+    [true, false, true],
+  );
+  const wrong = (from: string, to: string, place: RegExp) =>
+    assert.throws(
+      () => parseConfig(text.replace(from, to), 'director.yaml'),
+      (error: Error) => place.test(error.message),
+    );
+  const words = 'in mode nat packets to the server have its own address, expected dr or tun';
+  wrong(
+    '198.51.100.13:80',
+    '198.51.100.13:80, health: { toVip: true }',
+    new RegExp(`10:.*toVip: ${words}`),
+  );
+  const all = text.replace(', mode: dr', '').replace(', mode: tun', '');
+  assert.throws(
+    () => parseConfig(all, 'director.yaml'),
+    (error: Error) => new RegExp(`6:.*toVip: ${words}`).test(error.message),
+  );
+});
+
 test('a service without a health block has no checks and a quorum of one', () => {
   const service = load(SERVER);
   assert.is(service.health.quorum, 1);

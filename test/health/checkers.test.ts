@@ -21,7 +21,7 @@ import { COMMON, TIMING } from './support.js';
 const check = (one: Check, port: number, address = SERVER): Promise<Outcome> =>
   probe(
     one,
-    { server: { address, port }, service: { address: SERVER, port: 99 } },
+    { server: { address, port }, service: { address: SERVER, port: 99 }, mode: 'nat' },
     0,
     new AbortController().signal,
   );
@@ -190,7 +190,10 @@ if (inside(import.meta.url, 'health checkers against real servers')) {
 
   test('an aborted check ends at once', async () => {
     const abort = new AbortController();
-    const target = { server: { address: FILTERED, port: 80 }, service: { address: OWN, port: 80 } };
+    const target = {
+      ...{ server: { address: FILTERED, port: 80 }, service: { address: OWN, port: 80 } },
+      mode: 'nat' as const,
+    };
     const slow = { ...tcp, connectTimeoutMs: 60_000 } as Check;
     const result = probe(slow, target, 0, abort.signal);
     abort.abort();

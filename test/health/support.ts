@@ -25,6 +25,7 @@ export const CONNECTING: Connecting = {
   bindTo: undefined,
   bindInterface: undefined,
   bindPort: undefined,
+  toVip: false,
   fwmark: 0,
   connectTimeoutMs: 300,
 };

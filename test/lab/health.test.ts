@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceReport } from '../../src/api/types.js';
+import { startAgent } from '../../src/lab/agent.js';
 import { until } from '../../src/lab/command.js';
 import type { Director } from '../../src/lab/director.js';
 import { fiveModesYaml } from '../../src/lab/five-modes.js';
@@ -12,11 +13,23 @@ import { DNS_NAME, DnsServer, HttpServer, listening } from '../../src/lab/fixtur
 import { Lab } from '../../src/lab/lab.js';
 import { dnsQueries, httpRequests } from '../../src/lab/load.js';
 import type { LabProcess } from '../../src/lab/namespace.js';
-import { realServer, VIP } from '../../src/lab/topology.js';
+import { directorBack, realServer, VIP } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
 
 const ROLES = ['rs1', 'rs2', 'rs3'];
 const TLS_PORT = 8443;
+
+const HTTP_CHECK = '{ type: http, path: /, regex: "^rs[123] " }, { type: tcp }, { type: ping }';
+const DNS_CHECK = `{ type: dns, name: ${DNS_NAME}, queryType: TXT, answer: rs, retry: 1 }`;
+/** Services that are checked at the VIP; and, as the control, two at their servers' own addresses. */
+const TO_VIP = [
+  ['dr-http', HTTP_CHECK, 'toVip: true, '],
+  ['dr-dns', DNS_CHECK, 'toVip: true, '],
+  ['tun-http', HTTP_CHECK, 'toVip: true, '],
+  ['tun-dns', DNS_CHECK, 'toVip: true, '],
+  ['dr-iperf', '{ type: tcp, connectPort: 80 }', ''],
+  ['tun-iperf', '{ type: tcp, connectPort: 80 }', ''],
+] as const;
 
 let lab: Lab;
 let director: Director;
@@ -96,7 +109,13 @@ function yaml(): string {
       quorumDown: /bin/sh ${say} dns quorum down
       checks: [{ type: dns, name: ${DNS_NAME}, queryType: TXT, answer: rs, retry: 1 }]
 `;
-  let text = fiveModesYaml(lab, lab.path('director1.sock'), { modes: ['fullnat'] });
+  const modes = ['fullnat', 'dr', 'tun'] as const;
+  let text = fiveModesYaml(lab, lab.path('director1.sock'), { modes });
+  for (const [name, check, how] of TO_VIP) {
+    const health = `    health: { delayLoop: 200ms, delayBeforeRetry: 100ms, connectTimeout: 400ms, retry: 1,
+      ${how}checks: [${check}] }`;
+    text = text.replace(`- name: ${name}\n`, `- name: ${name}\n${health}\n`);
+  }
   text = text.replace(/(- name: fullnat-http\n)/, `$1${http}`);
   text = text.replace(/(- name: fullnat-dns\n)/, `$1${dns}`);
   for (const [what, port] of [
@@ -122,6 +141,11 @@ const upOf = async (name: string) =>
     .find((service) => service.name === name)
     ?.servers.map(({ up }) => (up ? '1' : '0'))
     .join('');
+
+/** All services that are checked at the VIP, and those that are not. */
+async function become(atVip: string, atServers: string): Promise<void> {
+  for (const [name, , how] of TO_VIP) await becomes(name, how === '' ? atServers : atVip);
+}
 
 async function becomes(name: string, pattern: string): Promise<void> {
   let seen: string | undefined;
@@ -174,6 +198,8 @@ if (process.getuid?.() !== 0) {
       http.set(role, await HttpServer.start(lab, role));
       dns.set(role, await DnsServer.start(lab, role));
       await startTls(role, good);
+      // Its decapsulation is what TUN is checked through.
+      await startAgent(lab, role);
     }
     director = lab.director({ yaml: yaml(), socket: lab.path('director1.sock') });
     await director.start();
@@ -288,6 +314,37 @@ if (process.getuid?.() !== 0) {
     filter('rs2', false);
     await becomes('fullnat-http', '111');
     await tells('http rs2 up');
+  });
+
+  test('dr and tun, checked at the VIP: what counts is what clients get', async () => {
+    await become('111', '111');
+    // A daemon that is not at the server's own address.
+    lab
+      .ns('rs1')
+      .exec([
+        'nft',
+        `add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in ip daddr ${realServer(1)} ip saddr ${directorBack(1)} tcp dport 80 reject with tcp reset; add rule ip t in ip daddr ${realServer(1)} ip saddr ${directorBack(1)} udp dport 53 drop; add rule ip t in ip daddr ${realServer(1)} icmp type echo-request drop`,
+      ]);
+    await become('111', '011');
+    // A server that has forgotten the VIPs answers at its own address all the same.
+    const vips = [VIP.dr, VIP.tun].map((vip) => `${vip}/32 dev lo`);
+    lab.ns('rs2').ip(...vips.map((vip) => `addr del ${vip}`));
+    await become('101', '011');
+    for (const mode of ['dr', 'tun'] as const) {
+      const answers = await httpRequests(lab, `http://${VIP[mode]}/`, 20);
+      assert.is(answers.failed, 0, answers.trouble);
+      assert.equal([...answers.servers.keys()].sort(), ['rs1', 'rs3']);
+    }
+    lab.ns('rs2').ip(...vips.map((vip) => `addr add ${vip}`));
+    filter('rs1', false);
+    await become('111', '111');
+    // A port that is closed says so, through the tunnel as well: ICMP and RST come back translated.
+    await dns.get('rs3')?.process.stop();
+    await http.get('rs3')?.process.stop();
+    for (const name of ['dr-dns', 'tun-dns', 'dr-http', 'tun-http']) {
+      await becomes(name, '110');
+      await says(name, 2, /connection refused/);
+    }
   });
 }
 

@@ -23,7 +23,7 @@ const probe = (
   const { address = SERVER, question = '', signal = never, timeoutMs = 5_000 } = more;
   const check = { ...COMMON, connectTimeoutMs: timeoutMs };
   const server = { address, port };
-  return ask(check, { server, service: server }, signal, question, (status) => ({
+  return ask(check, { server, service: server, mode: 'nat' }, signal, question, (status) => ({
     ok: true,
     detail: `status ${status}`,
   }));

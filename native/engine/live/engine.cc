@@ -113,6 +113,7 @@ void Engine::start(EventHandler on_event) {
   std::vector<FibAddress> addresses;
   Taps taps;
   WorkerOptions worker;
+  worker.vip_checks = &Passages::of_process().count();
   for (const PortOptions& port : options_.ports) {
     const size_t index = ports_.size();
     ports_.push_back(std::make_unique<Port>(port, workers(), mbufs_, &rss_key));

@@ -92,7 +92,13 @@ unsigned SlowPath::to_kernel() {
   for (auto& ring : wiring_.punt) {
     rte_mbuf* packets[kFrames];
     const uint16_t n = ring->pop(packets, kFrames);
-    for (uint16_t i = 0; i < n; ++i) taps_[packets[i]->port]->write(*packets[i]);
+    const bool passages = !passages_.is_empty();
+    for (uint16_t i = 0; i < n; ++i) {
+      if (passages) {
+        passages_.incoming(rte_pktmbuf_mtod(packets[i], uint8_t*), packets[i]->data_len, now_ms());
+      }
+      taps_[packets[i]->port]->write(*packets[i]);
+    }
     if (n != 0) rte_pktmbuf_free_bulk(packets, n);
     total += n;
   }
@@ -108,7 +114,7 @@ unsigned SlowPath::from_kernel() {
       rte_mbuf* packet = rte_pktmbuf_alloc(mbufs_);
       if (packet == nullptr) break;
       packet->port = static_cast<uint16_t>(port);
-      if (!taps_[port]->read(*packet) || wiring_.inject.push(&packet, 1) == 0) {
+      if (!taps_[port]->read(*packet) || !pass(*packet) || wiring_.inject.push(&packet, 1) == 0) {
         rte_pktmbuf_free(packet);
         break;
       }
@@ -116,6 +122,16 @@ unsigned SlowPath::from_kernel() {
   }
   if (total != 0) wiring_.worker_bells[0].ring();
   return total;
+}
+
+// A health check's packet gets its VIP and, perhaps, its tunnel. False: there is no room for that.
+bool SlowPath::pass(rte_mbuf& packet) {
+  if (passages_.is_empty()) return true;
+  if (rte_pktmbuf_headroom(&packet) < Passages::kRoom) return false;
+  const unsigned grown =
+      passages_.outgoing(rte_pktmbuf_mtod(&packet, uint8_t*), packet.data_len, now_ms());
+  if (grown > 1) rte_pktmbuf_prepend(&packet, static_cast<uint16_t>(grown - 1));
+  return true;
 }
 
 unsigned SlowPath::read_words() {
@@ -179,6 +195,7 @@ void SlowPath::every_second() {
   if (resolver_) resolver_->tick(now);
   notes_.tick(now);
   publisher_.reclaim();
+  passages_.expire(now);
   watch_links();
   pass_dpdk_log_on();
 }

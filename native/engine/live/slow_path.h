@@ -15,6 +15,7 @@
 #include "live_sink.h"
 #include "mirror.h"
 #include "notes.h"
+#include "passages.h"
 #include "resolver.h"
 #include "routing.h"
 #include "tap.h"
@@ -43,6 +44,7 @@ class SlowPath {
   void run();
   unsigned to_kernel();
   unsigned from_kernel();
+  bool pass(rte_mbuf& packet);
   unsigned read_words();
   void deliver_answers();
   void follow_kernel();
@@ -64,6 +66,7 @@ class SlowPath {
   EventHandler handler_;
   const std::vector<unsigned> busy_cpus_;
   Notes notes_;
+  Passages& passages_ = Passages::of_process();
   std::optional<Mirror> mirror_;
   std::optional<Resolver> resolver_;
   std::vector<pollfd> polled_;

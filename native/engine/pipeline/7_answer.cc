@@ -26,7 +26,9 @@ bool l4_checksum_is_right(const Packet& packet) {
 
 // Packets with no connection and no service.
 void Worker::owned_or_punt(Packet& packet) {
-  if (snapshot_->owns(packet.ip->source)) return drop(packet, End::martian);
+  if (snapshot_->owns(packet.ip->source) && !may_answer_check(packet)) {
+    return drop(packet, End::martian);
+  }
   if (!snapshot_->owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
   if (fib_->is_own(packet.ip->source)) return drop(packet, End::martian);
   const be32 vip = packet.ip->destination;
@@ -46,6 +48,13 @@ void Worker::owned_or_punt(Packet& packet) {
     default:
       return answer_icmp(packet, kUnreachable, 2, 0, vip, End::answered_protocol_unreachable);
   }
+}
+
+// A real server's answer to a health check that went to the VIP (live/passages.h).
+bool Worker::may_answer_check(const Packet& packet) const {
+  const auto* checks = options_.vip_checks;
+  return checks != nullptr && checks->load(std::memory_order_relaxed) != 0 &&
+         fib_->is_own(packet.ip->destination);
 }
 
 void Worker::answer_arp(Packet& packet, Arp* arp) {

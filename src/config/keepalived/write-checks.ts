@@ -77,6 +77,7 @@ function writeConnecting(check: Connecting, lines: Lines): void {
   lines.given('bind_if', check.bindInterface);
   lines.given('bind_port', check.bindPort);
   if (check.fwmark !== 0) lines.add(`fwmark ${check.fwmark}`);
+  if (check.toVip) lines.note('toVip: keepalived checks real servers at their own addresses');
   if (check.connectTimeoutMs !== CONNECT_TIMEOUT_MS) {
     lines.add(`connect_timeout ${check.connectTimeoutMs / 1000}`);
   }

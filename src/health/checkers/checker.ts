@@ -1,11 +1,13 @@
 /** What a file in this folder exports: one probe of one server, and what came of it. */
 import type { Endpoint } from '../../config/address.js';
+import type { Mode } from '../../native.js';
 
 export interface Target {
   /** The real server, with the port that the service's packets reach it at. */
   server: Endpoint;
   /** The virtual service. */
   service: Endpoint;
+  mode: Mode;
 }
 
 export interface Outcome {

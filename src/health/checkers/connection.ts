@@ -1,6 +1,7 @@
 /** Connections of the checkers that make one: from the address, port, interface and mark asked for. */
 import { connect, Socket } from 'node:net';
-import { native } from '../../native.js';
+import { keepsPort } from '../../config/model.js';
+import { native, type SocketOptions } from '../../native.js';
 import type { Connecting } from '../model.js';
 import { afterPending, failure, failureOf, type Outcome, type Target } from './checker.js';
 
@@ -8,10 +9,23 @@ export function destination(check: Connecting, { server }: Target) {
   return { address: check.connectIp ?? server.address, port: check.connectPort ?? server.port };
 }
 
+/** How the packets reach the VIP; undefined: they go to the server's own address. */
+export function passageOf(check: Connecting, target: Target): SocketOptions['passage'] {
+  const { mode, service } = target;
+  if (!check.toVip || !keepsPort(mode)) return undefined;
+  return {
+    server: destination(check, target).address,
+    vip: service.address,
+    tunnelled: mode === 'tun',
+    ms: PATIENCE * check.connectTimeoutMs,
+  };
+}
+
 /** A TCP socket on its way; `connect` or `error` follows. */
 export function startConnection(check: Connecting, target: Target): Socket {
   const { address, port } = destination(check, target);
-  if (check.fwmark === 0 && check.bindInterface === undefined) {
+  const passage = passageOf(check, target);
+  if (check.fwmark === 0 && check.bindInterface === undefined && !passage) {
     const { bindTo: localAddress, bindPort: localPort } = check;
     return connect({ host: address, port, localAddress, localPort, autoSelectFamily: false });
   }
@@ -22,6 +36,7 @@ export function startConnection(check: Connecting, target: Target): Socket {
     interface: check.bindInterface,
     address: check.bindTo,
     port: check.bindPort,
+    ...(passage && { passage }),
   });
   return new Socket({ fd }).connect({ host: address, port, autoSelectFamily: false });
 }

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
 import { afterPending, failure, failureOf, type Outcome, type Target, wordsOf } from './checker.js';
-import { destination } from './connection.js';
+import { destination, passageOf } from './connection.js';
 
 export interface Conversation {
   kind: 'udp' | 'icmp';
@@ -56,15 +56,23 @@ export function converse(
       });
     };
     try {
-      bind(socket, kind, check, send);
+      bind(socket, kind, check, target, send);
     } catch (error) {
       done(failureOf(error));
     }
   });
 }
 
-function bind(socket: Socket, kind: 'udp' | 'icmp', check: Connecting, then: () => void): void {
-  if (kind === 'udp' && check.fwmark === 0 && check.bindInterface === undefined) {
+function bind(
+  socket: Socket,
+  kind: 'udp' | 'icmp',
+  check: Connecting,
+  target: Target,
+  then: () => void,
+): void {
+  const passage = passageOf(check, target);
+  const plain = check.fwmark === 0 && check.bindInterface === undefined && !passage;
+  if (kind === 'udp' && plain) {
     socket.bind({ address: check.bindTo ?? '0.0.0.0', port: check.bindPort ?? 0 }, then);
     return;
   }
@@ -74,6 +82,7 @@ function bind(socket: Socket, kind: 'udp' | 'icmp', check: Connecting, then: () 
     interface: check.bindInterface,
     address: check.bindTo,
     port: check.bindPort,
+    ...(passage && { passage }),
   });
   socket.bind({ fd }, then);
 }

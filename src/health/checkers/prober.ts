@@ -13,7 +13,7 @@ import {
 } from '../../native.js';
 import type { Connecting } from '../model.js';
 import { failure, notTried, type Outcome, type Target, wordsOf } from './checker.js';
-import { destination, PATIENCE } from './connection.js';
+import { destination, PATIENCE, passageOf } from './connection.js';
 
 /** How a probe has ended; `detail` as PROBE_ENDS says. */
 interface End {
@@ -43,6 +43,7 @@ class Prober {
     this.#waiting[id] = done;
     if (this.#underWay++ === 0) this.#prober.hold(true);
     const { address, port } = destination(check, target);
+    const passage = passageOf(check, target);
     const { bindTo, bindPort = 0, bindInterface = '', fwmark, connectTimeoutMs } = check;
     this.#orders.push(
       id,
@@ -50,6 +51,8 @@ class Prober {
       bindTo === undefined ? 0 : addressWord(bindTo),
       (swapped(port) | (swapped(bindPort) << 16)) >>> 0,
       fwmark,
+      passage ? addressWord(passage.vip) : 0,
+      passage?.tunnelled ? 1 : 0,
       connectTimeoutMs,
       PATIENCE * connectTimeoutMs,
       Buffer.byteLength(bindInterface),

@@ -281,7 +281,7 @@ function tests(): void {
     const log = (await running?.says(/servces/, from)) ?? '';
     assert.match(log, /reload refused, the running state is untouched \[ERR_CONFIG\]/);
     assert.match(log, /d1\.yaml:24:51: services\[0\]\.servers\[0\]\.weight: is "heavy", expected/);
-    assert.match(log, /d1\.yaml:24:1: servces: unknown key, did you mean services\?/);
+    assert.match(log, /d1\.yaml:25:1: servces: unknown key, did you mean services\?/);
     assert.equal(withoutRates(await show('services')), before);
     const { generation, lastReload } = await show<StatusReport>('status');
     assert.is(generation, 2);

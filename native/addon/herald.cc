@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-constexpr uint32_t kMostInstances = 65536;  // ports x router IDs
+constexpr uint32_t kMostInstances = 256 * 2 * 256;  // ports x families x router IDs
 constexpr size_t kMostPeers = 1024;
 constexpr size_t kMostFrames = 1u << 16;
 constexpr uint32_t kShortestUs = 1'000, kLongestUs = 3'600'000'000;

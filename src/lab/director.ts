@@ -1,5 +1,5 @@
 /** `sluice run` inside a director's namespace, as an administrator would start it. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,8 @@ import type { LabProcess, Namespace } from './namespace.js';
 export interface DirectorOptions {
   /** Configuration; `{socket}` and the like are the caller's business: see demoConfig(). */
   yaml: string;
+  /** A keepalived.conf to start with; `yaml` then is the sluice.yaml beside it. */
+  keepalivedConf?: string;
   /** Which of the lab's directors, from 1. */
   number?: number;
   /** Where the configuration says the control socket is. */
@@ -36,6 +38,7 @@ export class Director {
   readonly socket: string;
   readonly #lab: Lab;
   readonly #options: DirectorOptions;
+  readonly #yamlName: string;
   #process: LabProcess | undefined;
 
   constructor(lab: Lab, options: DirectorOptions) {
@@ -45,8 +48,15 @@ export class Director {
     this.name = `director${number}`;
     this.namespace = lab.ns(this.name);
     this.socket = options.socket;
-    this.configPath = lab.write(`${this.name}/director.yaml`, options.yaml);
+    const { keepalivedConf } = options;
+    this.#yamlName = keepalivedConf === undefined ? 'director.yaml' : 'sluice.yaml';
+    const yaml = lab.write(`${this.name}/${this.#yamlName}`, options.yaml);
+    this.configPath =
+      keepalivedConf === undefined
+        ? yaml
+        : lab.write(`${this.name}/keepalived.conf`, keepalivedConf);
     this.logPath = lab.path(this.name, 'director.log');
+    rmSync(this.logPath, { force: true });
   }
 
   get process(): LabProcess | undefined {
@@ -63,7 +73,7 @@ export class Director {
   }
 
   /** Starts it and waits until its control socket says that it forwards. */
-  async start(timeoutMs = 20_000): Promise<void> {
+  async start(timeoutMs = 60_000): Promise<void> {
     if (this.running) throw new LabError('ERR_LAB_DIRECTOR', `${this.name} runs already`);
     const { nodeArguments = [], runArguments = [], env } = this.#options;
     const [node = '', ...sluice] = sluiceCommand();
@@ -126,7 +136,7 @@ export class Director {
 
   /** Replaces the configuration file; `reload()` or a SIGHUP makes the director read it. */
   configure(yaml: string): void {
-    this.#lab.write(`${this.name}/director.yaml`, yaml);
+    this.#lab.write(`${this.name}/${this.#yamlName}`, yaml);
   }
 
   reload(): Promise<unknown> {

@@ -22,6 +22,11 @@ import {
 
 /** What the router sends to. */
 export const SHARED = '192.0.2.100';
+/** The same where adverts are IPv6's. */
+export const SHARED_V6 = '2001:db8:1::100';
+const ROUTER_V6 = '2001:db8:1::fe';
+/** Of a director's front MAC, as its kernel makes it (RFC 4291 appendix A). */
+const directorLinkLocal = (n: number) => `fe80::ff:fe00:${n}01`;
 export const ROUTER_ID = 51;
 
 export interface PairOptions {
@@ -30,6 +35,7 @@ export interface PairOptions {
   /** By director: 1, 2. */
   priorities?: readonly [number, number];
   unicast?: boolean;
+  v6?: boolean;
   virtualMac?: boolean;
   password?: string;
   preempt?: boolean;
@@ -43,6 +49,7 @@ const settings = (options: PairOptions) => ({
   advertMs: 1_000,
   priorities: [200, 100] as const,
   unicast: false,
+  v6: false,
   virtualMac: false,
   preempt: true,
   leaseMs: 3_000,
@@ -53,31 +60,13 @@ const settings = (options: PairOptions) => ({
 /** Local addresses move with the VIP of their service, so both directors say the same ones. */
 const PAIR_LOCALS = ['198.51.100.200', '198.51.100.201'];
 
-export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions = {}): string {
-  const o = settings(given);
-  const other = n === 1 ? 2 : 1;
-  const lines = [
-    `    - name: VI_1`,
-    `      port: front`,
-    `      routerId: ${ROUTER_ID}`,
-    `      version: ${o.version}`,
-    `      priority: ${o.priorities[n - 1]}`,
-    `      advertInterval: ${o.advertMs}ms`,
-    `      virtualMac: ${o.virtualMac}`,
-    `      preempt: ${o.preempt}`,
-    ...(o.unicast ? [`      unicastPeers: [${directorFront(other)}]`] : []),
-    ...(o.password ? [`      password: ${o.password}`] : []),
-    `      addresses: [${[SHARED, ...o.modes.map((mode) => VIP[mode])].join(', ')}]`,
-  ];
-  const services = o.modes.flatMap((mode) => [
-    `  - name: ${mode}`,
-    `    listen: ${VIP[mode]}:80`,
-    `    mode: ${mode}`,
-    `    scheduler: rr`,
-    ...(mode === 'fullnat' ? [`    localAddresses: [${PAIR_LOCALS.join(', ')}]`] : []),
-    `    servers:`,
-    ...lab.spaces.realServers.map((_, i) => `      - { address: "${realServer(i + 1)}:80" }`),
-  ]);
+const sharedBy = (o: { v6: boolean; modes: readonly ModeName[] }) => [
+  o.v6 ? SHARED_V6 : SHARED,
+  ...o.modes.map((mode) => VIP[mode]),
+];
+
+/** A director's own settings and ports. */
+export function pairPorts(lab: Lab, n: 1 | 2, socket: string): string {
   return `director:
   name: lab-${lab.id}-${n}
   socket: ${socket}
@@ -95,7 +84,36 @@ ports:
     addresses: [${directorBack(n)}/${BACK_PREFIX}]
 routes:
   - { to: 0.0.0.0/0, via: ${ROUTER.front} }
-vrrp:
+`;
+}
+
+export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions = {}): string {
+  const o = settings(given);
+  const other = n === 1 ? 2 : 1;
+  const peer = o.v6 ? directorLinkLocal(other) : directorFront(other);
+  const lines = [
+    `    - name: VI_1`,
+    `      port: front`,
+    `      routerId: ${ROUTER_ID}`,
+    `      version: ${o.version}`,
+    `      priority: ${o.priorities[n - 1]}`,
+    `      advertInterval: ${o.advertMs}ms`,
+    `      virtualMac: ${o.virtualMac}`,
+    `      preempt: ${o.preempt}`,
+    ...(o.unicast ? [`      unicastPeers: ['${peer}']`] : []),
+    ...(o.password ? [`      password: ${o.password}`] : []),
+    `      addresses: ['${sharedBy(o).join("', '")}']`,
+  ];
+  const services = o.modes.flatMap((mode) => [
+    `  - name: ${mode}`,
+    `    listen: ${VIP[mode]}:80`,
+    `    mode: ${mode}`,
+    `    scheduler: rr`,
+    ...(mode === 'fullnat' ? [`    localAddresses: [${PAIR_LOCALS.join(', ')}]`] : []),
+    `    servers:`,
+    ...lab.spaces.realServers.map((_, i) => `      - { address: "${realServer(i + 1)}:80" }`),
+  ]);
+  return `${pairPorts(lab, n, socket)}vrrp:
   lease: ${o.leaseMs}ms
   instances:
 ${lines.join('\n')}
@@ -112,8 +130,9 @@ export async function startSluice(lab: Lab, n: 1 | 2, options: PairOptions): Pro
 
 export function keepalivedConf(n: 1 | 2, given: PairOptions = {}): string {
   const o = settings(given);
-  const own = directorFront(n);
-  const peer = directorFront(n === 1 ? 2 : 1);
+  const addressOf = o.v6 ? directorLinkLocal : directorFront;
+  const own = addressOf(n);
+  const peer = addressOf(n === 1 ? 2 : 1);
   return `global_defs {
   vrrp_garp_master_repeat 5
 }
@@ -129,22 +148,40 @@ vrrp_instance VI_1 {
   ${o.unicast ? `unicast_src_ip ${own}\n  unicast_peer {\n    ${peer}\n  }` : ''}
   ${o.password ? `authentication {\n    auth_type PASS\n    auth_pass ${o.password}\n  }` : ''}
   virtual_ipaddress {
-    ${[SHARED, ...o.modes.map((mode) => VIP[mode])].join('\n    ')}
+    ${sharedBy(o).join(`${o.v6 ? '/64' : ''}\n    `)}${o.v6 ? '/64' : ''}
   }
 }
 `;
 }
 
 /** keepalived in the namespace of a director, on its front interface. */
-export function startKeepalived(lab: Lab, n: 1 | 2, options: PairOptions): LabProcess {
+export function startKeepalived(
+  lab: Lab,
+  n: 1 | 2,
+  options: PairOptions,
+  text = keepalivedConf(n, options),
+): LabProcess {
   const space = lab.ns(`director${n}`);
   space.ip(`addr replace ${directorFront(n)}/${FRONT_PREFIX} dev f0`);
   space.sysctl({ 'net.ipv4.conf.all.arp_ignore': 1, 'net.ipv4.conf.all.arp_announce': 2 });
-  const conf = lab.write(`director${n}/keepalived.conf`, keepalivedConf(n, options));
+  if (options.v6) withIPv6(lab, n);
+  const conf = lab.write(`director${n}/keepalived.conf`, text);
   const pids = ['p', 'r', 'c'].map((kind) => [`-${kind}`, lab.path(`director${n}`, `${kind}.pid`)]);
   return space.spawn(['keepalived', '--vrrp', '-n', '-l', '-D', '-f', conf, ...pids.flat()], {
     log: lab.path(`director${n}`, 'keepalived.log'),
   });
+}
+
+/** On the link between a keepalived and the router; labs are without. */
+function withIPv6(lab: Lab, n: 1 | 2): void {
+  for (const role of ['router', `director${n}`]) {
+    const space = lab.ns(role);
+    const all = ['f0', 'default', 'all'];
+    // First: an address that is being looked for elsewhere cannot be sent from yet.
+    for (const of of all) space.sysctl({ [`net.ipv6.conf.${of}.accept_dad`]: 0 });
+    for (const of of all) space.sysctl({ [`net.ipv6.conf.${of}.disable_ipv6`]: 0 });
+  }
+  lab.ns('router').ip(`addr replace ${ROUTER_V6}/64 dev f0 nodad`);
 }
 
 /** All requests go to the shared address from now on. */
@@ -153,8 +190,8 @@ export function routeToPair(lab: Lab): void {
 }
 
 /** Which director's front MAC the router has for the shared address. */
-export function holder(lab: Lab): string {
-  const text = lab.ns('router').exec(['ip', 'neigh', 'show', SHARED]);
+export function holder(lab: Lab, shared = SHARED): string {
+  const text = lab.ns('router').exec(['ip', 'neigh', 'show', shared]);
   return /lladdr (\S+)/.exec(text)?.[1] ?? '';
 }
 

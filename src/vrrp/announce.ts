@@ -1,9 +1,9 @@
 /**
- * Gratuitous ARP with keepalived's settings: a burst when an instance becomes master, another one
- * after a delay, and again at a distance for as long as it is.
+ * Gratuitous ARP and its like of IPv6 with keepalived's settings: a burst when an instance becomes
+ * master, another one after a delay, and again at a distance for as long as it is.
  */
 import type { Herald } from '../native.js';
-import { gratuitousArp } from './frame.js';
+import { announcement } from './frame.js';
 import type { GarpModel } from './model.js';
 
 /** An address and the MAC it is told with, on a port. */
@@ -68,7 +68,7 @@ export class Announcer {
   #burst(addresses: readonly Announced[], repeat: number): void {
     for (let round = 0; round < repeat; round++) {
       for (const { address, port, mac } of addresses) {
-        this.#herald.send(port, gratuitousArp(address, mac));
+        this.#herald.send(port, announcement(address, mac));
       }
     }
   }

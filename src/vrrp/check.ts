@@ -1,10 +1,11 @@
 /** The `vrrp` block against itself and the rest of the file. */
+import ipaddr from 'ipaddr.js';
 import { unusableAs } from '../config/address.js';
 import type { Findings } from '../config/check.js';
 import type { Path } from '../config/load.js';
 import type { Model } from '../config/model.js';
 import { OWNER } from './machine.js';
-import type { InstanceModel } from './model.js';
+import { type InstanceModel, isSix } from './model.js';
 
 /** `dropped`: lists that entries were left out of because of errors already reported. */
 export function checkVrrp(model: Model, dropped: ReadonlySet<string>, findings: Findings): void {
@@ -31,12 +32,13 @@ export function checkVrrp(model: Model, dropped: ReadonlySet<string>, findings: 
     );
     findings.unique(
       seen.routers,
-      `${port} ${vrid}`,
+      `${port} ${vrid}${isSix(instance) ? ' 6' : ''}`,
       name,
       [...path, 'routerId'],
       `${vrid} on port ${port} is also the router ID of`,
     );
     checkTiming(instance, path, findings);
+    checkFamily(instance, path, findings);
     checkAddresses(model, instance, path, seen.addresses, findings);
     if (portsKnown) checkPort(model, instance, path, findings);
     checkTracks(model, instance, path, dropped, findings);
@@ -82,6 +84,35 @@ function checkTiming(instance: InstanceModel, path: Path, findings: Findings): v
   }
 }
 
+/** Of an Ethernet frame of 1500 bytes without the headers (RFC 9568 section 5). */
+const MOST_V6 = 90;
+
+/** One family a virtual router; what is not in adverts may be of the other. */
+function checkFamily(instance: InstanceModel, path: Path, findings: Findings): void {
+  const six = isSix(instance);
+  const { version, addresses, sourceAddress, unicastPeers } = instance;
+  const source = sourceAddress === undefined ? [] : [sourceAddress];
+  for (const [key, list] of Object.entries({ addresses, unicastPeers, sourceAddress: source })) {
+    list.forEach((address, index) => {
+      if (address.includes(':') === six) return;
+      const at = key === 'sourceAddress' ? [...path, key] : [...path, key, index];
+      const more =
+        key === 'addresses' ? ', in excludedAddresses, or in an instance of its own' : '';
+      const message = `${address} is not of the family of ${addresses[0]}, expected one that is${more}`;
+      findings.error('ERR_CONFIG_CONFLICT', at, message);
+    });
+  }
+  if (!six) return;
+  if (version === 2) {
+    const message = 'version 2 has no IPv6, expected 3';
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'version'], message);
+  }
+  if (addresses.length > MOST_V6) {
+    const message = `an advert has room for ${MOST_V6} of IPv6, expected the others in excludedAddresses`;
+    findings.error('ERR_CONFIG_LIMIT', [...path, 'addresses'], message);
+  }
+}
+
 function checkAddresses(
   model: Model,
   instance: InstanceModel,
@@ -95,7 +126,7 @@ function checkAddresses(
   for (const key of ['addresses', 'excludedAddresses'] as const) {
     instance[key].forEach((address, index) => {
       const at = [...path, key, index];
-      const fault = unusableAs(address);
+      const fault = address.includes(':') ? unusableV6(address) : unusableAs(address);
       if (fault)
         findings.error('ERR_CONFIG_VALUE', at, `${address} ${fault}, expected a virtual address`);
       findings.unique(seen, address, instance.name, at, `${address} is also an address of`);
@@ -108,6 +139,12 @@ function checkAddresses(
   }
 }
 
+function unusableV6(address: string): string | undefined {
+  const range = ipaddr.IPv6.parse(address).range();
+  const bad = ['unspecified', 'loopback', 'multicast', 'ipv4Mapped'].includes(range);
+  return bad ? `is in the range ${range}` : undefined;
+}
+
 function checkPort(model: Model, instance: InstanceModel, path: Path, findings: Findings): void {
   const port = model.ports.find(({ name }) => name === instance.port);
   if (!port) {
@@ -116,7 +153,9 @@ function checkPort(model: Model, instance: InstanceModel, path: Path, findings: 
     findings.error('ERR_CONFIG_REFERENCE', [...path, 'port'], message);
     return;
   }
-  if (instance.sourceAddress === undefined && port.addresses.length === 0) {
+  // IPv6 has link-local addresses.
+  const lacks = !isSix(instance) && port.addresses.length === 0;
+  if (instance.sourceAddress === undefined && lacks) {
     const message = `port ${port.name} has no address to send adverts from, expected one, or sourceAddress`;
     findings.error('ERR_CONFIG_MISSING', [...path, 'sourceAddress'], message);
   }

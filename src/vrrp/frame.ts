@@ -1,22 +1,53 @@
 /**
- * Ethernet frames of VRRP: adverts with their IPv4 header, gratuitous ARP. MAC addresses are 6
- * bytes, everything on the wire is in network byte order.
+ * Ethernet frames of VRRP: adverts with their IP header, gratuitous ARP, unsolicited neighbour
+ * advertisements. MAC addresses are 6 bytes, everything on the wire is in network byte order.
  */
-import { bytesOf, GROUP_V4, VRRP_PROTOCOL, VRRP_TTL } from './packet.js';
+import {
+  addUp,
+  bytesOf,
+  folded,
+  GROUP_V4,
+  GROUP_V6,
+  isV6,
+  pseudoSum,
+  textOf,
+  VRRP_PROTOCOL,
+  VRRP_TTL,
+} from './packet.js';
 
 const ETHERNET = 14;
 const IPV4 = 20;
+const IPV6 = 40;
 const TYPE_IPV4 = 0x0800;
 const TYPE_ARP = 0x0806;
+const TYPE_IPV6 = 0x86dd;
 const BROADCAST = new Uint8Array(6).fill(0xff);
-/** RFC 1112 section 6.4: of 224.0.0.18. */
-const GROUP_MAC = Uint8Array.of(0x01, 0x00, 0x5e, 0x00, 0x00, 0x12);
-/** Internetwork control, as keepalived sends. */
-const TOS = 0xc0;
+/** Internetwork control, as keepalived sends: IPv4's TOS, IPv6's traffic class. */
+const CONTROL = 0xc0;
+const ICMPV6 = 58;
+const ALL_NODES = 'ff02::1';
+/** RFC 4861 section 4.4. */
+const NEIGHBOUR_ADVERTISEMENT = 136;
+const ROUTER_AND_OVERRIDE = 0xa0;
+const TARGET_LINK_LAYER = 2;
 
 /** RFC 9568 section 7.3. */
-export function virtualMac(vrid: number): Uint8Array {
-  return Uint8Array.of(0x00, 0x00, 0x5e, 0x00, 0x01, vrid);
+export function virtualMac(vrid: number, v6: boolean): Uint8Array {
+  return Uint8Array.of(0x00, 0x00, 0x5e, 0x00, v6 ? 0x02 : 0x01, vrid);
+}
+
+/** Of a multicast group: RFC 1112 section 6.4, RFC 2464 section 7. */
+function groupMac(group: string): Uint8Array {
+  const bytes = bytesOf(group);
+  if (isV6(group)) return Uint8Array.of(0x33, 0x33, ...bytes.subarray(12));
+  return Uint8Array.of(0x01, 0x00, 0x5e, (bytes[1] as number) & 0x7f, ...bytes.subarray(2));
+}
+
+/** What an interface has without being given one (RFC 4291 appendix A). */
+export function linkLocal(mac: Uint8Array): string {
+  const [a, b, c, d, e, f] = mac as unknown as [number, number, number, number, number, number];
+  const id = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+  return textOf(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...id));
 }
 
 export interface AdvertFrame {
@@ -29,62 +60,122 @@ export interface AdvertFrame {
 }
 
 export function advertFrame(advert: AdvertFrame): Uint8Array {
-  const { payload } = advert;
-  const frame = new Uint8Array(ETHERNET + IPV4 + payload.length);
-  const view = new DataView(frame.buffer);
-  frame.set(advert.targetMac ?? GROUP_MAC, 0);
-  frame.set(advert.sourceMac, 6);
-  view.setUint16(12, TYPE_IPV4);
-  const ip = ETHERNET;
-  frame[ip] = 0x45;
-  frame[ip + 1] = TOS;
-  view.setUint16(ip + 2, IPV4 + payload.length);
-  frame[ip + 8] = VRRP_TTL;
-  frame[ip + 9] = VRRP_PROTOCOL;
-  frame.set(bytesOf(advert.source), ip + 12);
-  frame.set(bytesOf(advert.destination), ip + 16);
-  view.setUint16(ip + 10, ipChecksum(view, ip, IPV4));
-  frame.set(payload, ip + IPV4);
-  return frame;
+  const { sourceMac, destination, payload } = advert;
+  const header = isV6(destination)
+    ? ipv6Header(advert.source, destination, VRRP_PROTOCOL, payload.length)
+    : ipv4Header(advert.source, destination, payload.length);
+  const target = advert.targetMac ?? groupMac(destination);
+  return framed(target, sourceMac, isV6(destination) ? TYPE_IPV6 : TYPE_IPV4, header, payload);
 }
 
-function ipChecksum(view: DataView, start: number, length: number): number {
-  let sum = 0;
-  for (let at = start; at < start + length; at += 2) sum += view.getUint16(at);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+function framed(
+  target: Uint8Array,
+  source: Uint8Array,
+  type: number,
+  ...parts: Uint8Array[]
+): Uint8Array {
+  return Uint8Array.from(Buffer.concat([target, source, Uint8Array.of(type >> 8, type), ...parts]));
+}
+
+function ipv4Header(source: string, destination: string, length: number): Uint8Array {
+  const header = new Uint8Array(IPV4);
+  const view = new DataView(header.buffer);
+  header[0] = 0x45;
+  header[1] = CONTROL;
+  view.setUint16(2, IPV4 + length);
+  header[8] = VRRP_TTL;
+  header[9] = VRRP_PROTOCOL;
+  header.set(bytesOf(source), 12);
+  header.set(bytesOf(destination), 16);
+  view.setUint16(10, folded(addUp(header)));
+  return header;
+}
+
+function ipv6Header(source: string, destination: string, next: number, length: number): Uint8Array {
+  const header = new Uint8Array(IPV6);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, (6 << 28) | (CONTROL << 20));
+  view.setUint16(4, length);
+  header[6] = next;
+  header[7] = VRRP_TTL;
+  header.set(bytesOf(source), 8);
+  header.set(bytesOf(destination), 24);
+  return header;
 }
 
 export interface Arrived {
   source: string;
   destination: string;
+  /** Or the hop limit. */
   ttl: number;
   multicast: boolean;
   sourceMac: Uint8Array;
   payload: Uint8Array;
 }
 
-/** An IPv4 frame of protocol 112, as workers hand them on (header checked); undefined: none. */
+/** An IP frame of protocol 112, as workers hand them on (header checked); undefined: none. */
 export function openFrame(frame: Uint8Array): Arrived | undefined {
   if (frame.length < ETHERNET + IPV4) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  if (view.getUint16(12) !== TYPE_IPV4) return undefined;
-  const header = ((frame[ETHERNET] as number) & 15) * 4;
-  const end = ETHERNET + view.getUint16(ETHERNET + 2);
-  const text = (at: number) => frame.subarray(at, at + 4).join('.');
-  const destination = text(ETHERNET + 16);
-  if (header < IPV4 || end > frame.length || end < ETHERNET + header) return undefined;
+  const type = view.getUint16(12);
+  const packet = frame.subarray(ETHERNET);
+  const opened =
+    type === TYPE_IPV4 ? openIpv4(packet, view) : type === TYPE_IPV6 && openIpv6(packet, view);
+  if (!opened) return undefined;
+  const { destination } = opened;
+  const multicast = destination === GROUP_V4 || destination === GROUP_V6;
+  return { ...opened, multicast, sourceMac: frame.slice(6, 12) };
+}
+
+type Opened = Omit<Arrived, 'multicast' | 'sourceMac'>;
+
+function openIpv4(packet: Uint8Array, frame: DataView): Opened | undefined {
+  const header = ((packet[0] as number) & 15) * 4;
+  const end = frame.getUint16(ETHERNET + 2);
+  if (header < IPV4 || end > packet.length || end < header) return undefined;
   return {
-    source: text(ETHERNET + 12),
-    destination,
-    ttl: frame[ETHERNET + 8] as number,
-    multicast: destination === GROUP_V4,
-    sourceMac: frame.slice(6, 12),
-    payload: frame.subarray(ETHERNET + header, end),
+    source: textOf(packet.subarray(12, 16)),
+    destination: textOf(packet.subarray(16, 20)),
+    ttl: packet[8] as number,
+    payload: packet.subarray(header, end),
   };
 }
 
-/** Tells everybody who has an address now: a request for it, as keepalived sends (RFC 5227). */
+/** Without extension headers: nobody sends adverts with them. */
+function openIpv6(packet: Uint8Array, frame: DataView): Opened | undefined {
+  if (packet.length < IPV6 || packet[6] !== VRRP_PROTOCOL) return undefined;
+  const end = IPV6 + frame.getUint16(ETHERNET + 4);
+  if (end > packet.length) return undefined;
+  return {
+    source: textOf(packet.subarray(8, 24)),
+    destination: textOf(packet.subarray(24, 40)),
+    ttl: packet[7] as number,
+    payload: packet.subarray(IPV6, end),
+  };
+}
+
+/** Tells everybody who has an address now. */
+export function announcement(address: string, mac: Uint8Array): Uint8Array {
+  return isV6(address) ? unsolicitedAdvertisement(address, mac) : gratuitousArp(address, mac);
+}
+
+/** A neighbour advertisement that nobody asked for (RFC 9568 section 6.4.2), to all nodes. */
+export function unsolicitedAdvertisement(address: string, mac: Uint8Array): Uint8Array {
+  const target = bytesOf(address);
+  const body = Uint8Array.of(
+    ...[NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, ROUTER_AND_OVERRIDE, 0, 0, 0],
+    ...target,
+    ...[TARGET_LINK_LAYER, 1],
+    ...mac,
+  );
+  const around = { source: address, destination: ALL_NODES };
+  const sum = folded(addUp(body) + pseudoSum(around, ICMPV6, body.length));
+  new DataView(body.buffer).setUint16(2, sum);
+  const header = ipv6Header(address, ALL_NODES, ICMPV6, body.length);
+  return framed(groupMac(ALL_NODES), mac, TYPE_IPV6, header, body);
+}
+
+/** A request for it, as keepalived sends (RFC 5227). */
 export function gratuitousArp(address: string, mac: Uint8Array): Uint8Array {
   const frame = new Uint8Array(ETHERNET + 28);
   const view = new DataView(frame.buffer);

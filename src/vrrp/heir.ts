@@ -7,7 +7,7 @@
  * renew(). A publication makes the herald forget it, too.
  */
 import type { Herald, Succession } from '../native.js';
-import { gratuitousArp } from './frame.js';
+import { announcement } from './frame.js';
 import type { Instance } from './instance.js';
 import type { Machine } from './machine.js';
 
@@ -96,7 +96,7 @@ export class Heir {
       adverts: all.map((instance) => ({ instance: instance.id, advert: instance.advert(macOf) })),
       snapshot,
       frames: all.flatMap(({ announced }) =>
-        announced.map(({ address, port, mac }) => ({ port, frame: gratuitousArp(address, mac) })),
+        announced.map(({ address, port, mac }) => ({ port, frame: announcement(address, mac) })),
       ),
     };
   }

@@ -7,7 +7,7 @@ import { type Announced, Announcer } from './announce.js';
 import { Machine, type State } from './machine.js';
 import { adverts, type Place, sourceMac } from './messages.js';
 import type { InstanceModel } from './model.js';
-import type { Fault } from './packet.js';
+import { type Fault, isV6 } from './packet.js';
 import type { TrackReport } from './tracking.js';
 
 export interface InstanceCounters {
@@ -73,7 +73,8 @@ export class Instance {
 
   /** The herald's number for it: the same after a restart of the control plane. */
   get id(): number {
-    return this.place.port * 256 + this.model.vrid;
+    const { port, address } = this.place;
+    return (port * 2 + (isV6(address) ? 1 : 0)) * 256 + this.model.vrid;
   }
 
   get isMaster(): boolean {

@@ -8,7 +8,10 @@ import {
   encode,
   type Fault,
   GROUP_V4,
+  GROUP_V6,
+  isV6,
   passwordBytes,
+  VRRP_TTL,
 } from './packet.js';
 
 /** Where an instance lives. */
@@ -22,7 +25,7 @@ export interface Place {
 
 /** What the addresses are told with. */
 export function sourceMac(instance: InstanceModel, place: Place): Uint8Array {
-  return instance.virtualMac ? virtualMac(instance.vrid) : place.mac;
+  return instance.virtualMac ? virtualMac(instance.vrid, isV6(place.address)) : place.mac;
 }
 
 /** `macOf`: of a unicast peer; undefined while it is not known: then everybody hears it. */
@@ -33,8 +36,9 @@ export function adverts(
   macOf: (peer: string) => Uint8Array | undefined,
 ): Advert {
   const peers = instance.unicastPeers;
+  const group = isV6(place.address) ? GROUP_V6 : GROUP_V4;
   const frames = (own: number) =>
-    (peers.length > 0 ? peers : [GROUP_V4]).map((destination) => {
+    (peers.length > 0 ? peers : [group]).map((destination) => {
       const around = { source: place.address, destination };
       return advertFrame({
         sourceMac: instance.xmitBase ? place.mac : sourceMac(instance, place),
@@ -68,13 +72,15 @@ export function judge(instance: InstanceModel, place: Place, arrived: Arrived): 
   const bad = (fault: Fault, detail?: string): Judgement => ({ fault, detail });
   const { source, destination, multicast } = arrived;
   if (source === place.address) return bad('own');
-  const decoded = decode(arrived.payload, arrived, !instance.plainChecksum);
+  const unicast = instance.unicastPeers.length > 0;
+  // Unicast may have crossed routers; its sender is known by its address.
+  const ttl = unicast ? VRRP_TTL : arrived.ttl;
+  const decoded = decode(arrived.payload, { ...arrived, ttl }, !instance.plainChecksum);
   if ('fault' in decoded) return bad(decoded.fault, decoded.detail);
   const { message: heard } = decoded;
   if (heard.version !== instance.version) {
     return bad('version', `${heard.version}, ours is ${instance.version}`);
   }
-  const unicast = instance.unicastPeers.length > 0;
   if (unicast ? !instance.unicastPeers.includes(source) : !multicast) {
     return bad('source', `${source} to ${destination}`);
   }

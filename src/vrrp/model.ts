@@ -49,7 +49,12 @@ export interface InstanceModel {
   notify: NotifyModel;
 }
 
-/** keepalived's garp_master_* */
+/** A virtual router has one family, that of its first address. */
+export function isSix({ addresses, sourceAddress }: InstanceModel): boolean {
+  return (addresses[0] ?? sourceAddress ?? '').includes(':');
+}
+
+/** keepalived's garp_master_*, and its like of IPv6 */
 export interface GarpModel {
   /** Burst at once, and another one after the delay; 0: none. */
   delayMs: number;

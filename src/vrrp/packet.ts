@@ -24,7 +24,6 @@ export const FAULTS = {
   addresses: 'it lists other addresses than ours',
   source: 'it does not come from a configured unicast peer',
   own: 'it bears our own address: an echo, a replay, or a duplicate of this director',
-  duplicate: 'another router with our priority and address',
 } as const;
 export type Fault = keyof typeof FAULTS;
 
@@ -117,18 +116,28 @@ export function decode(
 
 /** RFC 1071; 0 over a message with its right checksum in place. */
 function checksum(bytes: Uint8Array, version: number, around: Envelope, pseudo: boolean): number {
-  const v6 = isV6(around.source);
-  let sum = addUp(bytes);
   // RFC 9568 section 5.2.8; over IPv6 in any version (RFC 8200 section 8.1).
-  if (v6 || (version === 3 && pseudo)) {
-    sum += addUp(bytesOf(around.source)) + addUp(bytesOf(around.destination));
-    sum += VRRP_PROTOCOL + bytes.length;
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000);
-  return ~sum & 0xffff;
+  const more = isV6(around.source) || (version === 3 && pseudo);
+  return folded(addUp(bytes) + (more ? pseudoSum(around, VRRP_PROTOCOL, bytes.length) : 0));
 }
 
-function addUp(bytes: Uint8Array): number {
+/** Of the pseudo-header of an upper layer. */
+export function pseudoSum(
+  { source, destination }: Envelope,
+  protocol: number,
+  length: number,
+): number {
+  return addUp(bytesOf(source)) + addUp(bytesOf(destination)) + protocol + length;
+}
+
+/** The one's complement of a sum of 16-bit words. */
+export function folded(sum: number): number {
+  let rest = sum;
+  while (rest > 0xffff) rest = (rest & 0xffff) + Math.floor(rest / 0x1_0000);
+  return ~rest & 0xffff;
+}
+
+export function addUp(bytes: Uint8Array): number {
   let sum = 0;
   for (let at = 0; at < bytes.length; at += 2) {
     sum += ((bytes[at] as number) << 8) | (bytes[at + 1] ?? 0);
@@ -144,7 +153,7 @@ export function bytesOf(address: string): Uint8Array {
   return Uint8Array.from(ipaddr.parse(address).toByteArray());
 }
 
-function textOf(bytes: Uint8Array): string {
+export function textOf(bytes: Uint8Array): string {
   return ipaddr.fromByteArray([...bytes]).toString();
 }
 

@@ -6,6 +6,7 @@ import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { parseMac } from '../config/address.js';
 import type { NeighbourModel } from '../config/model.js';
+import { isV6 } from './packet.js';
 
 /** RFC 863: to be thrown away. */
 const DISCARD_PORT = 9;
@@ -39,7 +40,8 @@ export class PeerMacs {
     for (const peer of peers) {
       const mac = table.get(peer);
       if (mac) news = this.learn(peer, mac) || news;
-      else if (!this.#macs.has(peer)) ask(peer);
+      // IPv6's table is in no file: a peer that is not known is sent to as everybody.
+      else if (!this.#macs.has(peer) && !isV6(peer)) ask(peer);
     }
     return news;
   }

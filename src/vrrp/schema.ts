@@ -1,8 +1,8 @@
 /** The `vrrp` block of director.yaml. */
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import {
   absolute,
-  address,
   duration,
   expected,
   flag,
@@ -16,6 +16,17 @@ import { script } from '../health/schema.js';
 
 const time = (lowUs = 0) =>
   duration('a time up to 1 hour: seconds, or such as 500ms', 's', lowUs, 3_600e6);
+
+/** Of either family, as ipaddr.js writes it. */
+const anyAddress = () =>
+  z.string(expected(ADDRESS)).transform((input, context) => {
+    if (ipaddr.IPv4.isValidFourPartDecimal(input)) return input;
+    const good = input.includes(':') && !input.includes('%') && ipaddr.IPv6.isValid(input);
+    if (good) return ipaddr.IPv6.parse(input).toString();
+    context.addIssue({ code: 'custom', message: `expected ${ADDRESS}` });
+    return z.NEVER;
+  });
+const ADDRESS = 'an address such as 192.0.2.1 or 2001:db8::1';
 
 const notify = section({
   master: script().optional(),
@@ -62,15 +73,15 @@ const instance = section({
   xmitBase: flag().optional(),
   downAdverts: integer(1, 100).optional(),
   trackPort: flag().optional(),
-  sourceAddress: address().optional(),
-  unicastPeers: list(address(), 'IPv4 addresses').optional(),
+  sourceAddress: anyAddress().optional(),
+  unicastPeers: list(anyAddress(), 'addresses').optional(),
   password: word('a password of 1 to 8 printable characters', /^[\x21-\x7e]{1,8}$/).optional(),
   plainChecksum: flag().optional(),
   strict: flag().optional(),
-  addresses: list(address(), 'IPv4 addresses')
+  addresses: list(anyAddress(), 'addresses')
     .max(255, expected('at most 255 addresses; more go into excludedAddresses'))
     .optional(),
-  excludedAddresses: list(address(), 'IPv4 addresses').optional(),
+  excludedAddresses: list(anyAddress(), 'addresses').optional(),
   garp: garp.optional(),
   track: list(track, 'ports and trackers').optional(),
   notify: notify.optional(),
@@ -111,7 +122,7 @@ const tracker = z.discriminatedUnion(
     section({
       ...common,
       type: z.literal('bfd'),
-      neighbour: address(),
+      neighbour: anyAddress(),
       socket: absolute().optional(),
     }),
   ],

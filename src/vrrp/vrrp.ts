@@ -11,14 +11,14 @@ import type { Engine, Herald, HeraldNews } from '../native.js';
 import type { Role, RoleAddress } from '../plan.js';
 import { sameData } from '../same-data.js';
 import type { Announced } from './announce.js';
-import { openFrame, virtualMac } from './frame.js';
+import { linkLocal, openFrame } from './frame.js';
 import { Heir } from './heir.js';
 import { Instance, type InstanceReport } from './instance.js';
 import type { State } from './machine.js';
-import { judge, type Place } from './messages.js';
-import type { GroupModel, InstanceModel, VrrpModel } from './model.js';
+import { judge, type Place, sourceMac } from './messages.js';
+import { type GroupModel, type InstanceModel, isSix, type VrrpModel } from './model.js';
 import { Notices } from './notices.js';
-import { FAULTS, type Fault } from './packet.js';
+import { FAULTS, type Fault, isV6 } from './packet.js';
 import { PeerMacs } from './peers.js';
 import { Router, type Step } from './router.js';
 import { Tracking } from './tracking.js';
@@ -102,7 +102,7 @@ export class Vrrp {
         const name = connectedPort(ports, address);
         const found = ports.findIndex((port) => port.name === name);
         const port = found < 0 ? place.port : found;
-        const mac = model.virtualMac && port === place.port ? virtualMac(model.vrid) : undefined;
+        const mac = model.virtualMac && port === place.port ? sourceMac(model, place) : undefined;
         addresses.set(address, { ours, port, mac });
       }
     }
@@ -224,8 +224,10 @@ export class Vrrp {
   #placeOf(model: InstanceModel, macs: readonly Uint8Array[]): Place {
     const ports = this.#model?.ports ?? [];
     const port = ports.findIndex(({ name }) => name === model.port);
-    const address = model.sourceAddress ?? (ports[port]?.addresses[0]?.address as string);
-    return { port, mac: macs[port] as Uint8Array, address };
+    const mac = macs[port] as Uint8Array;
+    const own = ports[port]?.addresses.map(({ address }) => address) ?? [];
+    const found = isSix(model) ? sourceV6(model, own, mac) : own.find((one) => !isV6(one));
+    return { port, mac, address: model.sourceAddress ?? (found as string) };
   }
 
   #openHerald(): Herald {
@@ -317,7 +319,8 @@ export class Vrrp {
     if (!arrived) return;
     const vrid = arrived.payload[1];
     const instance = [...this.#instances.values()].find(
-      ({ place, model }) => place.port === port && model.vrid === vrid,
+      ({ place, model }) =>
+        place.port === port && model.vrid === vrid && isV6(place.address) === isV6(arrived.source),
     );
     if (!instance) {
       this.#remark(
@@ -488,7 +491,16 @@ function alarmOf(deadline: number): number {
   return Number.isFinite(deadline) ? deadline : 0;
 }
 
+/** Adverts come from the link-local address (RFC 9568 section 5.1.2.1), unless peers are elsewhere. */
+function sourceV6({ unicastPeers: [peer] }: InstanceModel, own: string[], mac: Uint8Array): string {
+  const far = peer !== undefined && !isLinkLocal(peer);
+  const given = own.find((one) => isV6(one) && isLinkLocal(one) !== far);
+  return given ?? linkLocal(mac);
+}
+
+const isLinkLocal = (address: string) => /^fe[89ab]/i.test(address);
+
 /** What a running machine can take over; the rest makes it another one. */
 function sameMachine(a: InstanceModel, b: InstanceModel): boolean {
-  return a.vrid === b.vrid && a.version === b.version;
+  return a.vrid === b.vrid && a.version === b.version && isSix(a) === isSix(b);
 }

@@ -1,15 +1,18 @@
-// timeout: 240
+// timeout: 300
 /** VRRP between Sluice and Debian's keepalived: each takes over from the other. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { VrrpReport } from '../../src/api/types.js';
 import { sleep, until } from '../../src/lab/command.js';
 import { Lab } from '../../src/lab/lab.js';
+import type { LabProcess } from '../../src/lab/namespace.js';
 import {
   holder,
   type PairOptions,
+  pairPorts,
   SHARED,
+  SHARED_V6,
   said,
   startKeepalived,
   startSluice,
@@ -22,73 +25,180 @@ const CASES: [string, PairOptions][] = [
   ['version 3, unicast', { version: 3, advertMs: 100, unicast: true }],
   ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
   ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
+  ['IPv6, multicast', { version: 3, advertMs: 100, v6: true }],
+  ['IPv6, unicast', { version: 3, advertMs: 100, v6: true, unicast: true }],
+  ['IPv6, virtual MAC', { version: 3, advertMs: 100, v6: true, virtualMac: true }],
 ];
 
 const LEASE_MS = 500;
 
-const answers = (lab: Lab) =>
-  until(() => lab.ns('router').try(['ping', '-c', '1', '-W', '1', SHARED]).status === 0, 10_000);
+const answers = (lab: Lab, address = SHARED) =>
+  until(() => lab.ns('router').try(['ping', '-c', '1', '-W', '1', address]).status === 0, 10_000);
+
+const others: LabProcess[] = [];
+
+function other(lab: Lab, options: PairOptions, text?: string): LabProcess {
+  const started = startKeepalived(lab, 2, options, text);
+  others.push(started);
+  return started;
+}
+
+/** Every frame of VRRP on the link, dissected. */
+async function dissect(lab: Lab) {
+  const filter = 'proto 112 or ip6 proto 112 or (icmp6 and ip6[40] == 136)';
+  const argv = ['-i', 'f0', '-l', '-V', '-o', 'ip.check_checksum:TRUE', '-f', filter];
+  const dump = lab.ns('router').spawn(['tshark', ...argv]);
+  await until(() => dump.output.includes('Capturing'), 10_000);
+  return dump;
+}
+
+async function takeOver(lab: Lab, options: PairOptions): Promise<void> {
+  const v6 = options.v6 ?? false;
+  const keepalived = other(lab, options);
+  await said(keepalived, 'Entering MASTER');
+  // The router has to know it, to be told of another.
+  if (v6) assert.ok(await answers(lab, SHARED_V6), keepalived.output);
+  const dump = await dissect(lab);
+  const director = await startSluice(lab, 1, options);
+  await said(director, '(VI_1) Entering MASTER STATE');
+  await said(keepalived, 'Entering BACKUP STATE', 2);
+  if (!v6) assert.ok(await answers(lab), director.log);
+  const mac = options.virtualMac ? `00:00:5e:00:0${v6 ? 2 : 1}:33` : directorMac(1, 'front');
+  await until(() => holder(lab, v6 ? SHARED_V6 : SHARED) === mac, 10_000);
+  assert.is(holder(lab, v6 ? SHARED_V6 : SHARED), mac);
+  const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
+  assert.is(instances[0]?.state, 'MASTER');
+  assert.equal(instances[0]?.dropped, {});
+  const source = v6 ? 'fe80::ff:fe00:101' : '192.0.2.1';
+  assert.is(instances[0]?.source, source);
+  if (!options.unicast) {
+    await until(() => dump.output.includes(`Source Address: ${source}`), 10_000);
+  }
+  await director.stop();
+  await said(keepalived, 'Entering MASTER STATE', 2);
+  assert.ok(await answers(lab, v6 ? SHARED_V6 : SHARED));
+  await dump.stop();
+  assert.not.match(dump.output, /\[incorrect|Malformed|Expert Info \((Warn|Error)/i);
+}
+
+/** As in a tutorial, one for both but for what has to differ. */
+const tutorial = (
+  n: 1 | 2,
+  folder: string,
+  priority: number,
+) => `! Configuration File for keepalived
+global_defs {
+   router_id LVS_${n}
+   script_user root
+}
+
+vrrp_script chk_service {
+    script "true"          # a command of PATH
+    interval 1
+    weight 2
+}
+
+vrrp_instance VI_1 {
+    state ${n === 1 ? 'MASTER' : 'BACKUP'}
+    interface f0
+    virtual_router_id 51
+    priority ${priority}
+    advert_int 1
+    authentication {
+        auth_type PASS
+        auth_pass 1111
+    }
+    virtual_ipaddress {
+        ${SHARED}/24 dev f0 label f0:1
+    }
+    track_script {
+        chk_service
+    }
+    notify ${folder}/notify.sh
+}
+`;
+
+const NOTIFY = '#!/bin/sh\necho "$@" >> "$(dirname "$0")/told"\n';
+
+async function sameFile(lab: Lab): Promise<void> {
+  for (const n of [1, 2]) {
+    const script = lab.write(`told${n}/notify.sh`, NOTIFY);
+    lab.ns(`director${n}`).exec(['chmod', '755', script]);
+  }
+  const told = (n: number) =>
+    readFileSync(lab.path(`told${n}`, 'told'), 'utf8')
+      .trim()
+      .split('\n');
+  const text = (n: 1 | 2, priority: number) => tutorial(n, lab.path(`told${n}`), priority);
+  const keepalived = other(lab, {}, text(2, 100));
+  await said(keepalived, 'Entering MASTER');
+  const socket = lab.path('director1.sock');
+  const yaml = pairPorts(lab, 1, socket);
+  const director = lab.director({ yaml, keepalivedConf: text(1, 150), socket, number: 1 });
+  await director.start();
+  await said(director, '(VI_1) Entering MASTER STATE');
+  await said(keepalived, 'Entering BACKUP STATE', 2);
+  assert.ok(await answers(lab), director.log);
+  // Its script has been good: 150 and 2.
+  const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
+  assert.is(instances[0]?.effectivePriority, 152);
+  // A reload with a lower priority gives the role away, and nothing else happens.
+  lab.write('director1/keepalived.conf', text(1, 50));
+  await director.reload();
+  await said(keepalived, 'Entering MASTER STATE', 2);
+  await said(director, 'Entering BACKUP STATE', 2);
+  assert.match(
+    director.log,
+    /Master received advert from 192\.0\.2\.2 with higher priority 102, ours 52/,
+  );
+  await until(() => told(1).length >= 3, 10_000);
+  assert.equal(told(1), [
+    'INSTANCE VI_1 BACKUP 150',
+    'INSTANCE VI_1 MASTER 152',
+    'INSTANCE VI_1 BACKUP 52',
+  ]);
+  assert.match(told(2).join('\n'), /INSTANCE VI_1 BACKUP 10[02]/);
+}
 
 if (process.getuid?.() !== 0 || !existsSync('/usr/sbin/keepalived')) {
   skip('VRRP with keepalived', 'needs root and keepalived');
 } else {
+  let lab: Lab;
+  test.before(async () => {
+    lab = await Lab.create({ directors: 2, realServers: 0 });
+  });
+  test.after(() => lab.destroy());
+  // Whatever a test has left running.
+  test.after.each(async () => {
+    await Promise.all(lab.directors.map((director) => director.stop()));
+    await Promise.all(others.splice(0).map((one) => one.stop()));
+  });
+
   for (const [what, options] of CASES) {
     test(`${what}: each takes over from the other, and adverts are as tshark wants them`, () =>
-      Lab.use({ directors: 2, realServers: 0 }, async (lab) => {
-        const keepalived = startKeepalived(lab, 2, options);
-        await said(keepalived, 'Entering MASTER');
-        const dump = lab
-          .ns('router')
-          .spawn([
-            'tshark',
-            '-i',
-            'f0',
-            '-l',
-            '-V',
-            '-o',
-            'ip.check_checksum:TRUE',
-            '-f',
-            'proto 112',
-          ]);
-        await until(() => dump.output.includes('Capturing'), 10_000);
-        const director = await startSluice(lab, 1, options);
-        await said(director, '(VI_1) Entering MASTER STATE');
-        await said(keepalived, 'Entering BACKUP STATE', 2);
-        assert.ok(await answers(lab), director.log);
-        if (!options.virtualMac) assert.is(holder(lab), directorMac(1, 'front'));
-        const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
-        assert.is(instances[0]?.state, 'MASTER');
-        assert.equal(instances[0]?.dropped, {});
-        if (!options.unicast) {
-          await until(() => dump.output.includes('Source Address: 192.0.2.1'), 10_000);
-        }
-        await director.stop();
-        await said(keepalived, 'Entering MASTER STATE', 2);
-        assert.ok(await answers(lab));
-        await dump.stop();
-        assert.not.match(dump.output, /\[incorrect|Malformed|Expert Info \((Warn|Error)/i);
-      }));
+      takeOver(lab, options));
   }
 
-  test('a master that is killed is replaced, and one that hangs comes back as a backup', () =>
-    Lab.use({ directors: 2, realServers: 0 }, async (lab) => {
-      const options: PairOptions = { version: 3, advertMs: 100, leaseMs: LEASE_MS };
-      const keepalived = startKeepalived(lab, 2, options);
-      await said(keepalived, 'Entering MASTER');
-      const director = await startSluice(lab, 1, options);
-      await said(director, '(VI_1) Entering MASTER STATE');
-      director.process?.signal('SIGSTOP');
-      await said(keepalived, 'Entering MASTER STATE', 2);
-      await sleep(2 * LEASE_MS);
-      director.process?.signal('SIGCONT');
-      await said(director, 'the VRRP lease has run out');
-      // It has the higher priority: once it has listened, it is master again.
-      await said(director, '(VI_1) Entering MASTER STATE', 2);
-      await said(keepalived, 'Entering BACKUP STATE', 3);
-      await director.kill9();
-      await said(keepalived, 'Entering MASTER STATE', 3);
-      assert.ok(await answers(lab));
-    }));
+  test('the same keepalived.conf for both, and a reload of it', () => sameFile(lab));
+
+  test('a master that is killed is replaced, and one that hangs comes back as a backup', async () => {
+    const options: PairOptions = { version: 3, advertMs: 100, leaseMs: LEASE_MS };
+    const keepalived = other(lab, options);
+    await said(keepalived, 'Entering MASTER');
+    const director = await startSluice(lab, 1, options);
+    await said(director, '(VI_1) Entering MASTER STATE');
+    director.process?.signal('SIGSTOP');
+    await said(keepalived, 'Entering MASTER STATE', 2);
+    await sleep(2 * LEASE_MS);
+    director.process?.signal('SIGCONT');
+    await said(director, 'the VRRP lease has run out');
+    // It has the higher priority: once it has listened, it is master again.
+    await said(director, '(VI_1) Entering MASTER STATE', 2);
+    await said(keepalived, 'Entering BACKUP STATE', 3);
+    await director.kill9();
+    await said(keepalived, 'Entering MASTER STATE', 3);
+    assert.ok(await answers(lab));
+  });
 }
 
 test.run();

@@ -2,7 +2,14 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { advertFrame, gratuitousArp, openFrame, virtualMac } from '../../src/vrrp/frame.js';
+import {
+  advertFrame,
+  gratuitousArp,
+  linkLocal,
+  openFrame,
+  unsolicitedAdvertisement,
+  virtualMac,
+} from '../../src/vrrp/frame.js';
 import {
   type Advertisement,
   decode,
@@ -133,7 +140,7 @@ const MAC = bytes('020000000101');
 
 test('a frame carries what it was made of', () => {
   const frame = advertFrame({
-    sourceMac: virtualMac(51),
+    sourceMac: virtualMac(51, false),
     targetMac: undefined,
     ...around,
     payload: GOOD,
@@ -148,6 +155,31 @@ test('a frame carries what it was made of', () => {
   padded.set(frame);
   assert.equal(openFrame(padded)?.payload, GOOD, 'Ethernet padding is not the message');
   assert.is(openFrame(gratuitousArp('192.0.2.100', MAC)), undefined);
+});
+
+const SIX = { source: 'fe80::ff:fe00:101', destination: 'ff02::12', ttl: 255 };
+
+test('over IPv6: hop limit 255, the group’s MAC, and a virtual MAC of its own', () => {
+  assert.is(linkLocal(MAC), SIX.source);
+  const addresses = ['fe80::100', '2001:db8::100'];
+  const message = { version: 3 as const, vrid: 51, priority: 200, intervalMs: 10, addresses };
+  const payload = encode(message, SIX);
+  const sourceMac = virtualMac(51, true);
+  const frame = advertFrame({ sourceMac, targetMac: undefined, ...SIX, payload });
+  assert.is(Buffer.from(frame.subarray(0, 14)).toString('hex'), '33330000001200005e00023386dd');
+  assert.equal(openFrame(frame), { ...SIX, multicast: true, sourceMac, payload });
+  assert.equal(decode(payload, SIX), { message });
+});
+
+test('a neighbour advertisement that nobody asked for: as scapy makes it', () => {
+  const frame = unsolicitedAdvertisement('2001:db8::100', MAC);
+  assert.is(
+    Buffer.from(frame).toString('hex'),
+    '33330000000102000000010186dd6c00000000203aff20010db8000000000000000000000100' +
+      'ff0200000000000000000000000000018800762ca000000020010db8000000000000000000000100' +
+      '0201020000000101',
+  );
+  assert.is(openFrame(frame), undefined);
 });
 
 const missing = scapyMissing();

@@ -15,9 +15,14 @@ constexpr unsigned kTries = 4;
 
 bool is_advert(const rte_mbuf& packet) {
   constexpr uint8_t kVrrp = 112;
+  constexpr uint16_t kEtherIpv6 = 0x86dd;
+  constexpr unsigned kNextHeader = 6;  // RFC 8200 section 3; adverts have no extension headers
   const uint16_t n = rte_pktmbuf_data_len(&packet);
   if (n < sizeof(net::Ethernet) + sizeof(net::Ipv4)) return false;
   const auto* ethernet = rte_pktmbuf_mtod(&packet, const net::Ethernet*);
+  if (ethernet->type == to_be(kEtherIpv6)) {
+    return reinterpret_cast<const uint8_t*>(ethernet + 1)[kNextHeader] == kVrrp;
+  }
   return ethernet->type == net::kEtherIpv4 &&
          reinterpret_cast<const net::Ipv4*>(ethernet + 1)->protocol == kVrrp;
 }

@@ -1,7 +1,8 @@
 /** An instance's own adverts as frames, and its judgement of others'. */
+import type { PortModel } from '../config/model.js';
 import type { Advert } from '../native.js';
-import { type Arrived, advertFrame, virtualMac } from './frame.js';
-import type { InstanceModel } from './model.js';
+import { type Arrived, advertFrame, linkLocal, virtualMac } from './frame.js';
+import { type InstanceModel, isSix } from './model.js';
 import {
   type Advertisement,
   decode,
@@ -22,6 +23,28 @@ export interface Place {
   /** What its adverts come from. */
   address: string;
 }
+
+/** `macs`: of the ports, in their order. */
+export function placeOf(
+  instance: InstanceModel,
+  ports: readonly PortModel[],
+  macs: readonly Uint8Array[],
+): Place {
+  const port = ports.findIndex(({ name }) => name === instance.port);
+  const mac = macs[port] as Uint8Array;
+  const own = ports[port]?.addresses.map(({ address }) => address) ?? [];
+  const found = isSix(instance) ? sourceV6(instance, own, mac) : own.find((one) => !isV6(one));
+  return { port, mac, address: instance.sourceAddress ?? (found as string) };
+}
+
+/** Adverts come from the link-local address (RFC 9568 section 5.1.2.1), unless peers are elsewhere. */
+function sourceV6({ unicastPeers: [peer] }: InstanceModel, own: string[], mac: Uint8Array): string {
+  const far = peer !== undefined && !isLinkLocal(peer);
+  const given = own.find((one) => isV6(one) && isLinkLocal(one) !== far);
+  return given ?? linkLocal(mac);
+}
+
+const isLinkLocal = (address: string) => /^fe[89ab]/i.test(address);
 
 /** What the addresses are told with. */
 export function sourceMac(instance: InstanceModel, place: Place): Uint8Array {

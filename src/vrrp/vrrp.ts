@@ -11,11 +11,11 @@ import type { Engine, Herald, HeraldNews } from '../native.js';
 import type { Role, RoleAddress } from '../plan.js';
 import { sameData } from '../same-data.js';
 import type { Announced } from './announce.js';
-import { linkLocal, openFrame } from './frame.js';
+import { openFrame } from './frame.js';
 import { Heir } from './heir.js';
 import { Instance, type InstanceReport } from './instance.js';
 import type { State } from './machine.js';
-import { judge, type Place, sourceMac } from './messages.js';
+import { judge, type Place, placeOf, sourceMac } from './messages.js';
 import { type GroupModel, type InstanceModel, isSix, type VrrpModel } from './model.js';
 import { Notices } from './notices.js';
 import { FAULTS, type Fault, isV6 } from './packet.js';
@@ -175,7 +175,7 @@ export class Vrrp {
     const before = new Map(this.#instances);
     this.#instances.clear();
     for (const model of vrrp.instances) {
-      const place = this.#placeOf(model, macs);
+      const place = placeOf(model, this.#model?.ports ?? [], macs);
       const old = before.get(model.name);
       const stays = old?.place.port === place.port && sameMachine(old.model, model);
       if (old && stays) {
@@ -219,15 +219,6 @@ export class Vrrp {
       if (effect.kind === 'cease') instance.cease(effect.farewell);
     }
     this.#log.info(`(${instance.model.name}) removed`);
-  }
-
-  #placeOf(model: InstanceModel, macs: readonly Uint8Array[]): Place {
-    const ports = this.#model?.ports ?? [];
-    const port = ports.findIndex(({ name }) => name === model.port);
-    const mac = macs[port] as Uint8Array;
-    const own = ports[port]?.addresses.map(({ address }) => address) ?? [];
-    const found = isSix(model) ? sourceV6(model, own, mac) : own.find((one) => !isV6(one));
-    return { port, mac, address: model.sourceAddress ?? (found as string) };
   }
 
   #openHerald(): Herald {
@@ -490,15 +481,6 @@ export class Vrrp {
 function alarmOf(deadline: number): number {
   return Number.isFinite(deadline) ? deadline : 0;
 }
-
-/** Adverts come from the link-local address (RFC 9568 section 5.1.2.1), unless peers are elsewhere. */
-function sourceV6({ unicastPeers: [peer] }: InstanceModel, own: string[], mac: Uint8Array): string {
-  const far = peer !== undefined && !isLinkLocal(peer);
-  const given = own.find((one) => isV6(one) && isLinkLocal(one) !== far);
-  return given ?? linkLocal(mac);
-}
-
-const isLinkLocal = (address: string) => /^fe[89ab]/i.test(address);
 
 /** What a running machine can take over; the rest makes it another one. */
 function sameMachine(a: InstanceModel, b: InstanceModel): boolean {

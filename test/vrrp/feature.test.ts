@@ -126,11 +126,11 @@ const settled = () => new Promise((done) => setTimeout(done, 5));
 test('a backup has prepared what it takes to be master, and lets the herald begin', async () => {
   const { vrrp, herald, states, foreseen, published } = begin(
     model(
-      instance('A', 1, 'addresses: [203.0.113.1]').replace('10ms', '300ms'),
-      instance('B', 2, 'addresses: [203.0.113.2, 203.0.113.3]').replace('10ms', '300ms'),
+      instance('A', 1, 'addresses: [203.0.113.1]').replace('10ms', '1s'),
+      instance('B', 2, 'addresses: [203.0.113.2, 203.0.113.3]').replace('10ms', '1s'),
     ),
   );
-  assert.ok(await until(() => herald().prepared !== null, 500, 5));
+  assert.ok(await until(() => herald().prepared !== null, 3_000, 5));
   assert.equal(states(), ['A BACKUP', 'B BACKUP']);
   const { adverts = [], frames = [] } = herald().prepared ?? {};
   assert.equal(
@@ -145,8 +145,8 @@ test('a backup has prepared what it takes to be master, and lets the herald begi
   // A publication: what was prepared from the one before is worth nothing, until it is made anew.
   herald().prepare(null);
   vrrp.published();
-  assert.ok(await until(() => herald().prepared !== null, 500, 5));
-  assert.ok(await until(() => herald().repeated.size === 2, 5_000, 5));
+  assert.ok(await until(() => herald().prepared !== null, 3_000, 5));
+  assert.ok(await until(() => herald().repeated.size === 2, 20_000, 5));
   await master(['A', 'B'], states);
   assert.is(published() > 0, true);
   await vrrp.stop();

@@ -25,9 +25,6 @@ const CASES: [string, PairOptions][] = [
   ['version 3, unicast', { version: 3, advertMs: 100, unicast: true }],
   ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
   ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
-  ['IPv6, multicast', { version: 3, advertMs: 100, v6: true }],
-  ['IPv6, unicast', { version: 3, advertMs: 100, v6: true, unicast: true }],
-  ['IPv6, virtual MAC', { version: 3, advertMs: 100, v6: true, virtualMac: true }],
 ];
 
 const LEASE_MS = 500;

@@ -5,18 +5,27 @@
  *
  *   tsx test/runner.ts [--root DIR] [--timeout SECONDS] [FILTER ...]
  *
- * A filter is a part of a path. A file with `// serial` in its first lines runs alone, after the
- * others; so does everything under test/lab and test/bench. `// timeout: 300` allows it more time.
+ * A filter is a part of a path. What a file says in its first lines: `// serial`, it runs alone, after
+ * all others (everything under test/bench, which takes times); `// lab`, it has directors that forward,
+ * and runs beside one other of its kind (everything under test/lab); `// timeout: 300`, it may take so
+ * long, and begins before others. The rest, builds with sanitizers among them, keeps all CPUs busy.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { type FileResult, runFile } from './support/runFile.js';
 
+/** Files at once, where there is more than one CPU: a third fills the waits of two. */
+const LANES: Record<Kind, number> = { plain: 3, lab: 2, serial: 1 };
+/** Of the files that took longest so many are listed at the end. */
+const SLOWEST = 10;
+
+type Kind = 'plain' | 'lab' | 'serial';
+
 interface TestFile {
   path: string;
   name: string;
-  serial: boolean;
+  kind: Kind;
   timeoutMs: number;
 }
 
@@ -48,11 +57,14 @@ function findTests({ root, timeoutSeconds, filters }: Options): TestFile[] {
     if (inside.split('/').includes('fixtures')) continue;
     if (filters.length > 0 && !filters.some((filter) => name.includes(filter))) continue;
     const head = readFileSync(path, 'utf8').split('\n', 12).join('\n');
-    const serial = /^\/\/ (serial|lab)\b/m.test(head) || /^(lab|bench)\//.test(inside);
+    const says = (word: Kind) => new RegExp(`^// ${word}\\b`, 'm').test(head);
+    const serial = says('serial') || inside.startsWith('bench/');
+    const kind = serial ? 'serial' : says('lab') || inside.startsWith('lab/') ? 'lab' : 'plain';
     const own = /^\/\/ timeout: (\d+)/m.exec(head);
-    tests.push({ path, name, serial, timeoutMs: Number(own?.[1] ?? timeoutSeconds) * 1000 });
+    tests.push({ path, name, kind, timeoutMs: Number(own?.[1] ?? timeoutSeconds) * 1000 });
   }
-  return tests.sort((a, b) => a.name.localeCompare(b.name));
+  // What may take long is not left for the end, where one lane would wait for another.
+  return tests.sort((a, b) => b.timeoutMs - a.timeoutMs || a.name.localeCompare(b.name));
 }
 
 function report(test: TestFile, result: FileResult): void {
@@ -74,13 +86,14 @@ async function runAll(tests: TestFile[]): Promise<Map<TestFile, FileResult>> {
     results.set(test, result);
     report(test, result);
   };
-  const queue = tests.filter((test) => !test.serial);
-  const lanes = Math.max(1, Math.min(2, cpus().length));
-  const lane = async () => {
-    for (let test = queue.shift(); test; test = queue.shift()) await runOne(test);
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  for (const test of tests.filter((each) => each.serial)) await runOne(test);
+  for (const kind of ['plain', 'lab', 'serial'] as const) {
+    const queue = tests.filter((test) => test.kind === kind);
+    const lane = async () => {
+      for (let test = queue.shift(); test; test = queue.shift()) await runOne(test);
+    };
+    const lanes = cpus().length === 1 ? 1 : LANES[kind];
+    await Promise.all(Array.from({ length: lanes }, lane));
+  }
   return results;
 }
 
@@ -96,6 +109,12 @@ async function main(): Promise<number> {
     for (const { name, reason } of result.skips) skips.push(`${test.name}: ${name}: ${reason}`);
   }
   process.stdout.write('\n');
+  const bySeconds = [...results].sort(([, a], [, b]) => b.milliseconds - a.milliseconds);
+  if (tests.length > SLOWEST) {
+    for (const [{ name }, { milliseconds }] of bySeconds.slice(0, SLOWEST)) {
+      process.stdout.write(`slow     ${name}: ${(milliseconds / 1000).toFixed(1)} s\n`);
+    }
+  }
   for (const line of skips) process.stdout.write(`skipped  ${line}\n`);
   for (const [test, { problem }] of results) {
     if (problem !== undefined) process.stdout.write(`failed   ${test.name}: ${problem}\n`);

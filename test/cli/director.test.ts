@@ -1,4 +1,4 @@
-// serial
+// lab
 // timeout: 240
 /**
  * A running director in a network namespace of its own, driven as its administrator would: the

@@ -1,4 +1,4 @@
-// serial
+// lab
 // timeout: 120
 /** A director that runs a keepalived.conf: started, listed, reloaded, and a broken file refused. */
 import { spawnSync } from 'node:child_process';

@@ -1,4 +1,4 @@
-// serial
+// lab
 // timeout: 180
 /**
  * A director as a service: root starts it, it goes on as another user with few capabilities, and

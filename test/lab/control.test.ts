@@ -1,3 +1,4 @@
+// serial: a machine that is starved on purpose
 // timeout: 240
 /**
  * The control plane crashes, hangs and starves while clients go on asking: nobody is refused, and

@@ -1,3 +1,4 @@
+// serial: a flood takes all there is
 // timeout: 180
 /** A flood overfills a small table many times while clients go on being served. */
 import { fileURLToPath } from 'node:url';

@@ -1,3 +1,4 @@
+// serial: takeovers within tenths of a second
 // timeout: 300
 /** VRRP between Sluice and Debian's keepalived: each takes over from the other. */
 import { existsSync, readFileSync } from 'node:fs';

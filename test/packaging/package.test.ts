@@ -1,4 +1,3 @@
-// serial
 // timeout: 900
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,4 +1,3 @@
-// serial
 // timeout: 900
 /**
  * Packet tables under the address and undefined-behaviour sanitizers, with every crew of workers that

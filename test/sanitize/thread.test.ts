@@ -1,4 +1,3 @@
-// serial
 // timeout: 900
 /**
  * The live engine with a plain main under the thread sanitizer: workers that forward and hand off,
@@ -9,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildStress, run } from './build.js';
 
-const SECONDS = process.env.SLUICE_STRESS_SECONDS ?? '6';
+const SECONDS = process.env.SLUICE_STRESS_SECONDS ?? '4';
 const STRICT = process.env.SLUICE_STRESS_SECONDS !== undefined;
 
 /** Workers, and whether the NICs do as they were told. */

@@ -34,14 +34,6 @@ export async function ask(path, body, bearer = token.get()) {
   throw new ApiError(response.status, code, message);
 }
 
-let paths;
-
-/** Whether this director's API has the path: what it lacks is not asked for. */
-export async function has(path) {
-  paths ??= new Set(Object.keys((await ask('/openapi.json')).paths));
-  return paths.has(path);
-}
-
 export function edit(edits, cause) {
   return ask('/v1/edits', { edits, cause });
 }

@@ -1,5 +1,5 @@
 /** The page: signs in where that is asked for, looks every two seconds, and shows what it sees. */
-import { ApiError, ask, has, token } from './api.js';
+import { ApiError, ask, token } from './api.js';
 import { show, text } from './dom.js';
 import { plural } from './format.js';
 import {
@@ -102,10 +102,6 @@ function lost(error, again) {
   timer = setTimeout(again, LOOK_MS);
 }
 
-async function optional(path) {
-  return (await has(path)) ? ask(path) : undefined;
-}
-
 async function look() {
   if (looking) return;
   looking = true;
@@ -115,13 +111,12 @@ async function look() {
       match: $('search').value.trim(),
       limit: String(shown + 1),
     });
-    const [status, services, ports, drops, vrrp, alerts] = await Promise.all([
+    const [status, services, ports, drops, vrrp] = await Promise.all([
       ask('/v1/status'),
       ask(`/v1/services?${query}`),
       ask('/v1/ports'),
       ask('/v1/drops'),
-      optional('/v1/vrrp'),
-      optional('/v1/alerts'),
+      ask('/v1/vrrp'),
     ]);
     const now = { at: performance.now(), status, ports, drops };
     const seconds = before ? (now.at - before.at) / 1_000 : 0;
@@ -129,7 +124,7 @@ async function look() {
     showDirector(status);
     showTiles(both);
     showFound(services, status);
-    showAlerts({ now, services, alerts: alerts?.alerts ?? alerts });
+    showAlerts({ now, services, vrrp });
     showEnds(both);
     showWorkers(status);
     showPorts(both);

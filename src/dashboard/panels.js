@@ -8,6 +8,8 @@ const past = new Past();
 /** A worker that has not come round for so long is stalled. */
 const STALL_US = 100_000;
 const FULL = 0.9;
+/** Percent of its time. */
+const BUSY = 95;
 const CHANGES = 10;
 
 /** A second, of counters that may have been set back; nothing to compare with is 0. */
@@ -145,9 +147,10 @@ export function showWorkers({ workers }) {
     $('workers'),
     workers.map((worker, index) => ({ ...worker, index })),
     ({ index }) => String(index),
-    ({ index, cpu, lagUs }) => [
+    ({ index, cpu, lagUs, load }) => [
       String(index),
       String(cpu),
+      { text: `${load} %`, class: load >= BUSY ? 'bad-text' : '' },
       lagUs < 1_000 ? `${figure(Math.round(lagUs))} µs ago` : `${figure(lagUs / 1_000)} ms ago`,
       lagUs > STALL_US
         ? { text: 'stalled', class: 'pill bad' }
@@ -188,9 +191,7 @@ export function showPorts({ now, before, seconds }) {
 
 const VRRP_KINDS = { MASTER: 'good', BACKUP: '', FAULT: 'bad' };
 
-/** @param vrrp undefined: this director has no VRRP */
-export function showVrrp(vrrp) {
-  const instances = vrrp?.instances ?? [];
+export function showVrrp({ instances }) {
   show($('vrrp-section'), instances.length > 0);
   rows(
     $('vrrp'),
@@ -199,13 +200,23 @@ export function showVrrp(vrrp) {
     (one) => [
       { text: one.name, class: 'strong' },
       { text: one.state, class: `pill ${VRRP_KINDS[one.state] ?? 'warn'}`, title: one.fault ?? '' },
+      { text: since(one.since), class: 'nowrap', title: one.since },
       one.port,
-      String(one.effectivePriority),
-      { text: one.master ? one.master.address : '–', class: 'mono' },
+      one.effectivePriority === one.priority
+        ? String(one.priority)
+        : { text: `${one.effectivePriority} of ${one.priority}`, title: 'With what is tracked' },
+      { text: masterOf(one), class: 'mono' },
       { text: one.addresses.join(' '), class: 'mono' },
+      { text: [...(one.fault ? [one.fault] : []), ...failed(one)].join('; '), class: 'quiet wrap' },
     ],
   );
 }
+
+const since = (time) => duration(Math.max(0, (Date.now() - Date.parse(time)) / 1_000));
+const masterOf = ({ state, master }) =>
+  master ? `${master.address}${state === 'MASTER' ? ' (this one)' : ''}` : '–';
+const failed = ({ tracked }) =>
+  tracked.filter(({ good }) => !good).map(({ name, detail }) => `${name}: ${detail}`);
 
 export function showHistory(history) {
   const newest = [...history].reverse().slice(0, CHANGES);
@@ -225,14 +236,16 @@ export function showHistory(history) {
   );
 }
 
-/** What needs somebody, from the API's own alerts and from what is shown here. */
-export function showAlerts({ now, services, alerts }) {
+/** What needs somebody, from the director's own alerts and from what is shown here. */
+export function showAlerts({ now, services, vrrp }) {
   const { status, ports } = now;
-  const found = (alerts ?? []).map((alert) => ({
-    kind: alert.severity === 'warning' || alert.level === 'warn' ? 'warn' : 'bad',
-    text: alert.message ?? alert.text ?? alert.code,
+  const found = status.alerts.map(({ message, code, of }) => ({
+    kind: 'warn',
+    message: `${message} (${code})`,
+    // Its figures move; it is not a new one each time.
+    key: `${code} ${of}`,
   }));
-  const add = (kind, message) => found.push({ kind, text: message });
+  const add = (kind, message) => found.push({ kind, message, key: message });
   const dead = services.filter(
     ({ servers }) => servers.length > 0 && !servers.some(({ up, weight }) => up && weight > 0),
   );
@@ -240,6 +253,8 @@ export function showAlerts({ now, services, alerts }) {
     add('bad', `${name} has no server that takes connections`);
   if (dead.length > 5) add('bad', `and ${dead.length - 5} more services`);
   for (const port of ports) if (!port.up) add('bad', `Port ${port.name} is down`);
+  for (const { name, state, fault } of vrrp.instances)
+    if (state === 'FAULT') add('bad', `VRRP instance ${name} is in FAULT: ${fault ?? 'unknown'}`);
   const used = status.connections / status.maxConnections;
   if (used > FULL) add('bad', `The connection tables are ${Math.round(100 * used)} % full`);
   const stalled = status.workers.filter(({ lagUs }) => lagUs > STALL_US);
@@ -250,9 +265,9 @@ export function showAlerts({ now, services, alerts }) {
     add('warn', `The control plane has restarted ${plural(status.controlRestarts, 'time')}`);
   keyed(
     $('alerts'),
-    found.filter(({ text: message }, at) => found.findIndex((one) => one.text === message) === at),
-    ({ text: message }) => message,
-    ({ kind, text: message }) => el(`li.notice.${kind}`, {}, message),
-    () => {},
+    found.filter(({ key }, at) => found.findIndex((one) => one.key === key) === at),
+    ({ key }) => key,
+    ({ kind }) => el(`li.notice.${kind}`),
+    (node, { message }) => text(node, message),
   );
 }

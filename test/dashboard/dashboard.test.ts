@@ -106,6 +106,33 @@ test('services, health, alerts, losses, ports and changes are there', async () =
   assert.is(await page.locator('form.weight input:visible').count(), 0);
 });
 
+test('alerts, workers’ load and VRRP as the director tells them', async () => {
+  await signIn(READ);
+  await page.getByText(/^worker 1 is busy 97\.\d % of the time \(WARN_WORKER_LOAD\)$/).waitFor();
+  await page.getByText('VRRP instance VI_3 is in FAULT: port back is down').waitFor();
+  const [calm, busy] = await page.locator('#workers tr').allTextContents();
+  assert.match(calm ?? '', /^0241 %3 µs ago/);
+  assert.match(busy ?? '', /^1397 %51 µs ago/);
+  assert.is(await page.locator('#workers .bad-text').count(), 1);
+  const instances = await page.locator('#vrrp tr').allTextContents();
+  assert.is(instances.length, 3);
+  assert.match(
+    instances[0] ?? '',
+    /^VI_1MASTER.*front200192\.0\.2\.1 \(this one\)203\.0\.113\.10$/,
+  );
+  assert.match(
+    instances[1] ?? '',
+    /150 of 200192\.0\.2\.2203\.0\.113\.53 203\.0\.113\.25uplink: status 1$/,
+  );
+  assert.match(instances[2] ?? '', /^VI_3FAULT.*–203\.0\.113\.66port back is down$/);
+  // What moves in an alert is no new alert.
+  const first = await page.locator('#alerts li').first().elementHandle();
+  await page.waitForResponse((response) => response.url().includes('/v1/status'));
+  await page.waitForResponse((response) => response.url().includes('/v1/status'));
+  assert.ok(await first?.evaluate((node) => node.isConnected));
+  await shot('light');
+});
+
 test('a server is drained and undrained, and told so with the token’s name', async () => {
   await signIn(WRITE);
   const row = server('198.51.100.11:8443');

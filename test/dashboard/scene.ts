@@ -1,6 +1,7 @@
 /** A director for the dashboard to look at: real transactions and edits, and some figures made up. */
 import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
+import { vrrpReport } from '../../src/api/answers.js';
 import type { Handlers } from '../../src/api/handlers.js';
 import { TcpApi } from '../../src/api/tcp.js';
 import type { ServiceReport } from '../../src/api/types.js';
@@ -51,6 +52,54 @@ services:
     servers: [{ address: 198.51.100.31:25 }]
   - { name: hostile, listen: 203.0.113.66:80, mode: nat, servers: [{ address: 198.51.100.66:80 }] }
 `;
+
+const instance = {
+  port: 'front',
+  routerId: 51,
+  version: 3,
+  since: '2026-11-21T20:00:00.000Z',
+  priority: 200,
+  effectivePriority: 200,
+  advertMs: 1_000,
+  masterDownMs: 3_220,
+  preempt: true,
+  virtualMac: false,
+  source: '192.0.2.1',
+  unicastPeers: [],
+  group: null,
+  fault: null,
+  tracked: [],
+  advertisementsReceived: 3,
+  becameMaster: 1,
+  releasedMaster: 0,
+  priorityZeroReceived: 0,
+  priorityZeroSent: 0,
+  dropped: {},
+} as const;
+/** One master, one backup with a tracker that has failed, one in FAULT. */
+const VRRP = {
+  groups: [],
+  instances: [
+    {
+      ...{ ...instance, name: 'VI_1', state: 'MASTER', addresses: ['203.0.113.10'] },
+      master: { address: '192.0.2.1', priority: 200 },
+    },
+    {
+      ...{
+        ...instance,
+        name: 'VI_2',
+        state: 'BACKUP',
+        addresses: ['203.0.113.53', '203.0.113.25'],
+      },
+      ...{ effectivePriority: 150, master: { address: '192.0.2.2', priority: 180 } },
+      tracked: [{ name: 'uplink', weight: -50, good: false, detail: 'status 1' }],
+    },
+    {
+      ...{ ...instance, name: 'VI_3', state: 'FAULT', addresses: ['203.0.113.66'] },
+      ...{ fault: 'port back is down', master: null },
+    },
+  ],
+};
 
 export class Scene {
   readonly director = new RunningReplay(FILE);
@@ -119,10 +168,21 @@ export class Scene {
           totals: { ...status.totals, serversUp: status.totals.servers - 2, rates },
           workers: [
             { cpu: 2, lagUs: 3, load: 41 },
-            { cpu: 3, lagUs: 51, load: 38 },
+            { cpu: 3, lagUs: 51, load: 97 },
+          ],
+          alerts: [
+            {
+              code: 'WARN_WORKER_LOAD',
+              of: 'worker 1',
+              value: 97,
+              threshold: 95,
+              message: `worker 1 is busy 97.${wave(4, 1)} % of the time`,
+              since: '2026-11-21T20:00:00.000Z',
+            },
           ],
         };
       },
+      vrrp: () => vrrpReport.parse(VRRP),
     };
     return new Proxy(control, {
       get: (target, name: keyof Handlers) => own[name] ?? target[name].bind(target),

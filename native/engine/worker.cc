@@ -62,13 +62,11 @@ void Worker::begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib) {
     started_ = true;
   }
   now_ms_ = now_ms;
-  take_note(snapshot, fib);
-  if (snapshot != snapshot_ && !std::equal(timeouts_, timeouts_ + kStates, snapshot->timeouts())) {
-    std::copy_n(snapshot->timeouts(), kStates, timeouts_);
-    relink_cursor_ = 0;
+  // Addresses of what was published may come again, so generations are compared as well.
+  const bool new_fib = fib != fib_ || fib->generation() != fib_generation_;
+  if (new_fib || snapshot != snapshot_ || snapshot->generation() != snapshot_generation_) {
+    take_note(snapshot, fib, new_fib);
   }
-  snapshot_ = snapshot;
-  fib_ = fib;
 }
 
 void Worker::receive(uint16_t port, rte_mbuf** packets, uint16_t n) {
@@ -82,13 +80,16 @@ void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
   run(0, packets, n, true);
 }
 
-// Addresses of what was published may come again, so generations are compared as well.
-inline void Worker::take_note(const Snapshot* snapshot, const Fib* fib) {
-  const bool new_fib = fib != fib_ || fib->generation() != fib_generation_;
-  if (!new_fib && snapshot == snapshot_ && snapshot->generation() == snapshot_generation_) return;
+void Worker::take_note(const Snapshot* snapshot, const Fib* fib, bool new_fib) {
   epoch_.advance(new_fib);
+  snapshot_ = snapshot;
+  fib_ = fib;
   snapshot_generation_ = snapshot->generation();
   fib_generation_ = fib->generation();
+  if (!std::equal(timeouts_, timeouts_ + kStates, snapshot->timeouts())) {
+    std::copy_n(snapshot->timeouts(), kStates, timeouts_);
+    relink_cursor_ = 0;
+  }
   for (uint16_t port = 0; port < options_.ports; ++port) {
     plain_[port] = net::PlainFrame(fib->port(port).mac);
   }
@@ -116,9 +117,7 @@ inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed
   process({burst_, mbufs, n, port, handed_off});
 }
 
-bool Worker::housekeep(unsigned budget) {
-  // Nothing more is due before the clock goes on.
-  if (now_ms_ == expired_at_ms_ && relink_cursor_ == kNone && !feed_.on()) return true;
+bool Worker::keep_house(unsigned budget) {
   expire_fragments();
   if (relink_cursor_ != kNone) relink(budget);
   // A connection is buried when the memory it has left its traces in has had time to come.
@@ -163,6 +162,7 @@ void Worker::flush() {
     if (to_port_[port].n != 0) flush_port(port);
     if (to_twin_[port].n != 0) flush_punt(port);
   }
+  if (options_.workers == 1) return;
   for (uint16_t worker = 0; worker < options_.workers; ++worker) {
     if (to_worker_[worker].n != 0) flush_hand_off(worker);
   }

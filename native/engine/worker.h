@@ -91,7 +91,11 @@ class Worker {
   // Packets that another worker received and handed off; mbuf->port says where they arrived.
   void receive_handed_off(rte_mbuf** packets, uint16_t n);
   // Expiry in bounded steps: at most `budget` connections are looked at. True when up to date.
-  [[gnu::flatten]] bool housekeep(unsigned budget = 64);
+  bool housekeep(unsigned budget = 64) {
+    // Nothing more is due before the clock goes on.
+    if (now_ms_ == expired_at_ms_ && relink_cursor_ == kNone && !feed_.on()) return true;
+    return keep_house(budget);
+  }
   // Sends what the turn has gathered.
   void flush();
 
@@ -118,7 +122,8 @@ class Worker {
  private:
   using Record = Connection<V4>;
 
-  void take_note(const Snapshot* snapshot, const Fib* fib);
+  SLUICE_ASIDE void take_note(const Snapshot* snapshot, const Fib* fib, bool new_fib);
+  [[gnu::flatten]] bool keep_house(unsigned budget);
   void run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed_off);
 
   // pipeline/1_parse.cc: frame → headers and key, or an end.
@@ -140,7 +145,7 @@ class Worker {
   static std::unique_ptr<Fragments, void (*)(Fragments*)> make_fragments();
   SLUICE_ASIDE bool reassemble(Packet& packet);
   SLUICE_ASIDE void expire_fragments();
-  SLUICE_ASIDE void bury_fragments();
+  SLUICE_ASIDE bool bury_fragments();
 
   // pipeline/2_owner.cc: packets of other workers' flows are handed off.
   SLUICE_ASIDE void hand_off(const Group& group);
@@ -176,22 +181,27 @@ class Worker {
   SLUICE_ASIDE void give_way(uint32_t record);
 
   // pipeline/5_settled.cc: nearly all of it.
+  enum class Takes : uint8_t { requests, replies, both };
   struct Forwarded {
     uint32_t bytes;  // that leave, with Ethernet's header
-    uint32_t packets;
+    uint16_t packets, replies;
+    uint32_t ports;  // that they leave by, a bit each
   };
   struct RunKind {
-    Forwarded (*forward)(Worker& worker, const Group& packets, uint16_t port);
-    End end;
+    // By the direction of the first packet, and + 2 when the next one's differs; nullptr: the full
+    // way.
+    Forwarded (*forward[4])(Worker& worker, const Group& packets);
+    End ends[2];
   };
   uint16_t forward_settled(const Group& group);
-  template <Mode mode, uint8_t protocol, Direction direction>
-  SLUICE_ASIDE static Forwarded forward_run(Worker& worker, const Group& packets, uint16_t port);
-  template <Direction direction>
-  SLUICE_ASIDE void count_services(const Packet* from, const Packet* to);
-  template <Mode mode, uint8_t protocol, Direction direction>
+  template <Mode mode, uint8_t protocol, Takes takes>
+  SLUICE_ASIDE static Forwarded forward_run(Worker& worker, const Group& packets);
+  SLUICE_ASIDE void count_services(const Group& packets, uint16_t n);
+  template <Mode mode, uint8_t protocol>
   static constexpr RunKind kind_of();
-  SLUICE_ASIDE void tell_run(const Group& packets, uint16_t n, End end, uint16_t port);
+  const NextHop& hop_of(const Packet& packet) const;
+  SLUICE_ASIDE void spread(const Group& packets, uint16_t n, const End* ends);
+  SLUICE_ASIDE void tell_run(const Group& packets, uint16_t n, const End* ends);
 
   // pipeline/5_forward.cc: established traffic.
   void forward_request(Packet& packet, uint32_t record);
@@ -348,7 +358,7 @@ class Worker {
   Record nobody_{};                   // what a packet's record is before it has one
   // Being received. With room behind, as records are asked for ahead: what is there was one's, or
   // is nobody's.
-  Packet burst_[kBurst + kRecordsAhead];
+  Packet burst_[kBurst + kRecordsAhead]{};
   uint64_t now_ms_ = 0;
   static constexpr uint64_t kNever = UINT64_MAX;
   uint64_t expired_at_ms_ = kNever;  // when nothing more was due

@@ -50,7 +50,9 @@ void Lcore::run() {
   while (!stopping_.load(std::memory_order_relaxed)) {
     begin_turn();
     worker_.begin(now_ms(), publisher_.snapshot(), publisher_.fib());
-    const unsigned packets = receive() + receive_handed_off() + send_for_others();
+    unsigned packets = receive();
+    if (wiring_.workers > 1) packets += receive_handed_off();
+    if (index_ == 0) packets += send_for_others();
     if (wiring_.mail[index_].serve(worker_)) wiring_.slow_path_bell.ring();
     const bool expired = worker_.housekeep();
     worker_.flush();
@@ -137,10 +139,9 @@ unsigned Lcore::receive_handed_off() {
 
 // Worker 0 has a transmit queue on every port.
 unsigned Lcore::send_for_others() {
-  if (index_ != 0) return 0;
   unsigned total = 0;
-  send(wiring_.inject, false, total);
-  if (wiring_.workers > 1) send(wiring_.relay, true, total);
+  if (!wiring_.inject.empty()) send(wiring_.inject, false, total);
+  if (wiring_.workers > 1 && !wiring_.relay.empty()) send(wiring_.relay, true, total);
   return total;
 }
 

@@ -81,8 +81,13 @@ class Lcore {
   LiveSink sink_;
   Worker worker_;
   std::vector<Queue> queues_;
-  uint64_t now_ms() const {
-    return clock_ms_ != nullptr ? *clock_ms_ : (now_ - first_cycle_) / cycles_a_ms_;
+  uint64_t now_ms() {
+    if (clock_ms_ != nullptr) return *clock_ms_;
+    if (now_ >= next_ms_) {
+      now_ms_ = (now_ - first_cycle_) / cycles_a_ms_;
+      next_ms_ = first_cycle_ + (now_ms_ + 1) * cycles_a_ms_;
+    }
+    return now_ms_;
   }
 
   const uint64_t* const clock_ms_;
@@ -91,6 +96,8 @@ class Lcore {
   const bool sleeps_;
   Nap nap_;
   uint64_t now_;               // cycles at the start of this turn
+  uint64_t now_ms_ = 0;        // at its start
+  uint64_t next_ms_ = 0;       // cycles at which the next millisecond begins
   uint64_t last_packet_;       // cycles at the last turn that had one
   bool is_busy_ = false;       // the turn before had packets
   bool is_behind_ = false;     // a queue held more than a burst in this turn

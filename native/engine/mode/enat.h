@@ -15,5 +15,14 @@ inline void request(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connect
 
 // UDP: the agent may have lost its state, and never tells: the options are repeated.
 inline constexpr unsigned kRepeatEvery = 32;  // client packets
+inline bool repeats(const Connection<V4>& c) {
+  return c.packets % kRepeatEvery == 0;
+}
+// Of FullNAT's and ENAT's UDP, whose first packets carry the client's address: one more. It comes
+// to every multiple again, and never to the first ones.
+inline void count_packet(Connection<V4>& c) {
+  c.packets =
+      c.packets == UINT8_MAX ? UINT8_MAX + 1 - kRepeatEvery : static_cast<uint8_t>(c.packets + 1);
+}
 
 }  // namespace sluice::mode::enat

@@ -14,10 +14,10 @@ inline void prepare(Connection<V4>& c) {
 }
 
 inline void request(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
-  translate_any<Direction::request>(ip, l4, l4_bytes, c);
+  translate_any(ip, l4, l4_bytes, c, Direction::request);
 }
 inline void reply(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
-  translate_any<Direction::reply>(ip, l4, l4_bytes, c);
+  translate_any(ip, l4, l4_bytes, c, Direction::reply);
 }
 
 // Does this segment of a client carry its address? The SYN does, and whatever a server may see

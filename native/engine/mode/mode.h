@@ -48,18 +48,18 @@ inline void keep_deltas(Connection<V4>& c) {
 }
 
 // Rewrites both ends of a TCP or UDP packet, and lowers its TTL. A UDP checksum is not 0.
-template <uint8_t protocol, Direction direction>
-inline void translate(net::Ipv4* ip, uint8_t* l4, const Connection<V4>& c) {
-  constexpr bool request = direction == Direction::request;
+template <uint8_t protocol>
+inline void translate(net::Ipv4* ip, uint8_t* l4, const Connection<V4>& c, Direction direction) {
+  const auto reply = static_cast<unsigned>(direction);
   // The other tuple: addresses and then ports, each pair exchanged in a register.
-  const auto* from = reinterpret_cast<const uint8_t*>(request ? &c.raddr : &c.caddr);
+  const auto* from = static_cast<const uint8_t*>(c.tuple(static_cast<Direction>(reply ^ 1)));
   const auto addresses = load<uint64_t>(from);
   const auto ports = load<uint32_t>(from + offsetof(TupleOf<V4>, source_port));
   store(&ip->source, addresses << 32 | addresses >> 32);
   store(l4, ports << 16 | ports >> 16);
   --ip->ttl;
-  ip->checksum = net::adjusted(ip->checksum, c.l3[static_cast<unsigned>(direction)]);
-  const auto delta = static_cast<uint16_t>(request ? c.l4 : ~c.l4);
+  ip->checksum = net::adjusted(ip->checksum, c.l3[reply]);
+  const auto delta = static_cast<uint16_t>(c.l4 ^ (0 - reply));
   if constexpr (protocol == kTcp) {
     auto* tcp = reinterpret_cast<net::Tcp*>(l4);
     tcp->checksum = net::adjusted(tcp->checksum, delta);
@@ -71,12 +71,12 @@ inline void translate(net::Ipv4* ip, uint8_t* l4, const Connection<V4>& c) {
 
 // The same for any packet. LVS fills in a UDP checksum that is not there. `l4_bytes`: length of
 // the L4 part.
-template <Direction direction>
-inline void translate_any(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c) {
-  if (ip->protocol == kTcp) return translate<kTcp, direction>(ip, l4, c);
+inline void translate_any(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c,
+                          Direction direction) {
+  if (ip->protocol == kTcp) return translate<kTcp>(ip, l4, c, direction);
   auto* udp = reinterpret_cast<net::Udp*>(l4);
   const bool fill_in = udp->checksum == 0;
-  translate<kUdp, direction>(ip, l4, c);
+  translate<kUdp>(ip, l4, c, direction);
   if (!fill_in) return;
   udp->checksum = 0;
   const be16 checksum = net::l4_checksum(*ip, l4, l4_bytes);

@@ -6,6 +6,8 @@
 // is taken in; one that dies in the table is counted as a dropped fragment instead.
 #include <rte_ip_frag.h>
 
+#include <utility>
+
 #include "../worker.h"
 
 namespace sluice {
@@ -92,18 +94,21 @@ bool Worker::reassemble(Packet& packet) {
 void Worker::expire_fragments() {
   if (fragments_->table == nullptr || now_ms_ < fragments_->next_check_ms) return;
   fragments_->next_check_ms = now_ms_ + kCheckMs;
-  rte_ip_frag_table_del_expired_entries(fragments_->table, &fragments_->dead, now_ms_);
-  bury_fragments();
+  // DPDK takes no more at once than its row has room for, which may be less than all of them.
+  do {
+    rte_ip_frag_table_del_expired_entries(fragments_->table, &fragments_->dead, now_ms_);
+  } while (bury_fragments());
 }
 
-void Worker::bury_fragments() {
+// False: there were none.
+bool Worker::bury_fragments() {
   rte_ip_frag_death_row& dead = fragments_->dead;
   for (uint32_t i = 0; i < dead.cnt; ++i) {
     rte_pktmbuf_free(dead.row[i]);
     counters_.end(End::reassembled, static_cast<uint64_t>(-1));
     counters_.end(End::fragment);
   }
-  dead.cnt = 0;
+  return std::exchange(dead.cnt, 0) != 0;
 }
 
 }  // namespace sluice

@@ -14,6 +14,9 @@ namespace {
 
 constexpr uint8_t kDefaultToaKind = 254;
 constexpr uint8_t kUdpOptionPackets = 3;
+bool tells_client(Mode mode) {
+  return mode == Mode::fullnat || mode == Mode::enat;
+}
 uint16_t l4_bytes_of(const Packet& packet) {
   return packet.ip->protocol == kUdp ? from_be(packet.udp()->length) : packet.l4_bytes;
 }
@@ -21,8 +24,7 @@ uint16_t l4_bytes_of(const Packet& packet) {
 // UDP: the first packets carry the client's address; ENAT's agent may have lost its state, and
 // never tells, so its packets repeat it.
 bool udp_option_due(const Connection<V4>& c) {
-  return c.packets < kUdpOptionPackets ||
-         (c.mode() == Mode::enat && c.packets % mode::enat::kRepeatEvery == 0);
+  return c.packets < kUdpOptionPackets || (c.mode() == Mode::enat && mode::enat::repeats(c));
 }
 
 }  // namespace
@@ -40,6 +42,7 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
     if (c.mode() == Mode::enat) {
       if (tcp.flags & kSyn) {
         c.flags &= static_cast<uint8_t>(~kServerIsnKnown);
+        c.settled = Epoch::unsettled(c.settled);
       } else if ((tcp.flags & kAck) && !c.has(kServerIsnKnown)) {
         c.server_isn1 = from_be(tcp.acknowledgement);
         c.flags |= kServerIsnKnown;
@@ -69,7 +72,7 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
   if (!fits(packet, hop, overhead)) {
     // Linux has lowered the TTL by then, and quotes it so.
     decrement_ttl(*packet.ip);
-    return answer_icmp(packet, kUnreachable, 4, to_be(uint32_t{hop.mtu} - overhead), c.vaddr,
+    return answer_icmp(packet, kUnreachable, 4, to_be(hop.mtu - overhead), c.vaddr,
                        End::answered_too_big);
   }
   switch (c.mode()) {
@@ -102,8 +105,7 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
 inline bool Worker::tell_client(Packet& packet, Record& c, const NextHop& hop) {
   if (packet.key.protocol == kUdp) {
     const bool due = udp_option_due(c);
-    c.packets = c.packets == UINT8_MAX ? UINT8_MAX + 1 - mode::enat::kRepeatEvery
-                                       : static_cast<uint8_t>(c.packets + 1);
+    mode::enat::count_packet(c);
     if (packet.ip->header_bytes() != sizeof(Ipv4)) [[unlikely]]
       return replace_client_option(packet, c, hop, due);
     return !due || tell_by_ip_option(packet, c, hop);
@@ -194,8 +196,7 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   if (hop == nullptr) return drop(packet, failure, &c);
   settle(c);
   if (!fits(packet, *hop, 0)) {
-    return answer_icmp(packet, kUnreachable, 4, to_be(uint32_t{hop->mtu}), source,
-                       End::answered_too_big);
+    return answer_icmp(packet, kUnreachable, 4, to_be(hop->mtu), source, End::answered_too_big);
   }
   count(c, Direction::reply, packet.total_length());
   const uint16_t bytes = l4_bytes_of(packet);
@@ -253,8 +254,10 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
 void Worker::settle(Record& c) {
   if (!snapshot_->serves(c.server) || is_martian(c.raddr)) return;
   const uint8_t protocol = c.protocol();
-  if (protocol == kTcp ? c.state != State::established
-                       : c.mode() == Mode::fullnat && udp_option_due(c)) {
+  if (protocol == kTcp) {
+    if (c.state != State::established) return;
+    if (c.mode() == Mode::enat && !c.has(kServerIsnKnown)) return;
+  } else if (tells_client(c.mode()) && c.packets < kUdpOptionPackets) {
     return;
   }
   c.settled = epoch_.settled(way_of(c.mode(), protocol));

@@ -3,9 +3,13 @@
 // looked at here, and a packet with anything unusual about it is left to the full way.
 //
 // Packets that go the same way follow one another in a run, which shares what is the same for
-// them: mode, protocol and direction as template parameters, the port, the clock, the service.
+// them: mode, protocol and direction as template parameters, the clock, the service.
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
 #include "../mode/dr.h"
-#include "../mode/fullnat.h"
+#include "../mode/enat.h"
 #include "../mode/tunnel.h"
 #include "../worker.h"
 
@@ -15,53 +19,62 @@ using namespace net;
 
 namespace {
 
-constexpr End end_of(Mode mode, Direction direction) {
-  if (direction == Direction::request) return kRequestEnds[static_cast<unsigned>(mode)];
-  return mode == Mode::nat ? End::forwarded_nat_reply : End::forwarded_fullnat_reply;
-}
-
 // Does this segment leave an established connection as it is, and carry nothing to take out or to
 // put in?
-template <Mode mode, Direction direction>
-bool is_ordinary(const Tcp& tcp, const Connection<V4>& c) {
+template <Mode mode>
+bool is_ordinary(const Tcp& tcp, const Connection<V4>& c, Direction direction) {
   if ((tcp.flags & (kFin | kSyn | kRst | kAck)) != kAck) return false;
-  if constexpr (mode != Mode::fullnat || direction != Direction::request) return true;
+  if constexpr (mode != Mode::fullnat && mode != Mode::enat) return true;
+  if (direction == Direction::reply) return true;
   return from_be(tcp.acknowledgement) != c.server_isn1 && !may_carry_client_option(tcp);
+}
+
+Direction direction_of(const Packet& packet) {
+  return static_cast<Direction>(packet.candidate & 1);
 }
 
 }  // namespace
 
 // Forwards the packets, from the first, as long as each is of a connection that is settled in the
-// same way and leaves by `port`. A function of its own, so that its registers are the loop's alone.
-template <Mode mode, uint8_t protocol, Direction direction>
-Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets, uint16_t port) {
-  constexpr bool request = direction == Direction::request;
-  constexpr auto towards = static_cast<unsigned>(direction);
+// same way. A function of its own, so that its registers are the loop's alone.
+template <Mode mode, uint8_t protocol, Worker::Takes takes>
+Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets) {
+  constexpr bool translates = mode != Mode::dr && mode != Mode::tun;
   constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::kIpipBytes : 0;
   const NextHop* const hops = worker.fib_->next_hops();
   uint64_t* const servers = worker.counters_.server(0);
   const auto now = static_cast<uint32_t>(worker.now_ms_);
   const uint32_t timeout = worker.timeout_of(protocol == kTcp ? State::established : State::udp);
+  // When a connection was idle for that long it is over; for longer than half of the clock's
+  // numbers, the full way finds out.
+  const uint32_t over = now - std::min<uint32_t>(timeout, INT32_MAX);
   const Packet* packet = packets.packets;
   const uint32_t settled = packet->record->settled;
   const uint16_t service = packet->record->service;
-  uint16_t other_services = 0;  // not 0 when there is another than the first one's
-  uint32_t bytes = 0;
+  uint32_t other_services = 0;  // not 0 when there is another than the first one's
+  uint32_t ports = 0, bytes = 0, replies = 0, reply_bytes = 0;
   for (const Packet* const last = packet + packets.n; packet != last; ++packet) {
     __builtin_prefetch(packet[kRecordsAhead].record, 1);
     Record& c = *packet->record;
     if (c.settled != settled) break;
-    if (!is_tuple_of(request ? &c.caddr : &c.raddr, packet->key)) break;
-    if (now - c.last_seen_ms >= timeout) break;
-    const NextHop& hop = hops[c.hop[towards]];
+    const Direction direction =
+        takes == Takes::both ? direction_of(*packet) : static_cast<Direction>(takes);
+    const auto reply = static_cast<unsigned>(direction);
+    if (!is_tuple_of(c.tuple(direction), packet->key)) break;
+    if (static_cast<int32_t>(over - c.last_seen_ms) >= 0) break;
+    const NextHop& hop = hops[c.hop[reply]];
     const uint32_t ip_bytes = packet->ip_bytes;
-    if (hop.port != port || ip_bytes + kOverhead > hop.mtu) break;
+    if (ip_bytes + kOverhead > hop.mtu) break;
     Ipv4* const ip = packet->ip;
     uint8_t* const l4 = reinterpret_cast<uint8_t*>(ip + 1);
     if constexpr (protocol == kTcp) {
-      if (!is_ordinary<mode, direction>(*reinterpret_cast<const Tcp*>(l4), c)) break;
-    } else if constexpr (mode == Mode::nat || mode == Mode::fullnat) {
+      if (!is_ordinary<mode>(*reinterpret_cast<const Tcp*>(l4), c, direction)) break;
+    } else if constexpr (translates) {
       if (reinterpret_cast<const Udp*>(l4)->checksum == 0) break;
+      if constexpr (mode == Mode::enat && takes == Takes::requests) {
+        if (mode::enat::repeats(c)) break;
+        mode::enat::count_packet(c);
+      }
     }
     if constexpr (mode == Mode::tun) {
       rte_mbuf* const mbuf = packets.mbufs[packet - packets.packets];
@@ -71,91 +84,145 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets, uint
     } else if constexpr (mode == Mode::dr) {
       mode::dr::request(ip);
     } else {
-      mode::translate<protocol, direction>(ip, l4, c);
+      mode::translate<protocol>(ip, l4, c, direction);
     }
     std::memcpy(reinterpret_cast<uint8_t*>(ip) - kOverhead - sizeof(Ethernet), &hop.header,
                 sizeof hop.header);
     c.last_seen_ms = now;
+    ports |= hop.ports;
     bytes += ip_bytes;
-    other_services |= static_cast<uint16_t>(c.service ^ service);
+    if constexpr (takes == Takes::both) {
+      replies += reply;
+      reply_bytes += ip_bytes & (0 - reply);
+    }
+    other_services |= static_cast<uint32_t>(c.service ^ service);
     uint64_t* const server = servers + c.server * kServerWords;
-    ++server[request ? kInPackets : kOutPackets];
-    server[request ? kInBytes : kOutBytes] += ip_bytes;
+    ++server[kInPackets + reply];
+    server[kInBytes + reply] += ip_bytes;
   }
-  const auto forwarded = static_cast<uint32_t>(packet - packets.packets);
+  const auto forwarded = static_cast<uint16_t>(packet - packets.packets);
+  if constexpr (takes == Takes::replies) {
+    replies = forwarded;
+    reply_bytes = bytes;
+  }
   if (other_services == 0) [[likely]] {
     uint64_t* const counted = worker.counters_.service(service);
-    counted[request ? kInPackets : kOutPackets] += forwarded;
-    counted[request ? kInBytes : kOutBytes] += bytes;
+    if constexpr (takes != Takes::replies) {
+      counted[kInPackets] += forwarded - replies;
+      counted[kInBytes] += bytes - reply_bytes;
+    }
+    if constexpr (takes != Takes::requests) {
+      counted[kOutPackets] += replies;
+      counted[kOutBytes] += reply_bytes;
+    }
   } else {
-    worker.count_services<direction>(packets.packets, packet);
+    worker.count_services(packets, forwarded);
   }
   constexpr auto kAdded = static_cast<uint32_t>(sizeof(Ethernet)) + kOverhead;
-  return {bytes + forwarded * kAdded, forwarded};
+  return {bytes + forwarded * kAdded, forwarded, static_cast<uint16_t>(replies), ports};
 }
 
 // The loop above would have to guess at every packet whether its service is the one before's.
-template <Direction direction>
-void Worker::count_services(const Packet* from, const Packet* to) {
-  constexpr bool request = direction == Direction::request;
-  for (const Packet* packet = from; packet != to; ++packet) {
+void Worker::count_services(const Group& packets, uint16_t n) {
+  for (const Packet* packet = packets.packets; packet != packets.packets + n; ++packet) {
+    const auto reply = static_cast<unsigned>(direction_of(*packet));
     uint64_t* const counted = counters_.service(packet->record->service);
-    ++counted[request ? kInPackets : kOutPackets];
-    counted[request ? kInBytes : kOutBytes] += packet->ip_bytes;
+    ++counted[kInPackets + reply];
+    counted[kInBytes + reply] += packet->ip_bytes;
   }
 }
+static_assert(kOutPackets == kInPackets + 1 && kOutBytes == kInBytes + 1);
 
-// By way and direction; DR and TUN see requests only.
-template <Mode mode, uint8_t protocol, Direction direction>
+// DR and TUN see requests only. ENAT sees replies where a real server has no agent, and serves them
+// as FullNAT's.
+template <Mode mode, uint8_t protocol>
 constexpr Worker::RunKind Worker::kind_of() {
-  return {&forward_run<mode, protocol, direction>, end_of(mode, direction)};
+  using enum Takes;
+  constexpr End request = kRequestEnds[static_cast<unsigned>(mode)];
+  constexpr auto requests_alone = &forward_run<mode, protocol, requests>;
+  if constexpr (mode == Mode::dr || mode == Mode::tun) {
+    return {{requests_alone, nullptr, requests_alone, nullptr}, {request, request}};
+  } else if constexpr (mode == Mode::enat) {
+    constexpr auto replies_alone = &forward_run<Mode::fullnat, protocol, replies>;
+    return {{requests_alone, replies_alone, requests_alone, replies_alone},
+            {request, End::forwarded_fullnat_reply}};
+  } else {
+    constexpr auto either = &forward_run<mode, protocol, both>;
+    return {{requests_alone, &forward_run<mode, protocol, replies>, either, either},
+            {request, mode == Mode::nat ? End::forwarded_nat_reply : End::forwarded_fullnat_reply}};
+  }
 }
 
 // How many of the packets, from the first, have been forwarded.
 inline uint16_t Worker::forward_settled(const Group& group) {
-  using enum Direction;
-  static constexpr RunKind kKinds[kWays][2] = {
-      {},
-      {kind_of<Mode::nat, kUdp, request>(), kind_of<Mode::nat, kUdp, reply>()},
-      {kind_of<Mode::nat, kTcp, request>(), kind_of<Mode::nat, kTcp, reply>()},
-      {kind_of<Mode::dr, kUdp, request>()},
-      {kind_of<Mode::dr, kTcp, request>()},
-      {kind_of<Mode::tun, kUdp, request>()},
-      {kind_of<Mode::tun, kTcp, request>()},
-      {kind_of<Mode::fullnat, kUdp, request>(), kind_of<Mode::fullnat, kUdp, reply>()},
-      {kind_of<Mode::fullnat, kTcp, request>(), kind_of<Mode::fullnat, kTcp, reply>()}};
-  const Record& first = *group.packets->record;
-  const auto way = static_cast<unsigned>(epoch_.way(first.settled));
-  const unsigned towards = group.packets->candidate & 1;
-  const RunKind& kind = kKinds[way][towards];
-  if (kind.forward == nullptr) return 0;
-  const uint16_t port = fib_->next_hops()[first.hop[towards]].port;
-  const Forwarded done = kind.forward(*this, group, port);
-  const auto forwarded = static_cast<uint16_t>(done.packets);
-  if (forwarded == 0) return 0;
+  static constexpr std::array<RunKind, kWays> kKinds = [] {
+    std::array<RunKind, kWays> kinds{};
+    auto add = [&kinds]<Mode mode>(std::integral_constant<Mode, mode>) {
+      kinds[static_cast<size_t>(way_of(mode, kUdp))] = kind_of<mode, kUdp>();
+      kinds[static_cast<size_t>(way_of(mode, kTcp))] = kind_of<mode, kTcp>();
+    };
+    add(std::integral_constant<Mode, Mode::nat>());
+    add(std::integral_constant<Mode, Mode::dr>());
+    add(std::integral_constant<Mode, Mode::tun>());
+    add(std::integral_constant<Mode, Mode::fullnat>());
+    add(std::integral_constant<Mode, Mode::enat>());
+    return kinds;
+  }();
+  const Packet* const packets = group.packets;
+  const RunKind& kind = kKinds[static_cast<size_t>(epoch_.way(packets->record->settled))];
+  const unsigned first = packets->candidate & 1;
+  // Behind the last one there is what was received before: a guess as good as any.
+  const unsigned turns = (packets[0].candidate ^ packets[1].candidate) & 1;
+  const auto forward = kind.forward[first | turns << 1];
+  if (forward == nullptr) return 0;
+  const Forwarded done = forward(*this, group);
+  if (done.packets == 0) return 0;
   if (verdicts_ != nullptr) [[unlikely]]
-    tell_run(group, forwarded, kind.end, port);
-  Out& out = to_port_[port];
-  if (forwarded == 1) {
-    out.ends[out.n] = kind.end;
-    out.mbufs[out.n] = *group.mbufs;
-  } else {
-    // A burst's, as that is one instruction; what lies behind the run isn't counted.
-    std::memset(out.ends + out.n, static_cast<int>(kind.end), kBurst);
-    std::memcpy(out.mbufs + out.n, group.mbufs, forwarded * sizeof *group.mbufs);
+    tell_run(group, done.packets, kind.ends);
+  if ((done.ports & (done.ports - 1)) != 0) [[unlikely]] {
+    spread(group, done.packets, kind.ends);
+    return done.packets;
   }
-  out.n = static_cast<uint16_t>(out.n + forwarded);
+  const auto port = static_cast<uint16_t>(__builtin_ctz(done.ports));
+  Out& out = to_port_[port];
+  if (done.replies == 0 || done.replies == done.packets) {
+    // A burst's, as that is one instruction; what lies behind the run isn't counted.
+    std::memset(out.ends + out.n, static_cast<int>(kind.ends[first]), kBurst);
+  } else {
+    for (unsigned i = 0; i < done.packets; ++i) {
+      out.ends[out.n + i] = kind.ends[packets[i].candidate & 1];
+    }
+  }
+  std::memcpy(out.mbufs + out.n, group.mbufs, done.packets * sizeof *group.mbufs);
+  out.n = static_cast<uint16_t>(out.n + done.packets);
   out.bytes += done.bytes;
-  counters_.end(kind.end, forwarded);
+  counters_.end(kind.ends[0], static_cast<uint64_t>(done.packets - done.replies));
+  counters_.end(kind.ends[1], done.replies);
   if (out.n >= kBurst) flush_port(port);
-  return forwarded;
+  return done.packets;
 }
 
-void Worker::tell_run(const Group& packets, uint16_t n, End end, uint16_t port) {
+// Of a packet that has just been forwarded.
+const NextHop& Worker::hop_of(const Packet& packet) const {
+  return (*fib_)[packet.record->hop[static_cast<size_t>(direction_of(packet))]];
+}
+
+// A run that leaves by more than one port.
+void Worker::spread(const Group& packets, uint16_t n, const End* ends) {
+  for (uint16_t i = 0; i < n; ++i) {
+    const Packet& packet = packets.packets[i];
+    const uint16_t port = hop_of(packet).port;
+    push(to_port_[port], packets.mbufs[i], ends[static_cast<size_t>(direction_of(packet))]);
+    if (to_port_[port].n >= kBurst) flush_port(port);
+  }
+}
+
+void Worker::tell_run(const Group& packets, uint16_t n, const End* ends) {
   for (uint16_t i = 0; i < n; ++i) {
     Packet packet = packets.packets[i];
     packet.source = packets.mbufs[i]->hash.fdir.hi;
-    add_verdict(packet, end, packet.record, port);
+    add_verdict(packet, ends[static_cast<size_t>(direction_of(packet))], packet.record,
+                hop_of(packet).port);
   }
 }
 

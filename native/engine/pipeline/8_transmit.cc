@@ -40,8 +40,8 @@ void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const R
   constexpr uint16_t kMost = 64;
   rte_mbuf* fragments[kMost];
   const uint32_t source = packet.source;
-  const uint16_t size =
-      packet.fragment_bytes == 0 ? hop.mtu : std::min(hop.mtu, packet.fragment_bytes);
+  const auto size = static_cast<uint16_t>(
+      packet.fragment_bytes == 0 ? hop.mtu : std::min<uint32_t>(hop.mtu, packet.fragment_bytes));
   packet.ip->fragment = 0;  // a datagram that came in fragments leaves so, DF or not
   rte_pktmbuf_adj(packet.mbuf, sizeof(Ethernet));
   const int32_t made =

@@ -22,13 +22,17 @@ struct TupleOf {
   be16 source_port, destination_port;
 };
 
+// What tells UDP from TCP in an IP protocol's number.
+inline constexpr uint8_t kUdpBit = 0x10;
+static_assert((kUdp & kUdpBit) != 0 && (kTcp & kUdpBit) == 0);
+
 enum ConnectionFlag : uint8_t {
   kModeMask = 0x07,
-  kHasReplyTuple = 0x08,   // both tuples are in the table
-  kOwnsLocalPort = 0x10,   // lport came from LocalPorts
+  kHasReplyTuple = 0x08,  // both tuples are in the table
+  kUdpConnection = kUdpBit,
   kServerIsnKnown = 0x20,  // server_isn1 is valid
-  kUdpConnection = 0x40,
-  kCountedActive = 0x80,  // counted in ActiveConn, else InActConn
+  kOwnsLocalPort = 0x40,   // lport came from LocalPorts
+  kCountedActive = 0x80,   // counted in ActiveConn, else InActConn
 };
 
 template <class Family>
@@ -36,21 +40,22 @@ struct alignas(64) Connection;
 
 template <>
 struct alignas(64) Connection<V4> {
+  // Behind either tuple there is a byte with kUdpBit as the connection's protocol has it.
   be32 caddr, vaddr;
   be16 cport, vport;
+  uint8_t flags;  // ConnectionFlag
+  State state;
+  uint16_t service;  // slot
   be32 raddr, laddr;
   be16 rport, lport;
+  uint32_t settled;       // since when the next hops hold, and how far it needs no check: settled.h
   uint32_t last_seen_ms;  // worker's clock, low 32 bits
   uint32_t next, prev;    // timing wheel, or free list through next
   uint32_t server;        // slot
-  uint16_t service;       // slot
-  uint8_t flags;          // ConnectionFlag
-  State state;
   union {
     uint32_t server_isn1;  // TCP: server's first sequence number + 1, host order
     uint32_t born_ms;      // UDP: worker's clock at the first packet; see worth.h
   };
-  uint32_t settled;  // Settled: since when the next hops hold, and how far it needs no check
   uint16_t hop[2];   // next-hop index by Direction: towards the real server, the client
   uint8_t packets;   // UDP from the client, see mode::enat::kRepeatEvery; TCP: see Handshake
   uint8_t answered;  // not 0: a reply has come; see worth.h
@@ -65,6 +70,10 @@ struct alignas(64) Connection<V4> {
   bool is_signpost() const { return (flags & kModeMask) == kModeMask; }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
   uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
+  // Where the tuple of either direction lies.
+  const void* tuple(Direction direction) const {
+    return reinterpret_cast<const uint8_t*>(this) + 16 * static_cast<size_t>(direction);
+  }
   TupleOf<V4> request() const { return load<TupleOf<V4>>(&caddr); }
   TupleOf<V4> reply() const { return load<TupleOf<V4>>(&raddr); }
 };
@@ -120,7 +129,9 @@ inline FlowKey<V4> key_in(const void* source_address, uint8_t protocol) {
 // As in the packet, so that a key is one copy of 16 bytes and a comparison two loads.
 static_assert(sizeof(FlowKey<V4>) == 16);
 static_assert(sizeof(TupleOf<V4>) == 12 && offsetof(TupleOf<V4>, source_port) == 8);
-static_assert(offsetof(Connection<V4>, raddr) == sizeof(TupleOf<V4>));
+static_assert(offsetof(Connection<V4>, flags) == sizeof(TupleOf<V4>));
+static_assert(offsetof(Connection<V4>, raddr) == sizeof(FlowKey<V4>));
+static_assert(offsetof(Connection<V4>, settled) == sizeof(FlowKey<V4>) + sizeof(TupleOf<V4>));
 
 // `at`: a tuple as it lies in a record. Nothing is copied.
 inline bool is_tuple(const void* at, const TupleOf<V4>& tuple) {
@@ -128,11 +139,12 @@ inline bool is_tuple(const void* at, const TupleOf<V4>& tuple) {
   return load<uint64_t>(at) == load<uint64_t>(&tuple) &&
          load<uint32_t>(ports) == load<uint32_t>(&tuple.source_port);
 }
-// The same of a key's tuple, in one comparison: 4 bytes more are read of either, and left out.
+// The same of a key's tuple and protocol, in one comparison: of the 4 bytes behind the tuple, in a
+// settled connection's record, only kUdpBit counts.
 inline bool is_tuple_of(const void* at, const FlowKey<V4>& key) {
   const __m128i difference = _mm_xor_si128(_mm_loadu_si128(static_cast<const __m128i*>(at)),
                                            _mm_loadu_si128(reinterpret_cast<const __m128i*>(&key)));
-  return _mm_testz_si128(difference, _mm_setr_epi32(-1, -1, -1, 0)) != 0;
+  return _mm_testz_si128(difference, _mm_setr_epi32(-1, -1, -1, kUdpBit)) != 0;
 }
 inline bool operator==(const TupleOf<V4>& a, const TupleOf<V4>& b) {
   return is_tuple(&a, b);

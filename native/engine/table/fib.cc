@@ -25,7 +25,8 @@ Fib::Fib(const FibInput& input, uint16_t generation)
                       n.port,
                       ports_[n.port].mtu,
                       n.address,
-                      source_towards(n.port, n.address)};
+                      source_towards(n.port, n.address),
+                      uint32_t{1} << n.port};
     auto [at, fresh] = by_neighbour_.try_emplace(key(n.port, n.address), next_hops_.size());
     if (fresh) {
       next_hops_.push_back(hop);

@@ -47,9 +47,10 @@ static_assert(sizeof(FibPort) == 8, "a worker compares MACs with one load");
 struct alignas(32) NextHop {
   net::Ethernet header;  // destination, source, IPv4: stored as it is
   uint8_t port;
-  uint16_t mtu;
-  be32 address;  // the neighbour's
-  be32 own;      // the director's address on that port towards it (DIP); 0 if it has none
+  uint32_t mtu;
+  be32 address;        // the neighbour's
+  be32 own;            // the director's address on that port towards it (DIP); 0 if it has none
+  uint32_t ports = 0;  // a bit: `port`'s
 };
 static_assert(sizeof(NextHop) == 32);
 

@@ -13,27 +13,16 @@
 
 namespace sluice {
 
-// How a settled connection's packets are forwarded; ENAT's never settle, as their requests are
-// counted and TCP's state is told by the client alone. unsettled: the full way.
-enum class Way : uint8_t {
-  unsettled,
-  nat_udp,
-  nat_tcp,
-  dr_udp,
-  dr_tcp,
-  tun_udp,
-  tun_tcp,
-  fullnat_udp,
-  fullnat_tcp
-};
-inline constexpr unsigned kWays = 9;
+// How a settled connection's packets are forwarded: its mode + 1, and kUdpBit for UDP. unsettled:
+// the full way.
+enum class Way : uint8_t { unsettled };
+inline constexpr unsigned kWays = kUdpBit + kModes + 1;
 
 constexpr Way way_of(Mode mode, uint8_t protocol) {
-  if (mode == Mode::enat) return Way::unsettled;
-  return static_cast<Way>(1 + 2 * static_cast<unsigned>(mode) + (protocol == kTcp ? 1 : 0));
+  return static_cast<Way>(1u + static_cast<unsigned>(mode) + (protocol & kUdpBit));
 }
 
-// Publications in the upper 28 bits, the way in the lower 4. A record would have to sleep for 2^28
+// Publications in the upper 27 bits, the way in the lower 5. A record would have to sleep for 2^27
 // publications to be taken for current again; 0 is no publication, so a zeroed record is never.
 class Epoch {
  public:
@@ -56,7 +45,7 @@ class Epoch {
   }
 
  private:
-  static constexpr unsigned kWayBits = 4;
+  static constexpr unsigned kWayBits = 5;
   static constexpr uint32_t kWayMask = (1u << kWayBits) - 1;
   static_assert(kWays <= kWayMask);
   uint32_t now_ = 0, fib_since_ = 0;

@@ -19,6 +19,7 @@ import { registerRepl } from './repl.js';
 import { registerReplay } from './replay.js';
 import { registerRun } from './run.js';
 import { registerShow } from './show.js';
+import { registerSnmp } from './snmp.js';
 import { registerTop } from './top.js';
 import { registerTrace } from './trace.js';
 
@@ -73,6 +74,7 @@ export function buildProgram(): Command {
   registerReload(program);
   registerReplay(program);
   registerRepl(program);
+  registerSnmp(program);
   program
     .command('ipvsadm')
     .description('ipvsadm for a running director, verbatim; --socket PATH may come first')

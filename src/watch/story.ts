@@ -227,7 +227,11 @@ function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): strin
   }
   if (packet.candidates.length > 0) {
     const usable = packet.candidates.filter(({ against }) => against === undefined).length;
-    const chosen = choice ? `${service?.scheduler} chooses ${choice}` : 'nothing to choose';
+    const persistence = names.service(record.serviceSlot)?.model.persistence;
+    const who = persistence
+      ? `persistence of ${persistence.timeoutS} s, or ${service?.scheduler} for a client that it does not know,`
+      : service?.scheduler;
+    const chosen = choice ? `${who} chooses ${choice}` : 'nothing to choose';
     const more = record.servers - record.candidates.length;
     steps.push(
       `no connection yet: ${chosen}, of ${usable} that take new ones` +

@@ -36,6 +36,7 @@ services:
   - { name: lost, listen: '203.0.113.13:80', mode: nat, servers: [{ address: '192.88.99.1:80' }] }
   - { name: silent, listen: '203.0.113.14:80', mode: nat, servers: [{ address: '198.51.100.99:80' }] }
   - { name: empty, listen: '203.0.113.15:80', mode: nat }
+  - { name: sticky, listen: '203.0.113.16:80', mode: nat, persistence: 5m, servers: [{ address: '198.51.100.11:80' }] }
 `;
 const FRONT = { toMac: '02:00:00:00:01:01', fromMac: '02:00:00:00:00:fe' };
 const BACK = { toMac: '02:00:00:00:01:02', fromMac: '02:00:00:00:02:01' };
@@ -147,6 +148,15 @@ const ROWS: Row[] = [
       assert.is(sent?.headers?.from, local);
       assert.is(sent?.bytes, 62);
     },
+  },
+  {
+    it: 'persistence: that it may have chosen, and for how long',
+    in: ['front', syn('203.0.113.16:80')],
+    end: 'forwarded forwarded_nat',
+    steps: [
+      'no connection yet: persistence of 300 s, or wlc for a client that it does not know, ' +
+        'chooses 198.51.100.11:80, of 1 that take new ones',
+    ],
   },
   {
     it: 'Route: another frame around the same packet',

@@ -129,14 +129,14 @@ export const TARGETS: readonly Target[] = [
   },
   {
     id: 'sync',
-    what: 'connection sync of one core; share of a worker’s core at 200 K new connections / s',
+    what: 'connection sync of one core; forwarding speed it takes at 200 K new connections / s',
     scenario: 'sync',
     dpvs: 'none',
     katran: 'none',
     unit: '',
     goals: [
       { at: 'a second', least: 500_000 },
-      { at: 'share at 200 K', most: 0.1 },
+      { at: 'speed lost', most: 0.1 },
     ],
   },
   {

@@ -43,6 +43,8 @@ const LOAD_CONNECTIONS = 160;
 /** What nginx may open where the hard limit is 20 000 files. */
 const MOST_A_SERVER = 15_000;
 const LONGEST_WAIT_MS = 30_000;
+/** Until tens of thousands of connections are made, or have been asked, on a machine that is busy. */
+const HOLDERS_WAIT_MS = 180_000;
 /**
  * `sync.after` is 0.1 s; the rest is for what lies between a worker's telling and the other one's
  * table. Connections younger than this are not promised to survive.
@@ -51,14 +53,23 @@ export const BOUND_MS = 1_000;
 
 const script = (name: string) => new URL(name, import.meta.url).pathname;
 
-async function wait(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  if (await until(condition, LONGEST_WAIT_MS, 50)) return;
-  throw new LabError('ERR_LAB_DIRECTOR', `${what}: not within ${LONGEST_WAIT_MS / 1000} s`);
+async function wait(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  ms = LONGEST_WAIT_MS,
+): Promise<void> {
+  if (await until(condition, ms, 50)) return;
+  throw new LabError('ERR_LAB_DIRECTOR', `${what}: not within ${ms / 1000} s`);
 }
 
-async function prints(process: LabProcess, text: string, count = 1): Promise<void> {
+async function prints(
+  process: LabProcess,
+  text: string,
+  count = 1,
+  ms = LONGEST_WAIT_MS,
+): Promise<void> {
   const good = () => process.stdout.split(text).length > count || process.status !== undefined;
-  await wait(`${process.argv.slice(0, 2).join(' ')} says '${text}'`, good);
+  await wait(`${process.argv.slice(0, 2).join(' ')} says '${text}'`, good, ms);
   if (process.status !== undefined && process.status !== 0) {
     throw new LabError('ERR_LAB_LOAD', `${process.argv.join(' ')}: ${process.output.trim()}`);
   }
@@ -171,7 +182,7 @@ class Course {
       this.#lab.ns('client').spawn(['python3', script('hold.py'), address, `${connections[name]}`]),
     ]);
     for (const [name, holder] of holders) {
-      await prints(holder, 'ready');
+      await prints(holder, 'ready', 1, HOLDERS_WAIT_MS);
       const made = Number(/ready (\d+)/.exec(holder.stdout)?.[1]);
       if (made !== connections[name]) {
         const message = `${name}: ${made} of ${connections[name]} connections were answered`;
@@ -180,6 +191,13 @@ class Course {
       this.readings.held[name] = this.readings.survived[name] = made;
       this.#holders.set(name, holder);
     }
+  }
+
+  /** In a few words. */
+  get lastKill(): string {
+    const { takeoverMs, survived } = this.readings;
+    const times = Object.values(takeoverMs).map((all) => (all.at(-1) ?? 0).toFixed(1));
+    return `${times.join(' ')} ms, survived ${Object.values(survived).join(' ')}`;
   }
 
   get #total(): number {
@@ -225,7 +243,7 @@ class Course {
     const asked = ++this.#asked;
     for (const holder of this.#holders.values()) holder.signal('SIGUSR1');
     for (const [name, holder] of this.#holders) {
-      await prints(holder, 'answered', asked);
+      await prints(holder, 'answered', asked, HOLDERS_WAIT_MS);
       const answered = Number(/answered (\d+)\n$/.exec(holder.stdout)?.[1]);
       this.readings.survived[name] = Math.min(this.readings.survived[name] ?? 0, answered);
     }
@@ -240,16 +258,22 @@ class Course {
   }
 }
 
-export function runCourse(options: CourseOptions): Promise<Readings> {
+export function runCourse(
+  options: CourseOptions,
+  say: (text: string) => void = () => {},
+): Promise<Readings> {
   const held = Object.values(options.connections).reduce<number>((sum, n = 0) => sum + n, 0);
   const realServers = Math.max(2, Math.ceil(held / MOST_A_SERVER));
   return Lab.use({ directors: 2, realServers }, async (lab) => {
     const course = new Course(lab, options);
     await course.begin();
     await course.load();
+    const { falseTakeovers } = course.readings;
+    say(`${options.loadSeconds} s of load: ${falseTakeovers} false takeovers`);
     await course.hold();
     for (let kill = 1; kill <= options.kills; kill++) {
       await course.kill();
+      say(`kill ${kill}: ${course.lastKill}`);
       if (kill < options.kills) await course.heal();
     }
     return course.readings;

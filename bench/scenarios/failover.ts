@@ -129,10 +129,13 @@ const courses = new WeakMap<CourseOptions, Promise<Readings>>();
 function readingsOf({ course }: FailoverCase): Promise<Readings> {
   const known = courses.get(course);
   if (known) return known;
-  const readings = runCourse(course).catch((error: unknown) => {
-    if (!(error instanceof LabError)) throw error;
-    throw new BenchError('ERR_BENCH_LAB', `${error.code}: ${error.message}`);
-  });
+  const say = (text: string) => process.stderr.write(`\n  ${text}`);
+  const readings = runCourse(course, say)
+    .catch((error: unknown) => {
+      if (!(error instanceof LabError)) throw error;
+      throw new BenchError('ERR_BENCH_LAB', `${error.code}: ${error.message}`);
+    })
+    .finally(() => process.stderr.write('\n  '));
   courses.set(course, readings);
   return readings;
 }

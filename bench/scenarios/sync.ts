@@ -1,7 +1,7 @@
 /** What connection sync costs: the thread that tells and hears, and the workers. */
 import type { Arguments, Filters } from '../arguments.js';
 import { BenchError } from '../errors.js';
-import { markdownTable, provenance, textLine } from '../markdown.js';
+import { countName, grouped, markdownTable, provenance, textLine } from '../markdown.js';
 import {
   circumstancesOf,
   commonArguments,
@@ -33,9 +33,24 @@ export interface SyncResult {
   tellMadNs: number;
   /** By the slower of the thread's two sides. */
   connectionsPerSecond: number;
-  /** Of a worker's core that tells of 200 000 new connections a second, and of one that adopts them. */
-  tellShare: number;
-  adoptShare: number;
+  /**
+   * A worker that forwards flat out, ns a packet, with 200 000 new connections a second among its
+   * packets: without sync and with it, and the part of its speed that is lost (median of the rounds).
+   */
+  aloneNs: number;
+  syncedNs: number;
+  lostShare: number;
+  newPerSecond: number;
+  /** Of those that began in the runs with sync, and for which the ring had no room. */
+  toldShare: number;
+  overflowed: number;
+  /** Turns of the worker without sync, and while everything was told to a peer, µs: p99.9, longest. */
+  quietTurnUs: number;
+  quietLongestUs: number;
+  bulkTurnUs: number;
+  bulkLongestUs: number;
+  bulkTold: number;
+  rounds: number;
   runs: number;
   offered: number;
   accounted: number;
@@ -51,10 +66,52 @@ interface NativeSync {
   accounted: number;
 }
 
-/** New connections a second that the target speaks of. */
-const RATE = 200_000;
+interface NativeForward {
+  connections: number;
+  alone: NativeRun[];
+  synced: NativeRun[];
+  begun: number;
+  told: number;
+  overflowed: number;
+  quietNs: number;
+  quietMostNs: number;
+  bulkNs: number;
+  bulkMostNs: number;
+  bulkTold: number;
+  offered: number;
+  accounted: number;
+}
 
-function summarise(native: NativeSync & NativeHost): Outcome<SyncResult> {
+const sum = <T>(of: readonly T[], what: (one: T) => number) =>
+  of.reduce((total, one) => total + what(one), 0);
+const cpuSeconds = (runs: readonly NativeRun[]) => sum(runs, ({ cpuNs }) => cpuNs) / 1e9;
+
+/** With and without in one process, so that neighbouring runs are compared. */
+function forwarding(rounds: readonly NativeForward[]) {
+  for (const round of rounds) requireAccounts(round);
+  const middle = (runs: readonly NativeRun[]) => median(runs.map(nsOf));
+  const of = (what: (one: NativeForward) => number, digits: number) =>
+    round(median(rounds.map(what)), digits);
+  return {
+    aloneNs: of(({ alone }) => middle(alone), 1),
+    syncedNs: of(({ synced }) => middle(synced), 1),
+    lostShare: of(({ alone, synced }) => 1 - middle(alone) / middle(synced), 4),
+    newPerSecond: of(({ begun, synced }) => begun / cpuSeconds(synced), 0),
+    toldShare: of(({ begun, told }) => told / begun, 3),
+    overflowed: sum(rounds, ({ overflowed }) => overflowed),
+    quietTurnUs: of(({ quietNs }) => quietNs / 1000, 1),
+    quietLongestUs: round(Math.max(...rounds.map(({ quietMostNs }) => quietMostNs)) / 1000, 0),
+    bulkTurnUs: of(({ bulkNs }) => bulkNs / 1000, 1),
+    bulkLongestUs: round(Math.max(...rounds.map(({ bulkMostNs }) => bulkMostNs)) / 1000, 0),
+    bulkTold: of(({ bulkTold }) => bulkTold, 0),
+    rounds: rounds.length,
+  };
+}
+
+function summarise(
+  native: NativeSync & NativeHost,
+  rounds: readonly (NativeForward & NativeHost)[],
+): Outcome<SyncResult> {
   requireAccounts(native);
   const { send, receive, adopt, tell } = native;
   const ns = (runs: NativeRun[]) => round(median(runs.map(nsOf)), 1);
@@ -73,14 +130,19 @@ function summarise(native: NativeSync & NativeHost): Outcome<SyncResult> {
       tellNs: ns(tell),
       tellMadNs: spread(tell),
       connectionsPerSecond: Math.round(1e9 / slower),
-      tellShare: round((ns(tell) * RATE) / 1e9, 4),
-      adoptShare: round((ns(adopt) * RATE) / 1e9, 4),
+      ...forwarding(rounds),
       runs: send.length,
-      offered: native.offered,
-      accounted: native.accounted,
+      offered: native.offered + sum(rounds, ({ offered }) => offered),
+      accounted: native.accounted + sum(rounds, ({ accounted }) => accounted),
     },
     circumstances: circumstancesOf(native, {
-      share: shareOf([...send, ...receive, ...adopt, ...tell], native.tscHz),
+      share: shareOf(
+        [
+          ...[...send, ...receive, ...adopt, ...tell],
+          ...rounds.flatMap(({ alone, synced }) => [...alone, ...synced]),
+        ],
+        native.tscHz,
+      ),
     }),
   };
 }
@@ -89,24 +151,49 @@ const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
 
 function report(results: Results<SyncResult>): Section {
   const rows = results.cases.flatMap(({ result: r }) => [
-    ['sync thread: ring → datagram → kernel', `**${r.sendNs}** ± ${r.sendMadNs}`, ''],
-    [
-      'sync thread: kernel → checked, resolved → ring',
-      `**${r.receiveNs}** ± ${r.receiveMadNs}`,
-      '',
-    ],
-    ['worker: connection → ring', `**${r.tellNs}** ± ${r.tellMadNs}`, percent(r.tellShare)],
-    ['worker: ring → connection', `**${r.adoptNs}** ± ${r.adoptMadNs}`, percent(r.adoptShare)],
+    ['sync thread: ring → datagram → kernel', `**${r.sendNs}** ± ${r.sendMadNs}`],
+    ['sync thread: kernel → checked, resolved → ring', `**${r.receiveNs}** ± ${r.receiveMadNs}`],
+    ['worker: connection → ring', `**${r.tellNs}** ± ${r.tellMadNs}`],
+    ['worker: ring → connection', `**${r.adoptNs}** ± ${r.adoptMadNs}`],
+  ]);
+  const forwards = results.cases.map(({ result: r }) => [
+    r.aloneNs.toFixed(1),
+    r.syncedNs.toFixed(1),
+    `**${percent(r.lostShare)}**`,
+    grouped(r.newPerSecond),
+    `${percent(r.toldShare)}, ${grouped(r.overflowed)} without room`,
+    `${r.quietTurnUs} (${grouped(r.quietLongestUs)})`,
+    `${r.bulkTurnUs} (${grouped(r.bulkLongestUs)})`,
+    grouped(r.bulkTold),
   ]);
   const [first] = results.cases;
   const markdown = `## sync: telling another director of connections
 
 ${provenance(results)}
 
-${markdownTable(['', 'ns a connection', 'of a core at 200 K new a second'], rows)}
+${markdownTable(['', 'ns a connection'], rows)}
 
-- Thread CPU time. The datagrams go through the kernel's loopback interface and are sealed and checked; the slower side makes ${first?.result.connectionsPerSecond.toLocaleString('en').replaceAll(',', ' ')} connections a second a core.
-- Worker: ${first?.result.connections.toLocaleString('en').replaceAll(',', ' ')} established FullNAT connections, each adopted as news of one that is known, and told by a sweep over the table. The shares of a core are these figures times the rate; packets are not forwarded meanwhile.
+- Thread CPU time. The datagrams go through the kernel's loopback interface and are sealed and checked; the slower side makes ${grouped(first?.result.connectionsPerSecond ?? 0)} connections a second a core.
+- Worker: ${grouped(first?.result.connections ?? 0)} established FullNAT connections, each adopted as news of one that is known, and told by a sweep over the table.
+
+A worker that forwards flat out, ns a packet:
+
+${markdownTable(
+  [
+    'without sync',
+    'with sync',
+    'speed lost',
+    'new connections a second',
+    'told of those begun',
+    'turn p99.9 µs (longest), without sync',
+    'while everything is told',
+    'told then',
+  ],
+  forwards,
+)}
+
+- FullNAT UDP of 100 000 flows in random order, and new connections among them, as many a second of the worker's time as the table says, each of two packets 10 ms apart. The live sync thread seals and sends on another CPU; default settings. ${first?.result.rounds} processes, each first without and then with sync; medians, and the median of their own shares.
+- While everything is told, as to a backup that joins, packets go on. A turn, of up to 32 packets, is measured by the thread's own clock, which holds interrupts and what the host does meanwhile, too.
 - Each figure comes from [results/sync.json](results/sync.json).
 `;
   return { markdown, plots: {} };
@@ -115,14 +202,17 @@ ${markdownTable(['', 'ns a connection', 'of a core at 200 K new a second'], rows
 function figures({ cases }: Results<SyncResult>): Figures {
   const [first] = cases;
   if (!first) return {};
-  const { connectionsPerSecond, tellShare } = first.result;
+  const { connectionsPerSecond, lostShare, newPerSecond } = first.result;
   return {
     sync: {
       'a second': { value: connectionsPerSecond },
-      'share at 200 K': { value: tellShare, note: 'worker’s part, without packets' },
+      'speed lost': { value: lostShare, note: `at ${countName(newPerSecond)} new` },
     },
   };
 }
+
+/** Processes that forward with and without. */
+const ROUNDS = 5;
 
 /** Connections in the worker's table; undefined: sluice_bench's own number. */
 type SyncCase = string | undefined;
@@ -147,11 +237,17 @@ export const sync: Scenario<SyncCase, SyncResult> = {
   run: async (connections, options: Arguments) => {
     const args = ['sync', ...commonArguments(options)];
     if (connections !== undefined) args.push('--connections', connections);
-    return summarise(await runNative<NativeSync>(args));
+    const native = await runNative<NativeSync>(args);
+    const rounds: (NativeForward & NativeHost)[] = [];
+    for (let left = ROUNDS; left > 0; left--) {
+      rounds.push(await runNative<NativeForward>(['sync-forward', ...commonArguments(options)]));
+    }
+    return summarise(native, rounds);
   },
-  progress: ({ sendNs, receiveNs, tellNs, adoptNs }) =>
-    `send ${sendNs} ns, receive ${receiveNs} ns; worker: tell ${tellNs} ns, adopt ${adoptNs} ns`,
-  tableHead: () => textLine('', ['send ns', 'receive ns', 'tell ns', 'adopt ns', 'a second']),
+  progress: ({ sendNs, receiveNs, tellNs, adoptNs, lostShare }) =>
+    `send ${sendNs} ns, receive ${receiveNs} ns; worker: tell ${tellNs} ns, adopt ${adoptNs} ns, ${percent(lostShare)} of its speed`,
+  tableHead: () =>
+    textLine('', ['send ns', 'receive ns', 'tell ns', 'adopt ns', 'a second', 'lost']),
   tableLine: (r) =>
     textLine('sync', [
       r.sendNs.toFixed(1),
@@ -159,6 +255,7 @@ export const sync: Scenario<SyncCase, SyncResult> = {
       r.tellNs.toFixed(1),
       r.adoptNs.toFixed(1),
       String(r.connectionsPerSecond),
+      percent(r.lostShare),
     ]),
   report,
   figures,

@@ -1,5 +1,8 @@
 #include "director.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -125,6 +128,19 @@ Director::Director(const Case& c, rte_mempool* mbufs, const BenchPort& port,
   fib.ports = {{plan::kDirectorMac, BenchPort::kMtu}};
   publisher_.publish(std::make_shared<const Fib>(fib, 1));
   publisher_.publish(std::move(snapshot));
+}
+
+// A thread begins with its maker's CPUs, which here is pinned to the one that is measured.
+void Director::synchronise(const SyncOptions& options, const std::vector<unsigned>& busy_cpus) {
+  cpu_set_t own, all;
+  CPU_ZERO(&all);
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) CPU_SET(cpu, &all);
+  pthread_getaffinity_np(pthread_self(), sizeof own, &own);
+  pthread_setaffinity_np(pthread_self(), sizeof all, &all);
+  sync_thread_ = std::make_unique<SyncThread>(
+      options, std::vector{&lcore_->worker().feed()}, nullptr, publisher_, wiring_, [](Event) {},
+      busy_cpus, lcore_->first_cycle());
+  pthread_setaffinity_np(pthread_self(), sizeof own, &own);
 }
 
 uint64_t Director::sum_of_ends() const {

@@ -6,6 +6,7 @@
 
 #include "case.h"
 #include "engine/live/lcore.h"
+#include "engine/live/sync_thread.h"
 #include "port.h"
 
 namespace sluice::bench {
@@ -27,6 +28,10 @@ class Director {
   // Does something between two turns, on the thread of run().
   void post(std::unique_ptr<Letter> letter) { wiring_.mail[0].in.put(std::move(letter)); }
 
+  // The live sync thread, beside the CPUs of whoever calls run(). It has nothing to do before the
+  // worker's feed is started.
+  void synchronise(const SyncOptions& options, const std::vector<unsigned>& busy_cpus);
+
   Worker& worker() { return lcore_->worker(); }
   std::shared_ptr<const Snapshot> snapshot() const { return publisher_.current(); }
   uint64_t end(End end) const { return block_[static_cast<size_t>(end)]; }
@@ -45,6 +50,7 @@ class Director {
   Wiring wiring_{1};
   Publisher publisher_{1};
   std::unique_ptr<Lcore> lcore_;
+  std::unique_ptr<SyncThread> sync_thread_;
 };
 
 }  // namespace sluice::bench

@@ -18,6 +18,8 @@ test('every connection told is heard, and every one given is adopted', () => {
   assert.is(one.accounted, one.offered);
   for (const ns of [one.sendNs, one.receiveNs, one.tellNs, one.adoptNs]) assert.ok(ns > 0);
   assert.ok(one.connectionsPerSecond > 0);
+  assert.ok(one.aloneNs > 0 && one.syncedNs > 0 && one.bulkTurnUs > 0);
+  assert.ok(one.bulkTold > 0);
 });
 
 test.run();

@@ -123,13 +123,20 @@ for (const mode of ['nat', 'dr', 'tun', 'fullnat', 'enat'] as const) {
   }
 }
 
-test('a persistent client with a connection stays with its server', () => {
+for (const [crews, first, second] of CREWS) {
+  test(`a persistent client with a connection stays with its server, ${crews}`, () => {
+    persistent(first, second);
+  });
+}
+
+function persistent(first: BenchOptions, second: BenchOptions): void {
   const servers = [1, 2, 3, 4].map((n) => `198.51.100.${10 + n}:80`);
-  const persistent = { persistenceMs: 300_000, clientBits: 32 };
+  const persistent = { persistenceMs: 300_000, clientBits: 24 };
   const service = { listen: V, mode: 'dr' as const, scheduler: 'rr' as const, servers };
-  const pair = new Pair(world({ services: [{ ...service, ...persistent }], owned: [VIP] }));
+  const services = [{ ...service, ...persistent }];
+  const pair = new Pair(world({ services, owned: [VIP] }), { first, second });
   const visit = (one: Bench, n: number, port: number, atMs: number) => {
-    const ends = { from: `198.18.0.${n}:${port}`, to: V };
+    const ends = { from: `198.18.${n}.1:${port}`, to: V };
     const syn = fromFront(p.tcp({ ...ends, flags: 'S' }));
     const ack = fromFront(p.tcp({ ...ends, flags: 'A' }));
     return one.run([syn, ack], atMs)[0]?.server;
@@ -139,8 +146,14 @@ test('a persistent client with a connection stays with its server', () => {
   pair.exchange(1_000);
   const got = [5, 3, 1, 2, 4].map((n) => [n, visit(pair.second, n, 2_000, 1_500)] as const);
   for (const [n, server] of got) assert.is(server, had[n - 1], `client ${n}`);
+  // Their connections lie where their packets come.
+  for (const n of [1, 2, 3, 4, 5]) {
+    const more = p.tcp({ from: `198.18.${n}.1:1000`, to: V, flags: 'PA', seq: 1 });
+    assert.is(pair.second.run([fromFront(more)], 1_600)[0]?.server, had[n - 1], `client ${n}`);
+  }
+  assert.is(pair.second.counters().extra.connections_created, 5);
   pair.close();
-});
+}
 
 test('connections that end within the bound are never told', () => {
   const pair = new Pair(worldOf('dr'));
@@ -236,6 +249,33 @@ test('a connection that lives is told again before it could time out; one that d
   assert.is(pair.second.connections().length, 0);
   assert.is(pair.second.counters().extra.connections, 0);
   pair.close();
+});
+
+test('a client that only listens finds its way after longer than a timeout', () => {
+  const one = worldOf('fullnat');
+  one.snapshot.timeouts = Array.from({ length: 12 }, () => 6000);
+  const udp = numbers.filter(isUdp);
+  for (const second of [{ workers: 3 }, { workers: 4, distribution: 'nic' }] as const) {
+    const pair = new Pair(one, { first: { workers: 2, distribution: 'nic' }, second });
+    const asked = establish(pair.first, 'fullnat');
+    pair.exchange(200);
+    for (let at = 500; at <= 20_000; at += 500) {
+      const said = pair.second.run(
+        udp.map((flow) => reply(flow, asked[flow] as Step, '', 1)),
+        at,
+      );
+      assert.ok(said.every(({ kind }) => kind === 'forwarded'));
+      pair.exchange(at);
+    }
+    const heard = pair.second.run(
+      udp.map((flow) => request(flow, '', 2)),
+      20_100,
+    );
+    assert.ok(heard.every(({ kind }) => kind === 'forwarded'));
+    assert.is(pair.second.counters().extra.connections_created, 0);
+    assert.ok((pair.second.sync()?.signposts ?? 0) > 0, 'some arrive at another worker');
+    pair.close();
+  }
 });
 
 test('a director that starts later asks for everything, and gets it', () => {

@@ -65,6 +65,7 @@ unsigned Exchange::gather(uint64_t now_ms) {
         note_mark(worker, record->told_ms);
       } else {
         add(*record, now_ms);
+        remind(worker, *record);
         --tokens_;
         ++taken;
       }
@@ -74,7 +75,28 @@ unsigned Exchange::gather(uint64_t now_ms) {
   }
   if (filled_ != 0) flush();
   if (taken != 0) sent_ms_ = now_ms;
+  wake_told();
   return taken;
+}
+
+// A connection that came from the other director, and whose requests arrive at another worker than
+// its replies: while only the server speaks the signpost sees no packet, and would time out before
+// the connection does.
+void Exchange::remind(unsigned worker, Record record) {
+  if (feeds_.size() == 1 || record.tale != Tale::live) return;
+  const Whereabouts::Owners owners = whereabouts_.owners(record);
+  if (owners.requests == worker || owners.connection != worker) return;
+  record.tale = Tale::signpost;
+  record.server = worker;
+  put(owners.requests, record);
+}
+
+void Exchange::wake_told() {
+  for (unsigned worker = 0; worker < feeds_.size(); ++worker) {
+    if (!wake_worker_[worker]) continue;
+    wake_worker_[worker] = false;
+    wake_(worker);
+  }
 }
 
 void Exchange::add(const Record& record, uint64_t now_ms) {
@@ -205,11 +227,7 @@ void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint6
     default:
       break;
   }
-  for (unsigned worker = 0; worker < feeds_.size(); ++worker) {
-    if (!wake_worker_[worker]) continue;
-    wake_worker_[worker] = false;
-    wake_(worker);
-  }
+  wake_told();
 }
 
 void Exchange::answer_challenge(const uint8_t* body) {
@@ -229,10 +247,7 @@ void Exchange::receive_ipvs(std::span<const uint8_t> message) {
   if (refused.other_syncid) tally(figures_.refused_syncid);
   tally(figures_.received_records, told_.size());
   for (const ipvs::Told& told : told_) give(told.record);
-  for (unsigned worker = 0; worker < feeds_.size(); ++worker) {
-    if (wake_worker_[worker]) wake_(worker);
-    wake_worker_[worker] = false;
-  }
+  wake_told();
 }
 
 void Exchange::give(Record record) {

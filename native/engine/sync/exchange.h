@@ -96,6 +96,8 @@ class Exchange {
   };
 
   void add(const Record& record, uint64_t now_ms);
+  void remind(unsigned worker, Record record);
+  void wake_told();
   void flush();
   void send(Type type, std::span<const uint64_t> words);
   Peer* peer_of(uint64_t session, uint64_t now_ms);

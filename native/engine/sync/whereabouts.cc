@@ -79,10 +79,13 @@ Found Whereabouts::find(Record& record) const {
 Whereabouts::Owners Whereabouts::owners(const Record& record) const {
   if (workers_ == 1) return {0, 0};
   const TupleOf<V4>& request = record.request;
-  const bool nat = (snapshot_->address_flags(request.destination) & Snapshot::kNatService) != 0;
-  const uint16_t requests = steering_ == nullptr || nat
-                                ? owner_of_client(request.source, request.source_port, workers_)
-                                : steering_->owner(request);
+  const uint8_t flags = snapshot_->address_flags(request.destination);
+  const bool nat = (flags & Snapshot::kNatService) != 0;
+  const bool persists = (flags & Snapshot::kPersistent) != 0 || (nat && snapshot_->nat_persists());
+  const uint16_t requests =
+      persists ? owner_of_client(request.source & snapshot_->client_mask(), 0, workers_)
+      : steering_ == nullptr || nat ? owner_of_client(request.source, request.source_port, workers_)
+                                    : steering_->owner(request);
   if (!has_local_port(record.mode)) return {requests, requests};
   const auto replies =
       steering_ != nullptr

@@ -4,7 +4,7 @@
 // Workers forward, hand off, reassemble and translate errors while the main thread publishes
 // snapshots, lists connections and reads counters, as fast as it can. `other`: the NICs spread
 // packets by another key than they were told. Status 0: everything received has come to an end, and
-// every kind of thing has happened.
+// every kind of thing has happened. Before that, the publisher alone with two readers.
 #include <rte_ethdev.h>
 #include <unistd.h>
 
@@ -12,8 +12,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <thread>
 
 #include "engine/live/engine.h"
+#include "engine/live/publisher.h"
 #include "fuzz/fixture.h"
 #include "mempool.h"
 #include "wire.h"
@@ -100,6 +103,37 @@ void require(bool holds, const char* what) {
   std::exit(1);
 }
 
+// What a worker has read is freed after it has left, while another goes on.
+void outlive_a_worker() {
+  Publisher publisher(2);
+  auto publish = [&publisher](uint16_t generation) {
+    publisher.publish(std::make_shared<const Fib>(FibInput{}, generation));
+  };
+  std::atomic<bool> has_left{false}, stop{false};
+  publish(1);
+  auto read = [&publisher](unsigned worker) {
+    require(publisher.fib()->next_hops() != nullptr, "a fib has next hops");
+    publisher.quiescent(worker);
+  };
+  std::thread stays([&] {
+    publisher.enter(0);
+    while (!stop.load(std::memory_order_relaxed)) read(0);
+    publisher.leave(0);
+  });
+  std::thread leaves([&] {
+    publisher.enter(1);
+    read(1);
+    publisher.leave(1);
+    // Orders nothing: that is the publisher's business.
+    has_left.store(true, std::memory_order_relaxed);
+  });
+  while (!has_left.load(std::memory_order_relaxed)) std::this_thread::yield();
+  for (publish(2); publisher.waiting() != 0; publisher.reclaim()) std::this_thread::yield();
+  stop.store(true, std::memory_order_relaxed);
+  leaves.join();
+  stays.join();
+}
+
 void run(unsigned seconds, unsigned workers, bool other) {
   std::atomic<unsigned> pages{0}, agrees{0}, disagrees{0};
   const EngineOptions options = options_for(workers);
@@ -167,6 +201,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
+    sluice::stress::outlive_a_worker();
     sluice::stress::run(static_cast<unsigned>(std::atoi(argv[1])),
                         static_cast<unsigned>(std::atoi(argv[2])),
                         argc > 3 && std::strcmp(argv[3], "other") == 0);

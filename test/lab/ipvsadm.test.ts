@@ -1,4 +1,4 @@
-// timeout: 120
+// timeout: 300
 // The running director changed by ipvsadm, all the time, while requests flow: none may fail.
 
 import { fileURLToPath } from 'node:url';

@@ -19,7 +19,7 @@ export const ERRORS = {
   ERR_CONFIG_UNKNOWN_KEY: 'A key that Sluice does not know; most often a slip of the pen.',
   ERR_CONFIG_MISSING: 'A key that must be given is missing.',
   ERR_CONFIG_VALUE: 'A value of the wrong kind or out of its range.',
-  ERR_CONFIG_IPV6: 'An IPv6 address: IPv6 forwarding comes in a later release.',
+  ERR_CONFIG_IPV6: 'What is there for IPv4 only, or families that do not go together.',
   ERR_CONFIG_DUPLICATE: 'Two things have the same name, address or key.',
   ERR_CONFIG_REFERENCE: 'A name that nothing in the file has.',
   ERR_CONFIG_CONFLICT: 'Two settings that cannot both hold.',

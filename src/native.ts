@@ -467,11 +467,12 @@ export interface NativeModule {
 }
 
 /**
- * Words of one probe that is ordered: id, address, own address (0: any), port | own port << 16 (all
- * of them in network byte order), SO_MARK, VIP (0: to `address`), whether it is tunnelled, ms of silence, ms in all, bytes of the interface's name,
- * bytes of the HTTP question. Both texts follow one another in `texts`.
+ * Words of one probe that is ordered: id, address, own address (all 0: any; four words each), port |
+ * own port << 16 (all of them in network byte order), SO_MARK, VIP (IPv4; 0: to `address`), whether
+ * it is tunnelled, ms of silence, ms in all, bytes of the interface's name, bytes of the HTTP
+ * question. Both texts follow one another in `texts`.
  */
-export const PROBE_WORDS = 11;
+export const PROBE_WORDS = 17;
 /** Words of one result: id, PROBE_ENDS, detail, microseconds. */
 export const RESULT_WORDS = 4;
 /**

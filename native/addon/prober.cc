@@ -3,6 +3,7 @@
 
 #include <net/if.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -16,9 +17,9 @@ namespace {
 // PROBE_WORDS and RESULT_WORDS in src/native.ts.
 enum OrderWord {
   kId,
-  kAddress,
-  kOwnAddress,
-  kPorts,
+  kAddress,  // four words, as they lie in memory
+  kOwnAddress = kAddress + 4,
+  kPorts = kOwnAddress + 4,
   kMark,
   kVip,
   kTunnelled,
@@ -108,7 +109,10 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
         texts.fail("as long as the orders say");
       }
       const char* text = reinterpret_cast<const char*>(bytes) + at;
-      requests.push_back({w[kId], w[kAddress], w[kOwnAddress], static_cast<uint16_t>(w[kPorts]),
+      std::array<uint8_t, 16> address, own_address;
+      std::memcpy(address.data(), w + kAddress, address.size());
+      std::memcpy(own_address.data(), w + kOwnAddress, own_address.size());
+      requests.push_back({w[kId], address, own_address, static_cast<uint16_t>(w[kPorts]),
                           static_cast<uint16_t>(w[kPorts] >> 16), w[kMark], w[kVip],
                           w[kTunnelled] != 0, w[kTimeout], w[kPatience], std::string(text, name),
                           std::string(text + name, question), false});

@@ -142,7 +142,8 @@ class Apply {
         Snapshot::parse(bytes.data(), bytes.size(), limits_, 1, publisher_.current().get());
     const double parse_ms = ms_since(start);
     const uint64_t parsed = rte_rdtsc();
-    routing_.set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
+    routing_.set_static(snapshot->fib_input(), snapshot->next_hops_wanted(),
+                        snapshot->six().next_hops_wanted());
     const double routes_ms = ms_since(parsed);
     const uint64_t routed = rte_rdtsc();
     publisher_.publish(std::move(snapshot));

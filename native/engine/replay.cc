@@ -37,6 +37,7 @@ class ReplayEngine::Outlet final : public Sink {
     return n;
   }
   void resolve(uint16_t, be32) override {}
+  void resolve(uint16_t, const WideAddress&) override {}
   void note(Note, uint32_t, uint32_t) override {}
 
  private:

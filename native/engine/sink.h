@@ -33,6 +33,7 @@ class Sink {
   virtual uint16_t hand_off(uint16_t worker, rte_mbuf** packets, uint16_t n) = 0;
   // Ask the kernel to resolve a neighbour. Called at most once an address and second.
   virtual void resolve(uint16_t port, be32 address) = 0;
+  virtual void resolve(uint16_t port, const WideAddress& address) = 0;
   // At most once a second for each kind; `count` since the last one. `of`: a service's slot, for
   // those that say so a port, which has each once.
   virtual void note(Note what, uint32_t count, uint32_t of) = 0;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "error.h"
+#include "net/ipv6.h"
 #include "scheduler/lookup_tables.h"
 
 namespace sluice {
@@ -55,18 +56,22 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   std::copy(std::begin(header.timeouts), std::end(header.timeouts), s.timeouts_);
   s.servers_.resize(servers.size());
   s.locals_.reserve(locals.size());
-  for (const WideAddress& local : locals) s.locals_.push_back(v4_or_reject(local, place(local)));
+  // Those of IPv6 services are no IPv4 addresses, and not looked at here.
+  for (const WideAddress& local : locals) s.locals_.push_back(v4_of(local));
+  s.services6_.reserve(services.size());  // they are pointed at
   s.by_server_slot_.assign(limits.max_servers, nullptr);
   s.by_service_slot_.assign(limits.max_services, nullptr);
   s.serves_.assign(limits.max_servers, 0);
 
   s.services_.reserve(services.size());
   for (const wire::Service& w : services) {
-    if (w.family != 4) reject(place(w) + 19, "address family not supported by the dataplane");
+    if (w.family != 4 && w.family != 6) reject(place(w) + 19, "unknown address family");
+    const bool six = w.family == 6;
+    if (is_v4(w.address) == six) reject(place(w), "address is not of the service's family");
     if (w.protocol != kTcp && w.protocol != kUdp)
       reject(place(w) + 18, "protocol is not TCP or UDP");
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
-    if (w.client_bits > 32) reject(place(w) + 48, "more bits than an IPv4 address has");
+    if (w.client_bits > (six ? 128 : 32)) reject(place(w) + 48, "more bits than an address has");
     if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
     if (uint64_t{w.first_server} + w.server_count > servers.size()) {
       reject(place(w) + 28, "servers outside their section");
@@ -88,9 +93,13 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (mode == Mode::fullnat && w.local_count == 0) {
         reject(place(w) + 40, "FullNAT without a local address");
       }
+      if (six && mode == Mode::enat) reject(place(ws) + 18, "ENAT is IPv4's alone");
+      if (six && mode != Mode::tun && is_v4(ws.address)) {
+        reject(place(ws), "an IPv4 server of an IPv6 service takes a tunnel");
+      }
       // Reversed: newest first.
       Server& server = s.servers_[w.first_server + w.server_count - 1 - i];
-      server = {v4_or_reject(ws.address, place(ws)),
+      server = {six ? net::folded(ws.address) : v4_or_reject(ws.address, place(ws)),
                 to_be(ws.port),
                 mode,
                 ws.up != 0,
@@ -106,21 +115,29 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));
     }
-    s.services_.push_back({v4_or_reject(w.address, place(w)),
-                           to_be(w.port),
-                           w.protocol,
-                           static_cast<SchedulerKind>(w.scheduler),
-                           flags,
-                           w.toa_kind,
-                           w.slot,
-                           std::span(s.servers_).subspan(w.first_server, w.server_count),
-                           std::span(s.locals_).subspan(w.first_local, w.local_count),
-                           {},
-                           max_weight,
-                           std::max(gcd, 1u),
-                           fingerprint,
-                           w.persistence_ms,
-                           w.client_bits});
+    const Service service{six ? net::folded(w.address) : v4_of(w.address),
+                          to_be(w.port),
+                          w.protocol,
+                          static_cast<SchedulerKind>(w.scheduler),
+                          flags,
+                          w.toa_kind,
+                          w.slot,
+                          std::span(s.servers_).subspan(w.first_server, w.server_count),
+                          std::span(s.locals_).subspan(w.first_local, w.local_count),
+                          {},
+                          max_weight,
+                          std::max(gcd, 1u),
+                          fingerprint,
+                          w.persistence_ms,
+                          w.client_bits};
+    for (const WideAddress& local : locals.subspan(w.first_local, w.local_count)) {
+      if (is_v4(local) == six) reject(place(local), "address is not of the service's family");
+    }
+    if (six) {
+      s.add_six(w, service, servers, locals);
+      continue;
+    }
+    s.services_.push_back(service);
     s.by_service_slot_[w.slot] = &s.services_.back();
   }
 
@@ -129,10 +146,10 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       owned.size() + roles.size() + locals.size() + services.size() + servers.size();
   s.owned_.assign(std::bit_ceil(addresses * 2 + 2), {0, 0});
   s.owned_mask_ = s.owned_.size() - 1;
-  for (const WideAddress& address : owned) s.own(v4_or_reject(address, place(address)), kOwned);
+  for (const WideAddress& address : owned) s.own(address, kOwned);
   for (const wire::RoleAddress& role : roles) {
     if (role.port >= ports) reject(place(role) + 22, "address behind a port that is not there");
-    if (!lapsed) s.take_role(v4_or_reject(role.address, place(role)), role.port, role.mac);
+    if (!lapsed) s.take_role(role.address, role.port, role.mac);
   }
   s.has_roles_ |= !roles.empty();
   std::sort(s.virtual_addresses_.begin(), s.virtual_addresses_.end());
@@ -158,23 +175,57 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     }
   }
   for (const wire::Route& w : section<wire::Route>(bytes, n, header, wire::kRoutes)) {
-    if (w.family != 4 || w.length > 32) reject(place(w) + 32, "route is not IPv4");
+    const bool six = w.family == 6;
+    if (!six && w.family != 4) reject(place(w) + 33, "unknown address family");
+    if (w.length > (six ? 128 : 32)) reject(place(w) + 32, "longer than an address");
     if (w.port >= ports) reject(place(w) + 34, "route to a port that is not there");
     const WideAddress zero{};
-    s.fib_.routes.push_back({v4_or_reject(w.address, place(w)), w.length, w.port,
-                             w.via == zero ? 0 : v4_or_reject(w.via, place(w) + 16)});
+    if (six) {
+      if (is_v4(w.address) || is_v4(w.via)) reject(place(w), "route is not IPv6");
+      s.fib_.six.routes.push_back({w.address, w.length, w.port, w.via});
+    } else {
+      s.fib_.routes.push_back({v4_or_reject(w.address, place(w)), w.length, w.port,
+                               w.via == zero ? 0 : v4_or_reject(w.via, place(w) + 16)});
+    }
   }
   for (const wire::Neighbour& w : section<wire::Neighbour>(bytes, n, header, wire::kNeighbours)) {
     if (w.port >= ports) reject(place(w) + 22, "neighbour on a port that is not there");
-    s.fib_.neighbours.push_back({v4_or_reject(w.address, place(w)), w.port, w.mac});
+    if (is_v4(w.address)) {
+      s.fib_.neighbours.push_back({v4_of(w.address), w.port, w.mac});
+    } else {
+      s.fib_.six.neighbours.push_back({w.address, w.port, w.mac});
+    }
   }
   for (const auto& w : section<wire::PortAddress>(bytes, n, header, wire::kPortAddresses)) {
     if (w.port >= ports) reject(place(w) + 17, "address of a port that is not there");
-    if (w.length > 32) reject(place(w) + 16, "prefix length is not IPv4's");
-    s.fib_.addresses.push_back({v4_or_reject(w.address, place(w)), w.length, w.port});
+    const bool four = is_v4(w.address);
+    if (w.length > (four ? 32 : 128)) reject(place(w) + 16, "longer than an address");
+    if (four) {
+      s.fib_.addresses.push_back({v4_of(w.address), w.length, w.port});
+    } else {
+      s.fib_.six.addresses.push_back({w.address, w.length, w.port});
+    }
   }
+  s.six_.settle();
   s.build_lookups(previous);
   return snapshot;
+}
+
+// `common`: the service as schedulers know it.
+void Snapshot::add_six(const wire::Service& w, Service common,
+                       std::span<const wire::Server> servers, std::span<const WideAddress> locals) {
+  services6_.push_back(common);
+  by_service_slot_[w.slot] = &services6_.back();
+  const auto its_servers = servers.subspan(w.first_server, w.server_count);
+  const auto its_locals = locals.subspan(w.first_local, w.local_count);
+  std::vector<WideAddress>& addresses = addresses6_.emplace_back();
+  addresses.reserve(its_servers.size() + its_locals.size());
+  // Newest first, as in common.servers.
+  for (size_t i = its_servers.size(); i-- > 0;) addresses.push_back(its_servers[i].address);
+  addresses.insert(addresses.end(), its_locals.begin(), its_locals.end());
+  const std::span<const WideAddress> all(addresses);
+  six_.add({&services6_.back(), w.address, all.first(its_servers.size()),
+            all.subspan(its_servers.size())});
 }
 
 void Snapshot::build_lookups(const Snapshot* previous) {
@@ -187,20 +238,37 @@ void Snapshot::build_lookups(const Snapshot* previous) {
     size_t at = spread(key) & service_mask_;
     while (service_index_[at].key != 0) at = (at + 1) & service_mask_;
     service_index_[at] = {key, &service};
-    lookups_.push_back(lookup_table(service, previous));
+    const Service* before =
+        previous ? previous->service_at(service.address, service.port, service.protocol) : nullptr;
+    lookups_.push_back(lookup_table(
+        service, before,
+        before ? previous->lookups_[static_cast<size_t>(before - previous->services_.data())]
+               : nullptr));
     if (lookups_.back()) service.lookup = *lookups_.back();
+  }
+  for (Service& service : services6_) {
+    const Service6& six = *six_.service_of_slot(service.slot);
+    const Service6* before =
+        previous ? previous->six_.service_at(six.address, service.port, service.protocol) : nullptr;
+    // Servers whose addresses fold to the same 32 bits have the same tables.
+    lookups6_.push_back(lookup_table(
+        service, before ? before->common : nullptr,
+        before
+            ? previous->lookups6_[static_cast<size_t>(before->common - previous->services6_.data())]
+            : nullptr));
+    if (lookups6_.back()) service.lookup = *lookups6_.back();
   }
 }
 
+// `its`: the table of what the service was `before`, shared where that is the same.
 std::shared_ptr<const Snapshot::Table> Snapshot::lookup_table(const Service& service,
-                                                              const Snapshot* previous) {
+                                                              const Service* before,
+                                                              std::shared_ptr<const Table> its) {
   const size_t entries = lookup_table_size(service);
   if (entries == 0) return nullptr;
-  const Service* before =
-      previous ? previous->service_at(service.address, service.port, service.protocol) : nullptr;
   if (before != nullptr && before->scheduler == service.scheduler &&
       std::ranges::equal(before->servers, service.servers)) {
-    return previous->lookups_[static_cast<size_t>(before - previous->services_.data())];
+    return its;
   }
   auto table = std::make_shared<Table>(entries);
   fill_lookup_table(service, *table);
@@ -213,10 +281,19 @@ void Snapshot::own(be32 address, uint8_t flags) {
   owned_[at] = {address, static_cast<uint8_t>(owned_[at].flags | flags)};
 }
 
-void Snapshot::take_role(be32 address, uint8_t port, const Mac& mac) {
+void Snapshot::own(const WideAddress& address, uint8_t flags) {
+  if (is_v4(address)) return own(v4_of(address), flags);
+  six_.own(address, flags);
+}
+
+void Snapshot::take_role(const WideAddress& address, uint8_t port, const Mac& mac) {
   own(address, kOwned);
   if (mac == Mac{}) return;
-  virtual_addresses_.emplace_back(address, mac);
+  if (is_v4(address)) {
+    virtual_addresses_.emplace_back(v4_of(address), mac);
+  } else {
+    six_.virtual_macs_[address] = mac;
+  }
   if (!is_virtual_mac(port, mac)) virtual_macs_.emplace_back(port, mac);
 }
 
@@ -230,7 +307,14 @@ const Mac* Snapshot::virtual_mac(be32 address) const {
 std::vector<be32> Snapshot::next_hops_wanted() const {
   std::vector<be32> wanted;
   wanted.reserve(servers_.size());
-  for (const Server& server : servers_) wanted.push_back(server.address);
+  for (const Service& service : services_) {
+    for (const Server& server : service.servers) wanted.push_back(server.address);
+  }
+  for (const Service6& service : six_.services()) {
+    for (const WideAddress& server : service.servers) {
+      if (is_v4(server)) wanted.push_back(v4_of(server));
+    }
+  }
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   return wanted;

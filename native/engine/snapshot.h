@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "snapshot6.h"
 #include "snapshot_wire.h"
 #include "table/fib.h"
 #include "types.h"
@@ -61,7 +63,9 @@ class Snapshot {
   uint32_t generation() const { return generation_; }
   const uint32_t* timeouts() const { return timeouts_; }  // ms by State
 
+  // Of IPv4; those of IPv6 are in six(). By slot both are found.
   std::span<const Service> services() const { return services_; }
+  const Snapshot6& six() const { return six_; }
   // Service of a destination, nullptr if none.
   const Service* service_at(be32 address, be16 port, uint8_t protocol) const {
     const uint64_t key = service_key(address, port, protocol);
@@ -130,17 +134,20 @@ class Snapshot {
 
   // Static part of the Fib; ports are the engine's to fill in.
   const FibInput& fib_input() const { return fib_; }
-  // Real servers whose next hops should be kept resolved.
+  // IPv4 real servers whose next hops should be kept resolved.
   std::vector<be32> next_hops_wanted() const;
 
  private:
   Snapshot() = default;
   using Table = std::vector<uint32_t>;
+  void add_six(const wire::Service& w, Service common, std::span<const wire::Server> servers,
+               std::span<const WideAddress> locals);
   void build_lookups(const Snapshot* previous);
-  static std::shared_ptr<const Table> lookup_table(const Service& service,
-                                                   const Snapshot* previous);
+  static std::shared_ptr<const Table> lookup_table(const Service& service, const Service* before,
+                                                   std::shared_ptr<const Table> its);
   void own(be32 address, uint8_t flags);
-  void take_role(be32 address, uint8_t port, const Mac& mac);
+  void own(const WideAddress& address, uint8_t flags);
+  void take_role(const WideAddress& address, uint8_t port, const Mac& mac);
 
   static uint64_t spread(uint64_t x) {
     x *= 0x9e3779b97f4a7c15u;
@@ -178,6 +185,10 @@ class Snapshot {
   std::vector<std::pair<uint16_t, Mac>> virtual_macs_;   // by port; a handful
   std::vector<std::pair<be32, Mac>> virtual_addresses_;  // by address
   FibInput fib_;
+  Snapshot6 six_;
+  std::vector<Service> services6_;                   // what six_ has in common with IPv4's
+  std::deque<std::vector<WideAddress>> addresses6_;  // of servers and locals, which six_ points at
+  std::vector<std::shared_ptr<const Table>> lookups6_;
 };
 
 }  // namespace sluice

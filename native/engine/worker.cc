@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "table/worth.h"
+#include "worker6.h"
 
 namespace sluice {
 namespace {
@@ -40,6 +41,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       fragments_(make_fragments()),
       random_(options.seed + options.index),
       ip_id_(static_cast<uint32_t>(mix64(random_))) {
+  six_ = std::make_unique<Worker6>(*this);
   if (options.port_half >= 0) local_ports_.slice(static_cast<unsigned>(options.port_half));
   for (uint16_t port = 0; port < options.ports; ++port) {
     if (options.steering != nullptr && options.spreads[port]) calibrations_[port].start();
@@ -59,6 +61,7 @@ Worker::~Worker() {
 void Worker::begin(uint64_t now_ms, const Snapshot* snapshot, const Fib* fib) {
   if (!started_) {
     wheel_.start(now_ms);
+    six_->start(now_ms);
     started_ = true;
   }
   now_ms_ = now_ms;
@@ -89,6 +92,7 @@ void Worker::take_note(const Snapshot* snapshot, const Fib* fib, bool new_fib) {
   if (!std::equal(timeouts_, timeouts_ + kStates, snapshot->timeouts())) {
     std::copy_n(snapshot->timeouts(), kStates, timeouts_);
     relink_cursor_ = 0;
+    six_->timeouts_changed();
   }
   for (uint16_t port = 0; port < options_.ports; ++port) {
     plain_[port] = net::PlainFrame(fib->port(port).mac);
@@ -115,6 +119,17 @@ inline void Worker::run(uint16_t port, rte_mbuf** mbufs, uint16_t n, bool handed
   for (unsigned i = 0; i < kRecordsAhead; ++i) __builtin_prefetch(burst_[i].record, 1);
   lookup(group_at(at));
   process({burst_, mbufs, n, port, handed_off});
+  if (six_waits_) [[unlikely]]
+    run_six();
+}
+
+void Worker::run_six() {
+  six_waits_ = false;
+  six_->run();
+}
+
+uint32_t Worker::connections() const {
+  return std::max(table_.size(), six_->connections());
 }
 
 bool Worker::keep_house(unsigned budget) {
@@ -135,6 +150,7 @@ bool Worker::keep_house(unsigned budget) {
     wheel_.add(record, now_ms_ + timeout_of(c.state) - idle_ms(c));
   });
   while (out != in) bury(leaving[out++ % kLeaving], Extra::connections_expired);
+  done = six_->housekeep(budget) && done;
   expired_at_ms_ = done ? now_ms_ : kNever;
   if (feed_.on()) [[unlikely]]
     done = synchronise() && done;
@@ -229,8 +245,9 @@ void Worker::relieve(uint32_t slot) {
 
 namespace {
 
-constexpr uint32_t kMostSeen = 65536;        // records a page looks at
-constexpr uint32_t kInTemplates = 1u << 31;  // of a cursor: connections are done
+constexpr uint32_t kMostSeen = 65536;  // records a page looks at
+// Of a cursor: IPv4's connections are done, or all that is IPv4's.
+constexpr uint32_t kInTemplates = 1u << 31, kInSix = 1u << 30;
 
 // One record of a listing; `v4` addresses as ::ffff:a.b.c.d, 0 as ::.
 class ListRecord {
@@ -254,6 +271,10 @@ class ListRecord {
 }  // namespace
 
 uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
+  if (cursor & kInSix) {
+    const uint32_t next = six_->list(cursor & ~kInSix, limit, out);
+    return next == 0 ? 0 : next | kInSix;
+  }
   const bool templates = (cursor & kInTemplates) != 0;
   const uint32_t end = templates ? templates_.places() : table_.high_water();
   uint32_t at = cursor & ~kInTemplates, found = 0;
@@ -261,7 +282,8 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
     found += templates ? list_template(templates_[at], out) : list_connection(at, out);
   }
   if (at < end) return at | (cursor & kInTemplates);
-  return templates || !snapshot_->has_persistence() ? 0 : kInTemplates;
+  if (!templates && snapshot_->has_persistence()) return kInTemplates;
+  return six_->connections() == 0 ? 0 : kInSix;
 }
 
 unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) const {

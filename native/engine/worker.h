@@ -38,6 +38,8 @@
 
 namespace sluice {
 
+class Worker6;
+
 // One record per packet's end when asked for (replay, trace).
 struct Verdict {
   uint32_t source;  // mbuf's hash.fdir.hi on arrival
@@ -77,6 +79,7 @@ struct WorkerOptions {
 class Worker {
   friend class Tracing;  // watch/: sees what a packet met
   friend class Watcher;
+  friend class Worker6;
 
  public:
   Worker(const WorkerOptions& options, Sink& sink);
@@ -116,7 +119,8 @@ class Worker {
   uint64_t now_ms() const { return now_ms_; }
 
   Counters& counters() { return counters_; }
-  uint32_t connections() const { return table_.size(); }
+  // Of the family that has more: each has a table of its own, of the same size.
+  uint32_t connections() const;
   const LocalPorts& local_ports() const { return local_ports_; }
 
  private:
@@ -136,6 +140,8 @@ class Worker {
   bool was_for_virtual_mac(const Packet& packet);
   void parse_packet(Packet& packet, bool handed_off);
   SLUICE_ASIDE void parse_quote(Packet& packet);
+  SLUICE_ASIDE void leave_to_six(Packet& packet, bool handed_off);
+  SLUICE_ASIDE void run_six();
   SLUICE_ASIDE void complete_partial_checksum(Packet& packet);
   static bool is_martian(be32 source);
   SLUICE_ASIDE static bool has_source_route(const net::Ipv4& ip);
@@ -348,6 +354,7 @@ class Worker {
   std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
 
   std::unique_ptr<Fragments, void (*)(Fragments*)> fragments_;
+  std::unique_ptr<Worker6> six_;
   Calibration calibrations_[kMaxPorts];
 
   const Snapshot* snapshot_ = nullptr;
@@ -367,6 +374,7 @@ class Worker {
   uint32_t relink_cursor_ = kNone;  // next record to move after they changed
   uint64_t random_;
   uint32_t ip_id_;
+  bool six_waits_ = false;  // IPv6 frames of this burst wait for their turn
 
   std::vector<Verdict>* verdicts_ = nullptr;
   Out to_port_[kMaxPorts];

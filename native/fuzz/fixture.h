@@ -129,6 +129,7 @@ class CheckingSink final : public Sink {
   uint16_t punt(uint16_t, rte_mbuf** packets, uint16_t n) override { return free_all(packets, n); }
   uint16_t hand_off(uint16_t, rte_mbuf**, uint16_t) override { return 0; }
   void resolve(uint16_t, be32) override {}
+  void resolve(uint16_t, const WideAddress&) override {}
   void note(Note, uint32_t, uint32_t) override {}
 
  private:

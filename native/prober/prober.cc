@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -33,6 +34,40 @@ bool is_ours(int number) {
          number == EAGAIN;
 }
 
+using Address = std::array<uint8_t, 16>;
+constexpr Address kAny{};
+
+bool is_v4(const Address& address) {
+  constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return std::memcmp(address.data(), kMapped, sizeof kMapped) == 0;
+}
+
+// One end of a connection, as the kernel wants it of its family.
+class End {
+ public:
+  End(const Address& address, uint16_t port, bool four) : four_(four) {
+    if (four) {
+      v4_.sin_family = AF_INET;
+      std::memcpy(&v4_.sin_addr, address.data() + 12, 4);
+      v4_.sin_port = port;
+    } else {
+      v6_.sin6_family = AF_INET6;
+      std::memcpy(&v6_.sin6_addr, address.data(), address.size());
+      v6_.sin6_port = port;
+    }
+  }
+  const sockaddr* name() const {
+    return four_ ? reinterpret_cast<const sockaddr*>(&v4_)
+                 : reinterpret_cast<const sockaddr*>(&v6_);
+  }
+  socklen_t bytes() const { return four_ ? sizeof v4_ : sizeof v6_; }
+
+ private:
+  const bool four_;
+  sockaddr_in v4_{};
+  sockaddr_in6 v6_{};
+};
+
 // 0, or errno.
 int set_up(int fd, const ProbeRequest& r) {
   // A reset frees both ends' ports at once: nothing waits in TIME_WAIT for a minute.
@@ -43,19 +78,18 @@ int set_up(int fd, const ProbeRequest& r) {
                                          static_cast<socklen_t>(r.interface.size())) != 0) {
     return errno;
   }
-  if (r.own_address == 0 && r.own_port == 0 && r.vip == 0) return 0;
+  if (r.own_address == kAny && r.own_port == 0 && r.vip == 0) return 0;
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // The port is chosen when the destination is known, so that one can serve many destinations.
   if (r.own_port == 0 && r.vip == 0)
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-  sockaddr_in own{};
-  own.sin_family = AF_INET;
-  own.sin_addr.s_addr = r.own_address;
-  own.sin_port = r.own_port;
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) return errno;
-  return r.vip == 0 ? 0
-                    : open_passage(fd, IPPROTO_TCP, r.address, r.vip, r.tunnelled, r.patience_ms);
+  const End own(r.own_address, r.own_port, is_v4(r.address));
+  if (bind(fd, own.name(), own.bytes()) != 0) return errno;
+  if (r.vip == 0) return 0;
+  uint32_t address = 0;
+  std::memcpy(&address, r.address.data() + 12, sizeof address);
+  return open_passage(fd, IPPROTO_TCP, address, r.vip, r.tunnelled, r.patience_ms);
 }
 
 }  // namespace
@@ -178,7 +212,8 @@ void Prober::begin(ProbeRequest&& request) {
   const ProbeRequest& r = c.request;
   if (r.id >= slot_of_.size()) slot_of_.resize(r.id + 1, kNobody);
   slot_of_[r.id] = slot;
-  c.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const bool four = is_v4(r.address);
+  c.fd = socket(four ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c.fd < 0) {
     const int number = errno;
     return finish(slot, is_ours(number) ? ProbeEnd::not_tried : ProbeEnd::failed,
@@ -186,13 +221,10 @@ void Prober::begin(ProbeRequest&& request) {
   }
   int number = set_up(c.fd, r);
   if (number == 0) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_addr.s_addr = r.address;
-    to.sin_port = r.port;
-    number = connect(c.fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? 0 : errno;
+    const End to(r.address, r.port, four);
+    number = connect(c.fd, to.name(), to.bytes()) == 0 ? 0 : errno;
     // No local port is free: with an own address or port that is what was asked for.
-    if (number == EADDRNOTAVAIL && r.own_address == 0 && r.own_port == 0) number = EAGAIN;
+    if (number == EADDRNOTAVAIL && r.own_address == kAny && r.own_port == 0) number = EAGAIN;
   }
   if (number != 0 && number != EINPROGRESS) {
     return finish(slot, is_ours(number) ? ProbeEnd::not_tried : ProbeEnd::failed,

@@ -7,6 +7,7 @@
 
 #include <sys/epoll.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -20,18 +21,20 @@
 namespace sluice {
 
 struct ProbeRequest {
-  uint32_t id;           // the caller's; not used again before its result has come
-  uint32_t address;      // network order, as port
-  uint32_t own_address;  // 0: any
-  uint16_t port, own_port;
-  uint32_t mark;          // SO_MARK; 0: none
-  uint32_t vip;           // goes there as a client's packets do (live/passages.h); 0: to `address`
-  bool tunnelled;         // with `vip`
-  uint32_t timeout_ms;    // silence of so long ends it, at any stage
-  uint32_t patience_ms;   // and so does its whole length
-  std::string interface;  // SO_BINDTODEVICE; "": any
-  std::string question;   // HTTP request; "": to be connected is all that is asked
-  bool cancels;           // not a request: the one with this id is to end
+  uint32_t id;  // the caller's; not used again before its result has come
+  // 16 network-order bytes, IPv4 as ::ffff:a.b.c.d; the own one all zero: any.
+  std::array<uint8_t, 16> address, own_address;
+  uint16_t port, own_port;  // network order
+  uint32_t mark;            // SO_MARK; 0: none
+  // IPv4: goes there as a client's packets do (live/passages.h), perhaps in a tunnel; 0: to
+  // `address`.
+  uint32_t vip;
+  bool tunnelled;
+  uint32_t timeout_ms;      // silence of so long ends it, at any stage
+  uint32_t patience_ms;     // and so does its whole length
+  std::string interface;    // SO_BINDTODEVICE; "": any
+  std::string question;     // HTTP request; "": to be connected is all that is asked
+  bool cancels;             // not a request: the one with this id is to end
 };
 
 enum class ProbeEnd : uint32_t {

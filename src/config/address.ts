@@ -14,7 +14,7 @@ export interface Endpoint {
   port: number;
 }
 
-/** Why a text is no address we take: `ipv6` is told apart because its message differs. */
+/** Why a text is no address we take: `ipv6` where only IPv4 is, as its message differs. */
 export type AddressFault = 'ipv6' | 'invalid';
 
 /**
@@ -67,14 +67,65 @@ export function parseEndpoint(text: string): { value: Endpoint } | { fault: Addr
     : { fault: 'invalid' };
 }
 
+/**
+ * An address of either family. Scopes (`fe80::1%eth0`) are none, nor is IPv4 in IPv6's clothes,
+ * which would be two names for one thing.
+ */
+export function parseAddress(text: string): { value: string } | { fault: AddressFault } {
+  if (quadOf(text) >= 0) return { value: text };
+  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) {
+    return { fault: 'invalid' };
+  }
+  const parsed = ipaddr.IPv6.parse(text);
+  return parsed.isIPv4MappedAddress() ? { fault: 'invalid' } : { value: parsed.toString() };
+}
+
+/** A network, or an address with its prefix length, of either family. */
+export function parseAnyCidr(text: string): { value: Cidr } | { fault: AddressFault } {
+  const match = /^(.*)\/(\d{1,3})$/.exec(text);
+  const parsed = parseAddress(match?.[1] ?? '');
+  if ('fault' in parsed) return parsed;
+  const length = Number(match?.[2]);
+  return length <= bitsOf(parsed.value)
+    ? { value: { address: parsed.value, length } }
+    : { fault: 'invalid' };
+}
+
+/** `192.0.2.1:80` or `[2001:db8::1]:80`. */
+export function parseAnyEndpoint(text: string): { value: Endpoint } | { fault: AddressFault } {
+  const [, six, four, portText] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const parsed = parseAddress(six ?? four ?? '');
+  if ('fault' in parsed || isSix(parsed.value) !== (six !== undefined)) return { fault: 'invalid' };
+  const port = Number(portText);
+  return port >= 1 && port <= 65535
+    ? { value: { address: parsed.value, port } }
+    : { fault: 'invalid' };
+}
+
+/** Of an address as text. */
+export function isSix(address: string): boolean {
+  return address.includes(':');
+}
+
+/** Bits of an address as text. */
+export function bitsOf(address: string): number {
+  return isSix(address) ? 128 : 32;
+}
+
 function looksIPv6(text: string): boolean {
   if (text.indexOf(':') === text.lastIndexOf(':')) return false;
   const inner = /^\[(.*)\](?::\d+)?$/.exec(text)?.[1] ?? text.replace(/\/\d+$/, '');
   return ipaddr.IPv6.isValid(inner);
 }
 
-/** Whether a host may have this IPv4 address; if not, what it is instead. */
+/** Whether a host may have this address; if not, what it is instead. */
 export function unusableAs(address: string): string | undefined {
+  if (isSix(address)) {
+    const range = ipaddr.IPv6.parse(address).range();
+    if (range === 'unspecified') return 'is the unspecified address';
+    if (range === 'loopback') return 'is the loopback address';
+    return range === 'multicast' ? 'is a multicast address' : undefined;
+  }
   const first = quadOf(address) >>> 24;
   if (first === 0) return 'is the unspecified network 0.0.0.0/8';
   if (first === 127) return 'is a loopback address';
@@ -84,14 +135,24 @@ export function unusableAs(address: string): string | undefined {
   return 'is in the reserved 240.0.0.0/4';
 }
 
+/** fe80::/10: means something on its link only. */
+export function isLinkLocal(address: string): boolean {
+  return isSix(address) && ipaddr.IPv6.parse(address).range() === 'linkLocal';
+}
+
 export function inNetwork(address: string, network: Cidr): boolean {
+  if (isSix(address) || isSix(network.address)) {
+    if (!isSix(address) || !isSix(network.address)) return false;
+    return ipaddr.IPv6.parse(address).match(ipaddr.IPv6.parse(network.address), network.length);
+  }
   const size = 2 ** (32 - network.length);
   return Math.floor(quadOf(address) / size) === Math.floor(quadOf(network.address) / size);
 }
 
 /** The network a host address with its length lies in: `192.0.2.1/24` → `192.0.2.0/24`. */
 export function networkOf(cidr: Cidr): Cidr {
-  const address = ipaddr.IPv4.networkAddressFromCIDR(formatCidr(cidr)).toString();
+  const family = isSix(cidr.address) ? ipaddr.IPv6 : ipaddr.IPv4;
+  const address = family.networkAddressFromCIDR(formatCidr(cidr)).toString();
   return { address, length: cidr.length };
 }
 

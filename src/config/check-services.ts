@@ -1,7 +1,8 @@
 /** Checks of services and their real servers against the rest of the file. */
 import { checkPassive, checkToVip } from '../health/check.js';
-import { formatEndpoint, unusableAs } from './address.js';
+import { type Cidr, formatEndpoint, isLinkLocal, isSix, unusableAs } from './address.js';
 import type { Findings } from './check.js';
+import { checkFamily } from './check-family.js';
 import type { Path } from './load.js';
 import { keepsPort, type Model, type ServiceModel, usesLocalAddress } from './model.js';
 import { portTowards } from './reach.js';
@@ -70,6 +71,7 @@ export function checkServices(
     checkOptions(service, raw, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
+    checkFamily(model, service, path, routesKnown, findings);
     checkPassive(service, raw, path, findings);
     checkToVip(service, raw, path, findings);
     if (!dropped.has('servers')) checkPresence(service, raw, path, findings);
@@ -232,7 +234,7 @@ function checkReach(
   if (!port) {
     const message = `no route of this file leads to ${address}; the kernel's routes may`;
     findings.warning('WARN_CONFIG_NO_ROUTE', path, message);
-  } else if (mode === 'tun' && port.addresses.length === 0) {
+  } else if (mode === 'tun' && !port.addresses.some((own) => isSourceFor(own, address))) {
     findings.error(
       'ERR_CONFIG_CONFLICT',
       path,
@@ -240,6 +242,11 @@ function checkReach(
         `expected addresses: on that port`,
     );
   }
+}
+
+/** What a tunnel to the address can come from: an address of its family, and not a link's own. */
+function isSourceFor(own: Cidr, address: string): boolean {
+  return isSix(own.address) === isSix(address) && !isLinkLocal(own.address);
 }
 
 function checkLimits(model: Model, findings: Findings): void {

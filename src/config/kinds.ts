@@ -3,7 +3,15 @@
  * puts the place and the given value before it.
  */
 import { z } from 'zod';
-import { type AddressFault, parseCidr, parseEndpoint, parseIPv4, parseMac } from './address.js';
+import {
+  type AddressFault,
+  parseAddress,
+  parseAnyCidr,
+  parseAnyEndpoint,
+  parseEndpoint,
+  parseIPv4,
+  parseMac,
+} from './address.js';
 
 export const expected = (text: string) => ({ error: () => `expected ${text}` });
 
@@ -32,7 +40,7 @@ export function text<T>(
       result.fault === 'ipv6'
         ? {
             code: 'custom',
-            message: `IPv6 modes come later; expected ${what}`,
+            message: `IPv6 comes later here; expected ${what}`,
             params: { code: 'ERR_CONFIG_IPV6' },
           }
         : { code: 'custom', message: `expected ${what}` },
@@ -52,7 +60,11 @@ export const name = () =>
     /^[A-Za-z][A-Za-z0-9._-]{0,62}$/,
   );
 export const address = () => text('an IPv4 address such as 192.0.2.1', parseIPv4);
-export const network = () => text('an IPv4 network such as 192.0.2.0/24', parseCidr);
+/** Of either family. */
+export const anyAddress = () => text('an address such as 192.0.2.1', parseAddress);
+export const network = () => text('a network such as 192.0.2.0/24', parseAnyCidr);
+export const anyEndpoint = (example: string) =>
+  text(`an address and port such as ${example}`, parseAnyEndpoint);
 export const endpoint = (example: string) =>
   text(`an IPv4 address and port such as ${example}`, parseEndpoint);
 

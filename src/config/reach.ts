@@ -1,6 +1,6 @@
 /** What the static part of a configuration reaches, and through which port. */
 import ipaddr from 'ipaddr.js';
-import { type Cidr, inNetwork } from './address.js';
+import { type Cidr, inNetwork, isSix, networkOf } from './address.js';
 import type { NeighbourModel, PortModel, RouteModel } from './model.js';
 
 /** The port whose connected network contains the address; the longest prefix wins. */
@@ -46,6 +46,11 @@ function longest<T extends { network: Cidr }>(candidates: T[], address: string):
 
 /** Whether the address is its network's first (all host bits 0) or last (all 1) one. */
 export function networkEdge(cidr: Cidr): 'network' | 'broadcast' | undefined {
+  if (isSix(cidr.address)) {
+    // RFC 4291 section 2.6.1: any router's address; RFC 6164: not so on a link of two.
+    const first = cidr.length < 127 && networkOf(cidr).address === cidr.address;
+    return first ? 'network' : undefined;
+  }
   if (cidr.length > 30) return undefined; // RFC 3021: /31 has neither.
   const text = `${cidr.address}/${cidr.length}`;
   if (ipaddr.IPv4.networkAddressFromCIDR(text).toString() === cidr.address) return 'network';

@@ -8,11 +8,12 @@ import { serverHealth, serviceHealth } from '../health/schema.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { sync } from '../sync/schema.js';
 import { vrrp } from '../vrrp/schema.js';
-import { parseCidr } from './address.js';
+import { parseAnyCidr } from './address.js';
 import { FEATURE_NAMES } from './keepalived/support.js';
 import {
   absolute,
-  address,
+  anyAddress,
+  anyEndpoint,
   duration,
   endpoint,
   expected,
@@ -112,25 +113,25 @@ const port = section({
   queues: integer(1, 64).optional(),
   partialChecksums: flag().optional(),
   addresses: list(
-    text('an address with its prefix length such as 192.0.2.1/24', parseCidr),
+    text('an address with its prefix length such as 192.0.2.1/24', parseAnyCidr),
     'addresses',
   ).optional(),
 });
 
 const route = section({
   to: network(),
-  via: address().optional(),
+  via: anyAddress().optional(),
   port: name().optional(),
 });
 
 const neighbour = section({
-  address: address(),
+  address: anyAddress(),
   mac: mac(),
   port: name().optional(),
 });
 
 const server = section({
-  address: endpoint('198.51.100.11:8080'),
+  address: anyEndpoint('198.51.100.11:8080'),
   weight: integer(0, 65535).optional(),
   mode: oneOf(MODES).optional(),
   upperThreshold: integer(0, 0xffff_ffff).optional(),
@@ -140,7 +141,7 @@ const server = section({
 
 const service = section({
   name: name(),
-  listen: endpoint('203.0.113.10:80'),
+  listen: anyEndpoint('203.0.113.10:80'),
   protocol: oneOf(['tcp', 'udp']).optional(),
   mode: oneOf(MODES),
   scheduler: oneOf(SCHEDULERS).optional(),
@@ -151,7 +152,7 @@ const service = section({
   onServerRemoved: oneOf(['drop', 'reset']).optional(),
   clientAddress: oneOf(['toa', 'none']).optional(),
   toaKind: integer(1, 255).optional(),
-  localAddresses: list(address(), 'IPv4 addresses').optional(),
+  localAddresses: list(anyAddress(), 'addresses').optional(),
   servers: list(server, 'real servers').optional(),
   health: serviceHealth.optional(),
 });

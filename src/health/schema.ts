@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import {
   address,
+  anyEndpoint,
   duration,
-  endpoint,
   expected,
   flag,
   integer,
@@ -224,7 +224,7 @@ export const serviceHealth = section({
   quorumDown: script().optional(),
   omega: flag().optional(),
   sorryServer: section({
-    address: endpoint('198.51.100.99:80'),
+    address: anyEndpoint('198.51.100.99:80'),
     mode: oneOf(MODES).optional(),
     inhibit: flag().optional(),
   }).optional(),

@@ -1,6 +1,6 @@
 /** Listings, to the column as ipvsadm prints them. */
 import type { ConnectionReport, Rates, ServerReport, ServiceReport } from '../api/types.js';
-import { formatEndpoint } from '../config/address.js';
+import { formatEndpoint, isSix, toBytes } from '../config/address.js';
 import type { ServiceFigures } from '../stats/counters.js';
 import type { Names, Protocol } from './names.js';
 
@@ -157,10 +157,17 @@ export function scaled(value: number, exact: boolean): string {
 export function sorted(services: readonly ServiceReport[]): ServiceReport[] {
   const numbers: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
   const byEnd = (a: { address: string; port: number }, b: { address: string; port: number }) =>
-    (value(a.address) - value(b.address)) | 0 || a.port - b.port;
+    byAddress(a.address, b.address) || a.port - b.port;
   return services
     .map((service) => ({ ...service, servers: [...service.servers].sort(byEnd) }))
     .sort((a, b) => numbers[a.protocol] - numbers[b.protocol] || byEnd(a, b));
+}
+
+/** IPv4 before IPv6, which is in the order of its bytes. */
+function byAddress(a: string, b: string): number {
+  if (isSix(a) && isSix(b)) return Buffer.compare(toBytes(a), toBytes(b));
+  if (isSix(a) || isSix(b)) return isSix(a) ? 1 : -1;
+  return (value(a) - value(b)) | 0;
 }
 
 function value(address: string): number {

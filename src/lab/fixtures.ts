@@ -67,7 +67,7 @@ ${temporary.join('\n')}
   keepalive_requests 1000000;
   keepalive_timeout 3600s;
   server {
-${HTTP_PORTS.map((port) => `    listen ${port} backlog=4096;`).join('\n')}
+${HTTP_PORTS.map((port) => `    listen ${port} backlog=4096;\n    listen [::]:${port} backlog=4096;`).join('\n')}
     location / { default_type text/plain; return 200 "${role} $remote_addr\\n"; }
     location = ${BIG_PATH} { access_log off; alias ${directory}/big; }
   }

@@ -5,6 +5,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServiceReport } from '../api/types.js';
+import { isSix, toBytes } from '../config/address.js';
 
 /** IPVS's own version: readers compare it. */
 const IPVS_VERSION = '1.2.1';
@@ -17,8 +18,11 @@ const hexAddress = (address: string) =>
     .map((part) => hex(Number(part), 2))
     .join('');
 
+/** IPv6 addresses as the kernel's %pI6 prints them: all eight words, in lower case. */
 function hexEndpoint({ address, port }: { address: string; port: number }): string {
-  return `${hexAddress(address)}:${hex(port, 4)}`;
+  if (!isSix(address)) return `${hexAddress(address)}:${hex(port, 4)}`;
+  const words = Buffer.from(toBytes(address)).toString('hex').match(/.{4}/g) as string[];
+  return `[${words.join(':')}]:${hex(port, 4)}`;
 }
 
 export function ipvsTable(services: ServiceReport[], size: number): string {

@@ -111,7 +111,7 @@ ${BASE}`,
     mtu: 100
     queues: 0
     partialChecksums: maybe
-    addresses: [192.0.2.1, 192.0.2.1/33, 2001:db8::1/64]
+    addresses: [192.0.2.1, 192.0.2.1/33, 2001:db8::1/129]
 `,
     says: [
       '2:5: ports[0].name: missing, expected a name of letters, digits, dots, dashes and ' +
@@ -129,8 +129,8 @@ ${BASE}`,
         'such as 192.0.2.1/24',
       '8:28: ports[0].addresses[1]: is "192.0.2.1/33", expected an address with its prefix ' +
         'length such as 192.0.2.1/24',
-      '8:42: ports[0].addresses[2]: 2001:db8::1/64 is IPv6: IPv6 modes come later; expected an ' +
-        'address with its prefix length such as 192.0.2.1/24',
+      '8:42: ports[0].addresses[2]: is "2001:db8::1/129", expected an address with its prefix ' +
+        'length such as 192.0.2.1/24',
     ],
   },
   {
@@ -140,15 +140,14 @@ routes:
   - { to: default, via: 192.0.2.300 }
 neighbours:
   - { address: 192.0.2.9 }
-  - { address: 2001:db8::9, mac: 00:00:00:00:00:00 }
+  - { address: fe80::9%eth0, mac: 00:00:00:00:00:00 }
 `,
     says: [
-      '3:11: routes[0].to: is "default", expected an IPv4 network such as 192.0.2.0/24',
-      '3:25: routes[0].via: is "192.0.2.300", expected an IPv4 address such as 192.0.2.1',
+      '3:11: routes[0].to: is "default", expected a network such as 192.0.2.0/24',
+      '3:25: routes[0].via: is "192.0.2.300", expected an address such as 192.0.2.1',
       '5:5: neighbours[0].mac: missing, expected a unicast MAC address such as 02:00:00:00:01:01',
-      '6:16: neighbours[1].address: 2001:db8::9 is IPv6: IPv6 modes come later; expected an IPv4 ' +
-        'address such as 192.0.2.1',
-      '6:34: neighbours[1].mac: is "00:00:00:00:00:00", expected a unicast MAC address such as ' +
+      '6:16: neighbours[1].address: is "fe80::9%eth0", expected an address such as 192.0.2.1',
+      '6:35: neighbours[1].mac: is "00:00:00:00:00:00", expected a unicast MAC address such as ' +
         '02:00:00:00:01:01',
     ],
   },
@@ -170,7 +169,7 @@ servers:
     says: [
       '10:11: services[0].name: is "web site", expected a name of letters, digits, dots, dashes ' +
         'and underscores that starts with a letter',
-      '11:13: services[0].listen: is "203.0.113.10", expected an IPv4 address and port such as ' +
+      '11:13: services[0].listen: is "203.0.113.10", expected an address and port such as ' +
         '203.0.113.10:80',
       '12:15: services[0].protocol: is "sctp", expected tcp or udp',
       '13:11: services[0].mode: is "masq", expected nat, dr, tun, fullnat or enat',
@@ -179,8 +178,8 @@ servers:
       '16:22: services[0].onServerRemoved: is "fail", expected drop or reset',
       '17:20: services[0].clientAddress: is "proxy", expected toa or none',
       '18:14: services[0].toaKind: is 256, expected a whole number from 1 to 255',
-      '19:21: services[0].localAddresses: is "198.51.100.200", expected a list of IPv4 addresses',
-      '21:20: services[0].servers[0].address: is "198.51.100.11", expected an IPv4 address and ' +
+      '19:21: services[0].localAddresses: is "198.51.100.200", expected a list of addresses',
+      '21:20: services[0].servers[0].address: is "198.51.100.11", expected an address and ' +
         'port such as 198.51.100.11:8080',
       '21:43: services[0].servers[0].weight: is 65536, expected a whole number from 0 to 65535',
       '21:56: services[0].servers[0].mode: is "snat", expected nat, dr, tun, fullnat or enat',
@@ -189,25 +188,26 @@ servers:
     ],
   },
   {
-    it: 'IPv6 services and servers',
+    it: 'IPv6 is written in brackets, without a scope, and not as IPv4 in disguise',
     yaml: service(`
 name: six
-listen: "[2001:db8::1]:80"
+listen: 2001:db8::1:80
 mode: nat
-servers: [{ address: "[2001:db8::2]:80" }]`),
+servers: [{ address: "[fe80::1%eth0]:80" }, { address: "[::ffff:198.51.100.11]:80" }]`),
     says: [
-      '11:13: services[0].listen: [2001:db8::1]:80 is IPv6: IPv6 modes come later; expected an ' +
-        'IPv4 address and port such as 203.0.113.10:80',
-      '13:26: services[0].servers[0].address: [2001:db8::2]:80 is IPv6: IPv6 modes come later; ' +
-        'expected an IPv4 address and port such as 198.51.100.11:8080',
+      '11:13: services[0].listen: is "2001:db8::1:80", expected an address and port such as ' +
+        '203.0.113.10:80',
+      '13:26: services[0].servers[0].address: is "[fe80::1%eth0]:80", expected an address and ' +
+        'port such as 198.51.100.11:8080',
+      '13:60: services[0].servers[1].address: is "[::ffff:198.51.100.11]:80", expected an ' +
+        'address and port such as 198.51.100.11:8080',
     ],
-    codes: ['ERR_CONFIG_IPV6', 'ERR_CONFIG_IPV6'],
   },
   {
     it: 'a key without a value is shown where the key is',
     yaml: service('name: web\nlisten:\nmode: nat\nservers: [{ address: 198.51.100.11:80 }]'),
     says: [
-      '11:5: services[0].listen: is empty, expected an IPv4 address and port such as ' +
+      '11:5: services[0].listen: is empty, expected an address and port such as ' +
         '203.0.113.10:80',
     ],
   },
@@ -219,11 +219,11 @@ listen: 203.0.113.010:80
 mode: nat
 servers: [{ address: 198.51.11:80 }, { address: 198.51.100.11:0 }]`),
     says: [
-      '11:13: services[0].listen: is "203.0.113.010:80", expected an IPv4 address and port such ' +
+      '11:13: services[0].listen: is "203.0.113.010:80", expected an address and port such ' +
         'as 203.0.113.10:80',
-      '13:26: services[0].servers[0].address: is "198.51.11:80", expected an IPv4 address and ' +
+      '13:26: services[0].servers[0].address: is "198.51.11:80", expected an address and ' +
         'port such as 198.51.100.11:8080',
-      '13:53: services[0].servers[1].address: is "198.51.100.11:0", expected an IPv4 address and ' +
+      '13:53: services[0].servers[1].address: is "198.51.100.11:0", expected an address and ' +
         'port such as 198.51.100.11:8080',
     ],
   },

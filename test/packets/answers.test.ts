@@ -332,7 +332,6 @@ const kernels: Row[] = [
   };
 });
 const others: Row[] = [
-  ['IPv6', 0x86dd],
   ['LLDP', 0x88cc],
   ['a VLAN tag', 0x8100],
 ].map(([what, etherType]): Row => {

@@ -397,7 +397,7 @@ function stray(one: Action): Arriving {
     case 7:
       return fromFront(p.udp({ ...fields, from: `${vip}:1`, to: `${vip}:80` }));
     case 8:
-      return fromFront(p.ethernet(p.concat(u16(one.id), p.pattern(60)), { etherType: 0x86dd }));
+      return fromFront(p.ethernet(p.concat(u16(one.id), p.pattern(60)), { etherType: 0x88cc }));
     default: {
       const asked = p.arp({ op: 1, senderMac: p.CLIENT_MAC, sender: '192.0.2.9', target: vip });
       return { port: 0, frame: asked };

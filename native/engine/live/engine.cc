@@ -37,15 +37,25 @@ std::shared_ptr<const Snapshot> empty_snapshot(const Limits& limits, size_t port
   return Snapshot::parse(reinterpret_cast<const uint8_t*>(&header), sizeof header, limits, ports);
 }
 
-FibAddress fib_address(const std::string& text, size_t port) {
+// Adds an address with its length to what a port without a twin has.
+void add_address(const std::string& text, size_t port, FibInput& to) {
   const size_t slash = text.find('/');
-  in_addr address{};
-  const int length = slash == std::string::npos ? 32 : atoi(text.c_str() + slash + 1);
-  if (inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1 || length < 0 ||
-      length > 32) {
-    throw Error("ERR_NATIVE_ARGUMENT", "address '" + text + "' is not a.b.c.d/len");
+  const std::string address = text.substr(0, slash);
+  const bool six = address.find(':') != std::string::npos;
+  const int most = six ? 128 : 32;
+  const int length = slash == std::string::npos ? most : atoi(text.c_str() + slash + 1);
+  be32 four{};
+  WideAddress wide{};
+  void* const parsed = six ? static_cast<void*>(wide.data()) : &four;
+  if (inet_pton(six ? AF_INET6 : AF_INET, address.c_str(), parsed) != 1 || length < 0 ||
+      length > most) {
+    throw Error("ERR_NATIVE_ARGUMENT", "address '" + text + "' is neither a.b.c.d/len nor IPv6's");
   }
-  return {address.s_addr, static_cast<uint8_t>(length), static_cast<uint8_t>(port)};
+  if (six) {
+    to.six.addresses.push_back({wide, static_cast<uint8_t>(length), static_cast<uint8_t>(port)});
+  } else {
+    to.addresses.push_back({four, static_cast<uint8_t>(length), static_cast<uint8_t>(port)});
+  }
 }
 
 struct Listing final : Letter {
@@ -110,7 +120,7 @@ void Engine::start(EventHandler on_event) {
       Steering::make_key(options_.rss_seed != 0 ? options_.rss_seed : random());
 
   std::vector<FibPort> fib_ports;
-  std::vector<FibAddress> addresses;
+  FibInput own;
   Taps taps;
   WorkerOptions worker;
   worker.vip_checks = &Passages::of_process().count();
@@ -123,7 +133,7 @@ void Engine::start(EventHandler on_event) {
                                      : std::make_unique<Tap>(port.twin, ports_[index]->mac(),
                                                              port.mtu, port.addresses));
     if (!port.twin.empty()) continue;
-    for (const std::string& text : port.addresses) addresses.push_back(fib_address(text, index));
+    for (const std::string& text : port.addresses) add_address(text, index, own);
   }
 
   make_steering(on_event);
@@ -132,7 +142,7 @@ void Engine::start(EventHandler on_event) {
 
   wiring_ = std::make_unique<Wiring>(workers());
   publisher_ = std::make_unique<Publisher>(workers());
-  routing_ = std::make_unique<Routing>(std::move(fib_ports), std::move(addresses), *publisher_);
+  routing_ = std::make_unique<Routing>(std::move(fib_ports), std::move(own), *publisher_);
   publisher_->publish(empty_snapshot(options_.limits, ports_.size()));
   counters_ = make_counter_block(offsets_.words * workers());
 
@@ -190,7 +200,8 @@ void Engine::publish(const uint8_t* bytes, size_t n) {
   std::shared_ptr<const Snapshot> snapshot =
       Snapshot::parse(bytes, n, options_.limits, ports_.size(), publisher_->current().get());
   // The Fib first: a new server's next hop is there when the first packet is scheduled to it.
-  routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted());
+  routing_->set_static(snapshot->fib_input(), snapshot->next_hops_wanted(),
+                       snapshot->six().next_hops_wanted());
   const bool has_roles = snapshot->has_roles();
   accept_macs(*snapshot);
   // It was made from what is replaced now.

@@ -91,6 +91,15 @@ void LiveSink::resolve(uint16_t port, be32 address) {
   wiring_.slow_path_bell.ring();
 }
 
+// In four words; a part that is lost loses them all, see SlowPath::read_words.
+void LiveSink::resolve(uint16_t port, const WideAddress& address) {
+  for (unsigned part = 0; part < 4; ++part) {
+    wiring_.words[worker_]->push_word(
+        Word::resolve6(port, part, load<uint32_t>(address.data() + 4 * part)));
+  }
+  wiring_.slow_path_bell.ring();
+}
+
 void LiveSink::note(Note what, uint32_t count, uint32_t service_slot) {
   wiring_.words[worker_]->push_word(Word::note(what, count, service_slot));
   wiring_.slow_path_bell.ring();

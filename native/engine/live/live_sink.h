@@ -22,6 +22,7 @@ class LiveSink final : public Sink {
   uint16_t punt(uint16_t port, rte_mbuf** packets, uint16_t n) override;
   uint16_t hand_off(uint16_t worker, rte_mbuf** packets, uint16_t n) override;
   void resolve(uint16_t port, be32 address) override;
+  void resolve(uint16_t port, const WideAddress& address) override;
   void note(Note what, uint32_t count, uint32_t service_slot) override;
 
  private:

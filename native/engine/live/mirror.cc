@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <type_traits>
+#include <utility>
 
 #include "../error.h"
 
@@ -47,9 +49,19 @@ struct Attributes {
 
 }  // namespace
 
+template <>
+Mirror::Copy<V4>& Mirror::copy<V4>() {
+  return four_;
+}
+template <>
+Mirror::Copy<V6>& Mirror::copy<V6>() {
+  return six_;
+}
+
 Mirror::Mirror(std::vector<Twin> twins) : twins_(std::move(twins)) {
   events_ = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  constexpr unsigned kGroups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE;
+  constexpr unsigned kGroups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE |
+                               RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
   if (events_ == nullptr || mnl_socket_bind(events_, kGroups, MNL_SOCKET_AUTOPID) < 0) {
     const std::string reason = strerror(errno);
     if (events_ != nullptr) mnl_socket_close(events_);
@@ -124,7 +136,7 @@ bool Mirror::handle(const nlmsghdr* message) {
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
       const Attributes<rtmsg> a(message);
-      if (a.fixed->rtm_family != AF_INET) return false;
+      if (a.fixed->rtm_family != AF_INET && a.fixed->rtm_family != AF_INET6) return false;
       if (a.u32(RTA_TABLE, a.fixed->rtm_table) != RT_TABLE_MAIN) return false;
       break;
     }
@@ -148,75 +160,114 @@ bool Mirror::handle(const nlmsghdr* message) {
 }
 
 bool Mirror::handle_neighbour(const nlmsghdr* message) {
+  switch (static_cast<const ndmsg*>(mnl_nlmsg_get_payload(message))->ndm_family) {
+    case AF_INET:
+      return keep_neighbour<V4>(message);
+    case AF_INET6:
+      return keep_neighbour<V6>(message);
+    default:
+      return false;
+  }
+}
+
+template <class Family>
+bool Mirror::keep_neighbour(const nlmsghdr* message) {
+  using Address = typename Family::Address;
+  auto& neighbours = copy<Family>().neighbours;
   const Attributes<ndmsg> a(message);
   const Twin* on = twin(static_cast<unsigned>(a.fixed->ndm_ifindex));
-  if (on == nullptr || a.fixed->ndm_family != AF_INET || !a.has(NDA_DST, 4)) return false;
-  const auto key = std::make_pair(on->port, load<be32>(a.payload(NDA_DST)));
+  if (on == nullptr || !a.has(NDA_DST, sizeof(Address))) return false;
+  const auto key = std::make_pair(on->port, load<Address>(a.payload(NDA_DST)));
   const bool usable = message->nlmsg_type == RTM_NEWNEIGH && (a.fixed->ndm_state & kUsable) != 0 &&
                       a.has(NDA_LLADDR, 6);
-  if (!usable) return neighbours_.erase(key) != 0;
+  if (!usable) return neighbours.erase(key) != 0;
   Neighbour next{a.fixed->ndm_state, {}};
   memcpy(next.mac.data(), a.payload(NDA_LLADDR), next.mac.size());
-  const auto [at, fresh] = neighbours_.try_emplace(key, next);
+  const auto [at, fresh] = neighbours.try_emplace(key, next);
   const bool changed = fresh || at->second.mac != next.mac;
   at->second = next;
   return changed;
 }
 
 void Mirror::dump_neighbours() {
-  neighbours_.clear();
-  requests_.dump(RTM_GETNEIGH, [this](const nlmsghdr* message) { handle_neighbour(message); });
+  four_.neighbours.clear();
+  six_.neighbours.clear();
+  auto keep = [this](const nlmsghdr* message) { handle_neighbour(message); };
+  requests_.dump(RTM_GETNEIGH, AF_INET, keep);
+  requests_.dump(RTM_GETNEIGH, AF_INET6, keep);
 }
 
 void Mirror::dump_routes() {
-  std::map<std::pair<be32, uint8_t>, KernelRoute> before;
-  before.swap(routes_);
-  const bool whole =
-      requests_.dump(RTM_GETROUTE, [this](const nlmsghdr* message) { keep_route(message); });
+  const bool four = dump_routes_of<V4>(), six = dump_routes_of<V6>();
   // Otherwise the next notification, or the next second's look, tries again.
-  if (!whole) routes_.swap(before);
-  routes_outdated_ = !whole;
-
-  addresses_.clear();
-  requests_.dump(RTM_GETADDR, [this](const nlmsghdr* message) {
-    const Attributes<ifaddrmsg> a(message);
-    const Twin* on = twin(a.fixed->ifa_index);
-    if (on == nullptr || a.fixed->ifa_family != AF_INET || !a.has(IFA_LOCAL, 4)) return;
-    addresses_.push_back({load<be32>(a.payload(IFA_LOCAL)), a.fixed->ifa_prefixlen, on->port});
-  });
+  routes_outdated_ = !four || !six;
 }
 
+// False when it could not be had whole; what was known stays then.
+template <class Family>
+bool Mirror::dump_routes_of() {
+  using Address = typename Family::Address;
+  constexpr bool kFour = std::is_same_v<Family, V4>;
+  constexpr uint8_t kFamily = kFour ? AF_INET : AF_INET6;
+  // A broadcast interface's own IPv4 address is IFA_LOCAL, an IPv6 one IFA_ADDRESS.
+  constexpr unsigned kOwn = kFour ? IFA_LOCAL : IFA_ADDRESS;
+  Copy<Family>& now = copy<Family>();
+  auto before = std::exchange(now.routes, {});
+  const bool whole = requests_.dump(
+      RTM_GETROUTE, kFamily, [this](const nlmsghdr* message) { keep_route<Family>(message); });
+  if (!whole) now.routes = std::move(before);
+
+  now.addresses.clear();
+  requests_.dump(RTM_GETADDR, kFamily, [&](const nlmsghdr* message) {
+    const Attributes<ifaddrmsg> a(message);
+    const Twin* on = twin(a.fixed->ifa_index);
+    if (on == nullptr || a.fixed->ifa_family != kFamily) return;
+    if (!a.has(kOwn, sizeof(Address))) return;
+    now.addresses.push_back({load<Address>(a.payload(kOwn)), a.fixed->ifa_prefixlen, on->port});
+  });
+  return whole;
+}
+
+template <class Family>
 void Mirror::keep_route(const nlmsghdr* message) {
+  using Address = typename Family::Address;
+  constexpr uint8_t kFamily = std::is_same_v<Family, V4> ? AF_INET : AF_INET6;
   const Attributes<rtmsg> a(message);
-  if (message->nlmsg_type != RTM_NEWROUTE || a.fixed->rtm_family != AF_INET) return;
-  if (a.fixed->rtm_type != RTN_UNICAST || a.fixed->rtm_dst_len > 32) return;
+  if (message->nlmsg_type != RTM_NEWROUTE || a.fixed->rtm_family != kFamily) return;
+  if (a.fixed->rtm_type != RTN_UNICAST || a.fixed->rtm_dst_len > 8 * sizeof(Address)) return;
   if (a.u32(RTA_TABLE, a.fixed->rtm_table) != RT_TABLE_MAIN) return;
 
+  auto address = [&](unsigned type) {
+    return a.has(type, sizeof(Address)) ? load<Address>(a.payload(type)) : Address{};
+  };
   const Twin* on = twin(a.u32(RTA_OIF, 0));
-  be32 via = a.u32(RTA_GATEWAY, 0);
+  Address via = address(RTA_GATEWAY);
   if (a[RTA_MULTIPATH] != nullptr) {
     const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(a[RTA_MULTIPATH]));
     int left = mnl_attr_get_payload_len(a[RTA_MULTIPATH]);
     for (; on == nullptr && RTNH_OK(hop, left);
          left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
       on = twin(static_cast<unsigned>(hop->rtnh_ifindex));
-      via = 0;
+      via = {};
       const auto* attribute = reinterpret_cast<const nlattr*>(RTNH_DATA(hop));
       int bytes = hop->rtnh_len - static_cast<int>(RTNH_LENGTH(0));
       for (; mnl_attr_ok(attribute, bytes);
            bytes -= MNL_ALIGN(attribute->nla_len), attribute = mnl_attr_next(attribute)) {
-        if (mnl_attr_get_type(attribute) == RTA_GATEWAY) via = mnl_attr_get_u32(attribute);
+        if (mnl_attr_get_type(attribute) != RTA_GATEWAY) continue;
+        if (mnl_attr_get_payload_len(attribute) < sizeof(Address)) continue;
+        via = load<Address>(mnl_attr_get_payload(attribute));
       }
     }
   }
   // A next hop of the other family (RFC 5549) has no RTA_GATEWAY.
   if (on == nullptr || a[RTA_VIA] != nullptr) return;
 
-  const be32 network = a.u32(RTA_DST, 0);
+  const Address network = address(RTA_DST);
   const uint32_t priority = a.u32(RTA_PRIORITY, 0);
-  const auto [at, fresh] =
-      routes_.try_emplace({network, a.fixed->rtm_dst_len},
-                          KernelRoute{priority, {network, a.fixed->rtm_dst_len, on->port, via}});
+  auto& routes = copy<Family>().routes;
+  const auto [at, fresh] = routes.try_emplace(
+      {network, a.fixed->rtm_dst_len},
+      typename Copy<Family>::KernelRoute{priority, {network, a.fixed->rtm_dst_len, on->port, via}});
   // The kernel lists routes of one prefix best first, but for their metric it need not.
   if (!fresh && priority < at->second.priority) {
     at->second = {priority, {network, a.fixed->rtm_dst_len, on->port, via}};
@@ -225,26 +276,38 @@ void Mirror::keep_route(const nlmsghdr* message) {
 
 FibInput Mirror::input() const {
   FibInput input;
-  for (const auto& [key, kept] : routes_) input.routes.push_back(kept.route);
-  for (const auto& [key, n] : neighbours_) {
-    input.neighbours.push_back({key.second, key.first, n.mac});
-  }
-  input.addresses = addresses_;
+  auto fill = [](auto& side, const auto& from) {
+    for (const auto& [key, kept] : from.routes) side.routes.push_back(kept.route);
+    for (const auto& [key, n] : from.neighbours) {
+      side.neighbours.push_back({key.second, key.first, n.mac});
+    }
+    side.addresses = from.addresses;
+  };
+  fill(input, four_);
+  fill(input.six, six_);
   return input;
 }
 
-Mirror::Freshness Mirror::neighbour(uint8_t port, be32 address) const {
-  const auto found = neighbours_.find({port, address});
-  if (found == neighbours_.end()) return Freshness::absent;
+template <class Address>
+Mirror::Freshness Mirror::neighbour(uint8_t port, const Address& address) const {
+  using Family = std::conditional_t<std::is_same_v<Address, be32>, V4, V6>;
+  const auto& neighbours = copy<Family>().neighbours;
+  const auto found = neighbours.find({port, address});
+  if (found == neighbours.end()) return Freshness::absent;
   return found->second.state & NUD_STALE ? Freshness::stale : Freshness::usable;
 }
+template Mirror::Freshness Mirror::neighbour(uint8_t, const be32&) const;
+template Mirror::Freshness Mirror::neighbour(uint8_t, const WideAddress&) const;
 
-std::vector<std::pair<uint8_t, be32>> Mirror::stale() const {
-  std::vector<std::pair<uint8_t, be32>> all;
-  for (const auto& [key, n] : neighbours_) {
+template <class Family>
+std::vector<std::pair<uint8_t, typename Family::Address>> Mirror::stale() const {
+  std::vector<std::pair<uint8_t, typename Family::Address>> all;
+  for (const auto& [key, n] : copy<Family>().neighbours) {
     if (n.state & NUD_STALE) all.push_back(key);
   }
   return all;
 }
+template std::vector<std::pair<uint8_t, be32>> Mirror::stale<V4>() const;
+template std::vector<std::pair<uint8_t, WideAddress>> Mirror::stale<V6>() const;
 
 }  // namespace sluice

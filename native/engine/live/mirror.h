@@ -1,5 +1,5 @@
-// A copy of the kernel's IPv4 routes, neighbours and addresses on the twins, kept up to date by
-// netlink's notifications.
+// A copy of the kernel's routes, neighbours and addresses on the twins, of both families, kept up
+// to date by netlink's notifications.
 //
 // Neighbours are followed one by one. A change of routes, addresses or links is answered by a new
 // dump of routes and addresses: the kernel doesn't announce each route that goes with an interface
@@ -38,9 +38,11 @@ class Mirror {
 
   // Routes, neighbours and addresses; ports are not filled in.
   FibInput input() const;
-  Freshness neighbour(uint8_t port, be32 address) const;
+  template <class Address>
+  Freshness neighbour(uint8_t port, const Address& address) const;
   // Neighbours that work but have not been confirmed for a while.
-  std::vector<std::pair<uint8_t, be32>> stale() const;
+  template <class Family>
+  std::vector<std::pair<uint8_t, typename Family::Address>> stale() const;
 
   Netlink& requests() { return requests_; }
   unsigned interface_of(uint8_t port) const;  // 0: the port has no twin
@@ -52,24 +54,41 @@ class Mirror {
     uint16_t state;
     Mac mac;
   };
-  struct KernelRoute {
-    uint32_t priority;
-    FibRoute route;
+  template <class Family>
+  struct Copy {
+    using Address = typename Family::Address;
+    struct KernelRoute {
+      uint32_t priority;
+      typename FibOf<Family>::Route route;
+    };
+    std::map<std::pair<uint8_t, Address>, Neighbour> neighbours;
+    std::map<std::pair<Address, uint8_t>, KernelRoute> routes;
+    std::vector<typename FibOf<Family>::Address> addresses;
   };
 
   bool handle(const nlmsghdr* message);
   bool handle_neighbour(const nlmsghdr* message);
+  template <class Family>
+  bool keep_neighbour(const nlmsghdr* message);
   void dump_neighbours();
   void dump_routes();
+  template <class Family>
+  bool dump_routes_of();
+  template <class Family>
   void keep_route(const nlmsghdr* message);
+  template <class Family>
+  Copy<Family>& copy();
+  template <class Family>
+  const Copy<Family>& copy() const {
+    return const_cast<Mirror*>(this)->copy<Family>();
+  }
   const Twin* twin(unsigned interface_index) const;
 
   const std::vector<Twin> twins_;
   Netlink requests_;
   mnl_socket* events_ = nullptr;
-  std::map<std::pair<uint8_t, be32>, Neighbour> neighbours_;
-  std::map<std::pair<be32, uint8_t>, KernelRoute> routes_;
-  std::vector<FibAddress> addresses_;
+  Copy<V4> four_;
+  Copy<V6> six_;
   bool routes_outdated_ = true;
   bool overrun_ = false;  // notifications were lost, the dump that makes up for it is due
   unsigned overruns_ = 0;

@@ -61,22 +61,32 @@ void Netlink::add_address(unsigned interface_index, const std::string& address, 
 }
 
 void Netlink::use_neighbour(unsigned interface_index, be32 address) {
+  use_neighbour(interface_index, AF_INET, &address, sizeof address);
+}
+
+void Netlink::use_neighbour(unsigned interface_index, const WideAddress& address) {
+  use_neighbour(interface_index, AF_INET6, address.data(), address.size());
+}
+
+void Netlink::use_neighbour(unsigned interface_index, uint8_t family, const void* address,
+                            size_t bytes) {
   char buffer[MNL_SOCKET_BUFFER_SIZE];
   nlmsghdr* header = mnl_nlmsg_put_header(buffer);
   header->nlmsg_type = RTM_NEWNEIGH;
   header->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE;
   header->nlmsg_seq = ++sequence_;
   auto* message = static_cast<ndmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ndmsg)));
-  message->ndm_family = AF_INET;
+  message->ndm_family = family;
   message->ndm_ifindex = static_cast<int>(interface_index);
   message->ndm_state = NUD_NONE;
   message->ndm_flags = NTF_USE;
-  mnl_attr_put(header, NDA_DST, sizeof address, &address);
+  mnl_attr_put(header, NDA_DST, bytes, address);
   // No answer is asked for; an error would be read away by the next dump.
   mnl_socket_sendto(socket_, header, header->nlmsg_len);
 }
 
-bool Netlink::dump(uint16_t type, const std::function<void(const nlmsghdr*)>& each) {
+bool Netlink::dump(uint16_t type, uint8_t family,
+                   const std::function<void(const nlmsghdr*)>& each) {
   std::vector<char> buffer(kDumpBuffer);
   for (int tries = 0; tries < kDumpTries; ++tries) {
     nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
@@ -84,8 +94,8 @@ bool Netlink::dump(uint16_t type, const std::function<void(const nlmsghdr*)>& ea
     header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     const unsigned sequence = header->nlmsg_seq = ++sequence_;
     // Large enough for the fixed part of each of the three kinds, zeroed but for the family.
-    auto* family = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
-    family->rtm_family = AF_INET;
+    auto* fixed = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+    fixed->rtm_family = family;
     if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) return false;
 
     // Collected first: an interrupted dump must leave nothing of itself with the caller.

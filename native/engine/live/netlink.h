@@ -22,12 +22,14 @@ class Netlink {
 
   // The kernel resolves or re-validates a neighbour as if it had a packet to send there.
   void use_neighbour(unsigned interface_index, be32 address);
+  void use_neighbour(unsigned interface_index, const WideAddress& address);
 
-  // All records of RTM_GETROUTE, RTM_GETNEIGH or RTM_GETADDR for IPv4. False when the kernel's
-  // tables changed so often meanwhile that no consistent dump was had.
-  bool dump(uint16_t type, const std::function<void(const nlmsghdr*)>& each);
+  // All records of RTM_GETROUTE, RTM_GETNEIGH or RTM_GETADDR of AF_INET or AF_INET6. False when the
+  // kernel's tables changed so often meanwhile that no consistent dump was had.
+  bool dump(uint16_t type, uint8_t family, const std::function<void(const nlmsghdr*)>& each);
 
  private:
+  void use_neighbour(unsigned interface_index, uint8_t family, const void* address, size_t bytes);
   int acknowledged();  // errno of the answer, 0 if none
 
   mnl_socket* socket_ = nullptr;

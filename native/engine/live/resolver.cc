@@ -8,11 +8,11 @@ constexpr uint64_t kForgetMs = 60'000;
 
 }  // namespace
 
-void Resolver::ask(uint8_t port, be32 address, uint64_t now_ms) {
+template <class Address>
+void Resolver::ask(Asked<Address>& asked, uint8_t port, const Address& address, uint64_t now_ms) {
   const unsigned interface_index = mirror_.interface_of(port);
   if (interface_index == 0) return;
-  const uint64_t key = uint64_t{port} << 32 | address;
-  const auto [at, fresh] = asked_ms_.try_emplace(key, now_ms);
+  const auto [at, fresh] = asked.try_emplace({port, address}, now_ms);
   // A tick that is a little early must not skip to the next one.
   if (!fresh && now_ms - at->second < kIntervalMs - 10) return;
   at->second = now_ms;
@@ -21,23 +21,31 @@ void Resolver::ask(uint8_t port, be32 address, uint64_t now_ms) {
 
 void Resolver::tick(uint64_t now_ms) {
   const auto fib = routing_.current();
-  for (const be32 address : routing_.wanted()) {
-    const Fib::Answer answer = fib->lookup(address);
-    if (answer.unresolved != 0) ask(answer.port, answer.unresolved, now_ms);
+  tick<V4>(four_, *fib, routing_.wanted(), now_ms);
+  tick<V6>(six_, fib->six(), routing_.wanted6(), now_ms);
+}
+
+template <class Family, class Fib>
+void Resolver::tick(Asked<typename Family::Address>& asked, const Fib& fib,
+                    const std::vector<typename Family::Address>& wanted, uint64_t now_ms) {
+  using Address = typename Family::Address;
+  for (const Address& address : wanted) {
+    const auto answer = fib.lookup(address);
+    if (answer.unresolved != Address{}) ask(asked, answer.port, answer.unresolved, now_ms);
     if (answer.next_hop == kNone) continue;
-    const NextHop& hop = (*fib)[answer.next_hop];
+    const auto& hop = fib[answer.next_hop];
     if (mirror_.neighbour(hop.port, hop.address) == Mirror::Freshness::stale) {
-      ask(hop.port, hop.address, now_ms);
+      ask(asked, hop.port, hop.address, now_ms);
     }
   }
   // On-link clients and others that a packet has once been sent to.
-  for (const auto& [port, address] : mirror_.stale()) {
-    if (asked_ms_.contains(uint64_t{port} << 32 | address)) ask(port, address, now_ms);
+  for (const auto& [port, address] : mirror_.stale<Family>()) {
+    if (asked.contains({port, address})) ask(asked, port, address, now_ms);
   }
-  std::erase_if(asked_ms_, [&](const auto& entry) {
-    const auto port = static_cast<uint8_t>(entry.first >> 32);
+  std::erase_if(asked, [&](const auto& entry) {
+    const auto& [port, address] = entry.first;
     return now_ms - entry.second > kForgetMs &&
-           mirror_.neighbour(port, static_cast<be32>(entry.first)) == Mirror::Freshness::absent;
+           mirror_.neighbour(port, address) == Mirror::Freshness::absent;
   });
 }
 

@@ -50,6 +50,7 @@ SlowPath::SlowPath(const Ports& ports, Taps taps, Wiring& wiring, Routing& routi
       handler_(std::move(handler)),
       busy_cpus_(std::move(busy_cpus)),
       notes_(handler_, names_of(ports)) {
+  asked_.resize(wiring_.words.size());
   polled_.push_back({wiring_.slow_path_bell.fd(), POLLIN, 0});
   for (const auto& tap : taps_) {
     if (tap) polled_.push_back({tap->fd(), POLLIN, 0});
@@ -137,16 +138,29 @@ bool SlowPath::pass(rte_mbuf& packet) {
 unsigned SlowPath::read_words() {
   unsigned total = 0;
   const uint64_t now = now_ms();
-  for (auto& ring : wiring_.words) {
+  for (size_t worker = 0; worker < wiring_.words.size(); ++worker) {
+    auto& ring = wiring_.words[worker];
+    Asked& asked = asked_[worker];
     for (uint64_t word; ring->pop_word(&word); ++total) {
       if (Word::tag(word) == Word::kNote) {
         notes_.add(static_cast<Note>(Word::small(word)), Word::count(word), Word::value(word), now);
+      } else if (Word::tag(word) == Word::kResolve6) {
+        resolve6(word, asked, now);
       } else if (resolver_) {
         resolver_->ask(Word::small(word), Word::value(word), now);
       }
     }
   }
   return total;
+}
+
+// An IPv6 address comes in four words; where one of them found the ring full the rest is of no use.
+void SlowPath::resolve6(uint64_t word, Asked& asked, uint64_t now) {
+  const uint32_t part = Word::count(word);
+  asked.parts = part == 0 ? 1 : part == asked.parts ? asked.parts + 1 : 0;
+  if (asked.parts == 0) return;
+  store(asked.address.data() + 4 * part, Word::value(word));
+  if (asked.parts == 4 && resolver_) resolver_->ask(Word::small(word), asked.address, now);
 }
 
 void SlowPath::deliver_answers() {

@@ -46,6 +46,12 @@ class SlowPath {
   unsigned from_kernel();
   bool pass(rte_mbuf& packet);
   unsigned read_words();
+  // What a worker has said so far of an IPv6 address that it asks for.
+  struct Asked {
+    WideAddress address;
+    uint32_t parts = 0;
+  };
+  void resolve6(uint64_t word, Asked& asked, uint64_t now);
   void deliver_answers();
   void follow_kernel();
   void every_second();
@@ -71,6 +77,7 @@ class SlowPath {
   std::optional<Resolver> resolver_;
   std::vector<pollfd> polled_;
   std::vector<bool> links_;
+  std::vector<Asked> asked_;  // by worker
   long wait_ns_ = 0;
   uint64_t second_ms_ = 0;    // when every_second ran last
   uint64_t next_fib_ms_ = 0;  // when the kernel's part may be published again

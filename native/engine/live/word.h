@@ -8,11 +8,16 @@
 namespace sluice {
 
 struct Word {
-  enum Tag : uint8_t { kResolve = 1, kNote = 2 };
+  enum Tag : uint8_t { kResolve = 1, kNote = 2, kResolve6 = 3 };
 
   // tag 4 | port or note 8 | count 20 | address or slot 32
   static uint64_t resolve(uint16_t port, be32 address) {
     return uint64_t{kResolve} << 60 | uint64_t{port & 0xffu} << 52 | address;
+  }
+  // The part-th quarter of an IPv6 address: the count's place says which.
+  static uint64_t resolve6(uint16_t port, unsigned part, uint32_t quarter) {
+    return uint64_t{kResolve6} << 60 | uint64_t{port & 0xffu} << 52 | uint64_t{part} << 32 |
+           quarter;
   }
   static uint64_t note(Note what, uint32_t count, uint32_t slot) {
     const uint64_t capped = count < kMaxCount ? count : kMaxCount;

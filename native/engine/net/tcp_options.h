@@ -17,6 +17,7 @@ inline constexpr uint16_t kEnatExid = 0x534c;      // our experiment's identifie
 inline constexpr uint8_t kIpOptionClient = 31;     // UOA
 inline constexpr uint8_t kIpOptionVirtual = 94;    // RFC 4727
 inline constexpr unsigned kToaBytes = 8;           // kind len port ip
+inline constexpr unsigned kToa6Bytes = 20;         // the same with an IPv6 address
 inline constexpr unsigned kEnatBytes = 20;         // TOA, ExID option of 10, two NOPs
 
 // Lowers the MSS that a SYN announces by `less` bytes (RFC 9293 section 3.7.1), never below the
@@ -66,6 +67,14 @@ inline void write_toa(uint8_t* at, const ClientOption& o) {
   at[1] = kToaBytes;
   store(at + 2, o.client_port);
   store(at + 4, o.client);
+}
+
+// TOA of IPv6 (kToa6Bytes) at `at`.
+inline void write_toa6(uint8_t* at, uint8_t kind, const WideAddress& client, be16 port) {
+  at[0] = kind;
+  at[1] = kToa6Bytes;
+  store(at + 2, port);
+  store(at + 4, client);
 }
 
 // TOA, then the virtual address under our RFC 6994 identifier (kEnatBytes in all).

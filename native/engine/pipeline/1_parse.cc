@@ -1,7 +1,9 @@
 // Stage 1: a frame becomes a Packet with its headers found and checked, and for TCP, UDP and ICMP
 // errors the key of its connection, whose bucket is asked for at once. Frames that are no IPv4
 // unicast for this station end here.
+#include "../net/ipv6.h"
 #include "../worker.h"
+#include "../worker6.h"
 
 namespace sluice {
 
@@ -154,6 +156,7 @@ void Worker::parse_packet(Packet& packet, bool handed_off) {
     if (frame < sizeof(Ethernet) + sizeof(Arp)) return drop(packet, End::short_frame);
     return answer_arp(packet, reinterpret_cast<Arp*>(ethernet + 1));
   }
+  if (ethernet->type == kEtherIpv6) return leave_to_six(packet, handed_off);
   if (ethernet->type != kEtherIpv4) return punt(packet, End::punted_not_ipv4);
 
   Ipv4* ip = packet.ip;
@@ -207,6 +210,13 @@ void Worker::parse_packet(Packet& packet, bool handed_off) {
   packet.concern = Concern::flow;
   packet.key = {{ip->source, ip->destination, load<be16>(packet.l4), load<be16>(packet.l4 + 2)},
                 ip->protocol};
+}
+
+// To be forwarded when the burst is through.
+void Worker::leave_to_six(Packet& packet, bool handed_off) {
+  packet.concern = Concern::ended;
+  six_->take(packet.mbuf, packet.port, handed_off);
+  six_waits_ = true;
 }
 
 // An ICMP error quotes a packet that we or a client sent; its connection is found by the reverse of

@@ -5,32 +5,15 @@
 //
 // The work a packet may cause is bounded; where it finds nobody in its reach it is dropped, and the
 // next one goes on from there.
-#include "../table/worth.h"
+#include "../table/eviction.h"
 #include "../worker.h"
 
 namespace sluice {
 namespace {
 
-// 64 looks at neighbouring records cost about what a dropped packet's other misses do; a look at
-// one that may go, but unwillingly, counts for eight.
-constexpr unsigned kMostLooks = 64;
-constexpr unsigned kReluctance = 8;
 constexpr unsigned kMostWords = 512;  // of 64 records each, without a candidate: 4 KiB of bits
 constexpr unsigned kMostPorts = 64;
 constexpr uint32_t kPorts = 65536 - PortShare::kFirst;
-
-Extra reason_of(State state) {
-  switch (state) {
-    case State::udp:
-      return Extra::evicted_udp;
-    case State::syn_sent:
-    case State::syn_recv:
-    case State::synack:
-      return Extra::evicted_half_open;
-    default:
-      return Extra::evicted_closed;
-  }
-}
 
 }  // namespace
 
@@ -38,7 +21,7 @@ void Worker::give_way(uint32_t record) {
   const Record& c = table_[record];
   if (is_idle(c)) return destroy(record, Extra::connections_expired);
   note(Note::making_room, c.service);
-  destroy(record, reason_of(c.state));
+  destroy(record, evicted_as(c.state));
 }
 
 // Frees a record. False when none in reach may go.

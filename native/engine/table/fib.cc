@@ -7,7 +7,8 @@ Fib::Fib(const FibInput& input, uint16_t generation)
     : ports_(input.ports),
       own_(input.ports.size(), 0),
       addresses_(input.addresses),
-      generation_(generation) {
+      generation_(generation),
+      six_(input.six, input.ports) {
   auto add_route = [this](FibRoute route) {
     route.network &= prefix_mask(route.length);
     routes_[route.length][route.network] = route;

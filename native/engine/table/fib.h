@@ -10,6 +10,7 @@
 
 #include "../net/headers.h"
 #include "../types.h"
+#include "fib6.h"
 
 namespace sluice {
 
@@ -59,7 +60,26 @@ struct FibInput {
   std::vector<FibRoute> routes;  // connected ones are added from addresses
   std::vector<FibNeighbour> neighbours;
   std::vector<FibAddress> addresses;
+  Fib6Input six;
   bool operator==(const FibInput&) const = default;
+};
+
+// A family's own of all that.
+template <class Family>
+struct FibOf;
+template <>
+struct FibOf<V4> {
+  using Input = FibInput;
+  using Route = FibRoute;
+  using Neighbour = FibNeighbour;
+  using Address = FibAddress;
+};
+template <>
+struct FibOf<V6> {
+  using Input = Fib6Input;
+  using Route = Fib6Route;
+  using Neighbour = Fib6Neighbour;
+  using Address = Fib6Address;
 };
 
 class Fib {
@@ -95,6 +115,7 @@ class Fib {
   const NextHop* next_hops() const { return next_hops_.data(); }
   uint16_t generation() const { return generation_; }
   const FibPort& port(uint16_t index) const { return ports_[index]; }
+  const Fib6& six() const { return six_; }
   size_t port_count() const { return ports_.size(); }
   // First own address of a port, 0 if none.
   be32 own_address(uint16_t port) const { return own_[port]; }
@@ -129,6 +150,7 @@ class Fib {
   size_t own_mask_;
   uint64_t lengths_ = 0;  // bit n: routes_[n] not empty
   uint16_t generation_;
+  Fib6 six_;
 };
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 /** Connected datagram sockets: an ICMP error about what was sent comes back as an error of theirs. */
 import { createSocket, type Socket } from 'node:dgram';
+import { isSix } from '../../config/address.js';
 import { native } from '../../native.js';
 import type { Connecting } from '../model.js';
 import { afterPending, failure, failureOf, type Outcome, type Target, wordsOf } from './checker.js';
@@ -23,7 +24,7 @@ export function converse(
 ): Promise<Outcome> {
   const { address, port } = destination(check, target);
   return new Promise((resolve) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(isSix(address) ? 'udp6' : 'udp4');
     let settled = false;
     const done = (outcome: Outcome) => {
       if (settled) return;
@@ -73,7 +74,7 @@ function bind(
   const passage = passageOf(check, target);
   const plain = check.fwmark === 0 && check.bindInterface === undefined && !passage;
   if (kind === 'udp' && plain) {
-    socket.bind({ address: check.bindTo ?? '0.0.0.0', port: check.bindPort ?? 0 }, then);
+    socket.bind({ address: check.bindTo, port: check.bindPort ?? 0 }, then);
     return;
   }
   const fd = native().openSocket({

@@ -47,11 +47,11 @@ class Prober {
     const { bindTo, bindPort = 0, bindInterface = '', fwmark, connectTimeoutMs } = check;
     this.#orders.push(
       id,
-      addressWord(address),
-      bindTo === undefined ? 0 : addressWord(bindTo),
+      ...addressWords(address),
+      ...(bindTo === undefined ? [0, 0, 0, 0] : addressWords(bindTo)),
       (swapped(port) | (swapped(bindPort) << 16)) >>> 0,
       fwmark,
-      passage ? addressWord(passage.vip) : 0,
+      passage ? (addressWords(passage.vip)[3] as number) : 0,
       passage?.tunnelled ? 1 : 0,
       connectTimeoutMs,
       PATIENCE * connectTimeoutMs,
@@ -103,9 +103,10 @@ class Prober {
 /** One for all checks: its thread is made with the first probe. */
 export const prober = new Prober();
 
-/** An IPv4 address as a number whose bytes lie in memory as they go over the wire. */
-function addressWord(address: string): number {
-  return Buffer.from(toBytes(address)).readUInt32LE(12);
+/** An address as numbers whose bytes lie in memory as they go over the wire. */
+function addressWords(address: string): number[] {
+  const bytes = Buffer.from(toBytes(address));
+  return [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at));
 }
 
 function swapped(port: number): number {

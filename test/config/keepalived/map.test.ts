@@ -195,11 +195,9 @@ const rows: [it: string, conf: string, says: string[]][] = [
     ],
   ],
   [
-    'IPv6',
+    'IPv6 in front of IPv4',
     SERVICE('').replace('203.0.113.10', '2001:db8::1'),
-    [
-      '1:16: virtual_server: [2001:db8::1]:80 is IPv6: IPv6 modes come later; expected an IPv4 address and port such as 203.0.113.10:80',
-    ],
+    ['6:17: real_server: 198.51.100.11 is IPv4, the service IPv6: expected IPv6'],
   ],
   [
     'what would change where packets go',

@@ -1,0 +1,290 @@
+// Stage 5: packets of a connection, in both directions. Every IPv6 packet goes this way; see
+// pipeline/5_forward.cc for what IPv4 does alike.
+#include "../mode/fullnat.h"
+#include "../mode/mode6.h"
+#include "../worker6.h"
+
+namespace sluice {
+
+using namespace net;
+
+namespace {
+
+constexpr uint8_t kCountedFailure = 1;  // in Record::packets, as in 5_handshake.cc
+constexpr uint32_t kRepeatedMs = 500;
+
+bool sees_replies(const Connection<V6>& c) {
+  return c.mode() == Mode::nat || c.mode() == Mode::fullnat;
+}
+
+// RFC 8200 section 5: a link takes 1280 bytes, whatever a tunnel leaves of it; what is told to
+// senders is never less.
+uint32_t mtu_for_senders(uint32_t mtu) {
+  return mtu < kLeastMtu6 ? uint32_t{kLeastMtu6} : mtu;
+}
+
+}  // namespace
+
+void Worker6::forward_request(Packet6& packet, uint32_t record) {
+  if (!snapshot().serves(table_[record].server) && without_server(packet, record)) return;
+  Record& c = table_[record];
+  if (packet.protocol == kTcp) {
+    const Tcp& tcp = *packet.tcp();
+    if ((tcp.flags & kSyn) && c.packets != kCountedFailure && idle_ms(c) >= kRepeatedMs &&
+        is_unanswered(c)) {
+      c.packets = kCountedFailure;
+      ++counters().handshakes(c.server)[kUnanswered];
+    }
+    update_state(record, sees_replies(c) ? Sight::request : Sight::request_only, tcp.flags);
+  }
+  c.last_seen_ms = static_cast<uint32_t>(worker_.now_ms_);
+  forward_on(packet, c);
+}
+
+bool Worker6::is_unanswered(const Record& c) const {
+  return c.state == State::syn_recv && !c.has(kServerIsnKnown) && sees_replies(c);
+}
+
+// What follows once the state is known, for a first packet as well.
+void Worker6::forward_on(Packet6& packet, Record& c) {
+  count(c, Direction::request, packet.total_length());  // as LVS: before anything can go wrong
+  if (packet.ip->hops <= 1) {
+    return answer_icmp(packet, kTimeExceeded6, 0, 0, c.vaddr, End::answered_time_exceeded);
+  }
+  emit_request(packet, c, kRequestEnds[static_cast<unsigned>(c.mode())]);
+}
+
+// The mode's rewrite, and out.
+void Worker6::emit_request(Packet6& packet, Record& c, End end) {
+  if (is_v4(c.raddr)) return emit_in_ipv4(packet, c, end);
+  End failure{};
+  const NextHop6* hop = next_hop(c, Direction::request, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  const bool tunnel = c.mode() == Mode::tun;
+  const uint32_t mtu = tunnel ? hop->mtu - mode::tunnel6::kIpv6Bytes : hop->mtu;
+  if (packet.total_length() > mtu) {
+    if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
+    return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
+  }
+  switch (c.mode()) {
+    case Mode::fullnat:
+      if (!tell_client(packet, c, *hop)) return drop(packet, End::no_headroom, &c);
+      [[fallthrough]];
+    case Mode::nat:
+      if (packet.protocol == kUdp && packet.udp()->checksum == 0) {
+        return drop(packet, End::udp_without_checksum, &c);
+      }
+      mode::translate<Direction::request>(packet.ip, packet.l4, packet.protocol, c);
+      break;
+    case Mode::dr:
+      --packet.ip->hops;
+      break;
+    case Mode::tun:
+      if (is_unspecified(hop->own)) return drop(packet, End::no_route, &c);
+      if (rte_pktmbuf_prepend(packet.mbuf, sizeof(Ipv6)) == nullptr) {
+        return drop(packet, End::no_headroom, &c);
+      }
+      mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, c.raddr);
+      --packet.ip;
+      break;
+    case Mode::enat:
+      return drop(packet, End::server_removed, &c);  // no snapshot has one
+  }
+  send_to(packet, *hop, end, &c);
+}
+
+// A tunnel to an IPv4 server (RFC 4213).
+void Worker6::emit_in_ipv4(Packet6& packet, Record& c, End end) {
+  End failure{};
+  const NextHop* hop = next_hop_v4(c, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  const uint32_t mtu = hop->mtu - mode::tunnel6::kIpv4Bytes;
+  if (packet.total_length() > mtu) {
+    if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
+    return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
+  }
+  if (rte_pktmbuf_prepend(packet.mbuf, sizeof(Ipv4)) == nullptr) {
+    return drop(packet, End::no_headroom, &c);
+  }
+  mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, v4_of(c.raddr),
+                         worker_.fresh_ip_id());
+  packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - sizeof(Ipv4));
+  send(packet, hop->header, hop->port, end, &c);
+}
+
+// FullNAT: the client's address as TOA in TCP. UDP over IPv6 has no option to carry it. False when
+// the mbuf has no room in front.
+bool Worker6::tell_client(Packet6& packet, const Record& c, const NextHop6& hop) {
+  if (packet.protocol != kTcp) return true;
+  const Service* service = snapshot().service_of_slot(c.service);
+  Tcp* tcp = packet.tcp();
+  const bool due = (tcp->flags & kRst) == 0 &&
+                   ((tcp->flags & kSyn) != 0 ||
+                    (c.has(kServerIsnKnown) && from_be(tcp->acknowledgement) == c.server_isn1));
+  if (!due && !may_carry_client_option(*tcp)) return true;
+  constexpr uint8_t kDefaultToaKind = 254;
+  blot_tcp_options(tcp, service != nullptr ? service->toa_kind : kDefaultToaKind);
+  if (service == nullptr || !service->has(wire::kClientAddress)) return true;
+  if (tcp->flags & kSyn) lower_mss(tcp, kToa6Bytes);
+  if (!due) return true;
+  if (tcp->header_bytes() + kToa6Bytes > kMaxTcpHeader) {
+    counters().add(Extra::client_option_no_room);
+    return true;
+  }
+  if (packet.total_length() + kToa6Bytes > hop.mtu) {
+    counters().add(Extra::client_option_mtu);
+    return true;
+  }
+  auto* start = reinterpret_cast<uint8_t*>(rte_pktmbuf_prepend(packet.mbuf, kToa6Bytes));
+  if (start == nullptr) return false;
+  const auto head = static_cast<size_t>(packet.l4 - reinterpret_cast<uint8_t*>(packet.ip));
+  mode::fullnat::open_gap(start, sizeof(Ethernet) + head + sizeof(Tcp), kToa6Bytes);
+  packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - kToa6Bytes);
+  packet.l4 -= kToa6Bytes;
+  tcp = packet.tcp();
+  write_toa6(packet.l4 + sizeof(Tcp), service->toa_kind, c.caddr, c.cport);
+  Delta delta;
+  const auto offset_word = load<uint16_t>(&tcp->offset);
+  tcp->offset = static_cast<uint8_t>(tcp->offset + (kToa6Bytes / 4 << 4));
+  delta.change16(offset_word, load<uint16_t>(&tcp->offset));
+  delta.add(sum_bytes(packet.l4 + sizeof(Tcp), kToa6Bytes));
+  delta.change16(to_be(packet.l4_bytes),
+                 to_be(static_cast<uint16_t>(packet.l4_bytes + kToa6Bytes)));
+  be16 checksum = tcp->checksum;
+  delta.apply(checksum);
+  tcp->checksum = checksum;
+  packet.l4_bytes = static_cast<uint16_t>(packet.l4_bytes + kToa6Bytes);
+  packet.ip->payload = to_be(static_cast<uint16_t>(from_be(packet.ip->payload) + kToa6Bytes));
+  counters().add(Extra::client_option_added);
+  return true;
+}
+
+void Worker6::forward_reply(Packet6& packet, uint32_t record) {
+  Record& c = table_[record];
+  const Service* service = snapshot().service_of_slot(c.service);
+  if (service != nullptr && service->has(wire::kStandby)) return drop(packet, End::standby, &c);
+  if (packet.protocol == kTcp) {
+    const Tcp& tcp = *packet.tcp();
+    if ((tcp.flags & (kSyn | kRst)) && is_unanswered(c)) {
+      ++counters().handshakes(c.server)[tcp.flags & kRst ? kRefused : kAnswered];
+    }
+    update_state(record, Sight::reply, tcp.flags);
+    if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
+      c.server_isn1 = from_be(tcp.sequence) + 1;
+      c.flags |= kServerIsnKnown;
+    }
+  }
+  c.last_seen_ms = static_cast<uint32_t>(worker_.now_ms_);
+  c.answered = 1;
+  // Routers speak from an address of their own; a LIP is the one FullNAT's server knows.
+  const WideAddress* own = fib().own_address(packet.port);
+  const WideAddress source =
+      c.mode() == Mode::nat && own != nullptr ? *own : packet.ip->destination;
+  if (packet.ip->hops <= 1) {
+    return answer_icmp(packet, kTimeExceeded6, 0, 0, source, End::answered_time_exceeded);
+  }
+  End failure{};
+  const NextHop6* hop = next_hop(c, Direction::reply, failure);
+  if (hop == nullptr) return drop(packet, failure, &c);
+  if (packet.total_length() > hop->mtu) {
+    if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
+    return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(hop->mtu), source,
+                       End::answered_too_big);
+  }
+  if (packet.protocol == kUdp && packet.udp()->checksum == 0) {
+    return drop(packet, End::udp_without_checksum, &c);
+  }
+  count(c, Direction::reply, packet.total_length());
+  // What the client sends grows by the option until the server has answered.
+  const bool syn = packet.protocol == kTcp && (packet.tcp()->flags & kSyn) != 0;
+  if (syn && c.mode() == Mode::fullnat && service != nullptr &&
+      service->has(wire::kClientAddress)) {
+    lower_mss(packet.tcp(), kToa6Bytes);
+  }
+  mode::translate<Direction::reply>(packet.ip, packet.l4, packet.protocol, c);
+  send_to(packet, *hop,
+          c.mode() == Mode::nat ? End::forwarded_nat_reply : End::forwarded_fullnat_reply, &c);
+}
+
+// As Worker::without_server.
+bool Worker6::without_server(Packet6& packet, uint32_t record) {
+  const Record& c = table_[record];
+  const Service* service = snapshot().service_of_slot(c.service);
+  if (service != nullptr && service->has(wire::kStandby)) {
+    drop(packet, End::standby, &c);
+    return true;
+  }
+  if (service != nullptr && service->has(wire::kResetOnServerRemoved)) {
+    destroy(record, Extra::connections_expired);
+    first_packet(packet);
+    return true;
+  }
+  if (snapshot().server_of_slot(c.server) != nullptr) return false;
+  drop(packet, End::server_removed, &c);
+  return true;
+}
+
+const NextHop6* Worker6::next_hop(Record& c, Direction towards, End& failure) {
+  uint16_t& cached = c.hop[static_cast<unsigned>(towards)];
+  if (!worker_.epoch_.hops_hold(c.settled)) {
+    c.hop[0] = c.hop[1] = Fib6::kNoHop;
+    c.settled = worker_.epoch_.settled(Way::unsettled);
+  }
+  if (cached != Fib6::kNoHop) return &fib()[cached];
+  const Fib6::Answer answer = fib().lookup(towards == Direction::request ? c.raddr : c.caddr);
+  if (answer.next_hop <= UINT16_MAX) {
+    cached = static_cast<uint16_t>(answer.next_hop);
+    return &fib()[cached];
+  }
+  failure = answer.has_route ? End::no_neighbour : End::no_route;
+  worker_.note(answer.has_route ? Note::no_neighbour : Note::no_route, c.service);
+  if (answer.has_route) ask_for(answer.port, answer.unresolved);
+  return nullptr;
+}
+
+// Towards an IPv4 server: hop[0] is an index into IPv4's next hops then.
+const NextHop* Worker6::next_hop_v4(Record& c, End& failure) {
+  const Fib::Answer answer = worker_.fib_->lookup(v4_of(c.raddr));
+  if (answer.next_hop <= UINT16_MAX) return &(*worker_.fib_)[answer.next_hop];
+  failure = answer.has_route ? End::no_neighbour : End::no_route;
+  worker_.note(answer.has_route ? Note::no_neighbour : Note::no_route, c.service);
+  if (answer.unresolved != 0) worker_.ask_for(answer.port, answer.unresolved);
+  return nullptr;
+}
+
+void Worker6::update_state(uint32_t record, Sight sight, uint8_t flags) {
+  const State state = next_state(table_[record].state, sight, flags);
+  if (state != table_[record].state) change_state(record, state);
+}
+
+void Worker6::change_state(uint32_t record, State state) {
+  Record& c = table_[record];
+  // The wheel finds out about a later deadline by itself; an earlier one moves the record.
+  const bool sooner = timeout_of(state) < timeout_of(c.state);
+  c.state = state;
+  if (state == State::established) {
+    expendables_.remove(record);
+  } else {
+    expendables_.add(record);
+  }
+  if (sooner) {
+    wheel_.remove(record);
+    wheel_.add(record, worker_.now_ms_ + timeout_of(state));
+  }
+  const bool active = is_active(state);
+  if (active == c.has(kCountedActive)) return;
+  uint64_t* counted = counters().server(c.server);
+  --counted[active ? kInactive : kActive];
+  ++counted[active ? kActive : kInactive];
+  c.flags ^= kCountedActive;
+}
+
+void Worker6::count(const Record& c, Direction direction, uint16_t bytes) {
+  const bool request = direction == Direction::request;
+  for (uint64_t* counted : {counters().service(c.service), counters().server(c.server)}) {
+    ++counted[request ? kInPackets : kOutPackets];
+    counted[request ? kInBytes : kOutBytes] += bytes;
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,125 @@
+#include "worker6.h"
+
+#include "table/worth.h"
+
+namespace sluice {
+namespace {
+
+// Apart from the key of IPv4's table.
+HashKey key_of(uint64_t seed) {
+  uint64_t state = seed ^ 0x36767069;  // "ipv6"
+  const uint64_t a = mix64(state), b = mix64(state), c = mix64(state);
+  return {a, b, c, mix64(state)};
+}
+
+}  // namespace
+
+Worker6::Worker6(Worker& worker)
+    : worker_(worker),
+      table_(worker.options_.limits.max_connections, key_of(worker.options_.seed)),
+      wheel_(table_),
+      // NICs' hashes of IPv6 are not calculated: a local port's worker is told by its remainder.
+      local_ports_(PortShare(nullptr, worker.options_.index, worker.options_.workers),
+                   worker.options_.limits.max_connections, worker.options_.seed ^ ~uint64_t{0}),
+      expendables_(worker.options_.limits.max_connections) {
+  const int half = worker.options_.port_half;
+  if (half >= 0) local_ports_.slice(static_cast<unsigned>(half));
+}
+
+void Worker6::start(uint64_t now_ms) {
+  wheel_.start(now_ms);
+}
+
+void Worker6::run() {
+  const uint16_t n = std::exchange(waiting_, uint16_t{0});
+  for (uint16_t i = 0; i < n; ++i) parse(burst_[i]);
+  for (uint16_t i = 0; i < n; ++i) {
+    Packet6& packet = burst_[i];
+    if (packet.concern != Concern::flow && packet.concern != Concern::icmp_error) continue;
+    const uint32_t* const candidate =
+        Table6::candidate(table_.home_bucket(packet.hash), packet.hash);
+    packet.candidate = candidate == nullptr ? kNone : *candidate;
+    if (candidate != nullptr) table_.prefetch_record(*candidate >> 1);
+  }
+  for (uint16_t i = 0; i < n; ++i) process(burst_[i]);
+}
+
+bool Worker6::housekeep(unsigned budget) {
+  if (relink_cursor_ != kNone) relink(budget);
+  const bool done = wheel_.advance(worker_.now_ms_, budget, [&](uint32_t record) {
+    const Record& c = table_[record];
+    if (is_idle(c)) return bury(record, Extra::connections_expired);
+    if (worth_of(c) == Worth::assured) expendables_.remove(record);
+    wheel_.add(record, worker_.now_ms_ + timeout_of(c.state) - idle_ms(c));
+  });
+  return done && relink_cursor_ == kNone;
+}
+
+void Worker6::relink(unsigned budget) {
+  const uint32_t end = table_.high_water();
+  for (; relink_cursor_ < end; ++relink_cursor_) {
+    if (budget-- == 0) return;
+    if (!table_.is_live(relink_cursor_)) continue;
+    const Record& c = table_[relink_cursor_];
+    const uint32_t idle = idle_ms(c), timeout = timeout_of(c.state);
+    wheel_.remove(relink_cursor_);
+    wheel_.add(relink_cursor_, worker_.now_ms_ + (timeout > idle ? timeout - idle : 0));
+  }
+  relink_cursor_ = kNone;
+}
+
+void Worker6::destroy(uint32_t record, Extra why) {
+  wheel_.remove(record);
+  bury(record, why);
+}
+
+void Worker6::bury(uint32_t record, Extra why) {
+  const Record& c = table_[record];
+  if (why == Extra::connections_expired && c.packets == 0 && is_unanswered(c)) {
+    ++counters().handshakes(c.server)[kUnanswered];
+  }
+  table_.erase(record, Direction::request, table_.hash(c, Direction::request));
+  if (c.has(kHasReplyTuple)) {
+    table_.erase(record, Direction::reply, table_.hash(c, Direction::reply));
+  }
+  if (c.has(kOwnsLocalPort)) local_ports_.give(local_ports_.find(port_set(c), c.lport));
+  --counters().server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
+  if (worker_.overloaded_[c.server] != 0) worker_.relieve(c.server);
+  counters().add(why);
+  counters().add(Extra::connections, -1);
+  table_.release(record);
+}
+
+uint32_t Worker6::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
+  constexpr uint32_t kMostSeen = 65536;
+  const uint32_t end = table_.high_water();
+  uint32_t at = cursor;
+  for (uint32_t seen = 0, found = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
+    if (!table_.is_live(at)) continue;
+    ++found;
+    const Record& c = table_[at];
+    uint8_t bytes[Worker::kListRecordBytes] = {};
+    auto address = [&](size_t offset, const WideAddress& a) { store(bytes + offset, a); };
+    auto port = [&](size_t offset, be16 value) { store(bytes + offset, from_be(value)); };
+    address(0, c.caddr);
+    address(16, c.vaddr);
+    if (c.mode() == Mode::fullnat) address(32, c.laddr);
+    address(48, c.raddr);
+    port(64, c.cport);
+    port(66, c.vport);
+    if (c.mode() == Mode::fullnat) port(68, c.lport);
+    port(70, c.rport);
+    bytes[72] = c.protocol();
+    bytes[73] = static_cast<uint8_t>(c.mode());
+    bytes[74] = static_cast<uint8_t>(c.state);
+    bytes[75] = 6;
+    store(bytes + 76, uint32_t{c.service});
+    store(bytes + 80, c.server);
+    store(bytes + 84, idle_ms(c));
+    store(bytes + 88, timeout_of(c.state));
+    out.insert(out.end(), bytes, bytes + sizeof bytes);
+  }
+  return at < end ? at : 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,104 @@
+// timeout: 180
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ServiceReport } from '../../src/api/types.js';
+import { until } from '../../src/lab/command.js';
+import type { Director } from '../../src/lab/director.js';
+import { BIG_BYTES, DnsServer, HttpServer } from '../../src/lab/fixtures.js';
+import { Lab } from '../../src/lab/lab.js';
+import { dnsQueries, download, httpRequests } from '../../src/lab/load.js';
+import {
+  addSix,
+  CLIENT6,
+  LOCAL6,
+  SIX_MODES,
+  sixIsReachable,
+  sixYaml,
+  VIP6,
+} from '../../src/lab/six.js';
+import { skip } from '../support/skip.js';
+
+let lab: Lab;
+let director: Director;
+const decapsulate = fileURLToPath(new URL('decapsulate6.py', import.meta.url));
+
+const services = async () => (await director.get('/v1/services')) as ServiceReport[];
+
+if (process.getuid?.() !== 0) {
+  skip('IPv6 in the lab', 'network namespaces need root');
+} else {
+  test.before(async () => {
+    lab = await Lab.create();
+    addSix(lab);
+    for (const { role } of lab.spaces.realServers) {
+      await HttpServer.start(lab, role);
+      await DnsServer.start(lab, role);
+      const tunnel = lab.ns(role).spawn(['python3', decapsulate]);
+      assert.ok(await until(() => tunnel.stdout.includes('listening')), tunnel.output);
+    }
+    const socket = lab.path('director1.sock');
+    director = lab.director({ yaml: sixYaml(lab, socket, 2), socket });
+    await director.start();
+    assert.ok(await sixIsReachable(lab), director.log);
+  });
+  test.after(() => lab.destroy());
+
+  for (const mode of SIX_MODES) {
+    test(`${mode}: HTTP over IPv6 reaches every server`, async () => {
+      const answers = await httpRequests(lab, `http://[${VIP6[mode]}]/`, 60);
+      assert.is(answers.failed, 0, answers.trouble);
+      assert.equal([...answers.servers.keys()].sort(), ['rs1', 'rs2', 'rs3']);
+      // Servers have no agent for IPv6: FullNAT's see the local address.
+      assert.equal([...answers.clients], [[mode === 'fullnat' ? LOCAL6 : CLIENT6, 60]]);
+    });
+
+    test(`${mode}: DNS by UDP over IPv6 reaches every server`, async () => {
+      const answers = await dnsQueries(lab, VIP6[mode], 30);
+      assert.is(answers.failed, 0, answers.trouble);
+      assert.equal([...answers.servers.keys()].sort(), ['rs1', 'rs2', 'rs3']);
+    });
+
+    test(`${mode}: a file of 4 MiB arrives whole, whatever its path's MTU`, async () => {
+      assert.is(await download(lab, `[${VIP6[mode]}]`), BIG_BYTES);
+    });
+
+    test(`${mode}: the director answers echo for the VIP`, () => {
+      const ping = lab
+        .ns('client')
+        .try(['ping', '-6', '-c', '2', '-i', '0.2', '-W', '2', VIP6[mode]]);
+      assert.is(ping.status, 0, ping.stdout);
+    });
+  }
+
+  test('the ports’ own addresses are the kernel’s', () => {
+    const ping = lab
+      .ns('router')
+      .try(['ping', '-6', '-c', '2', '-i', '0.2', '-W', '2', '2001:db8:1::1']);
+    assert.is(ping.status, 0, ping.stdout);
+  });
+
+  test('services and connections are listed, health checks go to IPv6 servers', async () => {
+    const listing = director.cli('show', 'services').stdout;
+    assert.match(listing, /^TCP {2}\[2001:db8:f::10\]:80 rr/m);
+    assert.match(listing, /^ {2}-> \[2001:db8:2::21\]:8080 +Masq +1 /m);
+    const [nat] = (await services()).filter(({ name }) => name === 'nat6-http');
+    assert.is.not(nat!.conns, 0);
+    const connections = director.cli('show', 'connections').stdout;
+    assert.match(connections, /2001:db8:c::2/);
+    lab.ns('rs1').exec(['ip', 'addr', 'del', '2001:db8:2::21/128', 'dev', 'b0']);
+    const down = async () =>
+      (await services()).find(({ name }) => name === 'nat6-http')!.servers.some(({ up }) => !up);
+    assert.ok(await until(down, 30_000), director.cli('show', 'health').stdout);
+    const answers = await httpRequests(lab, `http://[${VIP6.nat}]/`, 20);
+    assert.is(answers.failed, 0, answers.trouble);
+    assert.equal([...answers.servers.keys()].sort(), ['rs2', 'rs3']);
+  });
+
+  test('what was lost has a name that says nothing went wrong', async () => {
+    const drops = director.cli('show', 'drops').stdout;
+    assert.not.match(drops, /no_headroom|transmit_full|bad_/);
+  });
+
+  test.run();
+}

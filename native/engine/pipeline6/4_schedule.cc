@@ -11,7 +11,6 @@ using namespace net;
 void Worker6::process(Packet6& packet) {
   switch (packet.concern) {
     case Concern::ended:
-    case Concern::plain:
       return;
     case Concern::other:
       return owned_or_punt(packet);

@@ -154,7 +154,7 @@ class Draft {
   }
 
   #freeName({ protocol, listen }: ServiceId): string {
-    const base = `${protocol}-${listen.address}-${listen.port}`;
+    const base = `${protocol}-${listen.address.replaceAll(':', '.')}-${listen.port}`;
     let name = base;
     for (let count = 2; this.#names.has(name); count++) name = `${base}-${count}`;
     return name;

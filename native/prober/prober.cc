@@ -37,11 +37,6 @@ bool is_ours(int number) {
 using Address = std::array<uint8_t, 16>;
 constexpr Address kAny{};
 
-bool is_v4(const Address& address) {
-  constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  return std::memcmp(address.data(), kMapped, sizeof kMapped) == 0;
-}
-
 // One end of a connection, as the kernel wants it of its family.
 class End {
  public:

@@ -14,7 +14,7 @@ const port = z.int().min(0).max(65535);
 const slot = z.int().min(0).describe('Number of the record in the workers’ tables.');
 const seconds = z.number().min(0).describe('Seconds.');
 const figures = z.record(z.string(), sum);
-const address = z.string().describe('IPv4 address.');
+const address = z.string().describe('IPv4 or IPv6 address.');
 
 export const rates = z
   .strictObject({ cps: sum, inPps: sum, outPps: sum, inBps: sum, outBps: sum })

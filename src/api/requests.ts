@@ -3,7 +3,7 @@
  * OpenAPI document is made of the same schemas.
  */
 import { z } from 'zod';
-import { parseEndpoint, parseIPv4 } from '../config/address.js';
+import { parseAddress, parseEndpoint } from '../config/address.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 import { EDIT_POLICIES } from '../transaction.js';
@@ -30,7 +30,7 @@ const whole = z.coerce
   .number<string>('expected a whole number')
   .int('expected a whole number')
   .min(0);
-const address = text('an IPv4 address', parseIPv4);
+const address = text('an address', parseAddress);
 const endpoint = z.strictObject({ address, port: z.int().min(1).max(65535) });
 const protocol = z.enum(['tcp', 'udp']);
 const newService = z.strictObject({ protocol, listen: endpoint });

@@ -21,6 +21,13 @@ export function parseInet(text: string): string | undefined {
   return ipaddr.IPv4.isValid(text) ? ipaddr.IPv4.parse(text).toString() : undefined;
 }
 
+/** In its short form (RFC 5952), without brackets. */
+export function parseInet6(text: string): string | undefined {
+  return text.includes(':') && ipaddr.IPv6.isValid(text)
+    ? ipaddr.IPv6.parse(text).toString()
+    : undefined;
+}
+
 export async function parseHostPort(
   text: string,
   protocol: Protocol,

@@ -1,4 +1,5 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
+import { isSix } from '../config/address.js';
 import { netmaskBits, type Persistence } from '../config/persistence.js';
 import type { Edit, ServiceId } from '../model-edit.js';
 import { type Mode, SCHEDULERS, type Scheduler } from '../native.js';
@@ -50,15 +51,17 @@ export function editsOf(line: CommandLine): Edit {
 
 export function serviceId(line: CommandLine): ServiceId {
   if (line.fwmark !== undefined) throw unsupported('there are no firewall-mark services yet');
-  const { protocol, family, address, port } = line.service as ServiceAddress;
+  const { protocol, address, port } = line.service as ServiceAddress;
   if (protocol === 'sctp') throw unsupported('there are no SCTP services yet');
-  if (family === 6) throw unsupported('there are no IPv6 services yet');
   return { protocol, listen: { address, port } };
 }
 
 function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edit {
   const service = serviceId(line);
   const persistence = persistenceOf(line);
+  if (persistence && isSix(service.listen.address)) {
+    throw unsupported('persistence is for IPv4 services so far');
+  }
   if (service.listen.port === 0) throw unsupported('a service has a port of its own here');
   if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
   if (line.given.has('synproxy')) throw unsupported('there is no SYN proxy yet');
@@ -98,6 +101,9 @@ function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
   const service = serviceId(line);
   const { weight, upper, lower, tunnel } = line;
   if (tunnel.type !== 'ipip') throw unsupported(`there are no ${tunnel.type} tunnels yet`);
+  const six = isSix(service.listen.address);
+  if (!six && line.server?.family === 6) throw unsupported('IPv4 is not put into IPv6 yet');
+  if (six && line.forward === 'enat') throw unsupported('ENAT is for IPv4');
   if (weight > LARGEST_WEIGHT) throw unsupported(`weights go to ${LARGEST_WEIGHT}, not ${weight}`);
   return {
     edit,
@@ -113,8 +119,7 @@ function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
 }
 
 function serverEnd({ server }: CommandLine): { address: string; port: number } {
-  const { address, family, port = 0 } = server as NonNullable<CommandLine['server']>;
-  if (family === 6) throw unsupported('there are no IPv6 real servers yet');
+  const { address, port = 0 } = server as NonNullable<CommandLine['server']>;
   if (port === 0) throw unsupported('a real server has a port of its own here');
   return { address, port };
 }

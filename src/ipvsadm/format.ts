@@ -134,7 +134,8 @@ export function end(
   names: Names | undefined,
 ): string {
   if (!names) return formatEndpoint({ address, port });
-  return `${names.hostName(address)}:${names.portName(port, protocol)}`;
+  const host = names.hostName(address);
+  return `${isSix(host) ? `[${host}]` : host}:${names.portName(port, protocol)}`;
 }
 
 /** Whole numbers up to 99999999, then in K, M, G or T. */

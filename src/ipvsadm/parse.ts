@@ -4,7 +4,7 @@
  * misplaced options, then those that contradict one another.
  */
 import { DAEMON_ROLES, type DaemonRole } from '../sync/daemons.js';
-import { type HostPort, parseHostPort, parseInet, wholeNumber } from './address.js';
+import { type HostPort, parseHostPort, parseInet, parseInet6, wholeNumber } from './address.js';
 import { tryHelp, usage } from './errors.js';
 import type { Names, Protocol } from './names.js';
 import {
@@ -231,7 +231,7 @@ async function takeValue(
       state.daemon.group = value;
       return;
     case 'laddr': {
-      const address = parseInet(value);
+      const address = parseInet(value) ?? parseInet6(value);
       if (address === undefined) throw usage('illegal local address specified');
       state.laddr = address;
       return;

@@ -86,6 +86,39 @@ test('-S, thresholds and local addresses included, comes back through -R', async
   );
 });
 
+test('IPv6: services, servers and local addresses, listed in order and saved as they came', async () => {
+  await good(
+    '-A -t [2001:db8::0010]:80 -s rr',
+    '-A -u [2001:db8::9]:domain -s sh',
+    '-A -t 203.0.113.10:80 -s rr',
+    '-a -t [2001:DB8::10]:80 -r [2001:db8:2::b]:8080 -m -w 3',
+    '-a -t [2001:db8::10]:80 -r [2001:db8:2::a]:8080 -b',
+    '-P -t [2001:db8::10]:80 -z 2001:db8:2::200',
+    '-a -u [2001:db8::9]:53 -r 2001:db8:2::a -g',
+  );
+  assert.is(
+    (await run('-Ln')).out.split('\n').slice(3).join('\n'),
+    `\
+TCP  203.0.113.10:80 rr
+TCP  [2001:db8::10]:80 rr
+  -> [2001:db8:2::a]:8080         FullNat 1      0          0         \n\
+  -> [2001:db8:2::b]:8080         Masq    3      0          0         \n\
+UDP  [2001:db8::9]:53 sh
+  -> [2001:db8:2::a]:53           Route   1      0          0         \n`,
+  );
+  for (const save of ['-S', '-Sn']) {
+    const saved = await run(save);
+    await good('-C');
+    assert.equal(await run('-R', saved.out), { status: 0, out: '', error: '' });
+    assert.equal(await run(save), saved);
+  }
+  assert.match((await run('-S')).out, /^-A -t \[2001:db8::10\]:http -s rr$/m);
+  // As the real one: families mix in tunnels only.
+  assert.is((await run('-a -t [2001:db8::10]:80 -r 198.51.100.7:80 -m')).status, 2);
+  await good('-a -t [2001:db8::10]:80 -r 198.51.100.7:80 -i');
+  await good('-d -t [2001:db8::10]:80 -r [2001:db8:2::b]:8080', '-D -u [2001:db8::9]:53');
+});
+
 test('what the dataplane lacks is refused with a code and status 255, and nothing changes', async () => {
   await good('-A -t 203.0.113.10:80');
   for (const line of [
@@ -97,8 +130,9 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-A -t 203.0.113.10:81 -b flag-3',
     '-A -t 203.0.113.10:81 -j enable',
     '-A --sctp-service 203.0.113.10:81',
-    '-A -t [2001:db8::1]:80',
+    '-A -t [2001:db8::1]:80 -p',
     '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
+    '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -i --tun-type gre',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
     '-a -t 203.0.113.10:80 -r 198.51.100.7:0 -m',

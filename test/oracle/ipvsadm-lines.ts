@@ -332,7 +332,6 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
       lacking('-A -t 203.0.113.10:85 -s rr -b flag-3', '-D -t 203.0.113.10:85'),
       lacking('-A --sctp-service 203.0.113.10:80', '-D --sctp-service 203.0.113.10:80'),
       lacking('-A -f 6 -6', '-D -f 6 -6'),
-      lacking('-A -t [2001:db8::1]:80', '-D -t [2001:db8::1]:80'),
       lacking('-a -t 203.0.113.10:80 -r 10.0.0.9:0 -m', '-d -t 203.0.113.10:80 -r 10.0.0.9:0'),
       lacking(
         '-a -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gue --tun-port 6080',

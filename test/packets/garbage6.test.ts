@@ -26,7 +26,7 @@ function generator(seed: number): (most: number) => number {
 function frame(random: (most: number) => number): Arriving {
   const pick = <T>(all: readonly T[]): T => all[random(all.length)] as T;
   const vip = VIPS[pick(WAYS)];
-  const from = `[2001:db8:c::${(1 + random(40)).toString(16)}]:${1000 + random(20)}`;
+  const from = `[2001:db8:c::${1 + random(4)}]:${1000 + random(4)}`;
   const to = `[${vip}]:${pick([80, 80, 80, 81])}`;
   const body = random(4) < 3 ? [] : [pick(EXTENSIONS)];
   const extensions = body.map((kind) => ({
@@ -78,6 +78,7 @@ function frame(random: (most: number) => number): Arriving {
           quote: pick([
             query,
             q.udp6({ from: server, to: from, payload }),
+            q.udp6({ from: to, to: from, payload }),
             q.ip6Frame({ from: BACK6, to: RIP6 }, 41, q.ip6Of(query)),
           ]),
           quoteBytes: random(120),

@@ -72,6 +72,7 @@ function frame(random: (most: number) => number): Arriving {
         q.icmp6Error({
           from: '2001:db8:77::1',
           to: pick([vip, LIP6, CIP6, BACK6]),
+          hops: pick([64, 64, 1]),
           type: 1 + random(4),
           code: random(5),
           rest: u32(random(2000)),

@@ -30,11 +30,11 @@ struct ProbeRequest {
   // `address`.
   uint32_t vip;
   bool tunnelled;
-  uint32_t timeout_ms;      // silence of so long ends it, at any stage
-  uint32_t patience_ms;     // and so does its whole length
-  std::string interface;    // SO_BINDTODEVICE; "": any
-  std::string question;     // HTTP request; "": to be connected is all that is asked
-  bool cancels;             // not a request: the one with this id is to end
+  uint32_t timeout_ms;    // silence of so long ends it, at any stage
+  uint32_t patience_ms;   // and so does its whole length
+  std::string interface;  // SO_BINDTODEVICE; "": any
+  std::string question;   // HTTP request; "": to be connected is all that is asked
+  bool cancels;           // not a request: the one with this id is to end
 };
 
 enum class ProbeEnd : uint32_t {

@@ -102,7 +102,6 @@ function checkFamily(instance: InstanceModel, path: Path, findings: Findings): v
       findings.error('ERR_CONFIG_CONFLICT', at, message);
     });
   }
-  checkServed(instance, path, findings);
   if (!six) return;
   if (version === 2) {
     const message = 'version 2 has no IPv6, expected 3';
@@ -111,17 +110,6 @@ function checkFamily(instance: InstanceModel, path: Path, findings: Findings): v
   if (addresses.length > MOST_V6) {
     const message = `an advert has room for ${MOST_V6} of IPv6, expected the others in excludedAddresses`;
     findings.error('ERR_CONFIG_LIMIT', [...path, 'addresses'], message);
-  }
-}
-
-/** Adverts know IPv6; packets to its addresses are not answered and forwarded yet. */
-function checkServed(instance: InstanceModel, path: Path, findings: Findings): void {
-  for (const key of ['addresses', 'excludedAddresses'] as const) {
-    instance[key].forEach((address, index) => {
-      if (!address.includes(':')) return;
-      const message = `${address} is IPv6, which the data path does not serve yet`;
-      findings.error('ERR_CONFIG_IPV6', [...path, key, index], message);
-    });
   }
 }
 

@@ -1,4 +1,3 @@
-// serial: takeovers within tenths of a second
 // timeout: 300
 /** VRRP between Sluice and Debian's keepalived: each takes over from the other. */
 import { existsSync, readFileSync } from 'node:fs';
@@ -26,6 +25,9 @@ const CASES: [string, PairOptions][] = [
   ['version 3, unicast', { version: 3, advertMs: 100, unicast: true }],
   ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
   ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
+  ['IPv6, multicast', { version: 3, advertMs: 100, v6: true }],
+  ['IPv6, unicast', { version: 3, advertMs: 100, v6: true, unicast: true }],
+  ['IPv6, virtual MAC', { version: 3, advertMs: 100, v6: true, virtualMac: true }],
 ];
 
 const LEASE_MS = 500;
@@ -60,7 +62,7 @@ async function takeOver(lab: Lab, options: PairOptions): Promise<void> {
   const director = await startSluice(lab, 1, options);
   await said(director, '(VI_1) Entering MASTER STATE');
   await said(keepalived, 'Entering BACKUP STATE', 2);
-  if (!v6) assert.ok(await answers(lab), director.log);
+  assert.ok(await answers(lab, v6 ? SHARED_V6 : SHARED), director.log);
   const mac = options.virtualMac ? `00:00:5e:00:0${v6 ? 2 : 1}:33` : directorMac(1, 'front');
   await until(() => holder(lab, v6 ? SHARED_V6 : SHARED) === mac, 10_000);
   assert.is(holder(lab, v6 ? SHARED_V6 : SHARED), mac);

@@ -37,6 +37,7 @@ import { portReports, serviceNames, serviceReports, totals } from './stats/repor
 import { Memory, type Store } from './supervisor/memory.js';
 import { NO_SYNC, type Sync, type SyncReport } from './sync/feature.js';
 import type { Transactions } from './transaction.js';
+import type { UpgradeReport, UpgradeRequest } from './upgrade/departure.js';
 import { VERSION } from './version.js';
 import { Watches } from './watch/watches.js';
 
@@ -52,6 +53,9 @@ export interface ControlParts {
   cpus: readonly number[];
   log: Logger;
   isStopping: () => boolean;
+  /** Another process is taking over. */
+  isFrozen?: () => boolean;
+  upgrade?: ((request: UpgradeRequest) => Promise<UpgradeReport>) | undefined;
   /** undefined: nobody watches. */
   alerts?: Pick<AlertWatch, 'raised' | 'loads'>;
   /** Of the process, whose control planes may come and go. */
@@ -154,6 +158,7 @@ export class Control implements Handlers {
   }
 
   syncDaemon(request: SyncDaemonRequest): SyncReport {
+    this.#mayChange();
     const { sync } = this.#parts;
     if (!sync) throw new SluiceError('ERR_SYNC_NOT_RUNNING', 'there is no connection sync here');
     if (request.action === 'start') sync.startDaemon(request);
@@ -173,6 +178,7 @@ export class Control implements Handlers {
   /** Parse, plan, publish; or throw and leave everything as it is. */
   reload({ file = this.#running.loaded.file, edits, cause }: ReloadRequest): ReloadReport {
     try {
+      this.#mayChange();
       const next = loadConfig(file);
       const adopt = this.#parts.prepare?.(next);
       const report = this.#running.load(next, edits, `${cause} of ${file}`);
@@ -190,12 +196,28 @@ export class Control implements Handlers {
   }
 
   edit({ edits, cause, together }: EditRequest): EditReport {
+    this.#mayChange();
     const report = this.#running.edit(edits, cause, together);
     this.#log.info(`${cause}: ${report.summary}`, { generation: report.generation });
     return report;
   }
 
+  /** Has another process take over from this one. */
+  upgrade({ file = this.#running.loaded.file, ...request }: UpgradeRequest) {
+    const { upgrade } = this.#parts;
+    if (!upgrade) throw new SluiceError('ERR_UPGRADE_FAILED', 'this is no process of its own');
+    this.#log.info(`upgrade: another process takes over, with ${file}`);
+    return upgrade({ ...request, file });
+  }
+
+  #mayChange(): void {
+    if (!this.#parts.isFrozen?.()) return;
+    const message = 'another process is taking over: ask that one, in a moment';
+    throw new SluiceError('ERR_UPGRADE_RUNNING', message);
+  }
+
   rollback({ generation }: RollbackRequest, cause = 'rollback'): ReloadReport {
+    this.#mayChange();
     const report = this.#running.rollback(generation, cause);
     this.#log.info(`rolled back: ${report.summary}`, { generation: report.generation });
     for (const warning of report.warnings) this.#log.warn(warning);
@@ -204,6 +226,7 @@ export class Control implements Handlers {
   }
 
   zero({ service }: Parameters<Handlers['zero']>[0]): void {
+    this.#mayChange();
     this.#running.zero(service);
   }
 

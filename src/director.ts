@@ -3,24 +3,26 @@
  * It runs in a thread of its own (src/supervisor/), which may fail at any moment: what has to
  * survive that is in the engine or in `host.memory`, and the next one goes on from there.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
 import { AlertWatch } from './alerts/watchdog.js';
 import { claimSocket, serve, serveMetrics } from './api/server.js';
 import { TcpApi } from './api/tcp.js';
+import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model } from './config/model.js';
 import { Control } from './control.js';
 import { KeptEdits } from './edits/kept.js';
-import { engineOptions, limits, parseCpuList, workerCpus } from './engine-options.js';
-import { ConfigError, describe, formatProblem, SluiceError } from './errors.js';
+import { engineOptions, limits, workerCpus } from './engine-options.js';
+import { describe, formatProblem } from './errors.js';
 import { requireFiles } from './health/files.js';
 import { HealthMonitor } from './health/monitor.js';
 import type { MonitorState } from './health/state.js';
 import { Ledger, type Past } from './ledger.js';
 import { type Logger, RateLimit } from './log.js';
 import { type Engine, type EngineEvent, type EngineOptions, native } from './native.js';
+import { allowedCpus, requireDevices, requireHugepages } from './requirements.js';
 import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import { CounterView } from './stats/counters.js';
 import { counterSource } from './stats/live.js';
@@ -30,6 +32,11 @@ import { serviceNames } from './stats/report.js';
 import type { Memory } from './supervisor/memory.js';
 import { Sync } from './sync/feature.js';
 import { type Initial, Transactions } from './transaction.js';
+import type { Frozen, UpgradeReport, UpgradeRequest } from './upgrade/departure.js';
+import type { Legacy } from './upgrade/heir.js';
+import { inherited, listener } from './upgrade/listeners.js';
+import { pastOf } from './upgrade/past.js';
+import type { Totals } from './upgrade/protocol.js';
 import { VERSION } from './version.js';
 import { Vrrp } from './vrrp/vrrp.js';
 
@@ -38,6 +45,8 @@ const STALL_US = 1_000_000;
 const WATCH_MS = 1_000;
 /** How old the figures under `proc` may get. */
 const PROC_MS = 5_000;
+/** Requests that are under way when another process takes over get so long. */
+const ANSWERS_MS = 1_000;
 /** Notification scripts of a stop get so long. */
 const FAREWELL_MS = 5_000;
 
@@ -58,8 +67,19 @@ export interface Host {
   restarts: number;
   /** Goes on as `director.user`, in which case it may begin again. */
   become(identity: Identity): Promise<void>;
+  /** The first control plane of a process that takes over from another has this to do. */
+  succession?: Succession | undefined;
+  /** Has another process take over from this one; freeze() to leave() follow. */
+  upgrade?: (request: UpgradeRequest) => Promise<UpgradeReport>;
   /** Starts the process's engine. Like become() not called where an earlier control plane has. */
   startEngine(options: EngineOptions): Promise<void>;
+}
+
+export interface Succession extends Legacy {
+  /** All but forwarding is done; until it may be. */
+  prepared(): Promise<void>;
+  /** Until it forwards. */
+  switched(): Promise<Totals>;
 }
 
 /** What a director begins with: a file that was read, or what an earlier one has left. */
@@ -93,6 +113,10 @@ export class Director {
   #proc: ProcFiles | undefined;
   readonly #procTrouble = new RateLimit(60_000);
   #stopped = false;
+  #frozen = false;
+  #syncPauses = false;
+  /** Another process has taken over: what is left in the file system is its own. */
+  #left = false;
 
   /**
    * Reads the file, has the engine started, publishes and opens the control socket; or throws. An
@@ -102,10 +126,13 @@ export class Director {
   static async start(config: string, host: Host): Promise<Director> {
     const ledger = new Ledger(host.memory);
     const past = ledger.past();
-    const director = new Director(
-      past ? await resume(past, ledger, host) : await begin(config, ledger, host),
-      host,
-    );
+    const { succession } = host;
+    const beginning = succession
+      ? succeed(config, past, ledger, host)
+      : past
+        ? resume(past, ledger, host)
+        : begin(config, ledger, host);
+    const director = new Director(await beginning, host);
     try {
       await director.#open();
     } catch (error) {
@@ -142,6 +169,7 @@ export class Director {
       openHerald: (onNews) => native().openHerald(onNews),
       changed: () => this.#replan(),
       foresee: (role) => this.#running.foresee(role),
+      wasMaster: (instance) => host.succession?.masters.includes(instance) ?? false,
       guard: (what, action) => this.#guard(what, action),
     });
     this.#vrrp = vrrp;
@@ -185,17 +213,30 @@ export class Director {
       isStopping: () => this.#stopped,
       alerts: this.#alerts,
       past: host,
+      isFrozen: () => this.#frozen,
+      upgrade: host.upgrade,
       prepare: (next) => this.#api?.prepare(next) ?? (() => {}),
     });
   }
 
   async #open(): Promise<void> {
     this.#running.start();
+    const { succession } = this.#host;
+    await succession?.prepared();
     this.#vrrp.start();
+    if (succession)
+      this.#counters.goOnFrom(await succession.switched(), this.#running.planned.slots);
     const { model, planned } = this.#running;
     const { socket, socketGroup, name } = model.director;
     const report = (error: unknown) => this.#report('control', error);
-    this.#server = await serve(socket, this.#control, report, socketGroup);
+    const there = (what: string, at: string) => inherited(succession?.listeners, what, at);
+    this.#server = await serve(
+      socket,
+      this.#control,
+      report,
+      socketGroup,
+      there('control', socket),
+    );
     this.#sync.open(model.sync);
     await this.#serveFigures();
     this.#api = await TcpApi.open(this.#running.loaded, {
@@ -203,6 +244,7 @@ export class Director {
       log: this.#log,
       onError: (error) => this.#report('api', error),
       memory: this.#host.memory,
+      listener: (at) => there('api', at),
     });
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
     this.#every(WATCH_MS, 'alerts', () => this.#alerts.look());
@@ -220,7 +262,10 @@ export class Director {
   async #serveFigures(): Promise<void> {
     const { metrics, proc } = this.#running.model.director;
     const report = (error: unknown) => this.#report('metrics', error);
-    if (metrics) this.#metrics = await serveMetrics(metrics, this.#control, report);
+    if (metrics) {
+      const fd = inherited(this.#host.succession?.listeners, 'metrics', formatEndpoint(metrics));
+      this.#metrics = await serveMetrics(metrics, this.#control, report, fd);
+    }
     if (proc === undefined) return;
     const files = new ProcFiles(proc);
     this.#proc = files;
@@ -284,6 +329,48 @@ export class Director {
     }, took / HEALTH_SHARE).unref();
   }
 
+  get generation(): number {
+    return this.#running.planned.snapshot.generation;
+  }
+
+  /** Nothing is changed from now on but what health and roles change: another process takes over. */
+  freeze(): Frozen {
+    this.#frozen = true;
+    const { director } = this.#running.model;
+    const listeners = {
+      ...listener('control', this.#server, director.socket),
+      ...listener('metrics', this.#metrics, director.metrics && formatEndpoint(director.metrics)),
+      ...listener('api', this.#api?.server, director.api && formatEndpoint(director.api.listen)),
+    };
+    const { instances } = this.#vrrp.report();
+    const masters = instances.filter(({ state }) => state === 'MASTER').map(({ name }) => name);
+    return { listeners, masters, edits: this.#running.edits().length };
+  }
+
+  thaw(): void {
+    this.#frozen = false;
+    if (this.#syncPauses) this.#sync.open(this.#running.model.sync);
+    this.#syncPauses = false;
+  }
+
+  /** This process forwards no more, and will have told its connections. */
+  countForHeir(): Totals {
+    this.#syncPauses = this.#sync.report().running;
+    this.#sync.stop();
+    return this.#counters.totals(this.#running.planned.slots);
+  }
+
+  /** Another process forwards and answers: nothing is said, nothing is removed. */
+  async leave(): Promise<void> {
+    this.#left = true;
+    const late = new Promise((done) => setTimeout(done, ANSWERS_MS).unref());
+    // Requests that are being answered are answered.
+    const ended = new Promise((done) => this.#server?.close(done));
+    this.#server?.closeIdleConnections();
+    await Promise.race([ended, late]);
+    this.#close();
+  }
+
   /** Says what is to be said at the end (omega), and removes the socket. Forwarding goes on. */
   async stop(): Promise<void> {
     const late = new Promise((done) => setTimeout(done, FAREWELL_MS).unref());
@@ -301,7 +388,7 @@ export class Director {
       server?.closeAllConnections();
     }
     this.#api?.close();
-    if (this.#server) {
+    if (this.#server && !this.#left) {
       rmSync(this.#running.model.director.socket, { force: true });
     }
   }
@@ -370,6 +457,29 @@ async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginn
   return { loaded, cpus, ledger, past: undefined, kept, initial: kept?.restore(loaded) };
 }
 
+/** As begin(), but ports, sockets and what was known are another process's, which goes on meanwhile. */
+async function succeed(
+  config: string,
+  past: Past | undefined,
+  ledger: Ledger,
+  host: Host,
+): Promise<Beginning> {
+  const { discardEdits = false, version = '' } = host.succession ?? {};
+  const loaded = loadConfig(resolve(config));
+  for (const warning of loaded.warnings) host.log.warn(formatProblem(warning));
+  requireDevices(loaded);
+  requireHugepages(loaded);
+  requireFiles(loaded);
+  const next = past && pastOf(past, loaded, { discardEdits, version });
+  const model = next?.model ?? loaded.model;
+  const cpus = workerCpus(model.director.workers, allowedCpus());
+  await host.startEngine(engineOptions(model, cpus));
+  host.memory.of('director').set('cpus', cpus);
+  const kept = keptEdits(model, host);
+  const initial = next ? undefined : kept?.restore(loaded);
+  return { loaded, cpus, ledger, past: next, kept, initial };
+}
+
 async function resume(past: Past, ledger: Ledger, host: Host): Promise<Beginning> {
   await claimSocket(past.loaded.model.director.socket);
   const cpus = host.memory.of<number[]>('director').get('cpus') ?? [];
@@ -378,46 +488,4 @@ async function resume(past: Past, ledger: Ledger, host: Host): Promise<Beginning
 
 function keptEdits({ director: { keepEdits } }: Model, { log }: Host): KeptEdits | undefined {
   return keepEdits === undefined ? undefined : new KeptEdits(keepEdits, log, VERSION);
-}
-
-function requireDevices(loaded: Loaded): void {
-  if (loaded.model.ports.length === 0) {
-    const [warning] = loaded.warnings.filter(({ code }) => code === 'WARN_CONFIG_NO_PORTS');
-    throw new SluiceError('ERR_CONFIG_MISSING', warning?.message ?? 'there are no ports');
-  }
-  const problems = loaded.model.ports.flatMap(({ device, name }, index) =>
-    device
-      ? []
-      : [
-          {
-            severity: 'error' as const,
-            code: 'ERR_CONFIG_MISSING',
-            place: loaded.locate(['ports', index]),
-            path: `ports[${index}].device`,
-            message: `missing: port ${name} of a running director needs one, expected such as net_af_packet0,iface=eth1`,
-          },
-        ],
-  );
-  if (problems.length > 0) throw new ConfigError(loaded.file, problems);
-}
-
-function allowedCpus(): number[] {
-  const status = readFileSync('/proc/self/status', 'utf8');
-  return parseCpuList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? '0');
-}
-
-/** EAL's own message about missing hugepages says neither how many nor what to do. */
-function requireHugepages({ model, locate }: Loaded): void {
-  if (!model.director.hugepages) return;
-  const meminfo = readFileSync('/proc/meminfo', 'utf8');
-  const field = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(meminfo)?.[1]);
-  const free = (field('HugePages_Free') * field('Hugepagesize')) / 1024;
-  if (Number.isNaN(free) || free >= model.director.memory) return;
-  const pages = Math.ceil((model.director.memory * 1024) / field('Hugepagesize'));
-  throw new SluiceError(
-    'ERR_HUGEPAGES',
-    `director.memory is ${model.director.memory} MiB, but ${free} MiB of hugepages are free: ` +
-      `reserve them (sysctl vm.nr_hugepages=${pages}) or set director.hugepages: false`,
-    { place: locate(['director', 'memory']) },
-  );
 }

@@ -24,6 +24,8 @@ export interface Past {
   model: Model;
   slots: Slots;
   history: Generation[];
+  /** Of another generation; undefined: it is the same one. */
+  cause?: string;
 }
 
 type Value = Model[keyof Model];

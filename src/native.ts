@@ -67,6 +67,8 @@ export interface PortOptions {
   mtu: number;
   /** Name of the TAP twin, or undefined for none. Live only. */
   twin?: string;
+  /** Of one that is there already: another process's, which ends. Live only. */
+  twinFd?: number;
   /** Addresses the twin gets: `a.b.c.d/len`. Live only (replay has them in the snapshot). */
   addresses?: string[];
   /** Frames from a local kernel may carry a partial checksum: complete them. */
@@ -100,6 +102,8 @@ export interface EngineOptions {
   portHalf?: number;
   /** Keys RSS, so that the directors of a pair spread flows alike; drawn unless told. */
   rssSeed?: bigint;
+  /** Another process has the ports: until takeOver() or goLive() nothing is forwarded. */
+  waits?: boolean;
 }
 
 /** Connection sync: what is told and adopted, and how. */
@@ -380,6 +384,52 @@ export interface Engine extends Watching {
   stop(): void;
 }
 
+/** Of a process that leaves; see native/engine/live/hand_over.h. */
+export interface HandOverState {
+  phase: 'copying' | 'ready' | 'switching' | 'done' | 'broken';
+  /** Connections and changes told so far. */
+  told: number;
+  lost: number;
+}
+
+/** Of a process that takes over. */
+export interface TakeOverState {
+  phase: HandOverState['phase'];
+  gapUs: number;
+  received: number;
+  /** Connections that it has of the other one. */
+  adopted: number;
+  refused: number;
+}
+
+/**
+ * One process takes over from another: all of the engine that runs in this one, and all throw
+ * ERR_NATIVE_STOPPED. Descriptors that are given belong to the engine from then on.
+ */
+export interface Upgrading {
+  /** Of the stream between the two. */
+  handOverFormat: number;
+  socketPair(): [number, number];
+  closeFd(fd: number): void;
+  /** Not for programs that this one starts. */
+  keepToItself(fds: number[]): void;
+  /** Twins by name, and packet sockets: they stay the engine's. */
+  belongings(): { twins: Record<string, number>; sockets: number[] };
+  /** Throws ERR_UPGRADE_RUNNING. */
+  handOver(fd: number): void;
+  handOverState(): HandOverState | null;
+  /** Forwards again; the other process must be dead. */
+  endHandOver(): void;
+  takeOver(fd: number): void;
+  takeOverState(): TakeOverState | null;
+  /** Once ready: now. `sockets`: the other process's. */
+  switchOver(sockets: number[]): void;
+  /** An engine that waits forwards. */
+  goLive(): void;
+  /** What this process leaves on interfaces stays when it ends. */
+  letGo(): void;
+}
+
 /** What a VRRP master repeats; see native/engine/live/herald.h. */
 export interface Advert {
   /** Index of the port. */
@@ -436,7 +486,7 @@ export interface Herald {
   take(): HeraldNews;
 }
 
-export interface NativeModule {
+export interface NativeModule extends Upgrading {
   versions(): { dpdk: string; addon: string };
   counterLayout(workers: number, ports: number, limits: Limits): CounterLayout;
   startEngine(options: EngineOptions, onEvent: (event: EngineEvent) => void): Engine;
@@ -458,6 +508,8 @@ export interface NativeModule {
    * more than these capabilities (bit 1 << CAP_…). Returns only by an ERR_PRIVILEGE.
    */
   becomeUser(user: string, capabilities: bigint): void;
+  /** For a program that is started next with what this thread may do; then forgetAmbient(). */
+  raiseAmbient(): void;
   /** Programs that this thread starts, or a thread that it makes, get none of its capabilities. */
   forgetAmbient(): void;
   /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */

@@ -58,6 +58,7 @@ export class Transactions {
   #planned: Planned;
   #history: Generation[] = [];
   readonly #initial: Initial | undefined;
+  readonly #past: Past | undefined;
 
   /**
    * `past`: what another control plane of this process has left; it goes on from there. `initial`: of
@@ -66,12 +67,14 @@ export class Transactions {
   constructor(loaded: Loaded, around: Surroundings, past?: Past, initial?: Initial) {
     this.#around = around;
     this.#loaded = loaded;
+    this.#past = past;
     this.#initial = initial;
     this.#model = past?.model ?? initial?.model ?? loaded.model;
     this.#history = past?.history ?? [];
     this.#around.adopt?.(this.#model);
     // The same generation again: what has changed meanwhile is health and role at most.
-    const slots = past && { ...past.slots, generation: past.slots.generation - 1 };
+    const before = (past?.slots.generation ?? 0) - (past?.cause === undefined ? 1 : 0);
+    const slots = past && { ...past.slots, generation: before };
     this.#planned = plan(this.#model, this.#health(), this.#around.role?.(), slots);
   }
 
@@ -80,11 +83,12 @@ export class Transactions {
     this.#around.publish(encodeSnapshot(this.#planned.snapshot));
     this.#around.rates.follow(liveSlots(this.#planned));
     this.#around.ledger?.published(this.#planned.snapshot.generation, this.#planned.slots);
-    if (this.#history.length > 0) return;
+    const { cause } = this.#past ?? {};
+    if (this.#history.length > 0 && cause === undefined) return;
     this.#around.ledger?.based(this.#loaded);
     const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
     const also = this.#initial ? `, and ${this.#initial.cause}` : '';
-    this.#remember(`start with ${this.#loaded.file}${also}`, summary);
+    this.#remember(cause ?? `start with ${this.#loaded.file}${also}`, summary);
     this.#keep();
   }
 

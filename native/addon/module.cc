@@ -42,6 +42,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   sluice::register_socket(env, exports);
   sluice::register_prober(env, exports);
   sluice::register_sync(env, exports);
+  sluice::register_upgrade(env, exports);
 #if __has_include("realserver.cc")
   InitRealserver(env, exports);
 #endif

@@ -10,6 +10,7 @@ void register_engine(Napi::Env env, Napi::Object exports);
 void register_herald(Napi::Env env, Napi::Object exports);
 void register_replay(Napi::Env env, Napi::Object exports);
 void register_sync(Napi::Env env, Napi::Object exports);
+void register_upgrade(Napi::Env env, Napi::Object exports);
 void register_process(Napi::Env env, Napi::Object exports);
 void register_socket(Napi::Env env, Napi::Object exports);
 void register_prober(Napi::Env env, Napi::Object exports);

@@ -29,6 +29,9 @@ PortOptions read_port(const Argument& port, bool live) {
   if (!live) return o;
   o.device = port["device"].text();
   o.twin = port["twin"].text_or("");
+  if (const Argument fd = port["twinFd"]; !fd.is_absent()) {
+    o.twin_fd = fd.integer<int>(3, INT32_MAX);
+  }
   o.queues = port["queues"].integer_or<uint32_t>(0, 1, kMaxWorkers);
   if (const Argument addresses = port["addresses"]; !addresses.is_absent()) {
     for (const Argument& address : addresses.elements(256)) o.addresses.push_back(address.text());
@@ -98,6 +101,7 @@ EngineOptions read_engine_options(const Argument& options) {
   o.idle.sleep_us = options["idle"]["sleepUs"].integer<uint32_t>(0, 10'000);
   o.mbufs = options["mbufs"].integer<uint32_t>(1, 1u << 26);
   o.port_half = read_port_half(options["portHalf"]);
+  if (const Argument waits = options["waits"]; !waits.is_absent()) o.waits = waits.boolean();
   if (const Argument seed = options["rssSeed"]; !seed.is_absent()) o.rss_seed = seed.bigint();
   return o;
 }

@@ -150,6 +150,10 @@ void register_process(Napi::Env env, Napi::Object exports) {
   });
   function("reap", reap);
   function("becomeUser", become_user);
+  // For a program that is to start with what this thread may do.
+  function("raiseAmbient", [](const Napi::CallbackInfo&) {
+    for (unsigned one = 0; one < 64; ++one) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, one, 0, 0);
+  });
   function("forgetAmbient", [](const Napi::CallbackInfo&) {
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   });

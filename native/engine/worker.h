@@ -115,6 +115,10 @@ class Worker {
   // bounded steps. Part of housekeep(); between bursts.
   SLUICE_ASIDE bool synchronise();
   sync::Feed& feed() { return feed_; }
+  // A hand-over begins: everything is to be told. Its old estate is given back.
+  void leave_estate(std::unique_ptr<sync::Estate>& estate);
+  // No packet comes any more: tells what is left in steps. True when all of it has been.
+  bool settle_estate();
   bool is_told() const { return !feed_.in.empty(); }
   uint64_t now_ms() const { return now_ms_; }
 
@@ -287,6 +291,14 @@ class Worker {
   void end_adopted(uint32_t record, std::atomic<uint64_t>& figure);
   uint32_t adopted_last_seen(const sync::Record& told) const;
   void take_over_figures(Record& c, const sync::Record& told) const;
+  // sync/estate.cc: what the process that takes over is left, and what this one was left.
+  SLUICE_ASIDE bool bequeath();
+  void bequeath(uint32_t record);
+  bool bequeath_templates();
+  void bequeath_end(uint32_t record);
+  sync::Record as_told(uint32_t record) const;
+  SLUICE_ASIDE void inherit(const sync::Record& told);
+  void inherit_template(const sync::Record& told, const Service& service, const Server& server);
   SLUICE_ASIDE bool follow_signpost(Packet& packet, uint32_t record);
 
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;

@@ -264,6 +264,20 @@ export const reloadReport = z
   })
   .describe('A change of the whole.');
 
+export const upgradeReport = z
+  .strictObject({
+    pid: count,
+    version: z.string(),
+    formerPid: count,
+    formerVersion: z.string(),
+    generation: count,
+    connections: count.describe('That the new process has of the old one.'),
+    refused: count.describe('Whose service or server is not in the new configuration.'),
+    gapMs: z.number().describe('From the old one’s last frame to the new one’s first.'),
+    seconds: z.number().describe('From the request to this answer.'),
+  })
+  .describe('Another process has taken over.');
+
 const refusal = z.strictObject({ code: z.string(), message: z.string() });
 
 export const editReport = z

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { ERRORS, type ErrorCode, SluiceError } from '../errors.js';
 import type { Explanation } from '../explain.js';
 import type { ServiceId } from '../model-edit.js';
-import type { editRequest, reloadRequest, syncDaemonRequest } from './requests.js';
+import type { editRequest, reloadRequest, syncDaemonRequest, upgradeRequest } from './requests.js';
 import { send, type Target, targetName } from './target.js';
 import type {
   ConnectionReport,
@@ -18,6 +18,7 @@ import type {
   ServiceReport,
   StatusReport,
   SyncReport,
+  UpgradeReport,
   VrrpReport,
 } from './types.js';
 import type { CaptureLine, captureQuery, TraceLine, traceQuery } from './watch.js';
@@ -98,6 +99,11 @@ export class ControlClient {
   /** Counters and rates of one service, or of all, start at zero. */
   async zero(service?: ServiceId): Promise<void> {
     await this.#json('POST', '/v1/zero', { service });
+  }
+
+  /** Answered when another process has taken over. */
+  upgrade(request: z.input<typeof upgradeRequest> = {}): Promise<UpgradeReport> {
+    return this.#json('POST', '/v1/upgrade', request);
   }
 
   history(): Promise<HistoryReport[]> {

@@ -6,6 +6,7 @@ import type {
   RollbackRequest,
   ServicesQuery,
   SyncDaemonRequest,
+  UpgradeRequest,
   ZeroRequest,
 } from './requests.js';
 import type {
@@ -19,6 +20,7 @@ import type {
   ServiceReport,
   StatusReport,
   SyncReport,
+  UpgradeReport,
   VrrpReport,
 } from './types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './watch.js';
@@ -48,6 +50,8 @@ export interface Handlers {
   /** `cause` is what shows in the history. */
   rollback(request: RollbackRequest, cause?: string): ReloadReport;
   zero(request: ZeroRequest): void;
+  /** Another process takes over from this one; answered when it has. */
+  upgrade(request: UpgradeRequest): Promise<UpgradeReport>;
   history(): HistoryReport[];
   /** What a file (the running one unless given) would change. */
   diff(file: string | undefined, discardEdits: boolean): DiffReport;

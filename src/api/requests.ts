@@ -140,6 +140,17 @@ export const syncDaemonRequest = z.discriminatedUnion('action', [
 ]);
 export type SyncDaemonRequest = z.output<typeof syncDaemonRequest>;
 
+export const upgradeRequest = z.strictObject({
+  file: file.optional(),
+  program: z
+    .string()
+    .startsWith('/')
+    .optional()
+    .describe('Absolute path of a sluice; the one that runs unless given.'),
+  discardEdits: z.boolean().default(false).describe('Run-time edits are dropped.'),
+});
+export type UpgradeRequest = z.output<typeof upgradeRequest>;
+
 export const servicesQuery = z.strictObject({
   match: z.string().default('').describe('In the name or an address of a service or server.'),
   offset: whole.default(0).describe('So many are left out.'),

@@ -34,6 +34,7 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   ERR_SYNC_NOT_RUNNING: 409,
   ERR_RUNTIME_EDITS: 409,
   ERR_RESTART_NEEDED: 409,
+  ERR_UPGRADE_RUNNING: 409,
 };
 
 function statusOf(error: unknown): number {

@@ -16,6 +16,7 @@ import {
   rollbackRequest,
   servicesQuery,
   syncDaemonRequest,
+  upgradeRequest,
   zeroRequest,
 } from './requests.js';
 import { captureLine, captureQuery, traceLine, traceQuery } from './watch.js';
@@ -226,6 +227,18 @@ export const ROUTES: readonly Route[] = [
     body: syncDaemonRequest,
     answer: json(answers.syncReport),
     run: (handlers, { body }) => handlers.syncDaemon(body),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/upgrade',
+    summary: 'Another process takes over with all connections; answered when it has',
+    role: 'write',
+    body: upgradeRequest,
+    answer: json(answers.upgradeReport),
+    run: (handlers, { body, caller }) => {
+      ownFileOnly(body.file ?? body.program, caller);
+      return handlers.upgrade(body);
+    },
   }),
   route({
     method: 'GET',

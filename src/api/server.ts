@@ -59,6 +59,7 @@ export async function serve(
   handlers: Handlers,
   onError: (error: unknown) => void,
   group?: string,
+  inherited?: number,
 ): Promise<Server> {
   const front: Front = {
     handlers,
@@ -70,9 +71,18 @@ export async function serve(
     onError,
   };
   const server = createServer((request, response) => answer(request, response, front));
-  await listenAt(server, path, group);
+  // Its path, owner and mode are as they were.
+  if (inherited !== undefined) await listenOn(server, inherited);
+  else await listenAt(server, path, group);
   server.on('error', onError);
   return server;
+}
+
+function listenOn(server: Server, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd }, resolve);
+  });
 }
 
 function giveTo(group: string, path: string): void {
@@ -130,6 +140,7 @@ export async function serveMetrics(
   { address, port }: Endpoint,
   handlers: Pick<Handlers, 'metrics'>,
   onError: (error: unknown) => void,
+  inherited?: number,
 ): Promise<Server> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
@@ -146,7 +157,8 @@ export async function serveMetrics(
       const message = `cannot serve metrics on ${address}:${port}: ${error.message}`;
       reject(new SluiceError('ERR_SOCKET', message, { cause: error }));
     });
-    server.listen({ host: address, port }, () => resolve());
+    const to = inherited === undefined ? { host: address, port } : { fd: inherited };
+    server.listen(to, () => resolve());
   });
   server.on('error', onError);
   return server;

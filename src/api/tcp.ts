@@ -46,6 +46,8 @@ export interface Surroundings {
   onError(error: unknown): void;
   /** What outlives a control plane. */
   memory?: Memory;
+  /** A socket that listens on an address and port already. */
+  listener?: (at: string) => number | undefined;
 }
 
 const store = ({ memory }: Surroundings) => memory?.of<ApiFiles>('api');
@@ -99,6 +101,10 @@ export class TcpApi {
     this.#server.on('connection', (socket) => this.#count(socket));
   }
 
+  get server(): Server {
+    return this.#server;
+  }
+
   /** Where it really listens. */
   get address(): Endpoint {
     const { address, port } = this.#server.address() as Endpoint;
@@ -139,7 +145,9 @@ export class TcpApi {
         reject(new SluiceError('ERR_SOCKET', message, { cause: error }));
       };
       this.#server.once('error', refuse);
-      this.#server.listen({ host: listen.address, port: listen.port }, () => {
+      const fd = this.#around.listener?.(formatEndpoint(listen));
+      const to = fd === undefined ? { host: listen.address, port: listen.port } : { fd };
+      this.#server.listen(to, () => {
         this.#server.off('error', refuse);
         resolve();
       });

@@ -11,6 +11,7 @@ export type SyncReport = z.output<typeof answers.syncReport>;
 export type VrrpReport = z.output<typeof answers.vrrpReport>;
 export type DropsReport = z.output<typeof answers.dropsReport>;
 export type StatusReport = z.output<typeof answers.statusReport>;
+export type UpgradeReport = z.output<typeof answers.upgradeReport>;
 export type ReloadReport = z.output<typeof answers.reloadReport>;
 export type EditReport = z.output<typeof answers.editReport>;
 export type HistoryReport = z.output<typeof answers.historyReport>;

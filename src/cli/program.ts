@@ -22,6 +22,7 @@ import { registerShow } from './show.js';
 import { registerSnmp } from './snmp.js';
 import { registerTop } from './top.js';
 import { registerTrace } from './trace.js';
+import { registerUpgrade } from './upgrade.js';
 
 export const EXAMPLES = `
 Examples:
@@ -72,6 +73,7 @@ export function buildProgram(): Command {
   registerCapture(program);
   registerOpenapi(program);
   registerReload(program);
+  registerUpgrade(program);
   registerReplay(program);
   registerRepl(program);
   registerSnmp(program);

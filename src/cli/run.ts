@@ -1,10 +1,20 @@
 /** `sluice run`: a director in the foreground, until SIGTERM or SIGINT. */
+import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describe, EXIT } from '../errors.js';
-import { createLogger, LEVELS, type Level, LOG_FORMATS, type LogFormat } from '../log.js';
+import {
+  createLogger,
+  LEVELS,
+  type Level,
+  LOG_FORMATS,
+  type LogFormat,
+  type Logger,
+} from '../log.js';
 import { native } from '../native.js';
 import { ServiceManager } from '../supervisor/notify.js';
 import { Supervisor } from '../supervisor/supervisor.js';
+import type { UpgradeRequest } from '../upgrade/departure.js';
+import { Heir } from '../upgrade/heir.js';
 import { onHangup } from './hangup.js';
 import { configOption } from './options.js';
 
@@ -18,6 +28,7 @@ interface RunOptions {
   logJson?: true;
   controlHeap: number;
   controlTimeout: number;
+  heir?: true;
 }
 
 export function registerRun(program: Command): void {
@@ -45,6 +56,7 @@ export function registerRun(program: Command): void {
         .argParser(number(1, 3_600))
         .default(20),
     )
+    .addOption(new Option('--heir', 'takes over from the director that has started it').hideHelp())
     .action(run);
 }
 
@@ -57,7 +69,7 @@ function number(low: number, high: number) {
 }
 
 /** systemd says that stderr is its journal's by a variable of its own (systemd.exec(5)). */
-function logFormat({ logFormat, logJson }: RunOptions): LogFormat {
+function logFormat({ logFormat, logJson }: Pick<RunOptions, 'logFormat' | 'logJson'>): LogFormat {
   return logFormat ?? (logJson ? 'json' : process.env.JOURNAL_STREAM ? 'journal' : 'text');
 }
 
@@ -69,8 +81,12 @@ async function run(options: RunOptions): Promise<void> {
   // What capabilities the director was given are not for the scripts that it starts.
   native().forgetAmbient();
   const manager = new ServiceManager((text) => native().notifyManager(text), process.env);
+  const heir = options.heir && (await Heir.receive(native(), log));
   const supervisor = new Supervisor(
     {
+      heir,
+      successor: (request) => successor(options, request),
+      departed: () => leave(log, EXIT.ok),
       config: options.config,
       logLevel: options.logLevel,
       heap: options.controlHeap,
@@ -86,9 +102,7 @@ async function run(options: RunOptions): Promise<void> {
     log.info(`${signal}: stopping`);
     const trouble = await supervisor.stop();
     if (trouble) log.error(`stopping: ${describe(trouble)}`);
-    const status: number = trouble ? EXIT.internal : EXIT.ok;
-    log.end(() => process.exit(status));
-    setTimeout(() => process.exit(status), FLUSH_MS);
+    leave(log, trouble ? EXIT.internal : EXIT.ok);
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
@@ -99,6 +113,23 @@ async function run(options: RunOptions): Promise<void> {
   process.on('uncaughtException', survive);
   process.on('unhandledRejection', survive);
   onHangup(() => supervisor.reload());
+}
+
+function leave(log: Logger, status: number): void {
+  log.end(() => process.exit(status));
+  setTimeout(() => process.exit(status), FLUSH_MS);
+}
+
+/** What starts a process that is to take over from this one. */
+function successor(
+  { config, logLevel, controlHeap, controlTimeout, ...options }: RunOptions,
+  { file, program }: UpgradeRequest,
+): [string, ...string[]] {
+  const words = ['run', '--heir', '-c', file ?? resolve(config), '--log-level', logLevel];
+  words.push('--log-format', logFormat({ ...options }));
+  words.push('--control-heap', String(controlHeap), '--control-timeout', String(controlTimeout));
+  if (program !== undefined) return [program, ...words];
+  return [process.execPath, ...process.execArgv, process.argv[1] as string, ...words];
 }
 
 /** A worker that has not come round for so long is not going to. */

@@ -3,7 +3,9 @@
  * workers, less what a slot's former owner had counted.
  */
 import type { CounterGroup, CounterLayout, VerdictKind } from '../native.js';
+import type { Slots } from '../slots.js';
 import { Memory, type Store } from '../supervisor/memory.js';
+import type { Totals } from '../upgrade/protocol.js';
 
 /** All workers' words, as they are now: a live view or a fresh copy. */
 export type ReadCounters = () => BigUint64Array;
@@ -118,6 +120,61 @@ export class CounterView {
         );
       }
     }
+  }
+
+  /** Of the services and servers that live, by their keys: for another process to go on from. */
+  totals({ services, servers }: Pick<Slots, 'services' | 'servers'>): Totals {
+    const { layout } = this;
+    const of = (groups: CounterGroup[], entries: Slots['services']) =>
+      Object.fromEntries(
+        [...entries].flatMap(([key, { slot, live }]) => {
+          if (!live) return [];
+          const parts = groups.map((group) => this.#exact(group, slot));
+          return [[key, Object.assign({}, ...parts) as Record<string, bigint>]];
+        }),
+      );
+    return {
+      services: of([layout.services], services),
+      servers: of([layout.servers, layout.handshakes], servers),
+    };
+  }
+
+  /** What another process's totals() has said is counted as well. */
+  goOnFrom(totals: Totals, { services, servers }: Pick<Slots, 'services' | 'servers'>): void {
+    const { layout } = this;
+    const add = (group: CounterGroup, slot: number, counted: Record<string, bigint>) => {
+      const at = `${group.offset}:${slot}`;
+      const base = this.#bases.get(at);
+      this.#bases.set(
+        at,
+        group.names.map((name, index) => {
+          const more = GAUGES.has(name) ? 0n : (counted[name] ?? 0n);
+          return BigInt.asUintN(64, (base?.[index] ?? 0n) - more);
+        }),
+      );
+    };
+    for (const [key, counted] of Object.entries(totals.services)) {
+      const slot = services.get(key)?.slot;
+      if (slot !== undefined) add(layout.services, slot, counted);
+    }
+    for (const [key, counted] of Object.entries(totals.servers)) {
+      const slot = servers.get(key)?.slot;
+      if (slot === undefined) continue;
+      add(layout.servers, slot, counted);
+      add(layout.handshakes, slot, counted);
+    }
+  }
+
+  #exact(group: CounterGroup, slot: number): Record<string, bigint> {
+    const sums = this.#record(group, slot);
+    const base = this.#bases.get(`${group.offset}:${slot}`);
+    return Object.fromEntries(
+      group.names.flatMap((name, index) =>
+        name === '' || GAUGES.has(name)
+          ? []
+          : [[name, BigInt.asUintN(64, (sums[index] ?? 0n) - (base?.[index] ?? 0n))]],
+      ),
+    );
   }
 
   #figures(group: CounterGroup, record: number): Figures {

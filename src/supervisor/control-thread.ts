@@ -1,8 +1,11 @@
 /** The control plane's thread: a Director, and what the supervisor wants of it. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Director, type Identity } from '../director.js';
+import { SluiceError } from '../errors.js';
 import { createLogger } from '../log.js';
 import type { EngineOptions } from '../native.js';
+import type { UpgradeReport, UpgradeRequest } from '../upgrade/departure.js';
+import { NO_TOTALS, type Totals } from '../upgrade/protocol.js';
 import { Memory } from './memory.js';
 import {
   type ControlData,
@@ -27,22 +30,62 @@ const log = createLogger({
 const memory = new Memory(data.memory, (changes) => send({ type: 'keep', changes }));
 
 let director: Director | undefined;
-let done: (error: Error | undefined) => void = () => {};
+let done: (error: Error | undefined, totals?: Totals) => void = () => {};
+/** Of the one upgrade that there can be. */
+let upgraded: ((error: Error | undefined, report?: UpgradeReport) => void) | undefined;
 
-function ask(wish: FromControl): Promise<void> {
+function ask(wish: FromControl): Promise<Totals | undefined> {
   return new Promise((resolve, reject) => {
-    done = (error) => (error ? reject(error) : resolve());
+    done = (error, totals) => (error ? reject(error) : resolve(totals));
     send(wish);
   });
 }
 
-const become = ({ user, socket }: Identity) => ask({ type: 'become', identity: { user, socket } });
-const startEngine = (options: EngineOptions) => ask({ type: 'engine', options });
+async function upgrade(request: UpgradeRequest): Promise<UpgradeReport> {
+  if (upgraded) {
+    throw new SluiceError('ERR_UPGRADE_RUNNING', 'another process is taking over already');
+  }
+  return new Promise((resolve, reject) => {
+    upgraded = (error, report) => (report ? resolve(report) : reject(error));
+    send({ type: 'upgrade', request });
+  });
+}
+
+const become = async ({ user, socket }: Identity) => {
+  await ask({ type: 'become', identity: { user, socket } });
+};
+const startEngine = async (options: EngineOptions) => {
+  await ask({ type: 'engine', options });
+};
+/** The way of a process that takes over from another. */
+const succession = data.legacy && {
+  ...data.legacy,
+  prepared: async () => {
+    await ask({ type: 'prepared' });
+  },
+  switched: async () => (await ask({ type: 'switch' })) ?? NO_TOTALS,
+};
 
 port.on('message', (message: ToControl) => {
   switch (message.type) {
     case 'done':
-      done(message.error && errorFrom(message.error));
+      done(message.error && errorFrom(message.error), message.totals);
+      return;
+    case 'upgraded':
+      upgraded?.(message.error && errorFrom(message.error), message.report);
+      upgraded = undefined;
+      return;
+    case 'freeze':
+      freeze();
+      return;
+    case 'count':
+      send({ type: 'counted', totals: director?.countForHeir() ?? NO_TOTALS });
+      return;
+    case 'thaw':
+      director?.thaw();
+      return;
+    case 'leave':
+      void leave();
       return;
     case 'reload':
       reload();
@@ -64,6 +107,19 @@ function reload(): void {
   send({ type: 'reloaded', status: director?.summary ?? '' });
 }
 
+function freeze(): void {
+  if (!director) return;
+  const frozen = director.freeze();
+  // What it has written down goes first.
+  memory.flush();
+  send({ type: 'frozen', frozen });
+}
+
+async function leave(): Promise<void> {
+  await director?.leave();
+  send({ type: 'stopped', error: undefined });
+}
+
 async function stop(): Promise<void> {
   try {
     await director?.stop();
@@ -75,10 +131,10 @@ async function stop(): Promise<void> {
 
 try {
   const { startedAt, restarts } = data;
-  const host = { log, memory, startedAt, restarts, become, startEngine };
+  const host = { log, memory, startedAt, restarts, become, startEngine, succession, upgrade };
   director = await Director.start(data.config, host);
   memory.flush();
-  send({ type: 'ready', status: director.summary });
+  send({ type: 'ready', status: director.summary, generation: director.generation });
 } catch (error) {
   send({ type: 'failed', error: reportError(error) });
   process.exit(1);

@@ -23,6 +23,11 @@ export class ServiceManager {
     this.#tell(['READY=1', statusLine(status)]);
   }
 
+  /** Another process is the service's main one from now on. */
+  succeeded(pid: number): void {
+    this.#tell([`MAINPID=${pid}`, 'READY=1']);
+  }
+
   reloading(): void {
     // Type=notify-reload wants to know since when.
     const us = process.hrtime.bigint() / 1_000n;

@@ -2,6 +2,9 @@
 import type { Identity } from '../director.js';
 import type { Level, LogEntry } from '../log.js';
 import type { EngineOptions } from '../native.js';
+import type { Frozen, UpgradeReport, UpgradeRequest } from '../upgrade/departure.js';
+import type { Legacy } from '../upgrade/heir.js';
+import type { Totals } from '../upgrade/protocol.js';
 import type { MemoryChange, MemoryContents } from './memory.js';
 
 /** Given to each control plane at its start. */
@@ -15,6 +18,8 @@ export interface ControlData {
   startedAt: number;
   /** Control planes before this one. */
   restarts: number;
+  /** The first one of a process that takes over from another. */
+  legacy: Legacy | undefined;
 }
 
 /** An error as it crosses threads: its class is lost on the way, its code is not. */
@@ -30,14 +35,28 @@ export type FromControl =
   /** Wishes of the first one, each answered by `done`. */
   | { type: 'become'; identity: Identity }
   | { type: 'engine'; options: EngineOptions }
-  | { type: 'ready'; status: string }
+  /** Of one that takes over: all but forwarding is done; and, it may forward. */
+  | { type: 'prepared' }
+  | { type: 'switch' }
+  /** Answered by `upgraded`, at any time. */
+  | { type: 'upgrade'; request: UpgradeRequest }
+  /** To `freeze` and `count`. */
+  | { type: 'frozen'; frozen: Frozen }
+  | { type: 'counted'; totals: Totals }
+  | { type: 'ready'; status: string; generation: number }
   | { type: 'reloading' }
   | { type: 'reloaded'; status: string }
   | { type: 'failed'; error: ErrorReport }
   | { type: 'stopped'; error: ErrorReport | undefined };
 
 export type ToControl =
-  | { type: 'done'; error: ErrorReport | undefined }
+  | { type: 'done'; error: ErrorReport | undefined; totals?: Totals }
+  | { type: 'upgraded'; report: UpgradeReport | undefined; error: ErrorReport | undefined }
+  /** Steps of an upgrade: no changes any more, what was counted, as before, the end. */
+  | { type: 'freeze' }
+  | { type: 'count' }
+  | { type: 'thaw' }
+  | { type: 'leave' }
   | { type: 'reload' }
   | { type: 'stop' };
 

@@ -3,27 +3,26 @@
  * another one whenever that fails. Small, and without anything that a configuration, a request or a
  * packet could lead astray: what is known of those is in the control plane.
  */
-import { Worker } from 'node:worker_threads';
 import { codeOf, describe, SluiceError } from '../errors.js';
 import type { Level, Logger } from '../log.js';
 import { type Engine, type EngineOptions, native } from '../native.js';
+import {
+  Departure,
+  type Frozen,
+  type UpgradeReport,
+  type UpgradeRequest,
+} from '../upgrade/departure.js';
+import type { Heir } from '../upgrade/heir.js';
+import type { Totals } from '../upgrade/protocol.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
+import { Control, ENTRY, type Failure } from './control.js';
 import { applyChange, type MemoryContents } from './memory.js';
 import type { ServiceManager } from './notify.js';
 import { Orphans } from './orphans.js';
 import { dropPrivileges } from './privileges.js';
-import {
-  type ControlData,
-  type ErrorReport,
-  errorFrom,
-  type FromControl,
-  reportError,
-  type ToControl,
-} from './protocol.js';
-import { LOOK_MS, Pulse } from './pulse.js';
+import { type ControlData, type ErrorReport, type FromControl, reportError } from './protocol.js';
+import { LOOK_MS } from './pulse.js';
 
-/** Reading a configuration of a hundred thousand servers may take its time. */
-const START_MS = 120_000;
 /** The control plane's farewell (notifications of a stop), and a little more. */
 const STOP_MS = 7_000;
 /** JavaScript is ended at once; native code that hangs, never. */
@@ -39,6 +38,12 @@ export interface SupervisorOptions {
   /** A worker that has not come round for so long is stuck, ms. */
   workerLagMs: number;
   backoff?: BackoffOptions;
+  /** This process takes over from another. */
+  heir?: Heir | undefined;
+  /** Program and arguments of a process that is to take over from this one. */
+  successor?: (request: UpgradeRequest) => [string, ...string[]];
+  /** Another one has taken over: to be left. */
+  departed?: () => void;
   /** The thread's module: for tests. */
   entry?: URL;
   startEngine?: typeof startEngine;
@@ -52,7 +57,7 @@ export class Supervisor {
   readonly #log: Logger;
   readonly #manager: ServiceManager;
   readonly #backoff: Backoff;
-  readonly #memory: MemoryContents = new Map();
+  readonly #memory: MemoryContents;
   readonly #startedAt = Date.now();
   #engine: OwnedEngine | undefined;
   #control: Control | undefined;
@@ -64,10 +69,14 @@ export class Supervisor {
   #reloadWanted = false;
   #retry: NodeJS.Timeout | undefined;
   #timers: NodeJS.Timeout[] = [];
+  #departure: Departure | undefined;
+  /** What the control plane is asked for an upgrade. */
+  #asked: { resolve: (value: never) => void; reject: (error: Error) => void } | undefined;
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
 
   constructor(options: SupervisorOptions, log: Logger, manager: ServiceManager) {
     this.#options = options;
+    this.#memory = options.heir?.memory ?? new Map();
     this.#log = log;
     this.#manager = manager;
     this.#backoff = new Backoff(options.backoff);
@@ -91,8 +100,65 @@ export class Supervisor {
     try {
       await settled;
     } catch (error) {
+      this.#options.heir?.failed(error);
       this.#end();
       throw error;
+    }
+  }
+
+  /** Another process takes over from this one; rejects, and this one goes on. */
+  async upgrade(request: UpgradeRequest): Promise<UpgradeReport> {
+    if (this.#departure) {
+      throw new SluiceError('ERR_UPGRADE_RUNNING', 'another process is taking over already');
+    }
+    const { successor } = this.#options;
+    if (!successor) throw new SluiceError('ERR_UPGRADE_FAILED', 'not from here');
+    const departure = new Departure(
+      {
+        log: this.#log,
+        native: native(),
+        memory: this.#memory,
+        command: successor,
+        freeze: () => this.#ask<Frozen>('freeze'),
+        totals: () => this.#ask<Totals>('count'),
+        thaw: () => this.#control?.send({ type: 'thaw' }),
+        succeeded: (pid) => this.#manager.succeeded(pid),
+      },
+      request,
+    );
+    this.#departure = departure;
+    try {
+      return await departure.run();
+    } catch (error) {
+      this.#departure = undefined;
+      throw error;
+    }
+  }
+
+  #ask<Value>(type: 'freeze' | 'count'): Promise<Value> {
+    return new Promise<Value>((resolve, reject) => {
+      const control = this.#control;
+      if (!control?.ready) {
+        reject(new SluiceError('ERR_UPGRADE_FAILED', 'the control plane is being restarted'));
+        return;
+      }
+      this.#asked = { resolve: resolve as (value: never) => void, reject };
+      control.send({ type });
+    });
+  }
+
+  async #serveUpgrade(control: Control, request: UpgradeRequest): Promise<void> {
+    try {
+      const report = await this.upgrade(request);
+      this.#phase = 'stopping';
+      control.send({ type: 'upgraded', report, error: undefined });
+      control.send({ type: 'leave' });
+      await Promise.race([control.stopped, delay(STOP_MS)]);
+      await Promise.race([control.terminate(), delay(END_MS)]);
+      this.#end();
+      this.#options.departed?.();
+    } catch (error) {
+      control.send({ type: 'upgraded', report: undefined, error: reportError(error) });
     }
   }
 
@@ -105,6 +171,7 @@ export class Supervisor {
   /** The control plane says its farewells, then forwarding ends. What went wrong with that, or undefined. */
   async stop(): Promise<Error | undefined> {
     this.#phase = 'stopping';
+    await this.#departure?.abort();
     this.#manager.stopping();
     clearTimeout(this.#retry);
     const control = this.#control;
@@ -140,6 +207,7 @@ export class Supervisor {
       memory: this.#memory,
       startedAt: this.#startedAt,
       restarts: this.#restarts,
+      legacy: this.#phase === 'starting' ? this.#options.heir?.legacy : undefined,
     };
     const control: Control = new Control(entry, data, heap, timeoutMs, {
       heard: (message) => this.#heard(control, message),
@@ -150,6 +218,14 @@ export class Supervisor {
 
   #heard(control: Control, message: FromControl): void {
     const done = (action: () => void) => control.send({ type: 'done', error: errorOf(action) });
+    const heirDoes = async (action: (heir: Heir) => Promise<Totals | undefined>) => {
+      try {
+        const totals = await action(this.#options.heir as Heir);
+        control.send({ type: 'done', error: undefined, ...(totals && { totals }) });
+      } catch (error) {
+        control.send({ type: 'done', error: reportError(error) });
+      }
+    };
     switch (message.type) {
       case 'log':
         this.#log.log(message.entry);
@@ -163,8 +239,26 @@ export class Supervisor {
       case 'engine':
         done(() => this.#startEngine(message.options));
         return;
+      case 'prepared':
+        void heirDoes(async (heir) => {
+          await heir.prepared();
+          return undefined;
+        });
+        return;
+      case 'switch':
+        void heirDoes((heir) => heir.switched());
+        return;
+      case 'upgrade':
+        void this.#serveUpgrade(control, message.request);
+        return;
+      case 'frozen':
+        this.#asked?.resolve(message.frozen as never);
+        return;
+      case 'counted':
+        this.#asked?.resolve(message.totals as never);
+        return;
       case 'ready':
-        this.#ready(control, message.status);
+        void this.#ready(control, message.status, message.generation);
         return;
       case 'reloading':
         this.#manager.reloading();
@@ -179,13 +273,15 @@ export class Supervisor {
   }
 
   #startEngine(options: EngineOptions): void {
-    this.#engine ??= (this.#options.startEngine ?? startEngine)(options, this.#log);
+    const { heir, startEngine: start = startEngine } = this.#options;
+    this.#engine ??= start(heir ? heir.engineOptions(options) : options, this.#log);
   }
 
-  #ready(control: Control, status: string): void {
+  async #ready(control: Control, status: string, generation: number): Promise<void> {
     if (this.#phase === 'starting') {
       this.#phase = 'running';
       this.#settle?.resolve();
+      await this.#options.heir?.opened(generation);
     } else {
       const ms = Math.round(control.age);
       this.#log.warn(`the control plane is back after ${ms} ms`, { restarts: this.#restarts });
@@ -198,7 +294,9 @@ export class Supervisor {
   #ended(control: Control, why: Failure): void {
     if (this.#control !== control) return;
     this.#control = undefined;
-    this.#orphans.adopt();
+    this.#asked?.reject(new SluiceError('ERR_UPGRADE_FAILED', 'the control plane has ended'));
+    // The new process of an upgrade is no script of a control plane.
+    if (!this.#departure) this.#orphans.adopt();
     if (this.#phase === 'stopping') return;
     if (this.#phase === 'starting') {
       this.#settle?.reject(why.error);
@@ -239,122 +337,6 @@ export class Supervisor {
     const lags = this.#engine?.workerLag() ?? [];
     return lags.every((us) => us < this.#options.workerLagMs * 1_000);
   }
-}
-
-/** Why a control plane is no more. */
-interface Failure {
-  what: 'crashed' | 'hung' | 'ran out of memory';
-  code: 'ERR_CONTROL_CRASHED' | 'ERR_CONTROL_HUNG' | 'ERR_CONTROL_MEMORY';
-  error: Error;
-}
-
-interface Observer {
-  heard(message: FromControl): void;
-  ended(why: Failure): void;
-}
-
-/** One control plane, from its thread's start to its end. */
-class Control {
-  readonly stopped: Promise<Error | undefined>;
-  readonly #worker: Worker;
-  readonly #beats: Int32Array;
-  readonly #timeoutMs: number;
-  readonly #born = performance.now();
-  #pulse: Pulse;
-  #error: Error | undefined;
-  #terminated: number | undefined;
-  ready = false;
-
-  constructor(
-    entry: URL,
-    data: ControlData,
-    heap: number,
-    timeoutMs: number,
-    { heard, ended }: Observer,
-  ) {
-    this.#beats = new Int32Array(data.beats);
-    this.#timeoutMs = timeoutMs;
-    this.#pulse = new Pulse(Math.max(timeoutMs, START_MS));
-    this.#worker = new Worker(entry, {
-      workerData: data,
-      name: 'control',
-      resourceLimits: { maxOldGenerationSizeMb: heap },
-    });
-    let said: (error: Error | undefined) => void;
-    this.stopped = new Promise((resolve) => {
-      said = resolve;
-    });
-    this.#worker.on('message', (message: FromControl) => {
-      if (message.type === 'ready') this.#isReady();
-      if (message.type === 'failed') this.#error = errorFrom(message.error);
-      if (message.type === 'stopped') said(message.error && errorFrom(message.error));
-      heard(message);
-    });
-    this.#worker.on('error', (error: unknown) => {
-      this.#error = error instanceof Error ? error : new Error(String(error));
-    });
-    this.#worker.on('exit', (status) => {
-      said(this.#error);
-      ended(this.#failure(status));
-    });
-  }
-
-  /** ms. */
-  get age(): number {
-    return performance.now() - this.#born;
-  }
-
-  /** ms since it was told to end. */
-  get ending(): number {
-    return this.#terminated === undefined ? 0 : performance.now() - this.#terminated;
-  }
-
-  send(message: ToControl): void {
-    this.#worker.postMessage(message);
-  }
-
-  /** False from the look on that finds it hung. */
-  lives(): boolean {
-    return this.#terminated === undefined && this.#pulse.look(Atomics.load(this.#beats, 0));
-  }
-
-  async terminate(): Promise<void> {
-    this.#terminated ??= performance.now();
-    await this.#worker.terminate();
-  }
-
-  #isReady(): void {
-    this.ready = true;
-    this.#pulse = new Pulse(this.#timeoutMs);
-  }
-
-  #failure(status: number): Failure {
-    const error = this.#error;
-    if (error && (error as { code?: unknown }).code === 'ERR_WORKER_OUT_OF_MEMORY') {
-      return { what: 'ran out of memory', code: 'ERR_CONTROL_MEMORY', error };
-    }
-    if (!error && this.#terminated !== undefined) {
-      const late = new SluiceError(
-        'ERR_CONTROL_HUNG',
-        `no sign of life for ${this.#timeoutMs / 1_000} s`,
-      );
-      return { what: 'hung', code: 'ERR_CONTROL_HUNG', error: late };
-    }
-    const own = () =>
-      new SluiceError('ERR_CONTROL_CRASHED', `it ended by itself with status ${status}`);
-    return { what: 'crashed', code: 'ERR_CONTROL_CRASHED', error: error ?? own() };
-  }
-}
-
-const ENTRY = import.meta.url.endsWith('.ts')
-  ? sources(new URL('./control-thread.ts', import.meta.url))
-  : new URL('./control-thread.js', import.meta.url);
-
-/** In a checkout that runs from its sources a thread has to be told how to read them. */
-function sources(entry: URL): URL {
-  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const code = `import { register } from ${loader}; register(); await import(${JSON.stringify(entry.href)});`;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 
 function errorOf(action: () => void): ErrorReport | undefined {

@@ -39,6 +39,8 @@ export interface VrrpParts {
   changed: () => void;
   /** What would be published in that role; undefined: nothing has been yet. */
   foresee: (role: Role) => Uint8Array | undefined;
+  /** Of an instance: another process has handed it over as the master. */
+  wasMaster?: (name: string) => boolean;
   /** Runs an action of a timer; what it throws is reported and goes no further. */
   guard: (what: string, action: () => void) => void;
 }
@@ -205,7 +207,9 @@ export class Vrrp {
     const herald = this.#openHerald();
     const { startDelayMs } = this.#vrrp as VrrpModel;
     const instance = new Instance(model, startDelayMs, place, herald);
-    if (!this.#running && herald.take().repeating.includes(instance.id)) {
+    const repeats = () =>
+      herald.take().repeating.includes(instance.id) || this.#parts.wasMaster?.(model.name);
+    if (!this.#running && repeats()) {
       const { machine } = instance;
       for (const effect of machine.start(now(), true)) this.#resumed.push({ machine, effect });
     }

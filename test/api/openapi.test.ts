@@ -146,6 +146,7 @@ const ASKED: [string, string, number, object?][] = [
   ['GET', '/v1/history', 200],
   ['POST', '/v1/rollback', 200],
   ['POST', '/v1/rollback', 404, { generation: 999 }],
+  ['POST', '/v1/upgrade', 422, {}],
   ['POST', '/v1/zero', 200, { service: web }],
   ['POST', '/v1/zero', 404, { service: { ...web, protocol: 'udp' } }],
 ];

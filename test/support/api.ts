@@ -114,6 +114,17 @@ export function handlers(more: Partial<Handlers> = {}): Handlers {
     edit: ({ edits }) => ({ generation: 2, summary: 'changed', results: edits.map(() => null) }),
     rollback: () => reloaded,
     zero: () => {},
+    upgrade: async () => ({
+      pid: 2,
+      version: '0.2.0',
+      formerPid: 1,
+      formerVersion: '0.1.0',
+      generation: 2,
+      connections: 1,
+      refused: 0,
+      gapMs: 1.5,
+      seconds: 2,
+    }),
     history: () => [],
     diff: () => ({ file: '', changes: [], edits: [], overruled: [], restart: [] }),
     async *connections({ limit }) {

@@ -58,6 +58,14 @@ void add_address(const std::string& text, size_t port, FibInput& to) {
   }
 }
 
+std::unique_ptr<Tap> make_twin(const PortOptions& options, const Port& port) {
+  if (options.twin.empty()) return nullptr;
+  if (options.twin_fd >= 0) {
+    return std::make_unique<Tap>(options.twin, options.twin_fd, options.mtu, options.addresses);
+  }
+  return std::make_unique<Tap>(options.twin, port.mac(), options.mtu, options.addresses);
+}
+
 struct Listing final : Letter {
   Listing(uint32_t cursor, uint32_t limit, PageHandler handler)
       : from(cursor), limit(limit), handler(std::move(handler)) {
@@ -126,12 +134,12 @@ void Engine::start(EventHandler on_event) {
   worker.vip_checks = &Passages::of_process().count();
   for (const PortOptions& port : options_.ports) {
     const size_t index = ports_.size();
-    ports_.push_back(std::make_unique<Port>(port, workers(), mbufs_, &rss_key));
+    PortOptions opened = port;
+    opened.waits = options_.waits;
+    ports_.push_back(std::make_unique<Port>(opened, workers(), mbufs_, &rss_key));
     fib_ports.push_back({ports_[index]->mac(), port.mtu});
     worker.partial_checksums[index] = ports_[index]->partial_checksums();
-    taps.push_back(port.twin.empty() ? nullptr
-                                     : std::make_unique<Tap>(port.twin, ports_[index]->mac(),
-                                                             port.mtu, port.addresses));
+    taps.push_back(make_twin(port, *ports_[index]));
     if (!port.twin.empty()) continue;
     for (const std::string& text : port.addresses) add_address(text, index, own);
   }
@@ -175,6 +183,10 @@ void Engine::start(EventHandler on_event) {
   on_event_ = on_event;
   slow_path_ = std::make_unique<SlowPath>(ports_, std::move(taps), *wiring_, *routing_, *publisher_,
                                           mbufs_, std::move(on_event), options_.eal.worker_cpus);
+  if (options_.waits) {
+    for (auto& lcore : lcores_) lcore->set_duty(Duty::waiting);
+    slow_path_->hold(true);
+  }
   for (size_t i = 0; i < workers(); ++i) {
     if (rte_eal_remote_launch(run_lcore, lcores_[i].get(), lcore_of_worker(i)) != 0) {
       throw Error("ERR_NATIVE_EAL", "worker " + std::to_string(i) + "'s lcore is busy");
@@ -333,9 +345,73 @@ Watches& Engine::watches() const {
   return *watches_;
 }
 
+Belongings Engine::belongings() const {
+  check_running();
+  Belongings all;
+  for (const auto& tap : slow_path_->taps()) {
+    if (tap) all.twins.emplace_back(tap->name(), tap->fd());
+  }
+  for (const auto& port : ports_) {
+    all.sockets.insert(all.sockets.end(), port->sockets().begin(), port->sockets().end());
+  }
+  return all;
+}
+
+HandOverParts Engine::hand_over_parts() {
+  std::vector<Lcore*> lcores;
+  for (const auto& lcore : lcores_) lcores.push_back(lcore.get());
+  return {
+      std::move(lcores),
+      ports_,
+      *slow_path_,
+      *publisher_,
+      *wiring_,
+      options_.eal.worker_cpus,
+      [this](size_t worker, std::unique_ptr<Letter> letter) { post(worker, std::move(letter)); }};
+}
+
+void Engine::hand_over(int fd) {
+  check_running();
+  if (hand_over_) throw Error("ERR_UPGRADE_RUNNING", "another process is taking over already");
+  hand_over_ = std::make_unique<HandOver>(hand_over_parts(), fd);
+}
+
+void Engine::take_over(int fd) {
+  check_running();
+  if (take_over_) throw Error("ERR_UPGRADE_RUNNING", "this process is taking over already");
+  struct NotesLetter final : Letter {
+    void read(Worker& worker) noexcept override { worker.feed().keep_notes(); }
+    void answer(bool) override {}
+  };
+  for (size_t w = 0; w < workers(); ++w) post(w, std::make_unique<NotesLetter>());
+  take_over_ = std::make_unique<TakeOver>(hand_over_parts(), steering_.get(), fd);
+}
+
+void Engine::end_hand_over() {
+  if (!hand_over_) return;
+  hand_over_->take_back();
+  hand_over_.reset();
+}
+
+void Engine::go_live() {
+  check_running();
+  const HandOverParts parts = hand_over_parts();
+  parts.open_ears();
+  parts.set_duty(Duty::live);
+  slow_path_->hold(false);
+  for (const auto& port : ports_) port->take_on();
+}
+
+void Engine::let_go() {
+  check_running();
+  for (const auto& port : ports_) port->let_go();
+}
+
 void Engine::stop() noexcept {
   if (stopped_) return;
   stopped_ = true;
+  take_over_.reset();
+  hand_over_.reset();
   sync_thread_.reset();
   if (herald_) herald_->stop();
   for (auto& lcore : lcores_) lcore->stop();

@@ -14,6 +14,7 @@
 #include "../watch/watches.h"
 #include "event.h"
 #include "gauges.h"
+#include "hand_over.h"
 #include "herald.h"
 #include "lcore.h"
 #include "routing.h"
@@ -30,6 +31,13 @@ struct EngineOptions {
   unsigned mbufs = 0;
   int port_half = -1;     // WorkerOptions
   uint64_t rss_seed = 0;  // not 0: RSS is keyed by it, as it is on another director
+  bool waits = false;     // another process forwards: until take_over() or go_live()
+};
+
+// What a process that takes over is given: descriptors.
+struct Belongings {
+  std::vector<std::pair<std::string, int>> twins;
+  std::vector<int> sockets;
 };
 
 struct PortStatus {
@@ -81,6 +89,21 @@ class Engine {
   }
   uint32_t untold(unsigned worker) const { return lcores_[worker]->worker().feed().out.size(); }
 
+  // To another process, or from one. Both take `fd`, a stream socket's end. Throw
+  // ERR_UPGRADE_RUNNING.
+  Belongings belongings() const;
+  void hand_over(int fd);
+  void take_over(int fd);
+  // nullptr: none since the start.
+  HandOver* hand_over() { return hand_over_.get(); }
+  TakeOver* take_over() { return take_over_.get(); }
+  // Nobody hands anything over, or the one who did has been taken back from.
+  void end_hand_over();
+  // One that waits forwards from now on, with what it has.
+  void go_live();
+  // The other process forwards, and this one ends: what it leaves on interfaces stays.
+  void let_go();
+
   // Made when it is first asked for.
   Herald& herald();
   // What the herald publishes when `succession` is carried out, its other parts given; until the
@@ -99,6 +122,7 @@ class Engine {
   unsigned mbufs_needed() const;
   void give_up_roles();
   void accept_macs(const Snapshot& snapshot);
+  HandOverParts hand_over_parts();
 
   const EngineOptions options_;
   CounterOffsets offsets_;
@@ -121,6 +145,8 @@ class Engine {
   std::mutex published_mutex_;  // of the two below, which the herald reads
   std::vector<uint8_t> published_;
   std::unique_ptr<Herald> herald_;
+  std::unique_ptr<HandOver> hand_over_;
+  std::unique_ptr<TakeOver> take_over_;
 };
 
 }  // namespace sluice

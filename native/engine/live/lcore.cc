@@ -4,6 +4,7 @@
 #include <rte_ethdev.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace sluice {
@@ -50,21 +51,49 @@ void Lcore::run() {
   while (!stopping_.load(std::memory_order_relaxed)) {
     begin_turn();
     worker_.begin(now_ms(), publisher_.snapshot(), publisher_.fib());
-    unsigned packets = receive();
-    if (wiring_.workers > 1) packets += receive_handed_off();
-    if (index_ == 0) packets += send_for_others();
+    const Duty duty = duty_.load(std::memory_order_relaxed);
+    const unsigned packets = take_in(duty);
     if (wiring_.mail[index_].serve(worker_)) wiring_.slow_path_bell.ring();
-    const bool expired = worker_.housekeep();
+    const bool expired = duty == Duty::paused ? worker_.settle_estate() : worker_.housekeep();
     worker_.flush();
     worker_.counters().add(Extra::loops);
     publisher_.quiescent(index_);
     heartbeat_.store(now_, std::memory_order_release);
     note_look();
     is_busy_ = packets != 0;
-    rest(packets, !expired);
+    note_turn(duty, packets);
+    rest(duty, packets, !expired);
   }
   publisher_.leave(index_);
   ended_.store(true, std::memory_order_release);
+}
+
+unsigned Lcore::take_in(Duty duty) {
+  if (duty == Duty::live || duty == Duty::draining) [[likely]] {
+    unsigned packets = receive();
+    if (wiring_.workers > 1) packets += receive_handed_off();
+    if (index_ == 0) packets += send_for_others();
+    return packets;
+  }
+  if (duty == Duty::waiting) discard();
+  return 0;
+}
+
+void Lcore::discard() {
+  for (const Queue& q : queues_) {
+    rte_mbuf* packets[kBurst];
+    const uint16_t n = rte_eth_rx_burst(q.device, q.queue, packets, kBurst);
+    if (n != 0) rte_pktmbuf_free_bulk(packets, n);
+  }
+}
+
+void Lcore::note_turn(Duty duty, unsigned packets) {
+  if (duty == Duty::live && duty_now_.load(std::memory_order_relaxed) == Duty::live) [[likely]]
+    return;
+  const bool quiet = packets == 0 && duty == duty_now_.load(std::memory_order_relaxed);
+  const unsigned before = quiet_turns_.load(std::memory_order_relaxed);
+  quiet_turns_.store(quiet ? before + 1 : 0, std::memory_order_release);
+  duty_now_.store(duty, std::memory_order_release);
 }
 
 // A turn ends where the next one begins, its sleep included.
@@ -163,9 +192,16 @@ void Lcore::send(Ring& ring, bool counted, unsigned& total) {
   }
 }
 
-void Lcore::rest(unsigned packets, bool expiry_is_due) {
+void Lcore::rest(Duty duty, unsigned packets, bool expiry_is_due) {
   if (packets != 0) last_packet_ = now_;
-  if (!sleeps_ || expiry_is_due || now_ - last_packet_ < idle_cycles_) return;
+  if (duty != Duty::live && duty != Duty::waiting) [[unlikely]] {
+    // The other process's worker may be on this very CPU. Frames that wait must not wake this one.
+    constexpr timespec kBreath{0, 20'000};
+    if (packets == 0 && !expiry_is_due) nanosleep(&kBreath, nullptr);
+    return;
+  }
+  const bool polls = !sleeps_ && duty == Duty::live;
+  if (polls || expiry_is_due || now_ - last_packet_ < idle_cycles_) return;
   worker_.counters().add(Extra::idle_sleeps);
   nap_.take([this] { return is_waited_for(); });
 }
@@ -173,7 +209,7 @@ void Lcore::rest(unsigned packets, bool expiry_is_due) {
 // Whether there is something that its bell may have been rung for before the worker listened.
 bool Lcore::is_waited_for() const {
   if (stopping_.load(std::memory_order_relaxed) || !wiring_.mail[index_].in.empty()) return true;
-  if (worker_.is_told()) return true;
+  if (worker_.is_told() || duty_.load(std::memory_order_relaxed) != duty()) return true;
   for (unsigned from = 0; from < wiring_.workers; ++from) {
     if (from != index_ && !wiring_.between(from, index_)->empty()) return true;
   }

@@ -20,6 +20,15 @@ struct IdleOptions {
   unsigned sleep_us = 50;  // where arrivals can't be waited for; 0: poll for ever
 };
 
+// What a worker does with its ports, while one process takes over from another (hand_over.h).
+enum class Duty : uint8_t {
+  live,      // all of it
+  waiting,   // frames are another process's: what comes nevertheless is let go of
+  holding,   // frames wait in the ports
+  draining,  // none come any more: live, without rest
+  paused,    // nothing but telling what is left to tell
+};
+
 class Lcore {
  public:
   // `clock_ms`: monotonic milliseconds to go by, set between turns on the lcore's thread; without
@@ -33,6 +42,14 @@ class Lcore {
     stopping_.store(true, std::memory_order_relaxed);
     wiring_.worker_bells[index_].ring();
   }
+  void set_duty(Duty duty) {
+    duty_.store(duty, std::memory_order_relaxed);
+    wiring_.worker_bells[index_].ring();
+  }
+  // The duty of the last turn that has ended.
+  Duty duty() const { return duty_now_.load(std::memory_order_acquire); }
+  // Turns on end, all of that duty, in which nothing came.
+  unsigned quiet_turns() const { return quiet_turns_.load(std::memory_order_acquire); }
   // After EAL has seen the lcore return: what the worker did before is known to the caller. (EAL's
   // own word for it is out of sight for the thread sanitizer.)
   bool has_ended() const { return ended_.load(std::memory_order_acquire); }
@@ -66,11 +83,14 @@ class Lcore {
 
   void begin_turn();
   void note_look();
+  unsigned take_in(Duty duty);
+  void discard();
+  void note_turn(Duty duty, unsigned packets);
   unsigned receive();
   unsigned receive_handed_off();
   unsigned send_for_others();
   void send(Ring& ring, bool counted, unsigned& total);
-  void rest(unsigned packets, bool expiry_is_due);
+  void rest(Duty duty, unsigned packets, bool expiry_is_due);
   bool is_waited_for() const;
 
   const unsigned index_;
@@ -108,6 +128,8 @@ class Lcore {
   std::atomic<pid_t> thread_{0};
   bool in_haste_ = false;
   std::atomic<bool> stopping_{false}, ended_{false};
+  std::atomic<Duty> duty_{Duty::live}, duty_now_{Duty::live};
+  std::atomic<unsigned> quiet_turns_{0};
 };
 
 }  // namespace sluice

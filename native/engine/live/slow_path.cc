@@ -79,6 +79,7 @@ void SlowPath::run() {
   prctl(PR_SET_TIMERSLACK, 1000);
   keep_off(busy_cpus_);
   while (!stopping_.load(std::memory_order_relaxed)) {
+    follow_hold();
     const unsigned work = to_kernel() + from_kernel() + read_words();
     deliver_answers();
     follow_kernel();
@@ -86,6 +87,24 @@ void SlowPath::run() {
     wait(work);
   }
   deliver_answers();
+}
+
+void SlowPath::hold(bool held) {
+  held_.store(held, std::memory_order_relaxed);
+  wiring_.slow_path_bell.ring();
+}
+
+// poll() leaves out what is negative; a twin that is gone is -1 already, and stays so.
+void SlowPath::follow_hold() {
+  const bool held = held_.load(std::memory_order_relaxed);
+  if (held == held_now_.load(std::memory_order_relaxed)) return;
+  for (size_t i = 1, port = 0; port < taps_.size(); ++port) {
+    if (!taps_[port]) continue;
+    pollfd& p = polled_[i++];
+    if (p.fd != -1) p.fd = ~p.fd;
+    p.revents = 0;
+  }
+  held_now_.store(held, std::memory_order_release);
 }
 
 unsigned SlowPath::to_kernel() {
@@ -272,6 +291,7 @@ uint64_t SlowPath::next_deadline_ms() const {
 bool SlowPath::is_waited_for() const {
   auto holds = [](const auto& ring) { return !ring->empty(); };
   return stopping_.load(std::memory_order_relaxed) ||
+         held_.load(std::memory_order_relaxed) != held_now_.load(std::memory_order_relaxed) ||
          (resolver_ && configuration_ != routing_.configurations()) ||
          std::any_of(wiring_.punt.begin(), wiring_.punt.end(), holds) ||
          std::any_of(wiring_.words.begin(), wiring_.words.end(), holds) ||

@@ -37,6 +37,12 @@ class SlowPath {
   void start();
   // Joins the thread; what workers have answered by then is delivered.
   void stop();
+  // While held, frames of the twins stay in their queues: another process reads them.
+  void hold(bool held);
+  // What hold() said last is in force.
+  bool is_held() const { return held_now_.load(std::memory_order_acquire); }
+  // Twins by port, nullptr: none.
+  const Taps& taps() const { return taps_; }
   // Letters that no worker will read any more. After the workers and stop().
   void return_mail();
 
@@ -84,6 +90,8 @@ class SlowPath {
   bool routing_changed_ = true;
   unsigned configuration_ = 0;
   unsigned overruns_ = 0;
+  void follow_hold();
+  std::atomic<bool> held_{false}, held_now_{false};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

@@ -57,6 +57,26 @@ Tap::Tap(const std::string& name, const Mac& mac, unsigned mtu,
   }
 }
 
+Tap::Tap(const std::string& name, int fd, unsigned mtu, const std::vector<std::string>& addresses)
+    : name_(name), fd_(fd) {
+  struct ifreq request {};
+  const bool is_it = ioctl(fd, TUNGETIFF, &request) == 0 && name == request.ifr_name;
+  if (!is_it) {
+    close(fd);
+    throw Error(kCode, "twin '" + name + "': what was handed over is another interface");
+  }
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  try {
+    index_ = interface::index_of(name);
+    interface::set_mtu(name, mtu, kCode);
+    Netlink netlink;
+    for (const std::string& address : addresses) netlink.add_address(index_, address, kCode);
+  } catch (...) {
+    close(fd);
+    throw;
+  }
+}
+
 Tap::~Tap() {
   close(fd_);
 }

@@ -16,6 +16,9 @@ class Tap {
   // Makes it, gives it `addresses` (a.b.c.d/len) and sets it up. Throws ERR_NATIVE_TWIN.
   Tap(const std::string& name, const Mac& mac, unsigned mtu,
       const std::vector<std::string>& addresses);
+  // One that is there, by its descriptor, which becomes this one's; what it lacks of `addresses` it
+  // is given. Throws ERR_NATIVE_TWIN.
+  Tap(const std::string& name, int fd, unsigned mtu, const std::vector<std::string>& addresses);
   ~Tap();
   Tap(const Tap&) = delete;
   Tap& operator=(const Tap&) = delete;

@@ -207,7 +207,7 @@ inline uint32_t Worker::connect(const Packet& packet, const Service& service, co
   }
   counters_.add(Extra::connections_created);
   counters_.add(Extra::connections);
-  if (c.state == State::udp) tell_soon(record);
+  tell_soon(record);
   return record;
 }
 

@@ -99,6 +99,11 @@ void Port::probe(unsigned workers) {
     }
     interface::set_up(interface_, "ERR_NATIVE_PORT_INTERFACE");
   }
+  if (options_.waits && !on_packet) {
+    fail("ERR_UPGRADE_DEVICE", "only af_packet devices can be open in two processes at once");
+  }
+  const std::vector<int> others =
+      on_packet ? packet_sockets_on(interface::index_of(interface_)) : std::vector<int>{};
   const bool on_pci = std::count(name.begin(), name.end(), ':') >= 1;
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) == 0 && !on_pci) {
     fail("ERR_NATIVE_PORT_DUPLICATE", "device name '" + name + "' is in use");
@@ -116,11 +121,14 @@ void Port::probe(unsigned workers) {
   probed_ = true;
   // AF_XDP takes the frames away from the kernel, AF_PACKET only copies them.
   if (on_packet) {
-    sockets_ = packet_sockets_on(interface::index_of(interface_));
+    for (const int fd : packet_sockets_on(interface::index_of(interface_))) {
+      if (std::ranges::find(others, fd) == others.end()) sockets_.push_back(fd);
+    }
+    if (options_.waits) deafen(sockets_);
     if (!spread_packet_sockets(sockets_, interface::index_of(interface_))) {
       fail("ERR_NATIVE_PORT_SETUP", "its packet sockets don't share the frames by flow");
     }
-    kernel_off_ = std::make_unique<KernelOff>(interface::index_of(interface_));
+    kernel_off_ = std::make_unique<KernelOff>(interface::index_of(interface_), options_.waits);
     if (!kernel_off_->reason().empty()) {
       remarks_.push_back("port '" + options_.name + "': the kernel also handles the frames of '" +
                          interface_ + "': " + kernel_off_->reason());
@@ -206,6 +214,14 @@ PortStats Port::stats() const {
   rte_eth_stats s{};
   rte_eth_stats_get(id_, &s);
   return {s.ipackets, s.opackets, s.ibytes, s.obytes, s.imissed, s.oerrors, s.rx_nombuf};
+}
+
+void Port::take_on() {
+  if (kernel_off_) kernel_off_->take_on();
+}
+
+void Port::let_go() {
+  if (kernel_off_) kernel_off_->let_go();
 }
 
 void Port::close() {

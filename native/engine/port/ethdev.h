@@ -23,6 +23,9 @@ struct PortOptions {
   std::vector<std::string> addresses;  // a.b.c.d/len
   std::optional<bool> partial_checksums;
   unsigned queues = 0;  // 0: one a worker where the driver can
+  // Another process has the device: opened without getting a frame until take_on().
+  bool waits = false;
+  int twin_fd = -1;  // of a twin that is there already
 };
 
 struct PortStats {
@@ -50,6 +53,11 @@ class Port {
   uint16_t tx_queues() const { return tx_queues_; }
   // Readable when the queue has frames; -1 where the driver has nothing of the kind.
   int rx_socket(unsigned queue) const { return queue < sockets_.size() ? sockets_[queue] : -1; }
+  // Of af_packet, by queue.
+  const std::vector<int>& sockets() const { return sockets_; }
+  // The device is this process's alone from now on, or the other one's.
+  void take_on();
+  void let_go();
   // A local kernel may be at the other end, with checksums it has left to us.
   bool partial_checksums() const;
   bool is_up() const;

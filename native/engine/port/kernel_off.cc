@@ -59,7 +59,7 @@ bpf_tc_opts filter() {
 
 }  // namespace
 
-KernelOff::KernelOff(unsigned interface_index) : interface_(interface_index) {
+KernelOff::KernelOff(unsigned interface_index, bool waits) : interface_(interface_index) {
   program_ = load_drop();
   if (program_ < 0) {
     reason_ = std::string("loading an eBPF program: ") + strerror(errno);
@@ -74,8 +74,11 @@ KernelOff::KernelOff(unsigned interface_index) : interface_(interface_index) {
   opts.prog_fd = program_;
   opts.flags = BPF_TC_F_REPLACE;
   const int attached = made == 0 || made == -EEXIST ? bpf_tc_attach(&hook, &opts) : made;
-  clsact_ = attached == 0;
-  if (!clsact_) reason_ = std::string("attaching a tc filter: ") + strerror(-attached);
+  has_filter_ = attached == 0;
+  clsact_ = has_filter_ && !waits;
+  // The hook is the process's before this one: it goes when this one ends.
+  made_hook_ |= waits;
+  if (!has_filter_) reason_ = std::string("attaching a tc filter: ") + strerror(-attached);
 }
 
 KernelOff::~KernelOff() {

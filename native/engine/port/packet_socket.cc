@@ -80,4 +80,19 @@ bool spread_packet_sockets(const std::vector<int>& sockets, unsigned interface_i
   return good;
 }
 
+void deafen(const std::vector<int>& sockets) {
+  sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+  const sock_fprog program{1, nothing};
+  for (const int fd : sockets) {
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  }
+}
+
+void open_ears(const std::vector<int>& sockets) {
+  const int unused = 0;
+  for (const int fd : sockets) {
+    setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  }
+}
+
 }  // namespace sluice

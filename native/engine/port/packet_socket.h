@@ -20,4 +20,8 @@ std::vector<int> packet_sockets_on(unsigned interface_index);
 // a socket refused.
 bool spread_packet_sockets(const std::vector<int>& sockets, unsigned interface_index);
 
+// A deaf socket gets no frames; what it has got already stays. Takes effect with the next frame.
+void deafen(const std::vector<int>& sockets);
+void open_ears(const std::vector<int>& sockets);
+
 }  // namespace sluice

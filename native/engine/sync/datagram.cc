@@ -67,7 +67,7 @@ std::optional<Record> read_record(const uint8_t* from) {
   record.protocol = rest[1];
   record.mode = static_cast<Mode>(rest[2]);
   record.state = static_cast<State>(rest[3]);
-  record.flags = rest[4];
+  record.flags = rest[4] & (kIsnKnown | kAnswered);
   record.packets = rest[5];
   if (rest[0] > static_cast<uint8_t>(Tale::end) || rest[2] >= kModes) return std::nullopt;
   if (rest[3] == static_cast<uint8_t>(State::none) || rest[3] >= kStates) return std::nullopt;

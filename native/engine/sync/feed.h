@@ -10,8 +10,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "../table/memory.h"
+#include "estate.h"
 #include "record.h"
 #include "spsc.h"
 
@@ -54,6 +56,9 @@ enum Note : uint8_t {
   kTold = 1,    // the peer knows it
   kQueued = 2,  // to be told soon
   kTheirs = 4,  // adopted, and no packet of it has come here since
+  // Of a hand-over:
+  kClean = 8,        // told as it is, or nothing to tell
+  kBequeathed = 16,  // told, so its end has to be told too
 };
 
 // Records that wait for their time, in the order of their coming.
@@ -105,6 +110,8 @@ class Feed {
     sweep = {0, true, now_ms, sweeps_wanted.load(std::memory_order_relaxed)};
   }
   void stop() { options_.tells = false; }
+  // Notes are kept from now on, whether or not anything is told.
+  void keep_notes() { on_ = true; }
   uint8_t& notes(uint32_t record) { return notes_[record]; }
   void prefetch_notes(uint32_t record) const { __builtin_prefetch(&notes_[record], 1); }
 
@@ -120,6 +127,7 @@ class Feed {
   // Shared with the sync thread.
   Spsc<Record> out;                        // the worker writes
   Spsc<Record> in;                         // the worker reads
+  std::unique_ptr<Estate> estate;          // the worker's while another process takes over
   std::atomic<uint32_t> sweeps_wanted{0};  // by the sync thread: number of the latest request
   FeedFigures figures;                     // the worker writes
 

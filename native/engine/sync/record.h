@@ -14,11 +14,19 @@ enum class Tale : uint8_t {
   end,       // gone before its time
   signpost,  // to a worker: `server` is the worker that has the connection
   mark,      // to the sync thread: a sweep is through; `told_ms` is its number
+  // To the process that takes over (estate.h), which is told of ends by `end`.
+  inherited,    // as it is now
+  persistence,  // a template: client's network, service, server; idle_ms is what is left of it
+  swept,        // everything has been told once
+  last,         // and nothing changes any more
 };
 
 enum Flag : uint8_t {
-  kIsnKnown = 1,  // server_isn1 is valid
-  kAnswered = 2,  // a reply has come
+  kIsnKnown = 1,   // server_isn1 is valid
+  kAnswered = 2,   // a reply has come
+  kInherited = 4,  // from the process before this one
+  kPeerKnows = 8,  // inherited: has been told by connection sync
+  kPeerHas = 16,   // inherited: is the peer's
 };
 
 struct alignas(64) Record {
@@ -29,7 +37,7 @@ struct alignas(64) Record {
     uint32_t age_ms;       // UDP: from the first packet to the latest
   };
   uint32_t idle_ms;  // since the latest packet
-  uint32_t told_ms;  // worker's clock when it was told
+  uint32_t told_ms;  // worker's clock when it was told; inherited: see teller()
   Tale tale;
   uint8_t protocol;
   Mode mode;

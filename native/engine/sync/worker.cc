@@ -25,6 +25,9 @@ constexpr unsigned kAdoptions = 32;
 constexpr unsigned kTellings = 64;
 constexpr unsigned kSwept = 256;
 constexpr uint32_t kAhead = 8;  // records asked for before they are read: 8 × 30 ns a record
+// An inherited connection lives at least so long: packets of it have passed between the time that
+// was told and the switch.
+constexpr uint32_t kInheritedMs = 30'000;
 
 uint8_t flags_of(const Connection<V4>& c) {
   uint8_t flags = 0;
@@ -35,6 +38,14 @@ uint8_t flags_of(const Connection<V4>& c) {
 
 bool has_local_port(Mode mode) {
   return mode == Mode::fullnat || mode == Mode::enat;
+}
+
+uint8_t notes_of_adopted(const sync::Record& told) {
+  if ((told.flags & sync::kInherited) == 0) return sync::kTold | sync::kTheirs;
+  uint8_t notes = 0;
+  if (told.flags & sync::kPeerKnows) notes |= sync::kTold;
+  if (told.flags & sync::kPeerHas) notes |= sync::kTheirs;
+  return notes;
 }
 
 // Often enough that what lives is told again before the shortest of its timeouts.
@@ -51,13 +62,15 @@ bool Worker::synchronise() {
   const bool adopted = adopt_told();
   const bool told = tell_due();
   const bool swept = tell_swept();
-  return adopted && told && swept;
+  const bool left = feed_.estate == nullptr || bequeath();
+  return adopted && told && swept && left;
 }
 
 // --- telling
 
 void Worker::note_change(uint32_t record) {
   uint8_t& notes = feed_.notes(record);
+  notes &= static_cast<uint8_t>(~sync::kClean);
   if (!feed_.options().tells || (notes & (sync::kQueued | sync::kTheirs)) != 0) return;
   const State state = table_[record].state;
   // Handshakes that come to nothing are nobody's business.
@@ -87,12 +100,12 @@ void Worker::note_end(uint32_t record, Extra why) {
   const bool tell = (notes & (sync::kTold | sync::kTheirs)) == sync::kTold &&
                     why != Extra::connections_expired && feed_.options().tells;
   if (tell) tell_peer(record, Tale::end);
+  if (notes & sync::kBequeathed) bequeath_end(record);
   notes = 0;
 }
 
-void Worker::tell_peer(uint32_t record, Tale tale) {
+sync::Record Worker::as_told(uint32_t record) const {
   const Record& c = table_[record];
-  uint8_t& notes = feed_.notes(record);
   sync::Record told{};
   told.request = c.request();
   told.reply = c.reply();
@@ -104,15 +117,20 @@ void Worker::tell_peer(uint32_t record, Tale tale) {
     told.server_isn1 = c.server_isn1;
   }
   told.idle_ms = idle_ms(c);
-  told.told_ms = static_cast<uint32_t>(now_ms_);
-  told.tale = tale;
   told.protocol = c.protocol();
   told.mode = c.mode();
   told.state = c.state;
   told.flags = flags_of(c);
   told.packets = c.packets;
+  return told;
+}
+
+void Worker::tell_peer(uint32_t record, Tale tale) {
+  sync::Record told = as_told(record);
+  told.told_ms = static_cast<uint32_t>(now_ms_);
+  told.tale = tale;
   if (!feed_.out.push(told)) return sync::tally(feed_.figures.overflowed);
-  notes |= sync::kTold;
+  feed_.notes(record) |= sync::kTold;
   sync::tally(feed_.figures.told);
 }
 
@@ -213,6 +231,7 @@ bool Worker::adopt_told() {
 }
 
 void Worker::adopt(const sync::Record& told) {
+  if (told.flags & sync::kInherited) return inherit(told);
   // Slots were found in a snapshot that may have been replaced since.
   const Service* service = snapshot_->service_of_slot(told.service);
   const bool right_service = service != nullptr && service->address == told.request.destination &&
@@ -257,7 +276,7 @@ void Worker::adopt(const sync::Record& told) {
 }
 
 void Worker::end_adopted(uint32_t record, std::atomic<uint64_t>& figure) {
-  feed_.notes(record) = 0;  // who has ended it need not be told
+  feed_.notes(record) &= sync::kBequeathed;  // who has ended it need not be told
   sync::tally(figure);
   const bool signpost = table_[record].is_signpost();
   destroy(record, Extra::connections_ended_by_peer);
@@ -288,7 +307,10 @@ bool Worker::make_room_for(const sync::Record& told, uint32_t except) {
 // end here.
 uint32_t Worker::adopted_last_seen(const sync::Record& told) const {
   const uint32_t timeout = timeout_of(told.state);
-  const uint32_t grace = std::min(timeout, 2 * sweep_ms(feed_.options(), snapshot_->timeouts()));
+  const bool inherited = (told.flags & sync::kInherited) != 0;
+  const uint32_t least =
+      inherited ? kInheritedMs : 2 * sweep_ms(feed_.options(), snapshot_->timeouts());
+  const uint32_t grace = std::min(timeout, least);
   return static_cast<uint32_t>(now_ms_) - std::min(told.idle_ms, timeout - grace);
 }
 
@@ -306,7 +328,10 @@ void Worker::take_over_figures(Record& c, const sync::Record& told) const {
 
 void Worker::update_adopted(uint32_t record, const sync::Record& told) {
   Record& c = table_[record];
-  if (!c.is_signpost()) feed_.notes(record) = sync::kTold | sync::kTheirs;
+  if (!c.is_signpost()) {
+    uint8_t& notes = feed_.notes(record);
+    notes = static_cast<uint8_t>((notes & sync::kBequeathed) | sync::kTold | sync::kTheirs);
+  }
   take_over_figures(c, told);
   // The next packet here has to come by note_use().
   c.hop[0] = c.hop[1] = Fib::kNoHop;
@@ -360,7 +385,7 @@ void Worker::make_adopted(const sync::Record& told) {
   }
   wheel_.add(record, now_ms_ + timeout_of(c.state) - std::min(idle_ms(c), timeout_of(c.state)));
   if (worth_of(c) != Worth::assured) expendables_.add(record);
-  feed_.notes(record) = sync::kTold | sync::kTheirs;
+  feed_.notes(record) = notes_of_adopted(told);
   // As LVS: a connection of the other director's is none that was scheduled here.
   if (is_active(c.state)) c.flags |= kCountedActive;
   ++counters_.server(c.server)[is_active(c.state) ? kActive : kInactive];

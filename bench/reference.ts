@@ -154,6 +154,18 @@ export const TARGETS: readonly Target[] = [
     ],
   },
   {
+    id: 'upgrade',
+    what: 'hot upgrade: packet gap of a UDP stream of 1 000 / s, and what is lost',
+    scenario: 'upgrade',
+    dpvs: 'none',
+    katran: '–',
+    unit: '',
+    goals: [
+      { at: 'ms gap', most: 50 },
+      { at: 'connections lost', most: 0 },
+    ],
+  },
+  {
     id: 'lab',
     what: "veth lab, against testpmd's mac forwarding on the same port kind",
     scenario: 'lab',

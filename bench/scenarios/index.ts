@@ -10,6 +10,7 @@ import { lab } from './lab.js';
 import { latency } from './latency.js';
 import { scale } from './scale.js';
 import { sync } from './sync.js';
+import { upgrade } from './upgrade.js';
 
 /** In the order in which they run and are reported. */
 export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
@@ -20,6 +21,7 @@ export const SCENARIOS: readonly Scenario<unknown, unknown>[] = [
   checks,
   sync,
   failover,
+  upgrade,
   flood,
   latency,
   lab,

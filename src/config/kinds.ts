@@ -40,7 +40,7 @@ export function text<T>(
       result.fault === 'ipv6'
         ? {
             code: 'custom',
-            message: `IPv6 comes later here; expected ${what}`,
+            message: `IPv6 is not supported here, expected ${what}`,
             params: { code: 'ERR_CONFIG_IPV6' },
           }
         : { code: 'custom', message: `expected ${what}` },

@@ -242,7 +242,7 @@ test('requests that make no sense are refused with what is wrong', async () => {
     await edit([
       { edit: 'removeService', service: { protocol: 'tcp', listen: { address: 'x', port: 1 } } },
     ]),
-    /is "x", expected an IPv4 address/,
+    /is "x", expected an address/,
   );
   await refused(director.client.reload({ file: 'relative.yaml' }), 'ERR_API');
   await refused(

@@ -63,6 +63,8 @@ export class RunningReplay {
   failure: Error | undefined;
   /** What a reload does besides. */
   prepare: ControlParts['prepare'];
+  /** Another process takes over; what was asked for. */
+  readonly upgrades: Parameters<NonNullable<ControlParts['upgrade']>>[0][] = [];
   readonly #names: Names;
   readonly #ports: string[];
   #server: Server | undefined;
@@ -116,6 +118,10 @@ export class RunningReplay {
       log,
       isStopping: () => false,
       prepare: (next) => this.prepare?.(next) ?? (() => {}),
+      upgrade: async (request) => {
+        this.upgrades.push(request);
+        throw new Error('there is no other process');
+      },
     });
     this.running.start();
   }

@@ -11,6 +11,7 @@ import { serve } from '../../src/api/server.js';
 import { loadConfig } from '../../src/config/load.js';
 import { Control, type ControlParts } from '../../src/control.js';
 import { limits, replayPorts } from '../../src/engine-options.js';
+import { SluiceError } from '../../src/errors.js';
 import { Names } from '../../src/ipvsadm/names.js';
 import { ipvsadm } from '../../src/ipvsadm/run.js';
 import { createLogger } from '../../src/log.js';
@@ -120,7 +121,7 @@ export class RunningReplay {
       prepare: (next) => this.prepare?.(next) ?? (() => {}),
       upgrade: async (request) => {
         this.upgrades.push(request);
-        throw new Error('there is no other process');
+        throw new SluiceError('ERR_UPGRADE_FAILED', 'there is no other process');
       },
     });
     this.running.start();

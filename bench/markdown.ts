@@ -1,4 +1,5 @@
 /** Pieces that the sections of the report share. */
+import { type Calm, QUIET } from './quiet.js';
 import type { Results } from './scenario.js';
 import { round } from './statistics.js';
 
@@ -41,8 +42,25 @@ export function provenance({ environment, cases, selection }: Results<unknown>):
       ? ''
       : `, tables in ${first.transparentHugeKiB > 0 ? 'transparent huge pages' : '4 KiB pages'}`;
   const line = `Commit ${commit}, ${date}, ${selection} form. ${parts.join(', ')}${pinned}${buffers}${tables}.`;
+  return [line, calmLine(cases), shareLine(cases)].filter((part) => part !== '').join('\n\n');
+}
+
+/** How runs were chosen by their floors, where they were. */
+function calmLine(cases: Results<unknown>['cases']): string {
+  const calm = cases.flatMap(({ circumstances }) => circumstances.calm ?? []);
+  if (calm.length === 0) return '';
+  const sum = (of: keyof Calm) => calm.reduce((all, one) => all + one[of], 0);
+  const restless = calm.filter(({ disturbed }) => disturbed > 0).length;
+  const rest =
+    restless === 0
+      ? 'all that count are quiet'
+      : `${sum('disturbed')} that count, in ${restless} of ${calm.length} cases, are not, for want of better ones`;
+  return `Other programs on the host raise the floor. A run counts as quiet whose own floor is within ${Math.round((QUIET - 1) * 100)} % of the lowest of its kind; cases without enough of them were measured again, and the runs with the lowest floors count, whatever the director took in them. ${sum('leftOut')} runs were left out; ${rest}.`;
+}
+
+function shareLine(cases: Results<unknown>['cases']): string {
   const shares = cases.map(({ circumstances }) => circumstances.share ?? 1);
   const share = Math.min(...shares);
-  if (share >= 0.95) return line;
-  return `${line}\n\nThe core was shared with other programs while this ran (in the worst case it was the benchmark's for ${(share * 100).toFixed(0)} % of the time): times by the thread's own clock leave out the others' turns, but not what they did to its caches; wall-clock times hold both.`;
+  if (share >= 0.95) return '';
+  return `The core was shared with other programs while this ran (in the worst case it was the benchmark's for ${(share * 100).toFixed(0)} % of the time): times by the thread's own clock leave out the others' turns, but not what they did to its caches; wall-clock times hold both.`;
 }

@@ -56,9 +56,10 @@ async function runScenario(scenario: Scenario<unknown, unknown>, args: Arguments
     say(`${scenario.name} ${index + 1}/${cases.length}: ${scenario.describe(one)} … `);
     try {
       const outcome = await scenario.run(one, args);
-      const { share = 1 } = outcome.circumstances;
+      const { share = 1, calm } = outcome.circumstances;
       const shared = share < 0.95 ? `, core shared (${share})` : '';
-      say(`${scenario.progress(outcome.result)}${shared}\n`);
+      const noisy = calm?.disturbed ? `, ${calm.disturbed} runs with a noisy floor` : '';
+      say(`${scenario.progress(outcome.result)}${noisy}${shared}\n`);
       if (args.json) {
         process.stdout.write(`${JSON.stringify(outcome.result)}\n`);
       } else {

@@ -1,6 +1,7 @@
 /** What a file in bench/scenarios/ exports; bench/README.md tells how to add one. */
 import type { Arguments, Filter, Filters } from './arguments.js';
 import type { Environment } from './environment.js';
+import type { Calm } from './quiet.js';
 import type { Figures } from './reference.js';
 
 /** What the report says of a case besides its result; each scenario knows some of it. */
@@ -13,6 +14,8 @@ export interface Circumstances {
   transparentHugeKiB?: number;
   /** Part of the wall-clock time that the cores were the benchmark's. */
   share?: number;
+  /** Of the measured runs: left out, and counted, with a floor that the machine's others raised. */
+  calm?: Calm;
   /** Part of all CPUs that other programs kept busy while nothing was measured. */
   othersBusy?: number;
 }

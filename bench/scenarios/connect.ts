@@ -16,6 +16,7 @@ import {
   runNative,
   shareOf,
 } from '../native.js';
+import { type Calm, quiet } from '../quiet.js';
 import type { Figures } from '../reference.js';
 import type { Outcome, Results, Scenario, Section } from '../scenario.js';
 import { mad, median, round } from '../statistics.js';
@@ -101,14 +102,14 @@ interface NativeConnect {
   transparentHugeKiB: number;
 }
 
-function summarise(native: NativeConnect & NativeHost): Outcome<ConnectResult> {
+function summarise(native: NativeConnect & NativeHost & { calm: Calm }): Outcome<ConnectResult> {
   requireAccounts(native);
   if (native.begun !== native.created || native.created === 0) {
     const message = `of ${native.begun} connections that began ${native.created} were made`;
     throw new BenchError('ERR_BENCH_VOID', message);
   }
   const { mode, protocol, family, packetsPerConnection, connections } = native;
-  const { created, expired, offered, accounted, tscHz, transparentHugeKiB } = native;
+  const { created, expired, offered, accounted, tscHz, transparentHugeKiB, calm } = native;
   const ofConnection = (run: NativeRun) => nsOf(run) * packetsPerConnection;
   const ns = native.director.map(ofConnection);
   return {
@@ -130,6 +131,7 @@ function summarise(native: NativeConnect & NativeHost): Outcome<ConnectResult> {
     },
     circumstances: circumstancesOf(native, {
       transparentHugeKiB,
+      calm,
       share: shareOf([...native.director, ...native.floor], tscHz),
     }),
   };
@@ -140,7 +142,12 @@ async function run(one: ConnectCase, options: Arguments): Promise<Outcome<Connec
   for (const name of ['mode', 'protocol', 'connections'] as const) {
     args.push(`--${name}`, one[name]);
   }
-  return summarise(await runNative<NativeConnect>(args));
+  const { mode, protocol, connections } = one;
+  // The floor makes the same frames, from as many flows: that is in its time.
+  const kind = ['connect', mode, protocol, connections].join();
+  const sums = ['offered', 'accounted', 'begun', 'created', 'expired'] as const;
+  const measure = () => runNative<NativeConnect>(args);
+  return summarise(await quiet.measure(kind, options, sums, measure));
 }
 
 const MODE_NAMES: Record<string, string> = {

@@ -18,6 +18,7 @@ import {
   shareOf,
 } from '../native.js';
 import { logPlot } from '../plot.js';
+import { type Calm, quiet } from '../quiet.js';
 import { DPVS_FLOOR_NS, dpvsNs, type Figures, targetOf } from '../reference.js';
 import type { Outcome, Results, Scenario, Section } from '../scenario.js';
 import { mad, median, round } from '../statistics.js';
@@ -128,11 +129,11 @@ interface NativeForward extends NativeCase {
   transparentHugeKiB: number;
 }
 
-function summarise(native: NativeForward & NativeHost): Outcome<ForwardResult> {
+function summarise(native: NativeForward & NativeHost & { calm: Calm }): Outcome<ForwardResult> {
   requireAccounts(native);
   const ns = native.director.map(nsOf);
   const { mode, protocol, family, flows, bytes, direction, offered, accounted } = native;
-  const { tscHz, transparentHugeKiB } = native;
+  const { tscHz, transparentHugeKiB, calm } = native;
   return {
     result: {
       scenario: 'forward',
@@ -152,6 +153,7 @@ function summarise(native: NativeForward & NativeHost): Outcome<ForwardResult> {
     },
     circumstances: circumstancesOf(native, {
       transparentHugeKiB,
+      calm,
       share: shareOf([...native.director, ...native.floor], tscHz),
     }),
   };
@@ -163,7 +165,9 @@ async function run(one: ForwardCase, options: Arguments): Promise<Outcome<Forwar
   for (const [name, value] of Object.entries({ mode, protocol, flows, bytes, direction })) {
     args.push(`--${name}`, value);
   }
-  return summarise(await runNative<NativeForward>(args));
+  const kind = [protocol, bytes, direction].join();
+  const measure = () => runNative<NativeForward>(args);
+  return summarise(await quiet.measure(kind, options, ['offered', 'accounted'], measure));
 }
 
 const MODE_NAMES: Record<string, string> = {

@@ -129,8 +129,9 @@ function tests(): void {
       assert.equal(connections(own.out).lines, connections(real.out).lines, line);
       connections(real.out).expiries.forEach((seconds, at) => {
         const full = connections(own.out).expiries[at] as number;
+        // Ours has lost its first milliseconds; a guest that got no CPU may not have.
         assert.ok(
-          seconds <= full && seconds >= full - SLACK_SECONDS,
+          seconds <= full + 1 && seconds >= full - SLACK_SECONDS,
           `${line}: ${seconds} ${full}`,
         );
       });

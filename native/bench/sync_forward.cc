@@ -23,6 +23,7 @@ namespace {
 constexpr uint32_t kRate = 200'000;       // new connections a second of the worker's time
 constexpr uint32_t kApart = kRate / 100;  // of them, between the packets of one
 constexpr uint32_t kMostNew = 4'000'000;  // in all runs
+constexpr uint32_t kBurstRoom = 64;       // left of it when the last job ends
 constexpr double kSettleSeconds = 0.4;    // more than sync's `after`
 constexpr double kMostBulkSeconds = 10;
 constexpr double kTail = 0.999;
@@ -141,7 +142,8 @@ bool SyncForward::is_over(const Job& job, uint64_t now) {
   const auto passed = static_cast<double>(now - first_cycle_);
   const bool late = passed >= job.seconds * static_cast<double>(rte_get_tsc_hz());
   if (job.what != What::bulk) return late;
-  return late || !director_.worker().feed().sweep.everything;
+  // A share of new connections that was found in a disturbed moment may be far too high.
+  return late || begun_ >= kMostNew - kBurstRoom || !director_.worker().feed().sweep.everything;
 }
 
 // Between two turns all frames made before have left.

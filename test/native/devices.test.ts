@@ -195,7 +195,8 @@ if (inside(import.meta.url, 'the live engine on several devices')) {
       const ping = ['-c', '3', '-i', '0.1', '-w', '5', VIP];
       const { status, stdout } = spawnSync('ping', ping, { encoding: 'utf8' });
       assert.is(status, 0, stdout);
-      assert.is(total(sum(engine, 1, 'answered_echo')), 3);
+      // With -w, ping asks once more when an answer takes its time.
+      assert.ok(total(sum(engine, 1, 'answered_echo')) >= 3);
       assert.is(engine.ports()[0]!.mtu, 1400);
       assert.match(run('ip', 'link', 'show', 'slnear'), /mtu 1400/);
     });

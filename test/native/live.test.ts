@@ -277,8 +277,12 @@ if (inside(import.meta.url, 'the live engine in a namespace')) {
     assert.ok(counter('received') >= before + 500);
     engine.publish(service('192.0.2.200'));
     await until('the last MAC is in force', () => /02:00:00:01:0f:9f/.test(neighbours()));
-    await sleep(100);
-    assert.equal(await destinations(() => ask(1)), ['02:00:00:01:0f:9f']);
+    // On a machine that was busy with all this, a first packet may come before its consequences.
+    let seen: string[] = [];
+    for (let tries = 0; tries < 5 && seen[0] !== '02:00:00:01:0f:9f'; tries++) {
+      seen = await destinations(() => ask(1));
+    }
+    assert.equal(seen, ['02:00:00:01:0f:9f']);
   });
 
   test('more notifications than the kernel keeps: everything is read anew', async () => {

@@ -1,4 +1,4 @@
-/** IPv6 from the configuration to the wire: requests and replies in each mode, what is refused. */
+/** IPv6 from the configuration to the wire: each mode, what is refused; one file for one world. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { concat, u16, u32 } from '../support/bytes.js';

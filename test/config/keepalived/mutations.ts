@@ -1,4 +1,4 @@
-/** One good file and what may go wrong with it. */
+/** One good file and what may go wrong with it; one table, as keepalived is asked about all of it. */
 /* biome-ignore-all lint/suspicious/noTemplateCurlyInString: keepalived.conf's own syntax */
 
 export const GOOD = `\

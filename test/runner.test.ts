@@ -1,11 +1,17 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
 /** Runs the runner over the fixtures that match, as `npm test -- FILTER` would. */
 function run(...filters: string[]) {
   const argv = ['--import', 'tsx', 'test/runner.ts', '--root', 'test/fixtures/runner', ...filters];
-  const result = spawnSync(process.execPath, argv, { encoding: 'utf8', timeout: 60_000 });
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-runner-'));
+  const env = { ...process.env, UNSTEADY_MARK: join(directory, 'mark') };
+  const result = spawnSync(process.execPath, argv, { encoding: 'utf8', timeout: 60_000, env });
+  rmSync(directory, { recursive: true });
   const lines = result.stdout.trimEnd().split('\n');
   return { status: result.status, last: lines.at(-1), stdout: result.stdout };
 }
@@ -62,6 +68,15 @@ test('a skip is counted and listed with its reason', () => {
   assert.is(last, '1 passed, 0 failed, 1 skipped');
   assert.is(status, 0);
   assert.match(stdout, /skipped {2}.*needs a second moon: this planet has one/);
+});
+
+test('a lab that failed is run again, alone, and listed with what it said at first', () => {
+  const { status, last, stdout } = run('unsteady');
+  assert.is(last, '1 passed, 0 failed, 0 skipped');
+  assert.is(status, 0);
+  assert.match(stdout, /FAIL {2}.*unsteady\.test\.ts/);
+  assert.match(stdout, /there was no CPU/);
+  assert.match(stdout, /unsteady .*unsteady\.test\.ts: 1 failed at first, none when run again/);
 });
 
 test('a filter that matches nothing fails', () => {

@@ -17,6 +17,7 @@ export class LabProcess {
   readonly pid: number;
   /** Standard output and error in the order in which they came. */
   output = '';
+  /** Whole lines only, until it ends: whoever finds a word here finds what follows it in its line. */
   stdout = '';
   readonly #child: ChildProcess;
   readonly #ended: Promise<number>;
@@ -32,8 +33,13 @@ export class LabProcess {
       this.output += chunk;
       if (log !== undefined) writeSync(log, chunk);
     };
+    // A line may come in pieces: Python writes every argument of a print by itself when unbuffered.
+    let begun = '';
     child.stdout?.on('data', (chunk: Buffer) => {
-      this.stdout += chunk;
+      const lines = begun + chunk;
+      const end = lines.lastIndexOf('\n') + 1;
+      this.stdout += lines.slice(0, end);
+      begun = lines.slice(end);
       keep(chunk);
     });
     child.stderr?.on('data', keep);
@@ -45,6 +51,8 @@ export class LabProcess {
         clearTimeout(timer);
         if (log !== undefined) closeSync(log);
         log = undefined;
+        this.stdout += begun;
+        begun = '';
         this.#status = status;
         done(status);
       };

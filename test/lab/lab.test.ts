@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { run, runRaw } from '../../src/lab/command.js';
 import { BIG_BYTES, DNS_NAME, DnsServer, HttpServer, IperfServer } from '../../src/lab/fixtures.js';
 import { Lab, type LabOptions } from '../../src/lab/lab.js';
+import { LabProcess } from '../../src/lab/namespace.js';
 import { directoryOf, sweep } from '../../src/lab/registry.js';
 import { CLIENT, natServer, realServer } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
@@ -111,6 +112,17 @@ if (process.getuid?.() !== 0) {
       assert.ok(JSON.parse(json).end.sum_received.bytes > 0);
     },
   );
+
+  test('a line that comes in pieces is read when it is whole, and the last one without its end', async () => {
+    const argv = ['sh', '-c', 'printf "ready "; sleep 0.3; echo 20; printf more'];
+    const seen: string[] = [];
+    const process = new LabProcess(spawn(argv[0]!, argv.slice(1)), argv, {});
+    const watch = setInterval(() => seen.push(process.stdout), 10);
+    assert.is(await process.wait(), 0);
+    clearInterval(watch);
+    assert.is(process.stdout, 'ready 20\nmore');
+    assert.not(seen.includes('ready '), 'a piece was seen');
+  });
 
   test('two labs at once do not touch each other', async () => {
     const [one, two] = await Promise.all([

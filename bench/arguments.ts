@@ -27,6 +27,8 @@ export interface Arguments {
   /** The whole matrix rather than the short selection. */
   long: boolean;
   json: boolean;
+  /** Only cases whose kept result is of another dataplane, or had a noisy floor. */
+  again: boolean;
   help: boolean;
   /** Measured runs a case, and the length of each. */
   runs: number;
@@ -57,6 +59,7 @@ function parsed(argv: string[]) {
         ...(Object.fromEntries(FILTERS.map((name) => [name, text])) as Record<Filter, typeof text>),
         long: flag,
         json: flag,
+        again: flag,
         help: { ...flag, short: 'h' },
         runs: { ...text, default: '5' },
         milliseconds: { ...text, default: '300' },
@@ -85,6 +88,7 @@ export function parseArguments(argv: string[], known: readonly string[]): Argume
     filters,
     long: values.long,
     json: values.json,
+    again: values.again,
     help: values.help,
     runs: wholeNumber('runs', values.runs, 1),
     milliseconds: wholeNumber('milliseconds', values.milliseconds, 1),

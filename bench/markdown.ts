@@ -1,5 +1,5 @@
 /** Pieces that the sections of the report share. */
-import { type Calm, QUIET } from './quiet.js';
+import { QUIET } from './quiet.js';
 import type { Results } from './scenario.js';
 import { round } from './statistics.js';
 
@@ -41,7 +41,8 @@ export function provenance({ environment, cases, selection }: Results<unknown>):
     first.transparentHugeKiB === undefined
       ? ''
       : `, tables in ${first.transparentHugeKiB > 0 ? 'transparent huge pages' : '4 KiB pages'}`;
-  const line = `Commit ${commit}, ${date}, ${selection} form. ${parts.join(', ')}${pinned}${buffers}${tables}.`;
+  const commits = [...new Set(cases.map(({ measured }) => measured?.commit ?? commit))].join(', ');
+  const line = `Commit ${commits}, ${date}, ${selection} form. ${parts.join(', ')}${pinned}${buffers}${tables}.`;
   return [line, calmLine(cases), shareLine(cases)].filter((part) => part !== '').join('\n\n');
 }
 
@@ -49,7 +50,7 @@ export function provenance({ environment, cases, selection }: Results<unknown>):
 function calmLine(cases: Results<unknown>['cases']): string {
   const calm = cases.flatMap(({ circumstances }) => circumstances.calm ?? []);
   if (calm.length === 0) return '';
-  const sum = (of: keyof Calm) => calm.reduce((all, one) => all + one[of], 0);
+  const sum = (of: 'leftOut' | 'disturbed') => calm.reduce((all, one) => all + one[of], 0);
   const restless = calm.filter(({ disturbed }) => disturbed > 0).length;
   const rest =
     restless === 0

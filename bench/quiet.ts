@@ -5,6 +5,7 @@
  * of a case's runs had a quiet floor, it is measured again, and those with the lowest floors count.
  */
 import { type NativeHost, type NativeRun, nsOf } from './native.js';
+import { round } from './statistics.js';
 
 /** A floor is quiet that is no further above the lowest of its kind seen so far. */
 export const QUIET = 1.08;
@@ -22,6 +23,11 @@ export interface Paired {
 }
 
 export interface Calm {
+  /** What the floors that are compared with this one's have in common. */
+  kind: string;
+  /** Of the runs that count, the highest floor, and the lowest known of its kind: ns a packet. */
+  floorNs: number;
+  lowestNs: number;
   /** Runs measured and left out, for their floors. */
   leftOut: number;
   /** Runs that count although their floor is not quiet, since there were no better ones. */
@@ -31,6 +37,16 @@ export interface Calm {
 export class Quiet {
   readonly #lowest = new Map<string, number>();
   #spareMs = SPARE_MS;
+
+  /** Of an earlier process: floors of this one are held against what was measured there, too. */
+  learn({ kind, lowestNs }: Calm): void {
+    this.#lowest.set(kind, Math.min(this.#lowest.get(kind) ?? lowestNs, lowestNs));
+  }
+
+  /** By all that is known by now. */
+  isQuiet({ kind, floorNs, lowestNs }: Calm): boolean {
+    return floorNs <= Math.min(this.#lowest.get(kind) ?? lowestNs, lowestNs) * QUIET;
+  }
 
   /**
    * `kind`: what floors have in common that are compared. `measure` makes `options.runs` runs;
@@ -74,6 +90,9 @@ export class Quiet {
       director: chosen.map((at) => director[at]!),
       floor: chosen.map((at) => floor[at]!),
       calm: {
+        kind,
+        floorNs: round(nsOf(floor[chosen.at(-1)!]!), 2),
+        lowestNs: round(bound / QUIET, 2),
         leftOut: order.length - chosen.length,
         disturbed: chosen.filter((at) => nsOf(floor[at]!) > bound).length,
       },

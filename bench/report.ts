@@ -14,6 +14,16 @@ function resultsPath(directory: string, scenario: string): string {
   return join(directory, 'results', `${scenario}.json`);
 }
 
+/** What is kept of a scenario; undefined: nothing. */
+export function readResults(
+  scenario: string,
+  directory: string = BENCH,
+): Results<unknown> | undefined {
+  const path = resultsPath(directory, scenario);
+  if (!existsSync(path)) return undefined;
+  return JSON.parse(readFileSync(path, 'utf8')) as Results<unknown>;
+}
+
 export function writeResults(
   scenario: string,
   results: Results<unknown>,
@@ -58,11 +68,7 @@ export function writeReport(
   scenarios: readonly Scenario<unknown, unknown>[],
   directory: string = BENCH,
 ): string {
-  const { markdown, plots } = buildReport(scenarios, (name) => {
-    const path = resultsPath(directory, name);
-    if (!existsSync(path)) return undefined;
-    return JSON.parse(readFileSync(path, 'utf8')) as Results<unknown>;
-  });
+  const { markdown, plots } = buildReport(scenarios, (name) => readResults(name, directory));
   mkdirSync(join(directory, 'plots'), { recursive: true });
   for (const [name, svg] of Object.entries(plots)) {
     writeFileSync(join(directory, 'plots', `${name}.svg`), svg);

@@ -5,11 +5,13 @@
  * run without filters also writes bench/results/SCENARIO.json of each scenario named and, from all
  * results that are there, bench/REPORT.md with its plots.
  */
+import { Again } from './again.js';
 import { type Arguments, FILTERS, parseArguments } from './arguments.js';
-import { environment } from './environment.js';
+import { type Environment, environment } from './environment.js';
 import { BenchError } from './errors.js';
-import { writeReport, writeResults } from './report.js';
-import type { Outcome, Scenario } from './scenario.js';
+import { quiet } from './quiet.js';
+import { readResults, writeReport, writeResults } from './report.js';
+import type { Recorded, Scenario } from './scenario.js';
 import { SCENARIOS } from './scenarios/index.js';
 
 const USAGE = `npm run -s bench [-- scenario …] [options]
@@ -22,6 +24,7 @@ of it is left, the whole matrix. A scenario that knows nothing of a filter is le
   ${FILTERS.map((name) => `--${name}`).join(' ')}
 
   --long            the whole matrix
+  --again           only what is of another dataplane in the report, or had a noisy floor
   --json            one object a case on stdout, nothing else
   --runs N          measured runs a case (5)
   --milliseconds N  length of a run (300)
@@ -44,16 +47,27 @@ function chosen({ scenarios, filters }: Arguments): Scenario<unknown, unknown>[]
 }
 
 interface Tally {
-  outcomes: Outcome<unknown>[];
+  outcomes: Recorded<unknown>[];
   failed: number;
 }
 
-async function runScenario(scenario: Scenario<unknown, unknown>, args: Arguments): Promise<Tally> {
-  const outcomes: Outcome<unknown>[] = [];
+async function runScenario(
+  scenario: Scenario<unknown, unknown>,
+  args: Arguments,
+  where: Environment,
+): Promise<Tally> {
+  const outcomes: Recorded<unknown>[] = [];
   let failed = 0;
+  const again = new Again(args.again ? readResults(scenario.name) : undefined, where, quiet);
   const cases = scenario.cases(args.filters, args.long);
   for (const [index, one] of cases.entries()) {
-    say(`${scenario.name} ${index + 1}/${cases.length}: ${scenario.describe(one)} … `);
+    const name = scenario.describe(one);
+    const steady = again.steady(name);
+    if (steady !== undefined) {
+      outcomes.push(steady);
+      continue;
+    }
+    say(`${scenario.name} ${index + 1}/${cases.length}: ${name} … `);
     try {
       const outcome = await scenario.run(one, args);
       const { share = 1, calm } = outcome.circumstances;
@@ -66,7 +80,7 @@ async function runScenario(scenario: Scenario<unknown, unknown>, args: Arguments
         if (outcomes.length === 0) process.stdout.write(scenario.tableHead());
         process.stdout.write(scenario.tableLine(outcome.result));
       }
-      outcomes.push(outcome);
+      outcomes.push(again.better(name, outcome));
     } catch (error) {
       if (!(error instanceof BenchError)) throw error;
       say(`${error.code}: ${error.message}\n`);
@@ -87,14 +101,14 @@ async function main(): Promise<number> {
   }
   const whole = Object.keys(args.filters).length === 0;
   const selection = args.long ? 'long' : 'short';
+  const where = environment();
   let failures = 0;
   for (const scenario of chosen(args)) {
-    const { outcomes, failed } = await runScenario(scenario, args);
+    const { outcomes, failed } = await runScenario(scenario, args, where);
     failures += failed;
     if (!whole) continue;
     if (failed === 0) {
-      const results = { environment: environment(), selection, cases: outcomes } as const;
-      writeResults(scenario.name, results);
+      writeResults(scenario.name, { environment: where, selection, cases: outcomes });
     } else {
       say(`${scenario.name}: ${failed} cases failed; its results are as they were\n`);
     }

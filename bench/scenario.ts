@@ -25,11 +25,19 @@ export interface Outcome<Result> {
   circumstances: Circumstances;
 }
 
+/** An outcome as it is kept. */
+export interface Recorded<Result> extends Outcome<Result> {
+  /** The scenario's describe() of it. */
+  name?: string;
+  /** Where it is not of the file's own environment: see `--again`. */
+  measured?: Pick<Environment, 'commit' | 'native' | 'date'>;
+}
+
 /** bench/results/SCENARIO.json */
 export interface Results<Result> {
   environment: Environment;
   selection: 'short' | 'long';
-  cases: Outcome<Result>[];
+  cases: Recorded<Result>[];
 }
 
 /** A scenario's part of the report. */

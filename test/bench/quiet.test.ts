@@ -1,8 +1,10 @@
 // Which runs count: by their floors alone.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Again } from '../../bench/again.js';
 import type { NativeHost, NativeRun } from '../../bench/native.js';
 import { type Paired, Quiet } from '../../bench/quiet.js';
+import type { Results } from '../../bench/scenario.js';
 
 interface Measured extends Paired, NativeHost {
   offered: number;
@@ -39,7 +41,7 @@ test('quiet runs are taken as they are, and nothing is measured again', async ()
     [15, 40],
     [16.1, 30],
   ]);
-  const calm = { leftOut: 0, disturbed: 0 };
+  const calm = { kind: 'kind', floorNs: 16.1, lowestNs: 15, leftOut: 0, disturbed: 0 };
   assert.equal(chosen, { ns: [40, 30], asked: 1, offered: 2, calm });
 });
 
@@ -53,7 +55,7 @@ test('too few quiet runs: once more, and the lowest floors count, not the lowest
     [25, 10],
   ];
   const chosen = await choose(new Quiet(), LONG, first, second);
-  const calm = { leftOut: 2, disturbed: 0 };
+  const calm = { kind: 'kind', floorNs: 15.5, lowestNs: 15, leftOut: 2, disturbed: 0 };
   assert.equal(chosen, { ns: [40, 45], asked: 2, offered: 4, calm });
 });
 
@@ -68,7 +70,7 @@ test('never quiet: four times, and what counts is said to be disturbed', async (
     [20, 60],
   ];
   const chosen = await choose(quiet, LONG, noisy, noisy, noisy, noisy);
-  const calm = { leftOut: 6, disturbed: 2 };
+  const calm = { kind: 'kind', floorNs: 20, lowestNs: 15, leftOut: 6, disturbed: 2 };
   assert.equal(chosen, { ns: [60, 60], asked: 4, offered: 8, calm });
 });
 
@@ -78,7 +80,54 @@ test('runs that are too short to tell are not measured again', async () => {
     [30, 20],
   ]);
   assert.equal(chosen.asked, 1);
-  assert.equal(chosen.calm, { leftOut: 0, disturbed: 1 });
+  assert.is(chosen.calm.leftOut, 0);
+  assert.is(chosen.calm.disturbed, 1);
+});
+
+test('again: what is quiet and of the same dataplane stays, else the quieter floor does', () => {
+  const where = {
+    commit: 'new',
+    native: 'same',
+    date: '',
+    cpu: '',
+    cores: 2,
+    kernel: '',
+    hugepages: 0,
+  };
+  const calm = (floorNs: number, lowestNs = 15) => ({
+    circumstances: { calm: { kind: 'kind', floorNs, lowestNs, leftOut: 0, disturbed: 0 } },
+  });
+  const other = { commit: 'old', native: 'other', date: '' };
+  const kept: Results<unknown> = {
+    environment: { ...where, commit: 'old' },
+    selection: 'short',
+    cases: [
+      { name: 'steady', result: 1, ...calm(16) },
+      { name: 'noisy', result: 2, ...calm(17) },
+      { name: 'of another dataplane', result: 3, ...calm(15), measured: other },
+      { name: 'without a floor', result: 4, circumstances: {} },
+      { result: 5, circumstances: {} },
+    ],
+  };
+  const again = new Again(kept, where, new Quiet());
+  assert.is(again.steady('steady')?.result, 1);
+  assert.is(again.steady('without a floor')?.result, 4);
+  for (const name of ['noisy', 'of another dataplane', 'never measured']) {
+    assert.is(again.steady(name), undefined, name);
+  }
+  const keeps = again.better('noisy', { result: 20, ...calm(18) });
+  assert.equal([keeps.result, keeps.measured?.commit], [2, 'old']);
+  const takes = again.better('noisy', { result: 20, ...calm(16.9) });
+  assert.equal([takes.result, takes.measured?.commit], [20, 'new']);
+  assert.is(again.better('of another dataplane', { result: 30, ...calm(25) }).result, 30);
+});
+
+test('again: a floor that is lower than all before makes what was quiet noisy', () => {
+  const quiet = new Quiet();
+  const calm = { kind: 'kind', floorNs: 16, lowestNs: 15, leftOut: 0, disturbed: 0 };
+  assert.ok(quiet.isQuiet(calm));
+  quiet.learn({ ...calm, lowestNs: 14 });
+  assert.not(quiet.isQuiet(calm));
 });
 
 test.run();

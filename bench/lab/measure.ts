@@ -62,6 +62,9 @@ async function wrk(lab: Lab, address: string, seconds: number, keep: boolean): P
   return readWrk(process.output);
 }
 
+/** LabProcess's status of one that took longer than it may. */
+const KILLED = 128;
+
 interface IperfReport {
   error?: string;
   end?: { sum_received?: { bits_per_second?: number } };
@@ -73,8 +76,9 @@ async function iperf(lab: Lab, address: string, seconds: number, down: boolean):
   const argv = ['iperf3', '-J', '-c', address, '-p', String(IPERF_PORT), '-t', String(seconds)];
   argv.push('-P', String(STREAMS), '--connect-timeout', '3000', ...(down ? ['-R'] : []));
   const process = lab.ns('client').spawn(argv, { timeout: seconds + 12 });
-  await process.wait();
+  const status = await process.wait();
   await server.process.stop(0);
+  if (status === KILLED) return { value: 0, failed: 1, trouble: 'did not end' };
   let report: IperfReport;
   try {
     report = JSON.parse(process.stdout) as IperfReport;

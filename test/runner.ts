@@ -42,7 +42,7 @@ interface Options {
 }
 
 function parseArgs(argv: string[]): Options {
-  const options: Options = { root: resolve('test'), timeoutSeconds: 120, filters: [] };
+  const options: Options = { root: resolve('test'), timeoutSeconds: 240, filters: [] };
   for (let i = 0; i < argv.length; i++) {
     const arg = argv[i]!;
     if (arg === '--root') options.root = resolve(argv[++i] ?? '.');

@@ -23,6 +23,8 @@ const FORWARD = [
   'dr/udp/request/1000',
   'tun/udp/request/1000',
   'nat/tcp/reply/1000',
+  'enat/udp/request/1000',
+  'fullnat/udp/mixed/1000',
 ];
 /** New ones, a packet each, as many expiring: connect/mode/protocol/connections. */
 const CONNECT = ['connect/fullnat/udp/10000'];

@@ -95,7 +95,9 @@ inline constexpr unsigned kStates = 12;
 
 enum class Direction : uint8_t { request = 0, reply = 1 };
 
-inline constexpr unsigned kBurst = 32;       // packets a receive call; also the prefetch window
+// Packets a receive call, at most: what a burst costs as a whole is shared by all of them, and their
+// headers, mbufs and records together still fit L1.
+inline constexpr unsigned kBurst = 64;
 inline constexpr unsigned kMaxPorts = 16;    // ports of one director
 inline constexpr unsigned kMaxWorkers = 16;  // worker lcores
 inline constexpr uint32_t kNone = UINT32_MAX;

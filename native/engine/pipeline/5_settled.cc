@@ -186,7 +186,7 @@ inline uint16_t Worker::forward_settled(const Group& group) {
   const auto port = static_cast<uint16_t>(__builtin_ctz(done.ports));
   Out& out = to_port_[port];
   if (done.replies == 0 || done.replies == done.packets) {
-    // A burst's, as that is one instruction; what lies behind the run isn't counted.
+    // A burst's, as that is two instructions; what lies behind the run isn't counted.
     std::memset(out.ends + out.n, static_cast<int>(kind.ends[first]), kBurst);
   } else {
     for (unsigned i = 0; i < done.packets; ++i) {

@@ -95,8 +95,8 @@ inline constexpr unsigned kStates = 12;
 
 enum class Direction : uint8_t { request = 0, reply = 1 };
 
-// Packets a receive call, at most: what a burst costs as a whole is shared by all of them, and their
-// headers, mbufs and records together still fit L1.
+// Packets a receive call, at most: what a burst costs as a whole is shared by all of them, and
+// their headers, mbufs and records together still fit L1.
 inline constexpr unsigned kBurst = 64;
 inline constexpr unsigned kMaxPorts = 16;    // ports of one director
 inline constexpr unsigned kMaxWorkers = 16;  // worker lcores

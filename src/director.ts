@@ -168,6 +168,7 @@ export class Director {
       engine,
       openHerald: (onNews) => native().openHerald(onNews),
       changed: () => this.#replan(),
+      mayPreempt: () => this.#sync.isCaughtUp,
       foresee: (role) => this.#running.foresee(role),
       wasMaster: (instance) => host.succession?.masters.includes(instance) ?? false,
       guard: (what, action) => this.#guard(what, action),

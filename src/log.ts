@@ -53,9 +53,19 @@ function line(info: winston.Logform.TransformableInfo): string {
 
 export function createLogger(options: LogOptions = {}): Logger {
   const { combine, timestamp, json } = winston.format;
+  const level = options.level ?? 'info';
+  const least = LEVELS.indexOf(level);
+  // Winston would make a line of what it then throws away.
+  const wanted = winston.format((info) =>
+    LEVELS.indexOf(info.level as Level) <= least ? info : false,
+  );
   return winston.createLogger({
-    level: options.level ?? 'info',
-    format: combine(timestamp(), { text, json: json(), journal }[options.format ?? 'text']),
+    level,
+    format: combine(
+      wanted(),
+      timestamp(),
+      { text, json: json(), journal }[options.format ?? 'text'],
+    ),
     // A log that cannot be written must never take the process with it.
     exitOnError: false,
     transports: [new winston.transports.Stream({ stream: streamOf(options) })],

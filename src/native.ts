@@ -446,7 +446,14 @@ export interface Succession {
   adverts: { instance: number; advert: Advert }[];
   snapshot: Uint8Array;
   /** Sent once it is published: gratuitous ARP. */
-  frames: { port: number; frame: Uint8Array }[];
+  remarks: Remark[];
+}
+
+/** A frame that is sent once, for an instance that is the master: gratuitous ARP. */
+export interface Remark {
+  instance: number;
+  port: number;
+  frame: Uint8Array;
 }
 
 export interface HeraldNews {
@@ -465,14 +472,20 @@ export interface HeraldNews {
   heard: { atMs: number; port: number; frame: Uint8Array }[];
   /** Frames that there was no room for. */
   lost: number;
+  /** Remarks that there was no room for. */
+  unsent: number;
+  /** Between the time of an advert and its sending, the longest; 0: none has left. */
+  lateMs: number;
 }
 
 /** A native thread that keeps VRRP's time. Times are of CLOCK_MONOTONIC, as process.hrtime(). */
 export interface Herald {
   /** From now on; a known instance keeps its rhythm unless `atOnce`. */
   repeat(instance: number, advert: Advert, atOnce: boolean): void;
+  /** Its remarks that wait are forgotten. */
   cease(instance: number, farewell: boolean): void;
-  send(port: number, frame: Uint8Array): void;
+  /** In turn with others, at a pace. */
+  send(remark: Remark): void;
   /**
    * One alarm, the last one counts; goes off once every worker has looked at its queues since.
    * `decided`: everything that was taken has been considered, so that at the alarm, unless something

@@ -90,15 +90,23 @@ export async function upgradeUnderLoad(
   director: Director,
   options: ClientOptions,
   times: number,
-): Promise<{ reports: UpgradeReport[]; seen: Seen[] }> {
+): Promise<{ reports: UpgradeReport[]; seen: Seen[]; lastedMs: number }> {
   const clients = await Clients.start(lab, options);
+  const begun = performance.now();
   await pause(AROUND_MS);
   const reports: UpgradeReport[] = [];
   for (let i = 0; i < times; i++) {
     reports.push(await clientOf(director).upgrade());
     await pause(AROUND_MS);
   }
-  return { reports, seen: await clients.seen() };
+  return { reports, seen: await clients.seen(), lastedMs: performance.now() - begun };
+}
+
+/** The same clients for so long, and nothing else happens: what they lose to a busy machine alone. */
+export async function quietLoad(lab: Lab, options: ClientOptions, ms: number): Promise<Seen[]> {
+  const clients = await Clients.start(lab, options);
+  await pause(ms);
+  return clients.seen();
 }
 
 function pause(ms: number): Promise<void> {

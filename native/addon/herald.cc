@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t kMostInstances = 256 * 2 * 256;  // ports x families x router IDs
 constexpr size_t kMostPeers = 1024;
-constexpr size_t kMostFrames = 1u << 16;
+constexpr size_t kMostRemarks = 1u << 16;
 constexpr uint32_t kShortestUs = 1'000, kLongestUs = 3'600'000'000;
 constexpr double kNsAMs = 1e6;
 
@@ -42,6 +42,11 @@ Advert read_advert(const Argument& options) {
 
 uint32_t read_instance(const Argument& argument) {
   return argument.integer<uint32_t>(0, kMostInstances - 1);
+}
+
+Remark read_remark(const Argument& options) {
+  return {read_instance(options["instance"]), options["port"].integer<uint16_t>(0, UINT8_MAX),
+          read_frame(options["frame"])};
 }
 
 uint64_t read_ms(const Argument& argument) {
@@ -104,9 +109,8 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
     with(info, [&](Herald& herald) { herald.cease(which, farewell); });
   }
   void send(const Napi::CallbackInfo& info) {
-    const auto port = argument(info, 0, "port").integer<uint16_t>(0, UINT8_MAX);
-    const Frame frame = read_frame(argument(info, 1, "frame"));
-    with(info, [&](Herald& herald) { herald.send(port, frame); });
+    Remark remark = read_remark(argument(info, 0, "remark"));
+    with(info, [&](Herald& herald) { herald.send(std::move(remark)); });
   }
   void wake_at(const Napi::CallbackInfo& info) {
     const uint64_t at = read_ms(argument(info, 0, "atMs"));
@@ -120,9 +124,8 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
     for (const Argument& one : options["adverts"].elements(kMostInstances)) {
       succession.adverts.emplace_back(read_instance(one["instance"]), read_advert(one["advert"]));
     }
-    for (const Argument& one : options["frames"].elements(kMostFrames)) {
-      succession.frames.emplace_back(one["port"].integer<uint16_t>(0, UINT8_MAX),
-                                     read_frame(one["frame"]));
+    for (const Argument& one : options["remarks"].elements(kMostRemarks)) {
+      succession.remarks.push_back(read_remark(one));
     }
     const auto [at, n] = options["snapshot"].bytes();
     guarded(info.Env(), [&, at = at, n = n] {
@@ -158,6 +161,8 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
     o.Set("repeating", repeating);
     o.Set("heard", heard);
     o.Set("lost", Napi::Number::New(env, static_cast<double>(news.lost)));
+    o.Set("unsent", Napi::Number::New(env, static_cast<double>(news.unsent)));
+    o.Set("lateMs", Napi::Number::New(env, static_cast<double>(news.late_ns) / kNsAMs));
     return o;
   }
 

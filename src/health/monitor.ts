@@ -157,7 +157,7 @@ export class HealthMonitor {
    * Passive checks: `read` tells what became of connections to a server, by its key. To be called
    * about once a second.
    */
-  observe(read: (serverKey: string) => HandshakeFigures | undefined, nowMs = Date.now()): void {
+  observe(read: (serverKey: string) => HandshakeFigures | undefined, nowMs = monotonicMs()): void {
     for (const watch of this.#servers.values()) {
       const figures = watch.model.health.passive && read(watch.key);
       const verdict = figures && watch.observe(figures, nowMs);
@@ -278,6 +278,11 @@ export class HealthMonitor {
       this.#changed();
     }, GATHER_MS);
   }
+}
+
+/** The same for every process until the machine starts anew: ejections outlive an upgrade. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 /** keepalived's way to write an endpoint. */

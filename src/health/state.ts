@@ -10,7 +10,7 @@ import type { Check } from './model.js';
 import type { PassiveState } from './passive.js';
 
 /** Grows when a state of before can't be read any more; such a one is then not used. */
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 
 export interface RunnerState {
   machine: CheckState;

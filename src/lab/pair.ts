@@ -40,8 +40,31 @@ export interface PairOptions {
   password?: string;
   preempt?: boolean;
   leaseMs?: number;
+  workers?: number;
   /** Services by mode; none: addresses alone. */
   modes?: readonly ModeName[];
+  /** Connections are told to the other one over syncCable(), with the key in this file. */
+  syncKey?: string;
+  /** A named pipe for changes of state, of a director that has one. */
+  notifyFifo?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+const SYNC = 'sync0';
+const syncAddress = (n: number) => `198.19.255.${n}`;
+
+/** A cable from one director to the other, for connection sync alone. */
+export function syncCable(lab: Lab): void {
+  const [first, second] = [lab.ns('director1'), lab.ns('director2')];
+  first.ip(`link add name ${SYNC} type veth peer name ${SYNC} netns ${second.name}`);
+  for (const [index, end] of [first, second].entries()) {
+    end.ip(`addr add ${syncAddress(index + 1)}/30 dev ${SYNC}`, `link set ${SYNC} up`);
+  }
+}
+
+/** The cable out, or in again: both ends see it. */
+export function plugSync(lab: Lab, state: 'up' | 'down'): void {
+  lab.ns('director1').ip(`link set ${SYNC} ${state}`);
 }
 
 const settings = (options: PairOptions) => ({
@@ -53,7 +76,10 @@ const settings = (options: PairOptions) => ({
   virtualMac: false,
   preempt: true,
   leaseMs: 3_000,
+  workers: 1,
   modes: [] as readonly ModeName[],
+  syncKey: undefined,
+  notifyFifo: undefined,
   ...options,
 });
 
@@ -66,12 +92,13 @@ const sharedBy = (o: { v6: boolean; modes: readonly ModeName[] }) => [
 ];
 
 /** A director's own settings and ports. */
-export function pairPorts(lab: Lab, n: 1 | 2, socket: string): string {
+export function pairPorts(lab: Lab, n: 1 | 2, socket: string, workers = 1): string {
   return `director:
   name: lab-${lab.id}-${n}
   socket: ${socket}
   hugepages: false
   memory: 256
+  workers: ${workers}
   maxConnections: 65536
 ports:
   - name: front
@@ -113,8 +140,11 @@ export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions 
     `    servers:`,
     ...lab.spaces.realServers.map((_, i) => `      - { address: "${realServer(i + 1)}:80" }`),
   ]);
-  return `${pairPorts(lab, n, socket)}vrrp:
+  const { syncKey: key, notifyFifo } = o;
+  const sync = `{ interface: ${SYNC}, peer: ${syncAddress(other)}, key: ${key}, share: ${n - 1} }`;
+  return `${pairPorts(lab, n, socket, o.workers)}${key === undefined ? '' : `sync: ${sync}\n`}vrrp:
   lease: ${o.leaseMs}ms
+${notifyFifo === undefined ? '' : `  notifyFifo: ${notifyFifo}\n`}\
   instances:
 ${lines.join('\n')}
 ${services.length > 0 ? `services:\n${services.join('\n')}` : ''}
@@ -123,7 +153,9 @@ ${services.length > 0 ? `services:\n${services.join('\n')}` : ''}
 
 export async function startSluice(lab: Lab, n: 1 | 2, options: PairOptions): Promise<Director> {
   const socket = lab.path(`director${n}.sock`);
-  const director = lab.director({ yaml: pairYaml(lab, n, socket, options), socket, number: n });
+  const yaml = pairYaml(lab, n, socket, options);
+  const { env = {} } = options;
+  const director = lab.director({ yaml, socket, number: n, env });
   await director.start();
   return director;
 }

@@ -40,6 +40,11 @@ export const NO_SYNC: SyncReport = {
   figures: {},
 };
 
+/** A peer that lives says so twice a second. */
+const PEER_MS = 3_000;
+/** Of a peer's telling all it has, which is paced. */
+const BULK_MS = 30_000;
+
 type SyncEngine = Pick<Engine, 'startSync' | 'stopSync' | 'sync'>;
 
 export class Sync {
@@ -52,6 +57,9 @@ export class Sync {
   /** What runs. */
   #model: SyncModel | undefined;
   #daemons: Daemon[] = [];
+  /** By performance.now(); undefined: not opened yet. */
+  #openedAt: number | undefined;
+  #caughtUp = false;
 
   constructor(engine: SyncEngine, log: Logger, memory = new Memory()) {
     this.#engine = engine;
@@ -64,6 +72,7 @@ export class Sync {
    * one. What goes wrong is logged: a director without its peer is better than none.
    */
   open(model: SyncModel | undefined): void {
+    this.#openedAt ??= performance.now();
     this.#file = model;
     const edited = this.#edited.get('daemons');
     this.#daemons = edited ?? daemonsOf(model);
@@ -88,6 +97,26 @@ export class Sync {
 
   stop(): void {
     this.#engine.stopSync();
+  }
+
+  /**
+   * Whether the peer's connections are here, or need not be waited for: a director that comes back
+   * and takes over before it has them would reset them.
+   */
+  get isCaughtUp(): boolean {
+    this.#caughtUp ||= this.#hasAll();
+    return this.#caughtUp;
+  }
+
+  #hasAll(): boolean {
+    if (this.#openedAt === undefined) return false;
+    const figures = this.#engine.sync();
+    const model = this.#model;
+    // Linux's daemons never say that they have told everything.
+    if (!figures || model?.protocol !== 'sluice' || model.role === 'master') return true;
+    const elapsed = performance.now() - this.#openedAt;
+    const limit = (figures.peers ?? 0) > 0 ? BULK_MS : PEER_MS;
+    return (figures.bulks_done ?? 0) > 0 || elapsed > limit;
   }
 
   /** Throws what start() does, or ERR_UNSUPPORTED; then nothing has changed. */

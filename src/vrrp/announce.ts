@@ -15,11 +15,14 @@ export interface Announced {
 
 export class Announcer {
   readonly #herald: Pick<Herald, 'send'>;
+  readonly #instance: () => number;
   readonly #timers = new Set<NodeJS.Timeout>();
   #reminding = false;
 
-  constructor(herald: Pick<Herald, 'send'>) {
+  /** `instance`: the herald's number for it. */
+  constructor(herald: Pick<Herald, 'send'>, instance: () => number) {
     this.#herald = herald;
+    this.#instance = instance;
   }
 
   /** Until stop(). `addresses` is asked each time: a reload may change them. */
@@ -66,9 +69,10 @@ export class Announcer {
 
   /** All addresses once before any comes a second time. */
   #burst(addresses: readonly Announced[], repeat: number): void {
+    const instance = this.#instance();
     for (let round = 0; round < repeat; round++) {
       for (const { address, port, mac } of addresses) {
-        this.#herald.send(port, announcement(address, mac));
+        this.#herald.send({ instance, port, frame: announcement(address, mac) });
       }
     }
   }

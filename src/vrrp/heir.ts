@@ -95,8 +95,10 @@ export class Heir {
     return {
       adverts: all.map((instance) => ({ instance: instance.id, advert: instance.advert(macOf) })),
       snapshot,
-      frames: all.flatMap(({ announced }) =>
-        announced.map(({ address, port, mac }) => ({ port, frame: announcement(address, mac) })),
+      remarks: all.flatMap(({ id: instance, announced }) =>
+        announced.map(({ address, port, mac }) => {
+          return { instance, port, frame: announcement(address, mac) };
+        }),
       ),
     };
   }

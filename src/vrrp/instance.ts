@@ -67,7 +67,7 @@ export class Instance {
     this.model = model;
     this.place = place;
     this.#herald = herald;
-    this.announcer = new Announcer(herald);
+    this.announcer = new Announcer(herald, () => this.id);
     this.machine = new Machine(model.name, this.#settings(model, startDelayMs));
   }
 

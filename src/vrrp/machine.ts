@@ -46,6 +46,8 @@ export const OWNER = 255;
 export class Machine {
   readonly name: string;
   settings: MachineSettings;
+  /** False: a lower master is followed for now, whatever the settings say. */
+  mayPreempt = true;
   state: State = 'INIT';
   /** Of the router that is the master, as it says. */
   master: { address: string; priority: number } | undefined;
@@ -119,7 +121,7 @@ export class Machine {
     }
     const lower = heard.priority < this.priority;
     if (!lower) this.#preemptAt = undefined;
-    if (lower && this.settings.preempt && this.#mayPreempt(now)) {
+    if (lower && this.settings.preempt && this.#isToPreempt(now)) {
       if (this.#discarded.has(heard.source)) return [];
       this.#discarded.add(heard.source);
       const text = `received lower priority (${heard.priority}) advert from ${heard.source} - discarding`;
@@ -130,8 +132,9 @@ export class Machine {
   }
 
   /** The delay counts from the first advert of a lower master. */
-  #mayPreempt(now: number): boolean {
+  #isToPreempt(now: number): boolean {
     const { preemptDelayMs } = this.settings;
+    if (!this.mayPreempt) return false;
     if (preemptDelayMs === 0) return true;
     this.#preemptAt ??= now + preemptDelayMs;
     return now >= this.#preemptAt;

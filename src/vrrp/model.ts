@@ -122,7 +122,9 @@ export type TrackerModel =
       forkDelayMs: number;
     })
   /** The session to a neighbour that BIRD keeps. */
-  | (TrackerCommon & { type: 'bfd'; neighbour: string; socket: string });
+  | (TrackerCommon & { type: 'bfd'; neighbour: string; socket: string })
+  /** The dataplane's packet buffers, of which so many percent have to be free. */
+  | (TrackerCommon & { type: 'mempool'; free: number });
 
 export interface ProcessModel {
   /** As the kernel has it, or (`full`) as it was called. */
@@ -219,6 +221,8 @@ function buildTracker(tracker: NonNullable<ParsedVrrp['trackers']>[number]): Tra
   switch (tracker.type) {
     case 'file':
       return { ...common, type: 'file', path: tracker.path };
+    case 'mempool':
+      return { ...common, type: 'mempool', free: tracker.free ?? 10 };
     case 'bfd':
       return {
         ...common,

@@ -13,6 +13,8 @@ export class Notices {
   readonly #log: Logger;
   readonly #notifier: Notifier;
   #fifo: string | undefined;
+  /** Open for reading, too, as keepalived has it: readers come and go and see no end of file. */
+  #pipe: number | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -21,17 +23,29 @@ export class Notices {
 
   /** Makes the named pipe, where it is not there yet. */
   setFifo(path: string | undefined): void {
+    if (path === this.#fifo && this.#pipe !== undefined) return;
+    this.#close();
     this.#fifo = path;
     if (path === undefined) return;
-    const there = statSync(path, { throwIfNoEntry: false });
-    if (there?.isFIFO()) return;
-    const made = there
-      ? undefined
-      : spawnSync('mkfifo', ['-m', '0600', path], { encoding: 'utf8' });
-    if (made?.status === 0) return;
-    const why = there ? 'it is there and no named pipe' : made?.stderr.trim();
-    this.#log.error(`vrrp.notifyFifo ${path}: ${why}`, { code: 'ERR_VRRP_FIFO' });
-    this.#fifo = undefined;
+    const fault = made(path) ?? this.#open(path);
+    if (fault !== undefined) {
+      this.#log.error(`vrrp.notifyFifo ${path}: ${fault}`, { code: 'ERR_VRRP_FIFO' });
+    }
+  }
+
+  #open(path: string): string | undefined {
+    try {
+      const { O_RDWR, O_NONBLOCK, O_NOFOLLOW } = constants;
+      this.#pipe = openSync(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code;
+    }
+    return undefined;
+  }
+
+  #close(): void {
+    if (this.#pipe !== undefined) closeSync(this.#pipe);
+    this.#pipe = undefined;
   }
 
   tell(
@@ -54,23 +68,28 @@ export class Notices {
     this.#write(`${what} "${name}" ${state} ${priority}\n`);
   }
 
-  async idle(): Promise<void> {
+  /** After the last notification. */
+  async end(): Promise<void> {
     await this.#notifier.idle();
+    this.#close();
   }
 
   #write(line: string): void {
-    if (this.#fifo === undefined) return;
+    if (this.#pipe === undefined) return;
     try {
-      const pipe = openSync(this.#fifo, constants.O_WRONLY | constants.O_NONBLOCK);
-      try {
-        writeSync(pipe, line);
-      } finally {
-        closeSync(pipe);
-      }
+      writeSync(this.#pipe, line);
     } catch (error) {
-      // ENXIO: nobody reads, which is no fault.
+      // EAGAIN: it is full, as nobody reads.
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENXIO') this.#log.warn(`vrrp.notifyFifo ${this.#fifo}: ${code}`);
+      this.#log.warn(`vrrp.notifyFifo ${this.#fifo}: ${code}`, { code: 'ERR_VRRP_FIFO' });
     }
   }
+}
+
+/** Why it is not there; undefined: it is. */
+function made(path: string): string | undefined {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there) return there.isFIFO() ? undefined : 'it is there and no named pipe';
+  const { status, stderr } = spawnSync('mkfifo', ['-m', '0600', path], { encoding: 'utf8' });
+  return status === 0 ? undefined : stderr.trim();
 }

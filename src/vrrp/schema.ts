@@ -125,8 +125,13 @@ const tracker = z.discriminatedUnion(
       neighbour: anyAddress(),
       socket: absolute().optional(),
     }),
+    section({
+      ...common,
+      type: z.literal('mempool'),
+      free: integer(1, 99, 'percent of the packet buffers').optional(),
+    }),
   ],
-  expected('a tracker of type script, file, process or bfd'),
+  expected('a tracker of type script, file, process, bfd or mempool'),
 );
 
 export const vrrp = section({

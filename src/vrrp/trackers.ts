@@ -5,12 +5,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { askBird, judgeSessions } from '../health/checkers/bfd.js';
 import { runScript } from '../health/script.js';
+import type { Gauges } from '../native.js';
 import type { ProcessModel, TrackerModel } from './model.js';
 
 /** All but scripts are looked at so often. */
 const POLL_MS = 500;
 /** The kernel cuts names of programs to so many letters. */
 const COMM = 15;
+/** Once there were too few packet buffers there have to be so many times what is wanted. */
+const ENOUGH = 1.1;
 
 export interface Finding {
   weight: number;
@@ -30,9 +33,12 @@ export function judged(good: boolean, weight: number, reverse: boolean): Finding
   return { weight: well === weight > 0 ? weight : 0, fault: false };
 }
 
+type GaugesOf = () => Pick<Gauges, 'mbufs' | 'mbufsInUse'>;
+
 export class Tracker {
   readonly model: TrackerModel;
   readonly #changed: (tracker: Tracker) => void;
+  readonly #gauges: GaugesOf;
   readonly #timer: NodeJS.Timeout;
   readonly #end = new AbortController();
   /** What was last seen, for people. */
@@ -45,8 +51,9 @@ export class Tracker {
   /** When it began to differ from `#good`. */
   #since: number | undefined;
 
-  constructor(model: TrackerModel, changed: (tracker: Tracker) => void) {
+  constructor(model: TrackerModel, changed: (tracker: Tracker) => void, gauges: GaugesOf) {
     this.model = model;
+    this.#gauges = gauges;
     this.#changed = changed;
     this.#good = model.type !== 'script' || !model.initFail;
     const every = model.type === 'script' ? model.intervalMs : POLL_MS;
@@ -84,6 +91,9 @@ export class Tracker {
         this.#hold(good, `${count} of ${model.process.name} run`, model);
         break;
       }
+      case 'mempool':
+        this.#lookAtBuffers(model.free);
+        break;
       case 'bfd':
         void this.#askBird(model.socket, model.neighbour);
         break;
@@ -116,6 +126,13 @@ export class Tracker {
     if (value === this.#value) return;
     this.#value = value;
     this.#changed(this);
+  }
+
+  #lookAtBuffers(least: number): void {
+    const { mbufs, mbufsInUse } = this.#gauges();
+    const free = (100 * (mbufs - mbufsInUse)) / mbufs;
+    const wanted = Math.min(100, this.#good ? least : least * ENOUGH);
+    this.#set(free >= wanted, `${Math.floor(free)} % of ${mbufs} packet buffers are free`);
   }
 
   async #askBird(socket: string, neighbour: string): Promise<void> {

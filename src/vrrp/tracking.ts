@@ -22,12 +22,14 @@ export interface TrackReport {
   detail: string;
 }
 
+export type TrackedEngine = Pick<Engine, 'ports' | 'workerLag' | 'gauges'>;
+
 export class Tracking {
-  readonly #engine: Pick<Engine, 'ports' | 'workerLag'>;
+  readonly #engine: TrackedEngine;
   readonly #changed: (tracker: Tracker) => void;
   #trackers = new Map<string, Tracker>();
 
-  constructor(engine: Pick<Engine, 'ports' | 'workerLag'>, changed: (tracker: Tracker) => void) {
+  constructor(engine: TrackedEngine, changed: (tracker: Tracker) => void) {
     this.#engine = engine;
     this.#changed = changed;
   }
@@ -39,7 +41,7 @@ export class Tracking {
       models.map((model) => {
         const old = before.get(model.name);
         if (!old || !sameData(old.model, model))
-          return [model.name, new Tracker(model, this.#changed)];
+          return [model.name, new Tracker(model, this.#changed, () => this.#engine.gauges())];
         before.delete(model.name);
         return [model.name, old];
       }),

@@ -6,11 +6,12 @@
 import { parseMac } from '../config/address.js';
 import type { Model } from '../config/model.js';
 import { connectedPort } from '../config/reach.js';
-import { type Logger, RateLimit } from '../log.js';
-import type { Engine, Herald, HeraldNews } from '../native.js';
+import type { Logger } from '../log.js';
+import type { Herald, HeraldNews } from '../native.js';
 import type { Role, RoleAddress } from '../plan.js';
 import { sameData } from '../same-data.js';
 import type { Announced } from './announce.js';
+import { Complaints } from './complaints.js';
 import { openFrame } from './frame.js';
 import { Heir } from './heir.js';
 import { Instance, type InstanceReport } from './instance.js';
@@ -18,10 +19,10 @@ import type { State } from './machine.js';
 import { judge, type Place, placeOf, sourceMac } from './messages.js';
 import { type GroupModel, type InstanceModel, isSix, type VrrpModel } from './model.js';
 import { Notices } from './notices.js';
-import { FAULTS, type Fault, isV6 } from './packet.js';
+import { isV6 } from './packet.js';
 import { PeerMacs } from './peers.js';
 import { Router, type Step } from './router.js';
-import { Tracking } from './tracking.js';
+import { type TrackedEngine, Tracking } from './tracking.js';
 
 /** The state of links and workers is looked at so often. */
 const WATCH_MS = 100;
@@ -29,16 +30,17 @@ const WATCH_MS = 100;
 const PEERS_MS = 2_000;
 /** Renewals of the lease that may be missed. */
 const LEASE_SHARE = 6;
-const QUIET_MS = 10_000;
 
 export interface VrrpParts {
   log: Logger;
-  engine: Pick<Engine, 'ports' | 'workerLag'>;
+  engine: TrackedEngine;
   openHerald: (onNews: () => void) => Herald;
   /** The role has changed: what follows it has to be published now. */
   changed: () => void;
   /** What would be published in that role; undefined: nothing has been yet. */
   foresee: (role: Role) => Uint8Array | undefined;
+  /** Whether a lower master may be replaced: what it knows is known here. Unless given: always. */
+  mayPreempt?: () => boolean;
   /** Of an instance: another process has handed it over as the master. */
   wasMaster?: (name: string) => boolean;
   /** Runs an action of a timer; what it throws is reported and goes no further. */
@@ -58,7 +60,7 @@ export class Vrrp {
   readonly #log: Logger;
   readonly #notices: Notices;
   readonly #peers = new PeerMacs();
-  readonly #quiet = new RateLimit(QUIET_MS);
+  readonly #complaints: Complaints;
   readonly #instances = new Map<string, Instance>();
   readonly #tracking: Tracking;
   readonly #groupStates = new Map<string, State>();
@@ -79,6 +81,7 @@ export class Vrrp {
     this.#parts = parts;
     this.#log = parts.log;
     this.#notices = new Notices(parts.log);
+    this.#complaints = new Complaints(parts.log);
     this.#tracking = new Tracking(parts.engine, ({ model, good, detail }) => {
       this.#log.info(`Tracker ${model.name} ${good ? 'succeeded' : 'failed'}: ${detail}`);
       parts.guard('vrrp', () => this.#judgeAll());
@@ -152,7 +155,7 @@ export class Vrrp {
     this.#tracking.stop();
     this.#heir.stop();
     this.#apply(this.#router.stop(now()));
-    await this.#notices.idle();
+    await this.#notices.end();
   }
 
   report(): VrrpReport {
@@ -284,7 +287,10 @@ export class Vrrp {
         this.#apply(this.#router.lapsed(now()));
       }
       for (const { atMs, port, frame } of news.heard) this.#hear(atMs, port, frame);
+      // Silence is no wonder where the link is down, which the watch may not have seen yet.
+      if (news.completeMs >= this.#router.deadline) this.#judgeAll();
       this.#apply(this.#router.tick(news.completeMs));
+      this.#complaints.late(news);
     } finally {
       this.#looking = false;
       this.#setAlarm();
@@ -318,7 +324,7 @@ export class Vrrp {
         place.port === port && model.vrid === vrid && isV6(place.address) === isV6(arrived.source),
     );
     if (!instance) {
-      this.#remark(
+      this.#complaints.advert(
         `port ${this.#model?.ports[port]?.name}`,
         'vrid',
         `${vrid} from ${arrived.source}`,
@@ -329,12 +335,12 @@ export class Vrrp {
     const judgement = judge(instance.model, instance.place, arrived);
     if ('fault' in judgement) {
       instance.drop(judgement.fault);
-      this.#remark(`(${name})`, judgement.fault, judgement.detail ?? arrived.source);
+      this.#complaints.advert(`(${name})`, judgement.fault, judgement.detail ?? arrived.source);
       return;
     }
     const { message, remark } = judgement;
     if (remark !== undefined)
-      this.#remark(`(${name})`, 'addresses', `${remark} from ${arrived.source}`);
+      this.#complaints.advert(`(${name})`, 'addresses', `${remark} from ${arrived.source}`);
     instance.counters.advertisementsReceived++;
     if (message.priority === 0) instance.counters.priorityZeroReceived++;
     if (instance.model.unicastPeers.length > 0) {
@@ -342,16 +348,8 @@ export class Vrrp {
     }
     const { source } = arrived;
     const { priority, intervalMs } = message;
+    instance.machine.mayPreempt = this.#parts.mayPreempt?.() ?? true;
     this.#apply(this.#router.hear(atMs, name, { source, priority, intervalMs }));
-  }
-
-  #remark(who: string, fault: Fault, detail: string): void {
-    this.#quiet.run(`${who} ${fault}`, (suppressed) => {
-      this.#log.warn(`${who} advert dropped or odd: ${FAULTS[fault]} (${detail})`, {
-        code: 'ERR_VRRP_ADVERT',
-        suppressed: suppressed || undefined,
-      });
-    });
   }
 
   /** Links and workers: every port of an instance, its own included. */

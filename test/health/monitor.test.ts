@@ -201,7 +201,7 @@ test('a state of another version, or of another check, is not used', async () =>
   };
   assert.is(upWith(state, { ...TCP, retry: 0 }), false);
   assert.is(upWith(state, { ...TCP, retry: 2 }), true);
-  assert.is(upWith({ ...state, version: 99 as 1 }, { ...TCP, retry: 0 }), true);
+  assert.is(upWith({ ...state, version: 99 as 2 }, { ...TCP, retry: 0 }), true);
 });
 
 test('first probes are spread over the warm-up', async () => {

@@ -13,11 +13,18 @@ import {
   pidOf,
   upgradeUnderLoad,
 } from '../../bench/upgrade/course.js';
-import type { HistoryReport, ServiceReport, StatusReport } from '../../src/api/types.js';
+import type {
+  HistoryReport,
+  ServiceReport,
+  StatusReport,
+  VrrpReport,
+} from '../../src/api/types.js';
 import { until } from '../../src/lab/command.js';
 import type { Director } from '../../src/lab/director.js';
 import { ALL_MODES, startFiveModes } from '../../src/lab/five-modes.js';
+import { HttpServer } from '../../src/lab/fixtures.js';
 import { Lab } from '../../src/lab/lab.js';
+import { routeToPair, said, startKeepalived, startSluice } from '../../src/lab/pair.js';
 import { native } from '../../src/native.js';
 import { skip } from '../support/skip.js';
 
@@ -82,6 +89,32 @@ if (process.getuid?.() !== 0) {
         assert.match(twins, /slfront +U\S+ +\d/);
         assert.is(director.running, false, 'the first process has ended');
         assert.match(director.log, /has taken over: \d+ connections/);
+      } finally {
+        await endSuccessor(director);
+      }
+    });
+  });
+
+  test('a VRRP master with two workers: its backup, a keepalived, hears of nothing', async () => {
+    await Lab.use({ directors: 2, realServers: 2 }, async (lab) => {
+      for (const { role } of lab.spaces.realServers) await HttpServer.start(lab, role);
+      routeToPair(lab);
+      const modes = ['fullnat'] as const;
+      const options = { version: 3, advertMs: 100, workers: 2, modes } as const;
+      const director = await startSluice(lab, 1, options);
+      try {
+        await said(director, '(VI_1) Entering MASTER STATE');
+        const keepalived = startKeepalived(lab, 2, options);
+        await said(keepalived, 'Entering BACKUP STATE');
+        const load = { modes, held: HELD, rate: 0 };
+        const { reports, seen } = await upgradeUnderLoad(lab, director, load, 1);
+        const [one] = seen;
+        assert.equal([one?.held, one?.broken, one?.failed], [HELD, 0, 0], JSON.stringify(one));
+        assert.ok((reports[0]?.connections ?? 0) >= HELD, JSON.stringify(reports));
+        const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
+        assert.is(instances[0]?.state, 'MASTER');
+        assert.is((await statusOf(director)).pid, reports[0]?.pid);
+        assert.not.match(keepalived.output, /Entering MASTER/);
       } finally {
         await endSuccessor(director);
       }

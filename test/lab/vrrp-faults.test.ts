@@ -3,15 +3,24 @@
  * The fault table on real links: two Sluice directors in one lab, one fault after the other, with
  * requests under way all the time. What fails is counted, and no more may than were in flight.
  */
+import { writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { VrrpReport } from '../../src/api/types.js';
-import { sleep, until } from '../../src/lab/command.js';
+import type { StatusReport, SyncReport, VrrpReport } from '../../src/api/types.js';
+import { run, sleep, until } from '../../src/lab/command.js';
 import type { Director } from '../../src/lab/director.js';
 import { HttpServer } from '../../src/lab/fixtures.js';
 import { Lab } from '../../src/lab/lab.js';
 import { httpRequests } from '../../src/lab/load.js';
-import { type PairOptions, routeToPair, said, startSluice } from '../../src/lab/pair.js';
+import type { LabProcess } from '../../src/lab/namespace.js';
+import {
+  type PairOptions,
+  plugSync,
+  routeToPair,
+  said,
+  startSluice,
+  syncCable,
+} from '../../src/lab/pair.js';
 import { VIP } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
 
@@ -27,11 +36,62 @@ const OPTIONS: PairOptions = {
 const BATCH = 24;
 const IN_FLIGHT = 8;
 const LONG_MS = 60_000;
+/** An outage of the sync link: more than a lost datagram, less than what makes a peer another one. */
+const CUT_MS = 2_000;
+/** Connections that are held. */
+const HELD = 20;
+const HOLDING = new URL('holding.py', import.meta.url).pathname;
+const CLOCK = new URL('clock.c', import.meta.url).pathname;
+const HOUR_S = 3_600;
 
 interface Pair {
   lab: Lab;
   high: Director;
   low: Director;
+  /** What the second one has written into its notification pipe. */
+  fifo: LabProcess;
+}
+
+const clockFile = (lab: Lab) => lab.path('clock');
+
+/** The wall clock of both directors, by so many seconds wrong. */
+function setClocks(lab: Lab, seconds: number): void {
+  const ns = Buffer.alloc(8);
+  ns.writeBigInt64LE(BigInt(seconds) * 1_000_000_000n);
+  // In place: it is mapped.
+  writeFileSync(clockFile(lab), ns, { flag: 'r+' });
+}
+
+const syncOf = async (director: Director) => (await director.get('/v1/sync')) as SyncReport;
+
+/** HTTP connections that are kept open. */
+class Held {
+  readonly #client: LabProcess;
+  #asked = 0;
+
+  static async open(lab: Lab): Promise<Held> {
+    const client = lab.ns('client').spawn(['python3', HOLDING, String(HELD), VIP.fullnat]);
+    assert.ok(await until(() => client.stdout.includes('ready\n'), LONG_MS), client.output);
+    return new Held(client);
+  }
+
+  private constructor(client: LabProcess) {
+    this.#client = client;
+  }
+
+  async areAnswered(): Promise<void> {
+    const client = this.#client;
+    client.signal('SIGUSR1');
+    this.#asked++;
+    const done = () => client.stdout.split('done\n').length > this.#asked;
+    assert.ok(await until(done, LONG_MS), client.output);
+    const line = client.stdout.trimEnd().split('\n').at(-2) ?? '';
+    assert.ok(line.startsWith(`${VIP.fullnat} ${HELD} ${HELD}`), line);
+  }
+
+  close(): Promise<unknown> {
+    return this.#client.stop();
+  }
 }
 
 async function reportOf(director: Director) {
@@ -135,6 +195,73 @@ const ROWS: Row[] = [
     },
   },
   {
+    it: 'the backup’s cable out and in: it is in FAULT, and never thinks that it is master',
+    most: 0,
+    run: async (pair) => {
+      const before = (await reportOf(pair.low)).becameMaster;
+      link(pair.lab, 2, 'down');
+      await states(pair, 'MASTER', 'FAULT');
+      link(pair.lab, 2, 'up');
+      await states(pair, 'MASTER', 'BACKUP');
+      assert.is((await reportOf(pair.low)).becameMaster, before);
+    },
+  },
+  {
+    it: 'the sync link lost and back: connections made meanwhile go on after a kill, and after a return',
+    most: 4 * IN_FLIGHT,
+    run: async ({ lab, high, low, ...rest }) => {
+      const pair = { lab, high, low, ...rest };
+      const { bulks_done: bulks = 0 } = (await syncOf(low)).figures;
+      plugSync(lab, 'down');
+      const held = await Held.open(lab);
+      const { adopted: before = 0 } = (await syncOf(low)).figures;
+      await sleep(CUT_MS);
+      assert.is((await syncOf(low)).figures.adopted, before, 'nothing was told while it was away');
+      plugSync(lab, 'up');
+      const resynced = async () => ((await syncOf(low)).figures.bulks_done ?? 0) > bulks;
+      assert.ok(await until(resynced, LONG_MS), JSON.stringify(await syncOf(low)));
+      await high.kill9();
+      await states(pair, undefined, 'MASTER');
+      await held.areAnswered();
+      await high.start();
+      await states(pair, 'MASTER', 'BACKUP');
+      await held.areAnswered();
+      await held.close();
+    },
+  },
+  {
+    it: 'the wall clock of both jumps by an hour, and back: nobody notices',
+    most: 0,
+    run: async ({ lab, high, low, ...rest }) => {
+      const pair = { lab, high, low, ...rest };
+      const sum = async () =>
+        (await reportOf(high)).becameMaster + (await reportOf(low)).becameMaster;
+      const upOf = async (director: Director) =>
+        ((await director.get('/v1/status')) as StatusReport).uptimeSeconds;
+      const before = await sum();
+      const up = await upOf(high);
+      for (const seconds of [HOUR_S, -HOUR_S, 0]) {
+        setClocks(lab, seconds);
+        const off = (await upOf(high)) - up - seconds;
+        assert.ok(
+          off >= 0 && off < HOUR_S / 2,
+          `its own wall clock is ${off} s from what it is to be`,
+        );
+        const { advertisementsReceived: heard } = await reportOf(low);
+        const { adopted: told = 0 } = (await syncOf(low)).figures;
+        const goesOn = async () =>
+          (await reportOf(low)).advertisementsReceived > heard + 5 &&
+          ((await syncOf(low)).figures.adopted ?? 0) > told;
+        // Adverts and sync go on meanwhile.
+        const held = await Held.open(lab);
+        assert.ok(await until(goesOn, LONG_MS), `${seconds}: ${JSON.stringify(await syncOf(low))}`);
+        await held.close();
+        await states(pair, 'MASTER', 'BACKUP');
+      }
+      assert.is(await sum(), before);
+    },
+  },
+  {
     it: 'the backup does not hear the master: two masters until it does, and one afterwards',
     most: 4 * IN_FLIGHT,
     run: async (pair) => {
@@ -170,8 +297,18 @@ if (process.getuid?.() !== 0) {
     const lab = await Lab.create({ directors: 2, realServers: 2 });
     for (const { role } of lab.spaces.realServers) await HttpServer.start(lab, role);
     routeToPair(lab);
-    const high = await startSluice(lab, 1, OPTIONS);
-    pair = { lab, high, low: await startSluice(lab, 2, OPTIONS) };
+    syncCable(lab);
+    const shim = lab.path('clock.so');
+    run(['cc', '-shared', '-fPIC', '-O1', '-o', shim, CLOCK]);
+    lab.write('clock', '\0'.repeat(8));
+    const env = { LD_PRELOAD: shim, SLUICE_LAB_CLOCK: clockFile(lab) };
+    const options = { ...OPTIONS, env, syncKey: lab.write('sync.key', 'a key that both have\n') };
+    const notifyFifo = lab.path('fifo');
+    run(['mkfifo', notifyFifo]);
+    const fifo = lab.ns('director2').spawn(['sh', '-c', `exec cat <> ${notifyFifo}`]);
+    const high = await startSluice(lab, 1, options);
+    const low = await startSluice(lab, 2, { ...options, notifyFifo });
+    pair = { lab, high, low, fifo };
     await states(pair, 'MASTER', 'BACKUP');
   });
   test.after(() => pair.lab.destroy());
@@ -186,6 +323,18 @@ if (process.getuid?.() !== 0) {
       }
     });
   }
+
+  test('the pipe has been told of every change of the second director, in keepalived’s words', async () => {
+    const { low, fifo } = pair;
+    const entered = low.log.match(/\(VI_1\) (?:Entering (\w+) STATE|Stopping)/g) ?? [];
+    const lines = () => fifo.stdout.split('\n').slice(0, -1);
+    assert.ok(await until(() => lines().length >= entered.length, LONG_MS), fifo.output);
+    const told = entered.map((line) => {
+      const state = /Entering (\w+)/.exec(line)?.[1] ?? 'STOP';
+      return `INSTANCE "VI_1" ${state} 100`;
+    });
+    assert.equal(lines(), told);
+  });
 }
 
 test.run();

@@ -11,13 +11,14 @@ import {
   holder,
   type PairOptions,
   pairPorts,
+  pairYaml,
   SHARED,
   SHARED_V6,
   said,
   startKeepalived,
   startSluice,
 } from '../../src/lab/pair.js';
-import { directorMac } from '../../src/lab/topology.js';
+import { directorFront, directorMac, ROUTER } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
 
 const CASES: [string, PairOptions][] = [
@@ -160,6 +161,54 @@ async function sameFile(lab: Lab): Promise<void> {
   assert.match(told(2).join('\n'), /INSTANCE VI_1 BACKUP 10[02]/);
 }
 
+/** One end of a session at 50 ms. */
+function startBird(lab: Lab, role: string, iface: string, own: string, neighbour: string) {
+  const conf = lab.write(
+    `${role}/bird.conf`,
+    `router id ${own};
+protocol device {}
+protocol bfd {
+  interface "${iface}" { min rx interval 50 ms; min tx interval 50 ms; multiplier 3; };
+  neighbor ${neighbour} dev "${iface}" local ${own};
+}
+`,
+  );
+  const files = ['-c', conf, '-s', birdSocket(lab, role), '-P', lab.path(role, 'bird.pid')];
+  const started = lab.ns(role).spawn(['bird', '-f', ...files]);
+  others.push(started);
+  return started;
+}
+
+const birdSocket = (lab: Lab, role: string) => lab.path(role, 'bird.ctl');
+
+async function followBfd(lab: Lab): Promise<void> {
+  const socket = lab.path('director1.sock');
+  const bird = birdSocket(lab, 'director1');
+  const tracker = `{ name: upstream, type: bfd, neighbour: ${ROUTER.front}, socket: ${bird} }`;
+  const yaml = pairYaml(lab, 1, socket, { advertMs: 100 })
+    .replace('vrrp:\n', `vrrp:\n  trackers: [${tracker}]\n`)
+    .replace('      addresses:', '      track: [{ tracker: upstream }]\n      addresses:');
+  const director = lab.director({ yaml, socket, number: 1 });
+  await director.start();
+  // Nobody keeps the session yet.
+  await said(director, '(VI_1) Entering FAULT STATE');
+  await said(director, '(VI_1) tracker upstream failed');
+  startBird(lab, 'director1', 'slfront', directorFront(1), ROUTER.front);
+  let router = startBird(lab, 'router', 'f0', ROUTER.front, directorFront(1));
+  for (const times of [1, 2]) {
+    await said(director, '(VI_1) Entering MASTER STATE', times);
+    const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
+    assert.equal(
+      instances[0]?.tracked.map(({ name, good }) => `${name} ${good}`),
+      ['upstream true'],
+    );
+    if (times === 2) break;
+    await router.stop();
+    await said(director, '(VI_1) Entering FAULT STATE', 2);
+    router = startBird(lab, 'router', 'f0', ROUTER.front, directorFront(1));
+  }
+}
+
 if (process.getuid?.() !== 0 || !existsSync('/usr/sbin/keepalived')) {
   skip('VRRP with keepalived', 'needs root and keepalived');
 } else {
@@ -180,6 +229,8 @@ if (process.getuid?.() !== 0 || !existsSync('/usr/sbin/keepalived')) {
   }
 
   test('the same keepalived.conf for both, and a reload of it', () => sameFile(lab));
+
+  test('a BFD session that BIRD keeps: without it the instance is in FAULT', () => followBfd(lab));
 
   test('a master that is killed is replaced, and one that hangs comes back as a backup', async () => {
     const options: PairOptions = { version: 3, advertMs: 100, leaseMs: LEASE_MS };

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { parseConfig } from '../../src/config/load.js';
 import { until } from '../../src/lab/command.js';
 import { createLogger } from '../../src/log.js';
-import type { Advert, Herald, HeraldNews, Succession } from '../../src/native.js';
+import type { Advert, Herald, HeraldNews, Remark, Succession } from '../../src/native.js';
 import type { Role } from '../../src/plan.js';
 import { openFrame } from '../../src/vrrp/frame.js';
 import { decode } from '../../src/vrrp/packet.js';
@@ -16,7 +16,7 @@ class PaperHerald implements Herald {
   readonly repeated = new Map<number, Advert>();
   /** Instances that resigned with a farewell. */
   readonly farewells: number[] = [];
-  readonly sent: { port: number; frame: Uint8Array }[] = [];
+  readonly sent: Remark[] = [];
   /** What it would do at the alarm, and whether it may. */
   prepared: Succession | null = null;
   decided = false;
@@ -34,8 +34,8 @@ class PaperHerald implements Herald {
   cease(instance: number, farewell: boolean): void {
     if (this.repeated.delete(instance) && farewell) this.farewells.push(instance);
   }
-  send(port: number, frame: Uint8Array): void {
-    this.sent.push({ port, frame });
+  send(remark: Remark): void {
+    this.sent.push(remark);
   }
   wakeAt(atMs: number, decided: boolean): void {
     clearTimeout(this.#alarm);
@@ -64,7 +64,8 @@ class PaperHerald implements Herald {
     this.#succeeded = this.decided = false;
     const repeating = [...this.repeated.keys()];
     const completeMs = this.#completeMs;
-    return { lapsed: false, succeeded, completeMs, repeating, heard: [], lost: 0 };
+    const figures = { lost: 0, unsent: 0, lateMs: 0 };
+    return { lapsed: false, succeeded, completeMs, repeating, heard: [], ...figures };
   }
   /** The advert of an instance as a peer reads it. */
   said(instance: number) {
@@ -82,6 +83,7 @@ const model = (...instances: string[]) =>
 function begin(first: ReturnType<typeof model>) {
   let herald: PaperHerald | undefined;
   let published = 0;
+  const link = { up: true };
   const foreseen: Role[] = [];
   const vrrp = new Vrrp({
     log: createLogger({ level: 'error' }),
@@ -89,7 +91,7 @@ function begin(first: ReturnType<typeof model>) {
       ports: () =>
         ['front', 'back'].map((name, index) => ({
           name,
-          up: true,
+          up: name === 'front' ? link.up : true,
           mac: `02:00:00:00:01:0${index + 1}`,
         })),
       workerLag: () => [0],
@@ -116,6 +118,7 @@ function begin(first: ReturnType<typeof model>) {
     states,
     published: () => published,
     foreseen,
+    link,
   };
 }
 
@@ -132,12 +135,15 @@ test('a backup has prepared what it takes to be master, and lets the herald begi
   );
   assert.ok(await until(() => herald().prepared !== null, 3_000, 5));
   assert.equal(states(), ['A BACKUP', 'B BACKUP']);
-  const { adverts = [], frames = [] } = herald().prepared ?? {};
+  const { adverts = [], remarks = [] } = herald().prepared ?? {};
   assert.equal(
     adverts.map(({ instance: id }) => id),
     [1, 2],
   );
-  assert.is(frames.length, 3);
+  assert.equal(
+    remarks.map(({ instance: id }) => id),
+    [1, 2, 2],
+  );
   for (const address of ['203.0.113.1', '203.0.113.2']) {
     assert.is(foreseen.at(-1)?.addresses.get(address)?.ours, true);
     assert.is(vrrp.role().addresses.get(address)?.ours, false);
@@ -151,6 +157,26 @@ test('a backup has prepared what it takes to be master, and lets the herald begi
   assert.is(published() > 0, true);
   await vrrp.stop();
   assert.is(herald().prepared, null);
+});
+
+test('a backup that has lost its own link takes silence for nothing', async () => {
+  const { vrrp, link, states } = begin(
+    model(instance('A', 1, 'addresses: [203.0.113.1]').replace('10ms', '50ms')),
+  );
+  assert.equal(states(), ['A BACKUP']);
+  // After the first look at links, and long before Master_Down.
+  link.up = false;
+  assert.ok(await until(() => states()[0] === 'A FAULT', 10_000, 1), states().join());
+  assert.is(vrrp.report().instances[0]?.becameMaster, 0);
+  link.up = true;
+  assert.ok(await master(['A'], states));
+  // The link is lost right before the end of Master_Down, where nothing looks at it but the alarm.
+  const other = begin(model(instance('B', 2, 'addresses: [203.0.113.2]')));
+  other.link.up = false;
+  assert.ok(await until(() => other.states()[0] !== 'B BACKUP', 10_000, 1));
+  assert.equal(other.states(), ['B FAULT']);
+  assert.is(other.vrrp.report().instances[0]?.becameMaster, 0);
+  await Promise.all([vrrp.stop(), other.vrrp.stop()]);
 });
 
 test('a reload of a master changes what it says, not what it is', async () => {

@@ -75,6 +75,18 @@ test('a higher or equal priority keeps a backup down; a lower one only without p
   assert.is(patient.deadline, 2000 + patient.masterDownMs);
 });
 
+test('a lower master is followed while what it knows has not come', () => {
+  const one = machine();
+  one.start(0);
+  one.mayPreempt = false;
+  one.hear(1000, from(50));
+  assert.is(one.deadline, 1000 + one.masterDownMs);
+  one.mayPreempt = true;
+  assert.equal(kinds(one.hear(2000, from(50))), ['log']);
+  assert.is(one.deadline, 1000 + one.masterDownMs);
+  assert.equal(kinds(one.tick(one.deadline)), ['timeout']);
+});
+
 test('preemption is delayed from the first advert of the lower master', () => {
   const one = machine({ preemptDelayMs: 5000 });
   one.start(0);

@@ -24,9 +24,16 @@ function model(keys: string): TrackerModel {
   return parseConfig(yaml, 'x.yaml').model.vrrp.trackers[0] as TrackerModel;
 }
 
+/** Of a dataplane of paper. */
+const BUFFERS = { mbufs: 1_000, mbufsInUse: 100 };
+
 /** Runs one until the end of `body`. */
 async function tracking(keys: string, body: (tracker: Tracker) => Promise<void>): Promise<void> {
-  const tracker = new Tracker(model(keys), () => {});
+  const tracker = new Tracker(
+    model(keys),
+    () => {},
+    () => BUFFERS,
+  );
   try {
     await body(tracker);
   } finally {
@@ -195,6 +202,26 @@ test('BFD: the state of BIRD’s session, and a BIRD that is not there', async (
       assert.match(tracker.detail, /^BIRD: /);
     },
   );
+});
+
+test('packet buffers: bad with too few free ones, good again with some more', async () => {
+  await tracking('type: mempool, free: 20', async (tracker) => {
+    await becomes(tracker, true);
+    BUFFERS.mbufsInUse = 801;
+    await becomes(tracker, false);
+    assert.is(tracker.detail, '19 % of 1000 packet buffers are free');
+    assert.equal(tracker.finding({ weight: -30, reverse: undefined }), {
+      weight: -30,
+      fault: false,
+    });
+    assert.equal(tracker.finding(AS_IT_IS), { weight: 0, fault: true });
+    // A little more than what is wanted is not enough any more.
+    BUFFERS.mbufsInUse = 790;
+    assert.ok(await until(() => tracker.detail.startsWith('21 %'), 20_000), tracker.detail);
+    assert.not(tracker.good);
+    BUFFERS.mbufsInUse = 780;
+    await becomes(tracker, true);
+  });
 });
 
 test('interfaces of the kernel, our ports and workers', () => {

@@ -254,6 +254,7 @@ Herald& Engine::herald() {
     return std::all_of(lcores_.begin(), lcores_.end(),
                        [tsc](const auto& lcore) { return lcore->has_looked_since(tsc); });
   };
+  hooks.is_up = [this](uint16_t port) { return ports_[port]->is_up(); };
   hooks.has_sent_since = [this](uint64_t tsc) { return lcores_[0]->has_turned_since(tsc); };
   hooks.hurry = [this](uint64_t tsc) {
     for (const auto& lcore : lcores_) lcore->hurry(tsc != 0 && !lcore->has_looked_since(tsc));

@@ -20,6 +20,7 @@
 #include "routing.h"
 #include "slow_path.h"
 #include "sync_thread.h"
+#include "urgent_mutex.h"
 
 namespace sluice {
 
@@ -142,7 +143,7 @@ class Engine {
   std::unique_ptr<SlowPath> slow_path_;
   EventHandler on_event_;
   std::unique_ptr<SyncThread> sync_thread_;
-  std::mutex published_mutex_;  // of the two below, which the herald reads
+  UrgentMutex published_mutex_;  // of the two below, which the herald reads
   std::vector<uint8_t> published_;
   std::unique_ptr<Herald> herald_;
   std::unique_ptr<HandOver> hand_over_;

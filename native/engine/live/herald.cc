@@ -19,8 +19,15 @@ namespace {
 constexpr uint64_t kLookAgainNs = 100'000;
 // After which one is kept from its CPU by others.
 constexpr uint64_t kPatienceNs = 500'000;
-// After which it hangs: precedence would only take the CPU from everybody else.
-constexpr uint64_t kHopelessNs = 10'000'000;
+// After which it hangs: precedence would only take the CPU from everybody else. A virtual machine's
+// CPU may be away for longer than a peer's patience, and the worker has to be first when it is back.
+constexpr uint64_t kHopelessNs = 50'000'000;
+// An advert that leaves so late is worth a word.
+constexpr uint64_t kLateNs = 5'000'000;
+// So many remarks together, so far apart: 1 000 addresses of which each is told five times take
+// 40 ms, and an advert in between waits behind 64 at the most.
+constexpr unsigned kRemarks = 64;
+constexpr uint64_t kRemarksApartNs = 500'000;
 // How long farewells may take to leave at a stop.
 constexpr uint64_t kFarewellNs = 50'000'000;
 constexpr unsigned kFrames = 32;
@@ -77,14 +84,24 @@ void Herald::repeat(uint32_t instance, Advert advert, bool at_once) {
 void Herald::cease(uint32_t instance, bool farewell) {
   const std::lock_guard lock(mutex_);
   const auto known = repeated_.find(instance);
+  std::erase_if(remarks_, [instance](const Remark& one) { return one.instance == instance; });
   if (known == repeated_.end()) return;
   if (farewell) put_all(known->second.advert, known->second.advert.farewell);
   repeated_.erase(known);
 }
 
-void Herald::send(uint16_t port, const Frame& frame) {
-  put(port, frame);
-  wiring_.worker_bells[0].ring();
+void Herald::send(Remark remark) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (remark.port >= ports_ || remarks_.size() >= kMostRemarks) {
+      ++unsent_;
+      return;
+    }
+    remarks_.push_back(std::move(remark));
+    // One look for all that come at once.
+    if (remarks_.size() > 1) return;
+  }
+  wiring_.herald_bell.ring();
 }
 
 void Herald::wake_at(uint64_t at_ns, bool decided) {
@@ -106,19 +123,24 @@ void Herald::prepare(Succession succession) {
 void Herald::renew_lease(uint64_t until_ns) {
   {
     const std::lock_guard lock(mutex_);
-    lease_ns_ = until_ns;
-    in_lapse_ = false;
+    // Too late: of a process that was stopped and goes on, whoever runs first must not make it the
+    // master again. It lapses, which is told, and is renewed then.
+    const bool expired = lease_ns_ != 0 && !in_lapse_ && now_ns() >= lease_ns_;
+    if (!expired) {
+      lease_ns_ = until_ns;
+      in_lapse_ = false;
+    }
   }
   wiring_.herald_bell.ring();
 }
 
 News Herald::take() {
   const std::lock_guard lock(mutex_);
-  News news{lapsed_, succeeded_, complete_ns_, {}, std::move(heard_), lost_};
+  News news{lapsed_, succeeded_, complete_ns_, {}, std::move(heard_), lost_, unsent_, late_ns_};
   for (const auto& entry : repeated_) news.repeating.push_back(entry.first);
   heard_.clear();
   lapsed_ = told_ = succeeded_ = decided_ = false;
-  lost_ = 0;
+  lost_ = unsent_ = late_ns_ = 0;
   return news;
 }
 
@@ -142,7 +164,7 @@ void Herald::stop() {
   repeated_.clear();
   hooks_ = {};
   const uint64_t limit = now_ns() + kFarewellNs;
-  while (said && !wiring_.inject.empty() && now_ns() < limit) rte_delay_us_sleep(100);
+  while (said && !wiring_.said.empty() && now_ns() < limit) rte_delay_us_sleep(100);
 }
 
 void Herald::run() {
@@ -158,6 +180,7 @@ void Herald::run() {
     watch_alarm(now);
     watch_departure(now);
     watch_haste(now);
+    remark(now);
     wait();
   }
   hooks_.hurry(0);
@@ -188,6 +211,7 @@ void Herald::speak(uint64_t now) {
   if (in_lapse_) return;
   for (auto& [instance, repeated] : repeated_) {
     if (repeated.next_ns > now) continue;
+    if (due_ns_ == 0) due_ns_ = repeated.next_ns;
     put_all(repeated.advert, repeated.advert.frames);
     repeated.next_ns += repeated.advert.interval_ns;
     // Late by more than a beat: what was missed is not made up for.
@@ -208,6 +232,7 @@ void Herald::watch_lease(uint64_t now) {
       }
     }
     repeated_.clear();
+    remarks_.clear();
   }
   if (hooks_.lapsed) hooks_.lapsed();
   tell();
@@ -242,7 +267,7 @@ void Herald::succeed() {
   {
     const std::lock_guard lock(mutex_);
     if (!decided_ || in_lapse_ || !heard_.empty() || lost_ != 0) return;
-    if (succession_.adverts.empty()) return;
+    if (succession_.adverts.empty() || is_cut_off()) return;
     std::swap(now, succession_);
     succeeded_ = true;
     decided_ = false;
@@ -254,16 +279,46 @@ void Herald::succeed() {
     }
   }
   now.publish();
-  const std::lock_guard lock(mutex_);
-  for (const auto& [port, frame] : now.frames) put(port, frame);
-  wiring_.worker_bells[0].ring();
+  {
+    const std::lock_guard lock(mutex_);
+    for (Remark& one : now.remarks) {
+      if (one.port < ports_) remarks_.push_back(std::move(one));
+    }
+  }
+  remark(now_ns());
+}
+
+bool Herald::is_cut_off() const {
+  return std::ranges::any_of(succession_.adverts,
+                             [this](const auto& one) { return !hooks_.is_up(one.second.port); });
 }
 
 void Herald::watch_departure(uint64_t now) {
+  bool late = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (leaving_since_ == 0) return;
+    const bool hopeless = now > left_ns_ && now - left_ns_ >= kHopelessNs;
+    if (!hopeless && !hooks_.has_sent_since(leaving_since_)) return;
+    leaving_since_ = 0;
+    const uint64_t after = due_ns_ == 0 || now < due_ns_ ? 0 : now - due_ns_;
+    due_ns_ = 0;
+    late_ns_ = std::max(late_ns_, after);
+    late = after >= kLateNs;
+  }
+  if (late) tell();
+}
+
+void Herald::remark(uint64_t now) {
   const std::lock_guard lock(mutex_);
-  if (leaving_since_ == 0) return;
-  const bool hopeless = now > left_ns_ && now - left_ns_ >= kHopelessNs;
-  if (hopeless || hooks_.has_sent_since(leaving_since_)) leaving_since_ = 0;
+  if (remarks_.empty() || now < remark_ns_) return;
+  for (unsigned i = 0; i < kRemarks && !remarks_.empty(); ++i) {
+    // No room, or no buffer: worker 0 is behind.
+    if (!put(remarks_.front().port, remarks_.front().frame)) break;
+    remarks_.pop_front();
+  }
+  remark_ns_ = now + kRemarksApartNs;
+  wiring_.worker_bells[0].ring();
 }
 
 // A worker that keeps adverts or the alarm waiting.
@@ -297,6 +352,7 @@ uint64_t Herald::deadline() const {
     for (const auto& [instance, repeated] : repeated_) first = std::min(first, repeated.next_ns);
     if (lease_ns_ != 0) first = std::min(first, lease_ns_);
   }
+  if (!remarks_.empty()) first = std::min(first, remark_ns_);
   if (in_haste_) first = std::min(first, now_ns() + kLookAgainNs);
   if (leaving_since_ != 0)
     first = std::min(first, std::max(now_ns() + kLookAgainNs, left_ns_ + kPatienceNs));
@@ -338,7 +394,7 @@ bool Herald::put(uint16_t port, const Frame& frame) {
   }
   std::memcpy(at, frame.data(), frame.size());
   packet->port = port;
-  if (wiring_.inject.push(&packet, 1) == 1) return true;
+  if (wiring_.said.push(&packet, 1) == 1) return true;
   rte_pktmbuf_free(packet);
   return false;
 }

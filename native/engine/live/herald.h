@@ -15,6 +15,8 @@
 // everything that has come, and whatever comes later, good or bad, puts the decision back into its
 // hands.
 //
+// Nor does it where the link of one of its ports is down: silence is no wonder then.
+//
 // A worker on a CPU that it has to share may be kept waiting longer than a peer's patience. When an
 // advert has to leave, or the alarm waits for its look, such a worker gets the herald's precedence
 // until it has had its turn.
@@ -24,6 +26,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -33,6 +36,7 @@
 
 #include "../port/ethdev.h"
 #include "bell.h"
+#include "urgent_mutex.h"
 #include "wiring.h"
 
 struct rte_mempool;
@@ -54,10 +58,17 @@ struct Heard {
   Frame frame;
 };
 
+// A frame that is sent once: gratuitous ARP and its like.
+struct Remark {
+  uint32_t instance;  // with which it ends
+  uint16_t port;
+  Frame frame;
+};
+
 // All that becoming the master of some instances takes.
 struct Succession {
   std::vector<std::pair<uint32_t, Advert>> adverts;  // by instance
-  std::vector<std::pair<uint16_t, Frame>> frames;    // by port: gratuitous ARP
+  std::vector<Remark> remarks;
   std::function<void()> publish;                     // not under a lock
 };
 
@@ -68,6 +79,8 @@ struct News {
   std::vector<uint32_t> repeating;  // instances
   std::vector<Heard> heard;         // in order
   uint64_t lost;                    // adverts for which there was no room
+  uint64_t unsent;                  // remarks for which there was none, or no buffer
+  uint64_t late_ns;                 // between the time of an advert and its sending; the longest
 };
 
 struct HeraldHooks {
@@ -76,6 +89,7 @@ struct HeraldHooks {
   // Whether all workers have read what had arrived at `tsc`, and worker 0 has sent what it was
   // left.
   std::function<bool(uint64_t tsc)> have_looked_since;
+  std::function<bool(uint16_t port)> is_up;  // its link
   std::function<bool(uint64_t tsc)> has_sent_since;
   // Precedence for the workers that have not looked since, and for no others; 0: for none.
   std::function<void(uint64_t tsc)> hurry;
@@ -85,6 +99,8 @@ class Herald {
  public:
   // Of frames not taken: later ones are lost and counted. A second of a hundred instances at 10 ms.
   static constexpr size_t kMostHeard = 10'000;
+  // Of remarks that wait to be sent: later ones are lost and counted.
+  static constexpr size_t kMostRemarks = 1u << 16;
 
   // `busy_cpus`: the workers', to be kept off where there are others.
   Herald(Wiring& wiring, size_t ports, rte_mempool* mbufs, HeraldHooks hooks,
@@ -95,14 +111,16 @@ class Herald {
   // All of these from any thread. Sends at once, then again and again; a known instance keeps its
   // rhythm unless `at_once`.
   void repeat(uint32_t instance, Advert advert, bool at_once);
-  // Stops it; with its farewell if wanted.
+  // Stops it, and what waits of its remarks; with its farewell if wanted.
   void cease(uint32_t instance, bool farewell);
-  void send(uint16_t port, const Frame& frame);
+  // In turn with others, at a pace that leaves queues room for adverts.
+  void send(Remark remark);
   // One alarm; the last one counts. 0: none. `decided`: what was prepared may be carried out then.
   void wake_at(uint64_t at_ns, bool decided);
   // In place of what was prepared before; without adverts: nothing.
   void prepare(Succession succession);
-  // From the first renewal on the lease is in force.
+  // From the first renewal on the lease is in force. One that has run out is not renewed before it
+  // has been told.
   void renew_lease(uint64_t until_ns);
   News take();
   // In place of the hook it was made with: a new control plane goes on where one ended.
@@ -126,9 +144,11 @@ class Herald {
   void watch_alarm(uint64_t now);
   void watch_departure(uint64_t now);
   void watch_haste(uint64_t now);
+  void remark(uint64_t now);
   void succeed();
   void wait();
-  uint64_t deadline() const;  // under the lock
+  uint64_t deadline() const;         // these under the lock
+  bool is_cut_off() const;
   void tell();
   bool put(uint16_t port, const Frame& frame);
   void put_all(const Advert& advert, const std::vector<Frame>& frames);
@@ -139,10 +159,12 @@ class Herald {
   HeraldHooks hooks_;
   const std::vector<unsigned> busy_cpus_;
 
-  std::mutex mutex_;  // of all below
+  UrgentMutex mutex_;  // of all below
   std::map<uint32_t, Repeated> repeated_;
   std::vector<Heard> heard_;
-  uint64_t lost_ = 0;
+  uint64_t lost_ = 0, unsent_ = 0, late_ns_ = 0;
+  std::deque<Remark> remarks_;
+  uint64_t remark_ns_ = 0;  // not before: the next ones
   uint64_t lease_ns_ = 0, alarm_ns_ = 0;
   bool lapsed_ = false;         // not taken yet
   bool in_lapse_ = false;       // until the next renewal
@@ -152,6 +174,7 @@ class Herald {
   uint64_t complete_ns_ = 0;    // when they were asked last, of those times when all have looked
   uint64_t leaving_since_ = 0;  // TSC; frames wait for worker 0's turn
   uint64_t left_ns_ = 0;        // since when
+  uint64_t due_ns_ = 0;         // when the first of them ought to have left; 0: no advert is among them
   Succession succession_;
   bool decided_ = false;    // JavaScript has considered everything that was taken
   bool succeeded_ = false;  // not taken yet

@@ -169,6 +169,7 @@ unsigned Lcore::receive_handed_off() {
 // Worker 0 has a transmit queue on every port.
 unsigned Lcore::send_for_others() {
   unsigned total = 0;
+  if (!wiring_.said.empty()) send(wiring_.said, false, total);
   if (!wiring_.inject.empty()) send(wiring_.inject, false, total);
   if (wiring_.workers > 1 && !wiring_.relay.empty()) send(wiring_.relay, true, total);
   return total;
@@ -213,7 +214,8 @@ bool Lcore::is_waited_for() const {
   for (unsigned from = 0; from < wiring_.workers; ++from) {
     if (from != index_ && !wiring_.between(from, index_)->empty()) return true;
   }
-  return index_ == 0 && !(wiring_.inject.empty() && wiring_.relay.empty());
+  if (index_ != 0) return false;
+  return !(wiring_.said.empty() && wiring_.inject.empty() && wiring_.relay.empty());
 }
 
 double Lcore::lag_us() const {

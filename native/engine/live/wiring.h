@@ -6,7 +6,9 @@
 //   worker w ─ punt[w] ────────▶ slow path      for the TAP twin of mbuf->port
 //   worker w ─ words[w] ───────▶ slow path      resolve and note, see word.h
 //   slow path ─ inject ────────▶ worker 0       frames of the twins, to be sent on mbuf->port
-//   herald ──── inject ────────▶ worker 0       adverts, and what goes with a mastership
+//   herald ──── said ──────────▶ worker 0       adverts, and what goes with a mastership; a ring of
+//                                              its own: in one with several producers a thread that
+//                                              is preempted hides what others leave after it
 //   worker w ─ adverts ────────▶ herald         VRRP, while anybody wants it
 //   worker w ─ relay ──────────▶ worker 0       to be sent on mbuf->port, where w has no queue
 #pragma once
@@ -42,6 +44,7 @@ struct Wiring {
       if (ring) ring->free_packets();
     }
     inject.free_packets();
+    said.free_packets();
     relay.free_packets();
     adverts.free_packets();
   }
@@ -51,6 +54,7 @@ struct Wiring {
   const unsigned workers;
   std::vector<std::unique_ptr<Ring>> punt, words, hand_off;
   Ring inject{kPackets, Ring::kMany};
+  Ring said{kPackets};
   Ring relay{kPackets, Ring::kMany};
   Ring adverts{kAdverts, Ring::kMany};
   std::atomic<bool> adverts_wanted{false};

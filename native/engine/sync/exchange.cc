@@ -9,6 +9,7 @@ namespace {
 constexpr uint64_t kAliveMs = 500;       // something is sent at least so often
 constexpr uint64_t kSilentMs = 5'000;    // a peer not heard for so long is none
 constexpr uint64_t kChallengeMs = 100;   // at least, between two challenges of one session
+constexpr uint64_t kCutMs = 2 * kAliveMs;  // silence that hid something: more than a lost datagram
 constexpr uint64_t kAskAgainMs = 2'000;  // an asked peer that says nothing is asked again
 constexpr size_t kMostPeers = 8;         // sessions at once, proven or not
 constexpr unsigned kBurstMs = 20;        // what the rate lets pass at once
@@ -202,7 +203,13 @@ void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint6
     return tick(now_ms);
   }
   if (header.sequence <= peer.sequence) return tally(figures_.refused_replayed);
-  tally(figures_.lost_datagrams, header.sequence - peer.sequence - 1);
+  const uint64_t lost = header.sequence - peer.sequence - 1;
+  tally(figures_.lost_datagrams, lost);
+  // A link that was away: what was told meanwhile is asked for, rather than waited for.
+  if (lost != 0 && now_ms - peer.heard_ms > kCutMs) {
+    peer.complete = false;
+    peer.asked_ms = 0;
+  }
   peer.sequence = header.sequence;
   peer.heard_ms = now_ms;
   switch (header.type) {

@@ -117,11 +117,13 @@ function writeGarp(garp: GarpModel, lines: Lines): void {
   count('garp_lower_prio_repeat', garp.lowerPriorityRepeat, garp.repeat);
 }
 
+/** keepalived's own; of what it has no word for a note is left. */
 const BLOCKS = {
   script: 'track_script',
   file: 'track_file',
   process: 'track_process',
   bfd: 'track_bfd',
+  interface: 'track_interface',
 } as const;
 
 function writeTracks(
@@ -130,17 +132,19 @@ function writeTracks(
   trackers: ReadonlyMap<string, TrackerModel>,
   lines: Lines,
 ): void {
-  const blockOf = ({ kind, name }: TrackModel) =>
-    kind === 'tracker' ? BLOCKS[trackers.get(name)?.type ?? 'script'] : 'track_interface';
-  for (const block of new Set(tracks.map(blockOf))) {
+  const typeOf = ({ kind, name }: TrackModel) =>
+    kind === 'tracker' ? (trackers.get(name)?.type ?? 'script') : 'interface';
+  const own = tracks.filter((track) => typeOf(track) !== 'mempool');
+  const blockOf = (track: TrackModel) => BLOCKS[typeOf(track) as keyof typeof BLOCKS];
+  for (const block of new Set(own.map(blockOf))) {
     lines.block(block, () => {
-      for (const track of tracks.filter((one) => blockOf(one) === block)) {
+      for (const track of own.filter((one) => blockOf(one) === block)) {
         const { kind, name, weight, reverse } = track;
-        const own = kind === 'port' ? interfaceOf(ports, name) : name;
+        const what = kind === 'port' ? interfaceOf(ports, name) : name;
         const direction = reverse === undefined ? '' : reverse ? ' reverse' : ' noreverse';
-        lines.add(weight === undefined ? own : `${own} weight ${weight}${direction}`);
+        lines.add(weight === undefined ? what : `${what} weight ${weight}${direction}`);
         if (weight === undefined && reverse !== undefined)
-          lines.note(`${own}: reverse: ${reverse}`);
+          lines.note(`${what}: reverse: ${reverse}`);
       }
     });
   }
@@ -154,6 +158,9 @@ function writeTracker(tracker: TrackerModel, lines: Lines): void {
     lines.add(`weight ${tracker.weight}${tracker.reverse ? ' reverse' : ''}`);
   };
   switch (tracker.type) {
+    case 'mempool':
+      lines.note(`tracker ${name} of type mempool, free: ${tracker.free}`);
+      return;
     case 'file':
       lines.block(`track_file ${name}`, () => {
         lines.given('file', tracker.path);

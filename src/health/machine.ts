@@ -43,6 +43,10 @@ export function advance(
     return { state: next, change: state.up ? 'down' : undefined, delayMs: delayLoopMs };
   }
   const step = (state.step + 1) % steps;
+  // Nothing new, as nearly always.
+  if (state.up && state.decided && state.failures === 0 && state.step === step) {
+    return { state, change: undefined, delayMs: delayLoopMs };
+  }
   if (state.up || step === 0) {
     const next = { up: true, decided: true, failures: 0, step };
     return { state: next, change: state.up ? undefined : 'up', delayMs: delayLoopMs };

@@ -22,7 +22,7 @@ export class Slots {
     if (this.#taken < this.limit) {
       this.#taken++;
       start();
-      return () => {};
+      return NOTHING;
     }
     this.#waiting.add(start);
     return () => this.#waiting.delete(start);
@@ -39,3 +39,5 @@ export class Slots {
     }
   }
 }
+
+const NOTHING = () => {};

@@ -45,6 +45,8 @@ export class ServerWatch {
   /** undefined: it has no passive checks. */
   #passive: PassiveState | undefined;
   #words: string | undefined;
+  /** A check has said something of the weight. */
+  #isDynamic = false;
 
   constructor(
     key: string,
@@ -172,7 +174,8 @@ export class ServerWatch {
     if (change !== undefined || (!outcome.ok && runner.tellsAll)) {
       this.#events.told(this, runner, outcome, change);
     }
-    this.#events.moved(this);
+    this.#isDynamic ||= outcome.weight !== undefined;
+    if (change !== undefined || this.#isDynamic) this.#events.moved(this);
   }
 }
 

@@ -20,7 +20,8 @@ constexpr uint64_t kLookAgainNs = 100'000;
 // After which one is kept from its CPU by others.
 constexpr uint64_t kPatienceNs = 500'000;
 // After which it hangs: precedence would only take the CPU from everybody else. A virtual machine's
-// CPU may be away for longer than a peer's patience, and the worker has to be first when it is back.
+// CPU may be away for longer than a peer's patience, and the worker has to be first when it is
+// back.
 constexpr uint64_t kHopelessNs = 50'000'000;
 // An advert that leaves so late is worth a word.
 constexpr uint64_t kLateNs = 5'000'000;

@@ -69,7 +69,7 @@ struct Remark {
 struct Succession {
   std::vector<std::pair<uint32_t, Advert>> adverts;  // by instance
   std::vector<Remark> remarks;
-  std::function<void()> publish;                     // not under a lock
+  std::function<void()> publish;  // not under a lock
 };
 
 struct News {
@@ -147,7 +147,7 @@ class Herald {
   void remark(uint64_t now);
   void succeed();
   void wait();
-  uint64_t deadline() const;         // these under the lock
+  uint64_t deadline() const;  // these under the lock
   bool is_cut_off() const;
   void tell();
   bool put(uint16_t port, const Frame& frame);
@@ -174,7 +174,7 @@ class Herald {
   uint64_t complete_ns_ = 0;    // when they were asked last, of those times when all have looked
   uint64_t leaving_since_ = 0;  // TSC; frames wait for worker 0's turn
   uint64_t left_ns_ = 0;        // since when
-  uint64_t due_ns_ = 0;         // when the first of them ought to have left; 0: no advert is among them
+  uint64_t due_ns_ = 0;  // when the first of them ought to have left; 0: no advert is among them
   Succession succession_;
   bool decided_ = false;    // JavaScript has considered everything that was taken
   bool succeeded_ = false;  // not taken yet

@@ -6,13 +6,13 @@
 namespace sluice::sync {
 namespace {
 
-constexpr uint64_t kAliveMs = 500;       // something is sent at least so often
-constexpr uint64_t kSilentMs = 5'000;    // a peer not heard for so long is none
-constexpr uint64_t kChallengeMs = 100;   // at least, between two challenges of one session
+constexpr uint64_t kAliveMs = 500;         // something is sent at least so often
+constexpr uint64_t kSilentMs = 5'000;      // a peer not heard for so long is none
+constexpr uint64_t kChallengeMs = 100;     // at least, between two challenges of one session
 constexpr uint64_t kCutMs = 2 * kAliveMs;  // silence that hid something: more than a lost datagram
-constexpr uint64_t kAskAgainMs = 2'000;  // an asked peer that says nothing is asked again
-constexpr size_t kMostPeers = 8;         // sessions at once, proven or not
-constexpr unsigned kBurstMs = 20;        // what the rate lets pass at once
+constexpr uint64_t kAskAgainMs = 2'000;    // an asked peer that says nothing is asked again
+constexpr size_t kMostPeers = 8;           // sessions at once, proven or not
+constexpr unsigned kBurstMs = 20;          // what the rate lets pass at once
 constexpr unsigned kRecordsAGather = 8192;
 
 unsigned most_records(const Settings& settings) {

@@ -37,34 +37,24 @@ class Prober {
     return this.#native?.cpuNs() ?? 0;
   }
 
-  /** Calls `done` once; the function returned makes that soon. */
-  start(check: Connecting, target: Target, question: string, done: (end: End) => void): () => void {
+  /** Calls `done` once; cancel() makes that soon. Gives the probe's id, which is used again then. */
+  start(check: Connecting, target: Target, question: string, done: (end: End) => void): number {
     const id = this.#spare.pop() ?? this.#waiting.length;
     this.#waiting[id] = done;
     if (this.#underWay++ === 0) this.#prober.hold(true);
-    const { address, port } = destination(check, target);
-    const passage = passageOf(check, target);
-    const { bindTo, bindPort = 0, bindInterface = '', fwmark, connectTimeoutMs } = check;
-    this.#orders.push(
-      id,
-      ...addressWords(address),
-      ...(bindTo === undefined ? [0, 0, 0, 0] : addressWords(bindTo)),
-      (swapped(port) | (swapped(bindPort) << 16)) >>> 0,
-      fwmark,
-      passage ? (addressWords(passage.vip)[3] as number) : 0,
-      passage?.tunnelled ? 1 : 0,
-      connectTimeoutMs,
-      PATIENCE * connectTimeoutMs,
-      Buffer.byteLength(bindInterface),
-      Buffer.byteLength(question),
-    );
-    if (bindInterface !== '') this.#texts.push(Buffer.from(bindInterface));
+    const { bindInterface } = check;
+    this.#orders.push(id);
+    for (const word of orderOf(check, target)) this.#orders.push(word);
+    this.#orders.push(question === '' ? 0 : Buffer.byteLength(question));
+    if (bindInterface !== undefined) this.#texts.push(Buffer.from(bindInterface));
     if (question !== '') this.#texts.push(Buffer.from(question));
     this.#gather();
-    return () => {
-      this.#cancelled.push(id);
-      this.#gather();
-    };
+    return id;
+  }
+
+  cancel(id: number): void {
+    this.#cancelled.push(id);
+    this.#gather();
   }
 
   get #prober(): NativeProber {
@@ -103,6 +93,31 @@ class Prober {
 /** One for all checks: its thread is made with the first probe. */
 export const prober = new Prober();
 
+/** What of an order is the same each time: of a target, by its check. */
+const orders = new WeakMap<Target, Map<Connecting, number[]>>();
+
+function orderOf(check: Connecting, target: Target): readonly number[] {
+  const known = orders.get(target)?.get(check);
+  if (known) return known;
+  const { address, port } = destination(check, target);
+  const passage = passageOf(check, target);
+  const { bindTo, bindPort = 0, bindInterface = '', fwmark, connectTimeoutMs } = check;
+  const words = [
+    ...addressWords(address),
+    ...(bindTo === undefined ? [0, 0, 0, 0] : addressWords(bindTo)),
+    (swapped(port) | (swapped(bindPort) << 16)) >>> 0,
+    fwmark,
+    passage ? (addressWords(passage.vip)[3] as number) : 0,
+    passage?.tunnelled ? 1 : 0,
+    connectTimeoutMs,
+    PATIENCE * connectTimeoutMs,
+    Buffer.byteLength(bindInterface),
+  ];
+  const mine = orders.get(target) ?? new Map<Connecting, number[]>();
+  orders.set(target, mine.set(check, words));
+  return words;
+}
+
 /** An address as numbers whose bytes lie in memory as they go over the wire. */
 function addressWords(address: string): number[] {
   const bytes = Buffer.from(toBytes(address));
@@ -122,23 +137,45 @@ export function ask(
   judge: (status: number) => Outcome,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
-    const cancel = prober.start(check, target, question, (end) => {
-      signal.removeEventListener('abort', cancel);
+    const current = probeOf(signal);
+    const id = prober.start(check, target, question, (end) => {
+      current.id = undefined;
       resolve(outcomeOf(end, judge));
     });
-    if (signal.aborted) cancel();
-    else signal.addEventListener('abort', cancel, { once: true });
+    if (signal.aborted) prober.cancel(id);
+    else current.id = id;
   });
 }
+
+/**
+ * Under way for whoever holds the signal, who waits for its end before the next one. One listener a
+ * signal: a listener for each of ten thousand probes a second costs more than the probes.
+ */
+const current = new WeakMap<AbortSignal, { id: number | undefined }>();
+
+function probeOf(signal: AbortSignal): { id: number | undefined } {
+  const known = current.get(signal);
+  if (known) return known;
+  const fresh: { id: number | undefined } = { id: undefined };
+  current.set(signal, fresh);
+  const cancel = () => {
+    if (fresh.id !== undefined) prober.cancel(fresh.id);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  return fresh;
+}
+
+const CONNECTED: Outcome = { ok: true, detail: 'connected' };
+const TIMED_OUT = failure('timed out');
 
 function outcomeOf({ kind, detail }: End, judge: (status: number) => Outcome): Outcome {
   switch (kind) {
     case 'connected':
-      return { ok: true, detail: 'connected' };
+      return CONNECTED;
     case 'answered':
       return judge(detail);
     case 'timed_out':
-      return failure('timed out');
+      return TIMED_OUT;
     case 'closed':
       return failure('connection closed');
     case 'not_http':

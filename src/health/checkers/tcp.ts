@@ -4,4 +4,6 @@ import { failure, type Probe } from './checker.js';
 import { ask } from './prober.js';
 
 export const tcp: Probe<TcpCheck> = (check, target, _step, signal) =>
-  ask(check, target, signal, '', () => failure('an answer to no question'));
+  ask(check, target, signal, '', judgeNothing);
+
+const judgeNothing = () => failure('an answer to no question');

@@ -6,6 +6,7 @@
 import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
 import { type Endpoint, formatEndpoint } from './config/address.js';
 import type { Model, ServiceModel } from './config/model.js';
+import { IPIP, type Tunnel } from './config/tunnel.js';
 import { formatPlace, type Place } from './errors.js';
 import type { Mode } from './native.js';
 
@@ -286,18 +287,27 @@ export function rewrite(
     local ?? `${service?.localAddresses.join(' or ') || 'the virtual address'}, a free port`;
   const tells =
     service?.clientAddress === 'toa' ? '; the client’s address goes along as an option' : '';
+  const tunnel = service?.servers.find(({ address }) => formatEndpoint(address) === server)?.tunnel;
   switch (mode) {
     case 'nat':
       return `Masq: the destination becomes ${server}; the source stays ${formatEndpoint(from)}`;
     case 'dr':
       return `Route: unchanged, in a frame to the MAC address of ${server.replace(/:\d+$/, '')}`;
     case 'tun':
-      return `Tunnel: unchanged inside an IPIP packet to ${server.replace(/:\d+$/, '')}`;
+      return `Tunnel: unchanged inside ${wrapping(tunnel)} to ${server.replace(/:\d+$/, '')}`;
     case 'fullnat':
       return `FullNat: the source becomes ${source}, the destination ${server}${tells}`;
     case 'enat':
       return `ENat: the source becomes ${source}, the destination ${server}${tells}; the server answers the client itself`;
   }
+}
+
+function wrapping(tunnel: Tunnel = IPIP): string {
+  const { type, port, checksum } = tunnel;
+  if (type === 'ipip') return 'an IPIP packet';
+  const sum = checksum === 'nocsum' ? '' : ' with a checksum';
+  const what = type === 'gre' ? 'GRE' : `GUE (UDP port ${port})`;
+  return `a ${what} packet${sum}`;
 }
 
 function placeText(place: Place | undefined): string | undefined {

@@ -7,6 +7,7 @@
 import { type Endpoint, formatEndpoint } from './config/address.js';
 import { keepsPort, type Model, type ServerModel, type ServiceModel } from './config/model.js';
 import type { Persistence } from './config/persistence.js';
+import { type Tunnel, tunnelOf } from './config/tunnel.js';
 import { SluiceError } from './errors.js';
 import { NO_QUORUM, UNCHECKED } from './health/model.js';
 import type { Mode, Scheduler } from './native.js';
@@ -27,6 +28,8 @@ export interface ServiceSettings {
 
 export interface ServerSettings {
   mode: Mode;
+  /** Of mode tun; IPIP unless given. */
+  tunnel?: Tunnel | undefined;
   weight: number;
   upperThreshold: number;
   lowerThreshold: number;
@@ -184,7 +187,13 @@ class Draft {
     }
     if (edit.edit === 'editServer' && at < 0) throw noServer(key);
     const health = service.servers[at]?.health ?? UNCHECKED;
-    const server: ServerModel = { address, ...settings, health };
+    const { tunnel, ...others } = settings;
+    const server: ServerModel = {
+      address,
+      ...others,
+      ...tunnelOf(settings.mode, tunnel),
+      health,
+    };
     const servers = [...service.servers];
     servers[at < 0 ? servers.length : at] = server;
     this.#put({ ...service, servers });

@@ -23,6 +23,10 @@ export const FORWARD_WORDS: Record<Mode, string> = {
   enat: 'ENat',
 };
 
+/** What mode tun puts around packets, in wire order: IP alone, GRE, GUE; with a checksum or without. */
+export const WRAPS = ['ipip', 'gre', 'gre_checked', 'gue', 'gue_checked'] as const;
+export type Wrap = (typeof WRAPS)[number];
+
 /** Schedulers in wire order. */
 export const SCHEDULERS = [
   'rr',
@@ -533,8 +537,8 @@ export interface NativeModule extends Upgrading {
 
 /**
  * Words of one probe that is ordered: id, address, own address (all 0: any; four words each), port |
- * own port << 16 (all of them in network byte order), SO_MARK, VIP (IPv4; 0: to `address`), whether
- * it is tunnelled, ms of silence, ms in all, bytes of the interface's name, bytes of the HTTP
+ * own port << 16 (all of them in network byte order), SO_MARK, VIP (IPv4; 0: to `address`), tunnel
+ * (see SocketOptions), ms of silence, ms in all, bytes of the interface's name, bytes of the HTTP
  * question. Both texts follow one another in `texts`.
  */
 export const PROBE_WORDS = 17;
@@ -578,8 +582,11 @@ export interface SocketOptions {
   /** Own address and port. */
   address?: string;
   port?: number;
-  /** To a VIP by way of its server (native/engine/live/passages.h), for so long. */
-  passage?: { server: string; vip: string; tunnelled: boolean; ms: number };
+  /**
+   * To a VIP by way of its server (native/engine/live/passages.h), for so long. `tunnel`: 0 for none,
+   * else the index in WRAPS + 1, and GUE's port × 0x10000.
+   */
+  passage?: { server: string; vip: string; tunnel: number; ms: number };
 }
 
 const require = createRequire(import.meta.url);

@@ -276,12 +276,13 @@ function planServer(
   weight: number,
   before: SnapshotServer | undefined,
 ): SnapshotServer {
-  const { mode, upperThreshold: upper, lowerThreshold: lower } = server;
+  const { mode, tunnel, upperThreshold: upper, lowerThreshold: lower } = server;
   if (
     before?.slot === slot &&
     before.up === up &&
     before.weight === weight &&
     before.mode === mode &&
+    sameData(before.tunnel, tunnel) &&
     before.upper === upper &&
     before.lower === lower
   ) {
@@ -292,6 +293,7 @@ function planServer(
     address: before?.address ?? toBytes(address),
     port,
     mode,
+    ...(tunnel && { tunnel }),
     weight,
     slot,
     up,

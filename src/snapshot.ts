@@ -4,13 +4,16 @@
  * addresses as 16 network-order bytes (IPv4 as ::ffff:a.b.c.d), so IPv6 needs no new layout.
  */
 import { isIPv4 } from './config/address.js';
-import { MODES, type Mode, SCHEDULERS, type Scheduler } from './native.js';
+import { IPIP, type Tunnel, wrapOf } from './config/tunnel.js';
+import { MODES, type Mode, SCHEDULERS, type Scheduler, WRAPS } from './native.js';
 
 export interface SnapshotServer {
   /** 16 bytes. */
   address: Uint8Array;
   port: number;
   mode: Mode;
+  /** Of mode tun; absent: IPIP. */
+  tunnel?: Tunnel;
   /** 0 drains: existing connections go on, no new ones. */
   weight: number;
   slot: number;
@@ -264,6 +267,9 @@ function encodeServers({ servers }: SnapshotService): Uint8Array {
     view.setUint32(at + 24, server.slot, true);
     view.setUint32(at + 28, server.upper, true);
     view.setUint32(at + 32, server.lower, true);
+    const { tunnel = IPIP } = server;
+    view.setUint16(at + 36, tunnel.port, true);
+    bytes[at + 38] = WRAPS.indexOf(wrapOf(tunnel));
     at += SERVER;
   }
   return bytes;

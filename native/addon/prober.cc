@@ -22,7 +22,7 @@ enum OrderWord {
   kPorts = kOwnAddress + 4,
   kMark,
   kVip,
-  kTunnelled,
+  kTunnel,
   kTimeout,
   kPatience,
   kInterfaceBytes,
@@ -113,8 +113,8 @@ class ProberObject : public Napi::ObjectWrap<ProberObject> {
       std::memcpy(address.data(), w + kAddress, address.size());
       std::memcpy(own_address.data(), w + kOwnAddress, own_address.size());
       requests.push_back({w[kId], address, own_address, static_cast<uint16_t>(w[kPorts]),
-                          static_cast<uint16_t>(w[kPorts] >> 16), w[kMark], w[kVip],
-                          w[kTunnelled] != 0, w[kTimeout], w[kPatience], std::string(text, name),
+                          static_cast<uint16_t>(w[kPorts] >> 16), w[kMark], w[kVip], w[kTunnel],
+                          w[kTimeout], w[kPatience], std::string(text, name),
                           std::string(text + name, question), false});
       at += name + question;
     }

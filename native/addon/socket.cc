@@ -23,7 +23,7 @@ struct SocketOptions {
   uint16_t port = 0;
   // Of a passage (engine/live/passages.h): vip 0 is none.
   be32 server = 0, vip = 0;
-  bool tunnelled = false;
+  uint32_t tunnel = 0;
   uint32_t ms = 0;
 };
 
@@ -50,7 +50,7 @@ SocketOptions read_options(const Argument& a) {
   if (const Argument passage = a["passage"]; !passage.is_absent()) {
     o.server = read_address(passage["server"]);
     o.vip = read_address(passage["vip"]);
-    o.tunnelled = passage["tunnelled"].boolean();
+    o.tunnel = passage["tunnel"].integer<uint32_t>(0, UINT32_MAX);
     o.ms = passage["ms"].integer<uint32_t>(1, UINT32_MAX);
   }
   return o;
@@ -85,8 +85,8 @@ void set_up(Napi::Env env, int fd, const SocketOptions& o) {
   const int protocol = o.protocol != 0         ? o.protocol
                        : o.type == SOCK_STREAM ? IPPROTO_TCP
                                                : IPPROTO_UDP;
-  const int number =
-      open_passage(fd, static_cast<uint8_t>(protocol), o.server, o.vip, o.tunnelled, o.ms);
+  const int number = open_passage(fd, static_cast<uint8_t>(protocol), o.server, o.vip,
+                                  PassageTunnel::of(o.tunnel), o.ms);
   if (number == 0) return;
   errno = number;
   fail(env, "passage");

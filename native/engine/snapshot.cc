@@ -90,6 +90,11 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (ws.mode >= kModes) reject(place(ws) + 18, "unknown mode");
       if (ws.slot >= limits.max_servers) reject(place(ws) + 24, "server slot beyond the limit");
       const auto mode = static_cast<Mode>(ws.mode);
+      if (ws.wrap >= kWraps) reject(place(ws) + 38, "unknown encapsulation");
+      if (mode == Mode::tun && ws.wrap >= static_cast<uint8_t>(Wrap::gue)) {
+        if (ws.tunnel_port == 0) reject(place(ws) + 36, "GUE without a port");
+        s.gue_.emplace_back(ws.address, to_be(ws.tunnel_port));
+      }
       if (mode == Mode::fullnat && w.local_count == 0) {
         reject(place(w) + 40, "FullNAT without a local address");
       }
@@ -106,7 +111,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                 ws.weight,
                 ws.slot,
                 ws.upper,
-                ws.lower};
+                ws.lower,
+                static_cast<Wrap>(ws.wrap),
+                to_be(ws.tunnel_port)};
       s.by_server_slot_[ws.slot] = &server;
       // A server that is down is as good as not in the list.
       if (!server.up) continue;
@@ -206,6 +213,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       s.fib_.six.addresses.push_back({w.address, w.length, w.port});
     }
   }
+  std::sort(s.gue_.begin(), s.gue_.end());
   s.six_.settle();
   s.build_lookups(previous);
   return snapshot;

@@ -2,6 +2,7 @@
 // swapped whole by RCU.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -25,6 +26,8 @@ struct Server {
   uint32_t weight;
   uint32_t slot;
   uint32_t upper, lower;  // LVS thresholds, connections; 0: none
+  Wrap wrap;              // of mode tun
+  be16 tunnel_port;       // GUE's
   bool available() const { return up && weight > 0; }
   bool operator==(const Server&) const = default;
 };
@@ -132,6 +135,11 @@ class Snapshot {
     return owns(destination) || (address_flags(source) & kNatServer) != 0;
   }
 
+  // GUE's packets for a real server go there: what tells them from a client's in an ICMP error.
+  bool is_gue(const WideAddress& address, be16 port) const {
+    return std::binary_search(gue_.begin(), gue_.end(), std::pair(address, port));
+  }
+
   // Static part of the Fib; ports are the engine's to fill in.
   const FibInput& fib_input() const { return fib_; }
   // IPv4 real servers whose next hops should be kept resolved.
@@ -185,6 +193,7 @@ class Snapshot {
   std::vector<std::pair<uint16_t, Mac>> virtual_macs_;   // by port; a handful
   std::vector<std::pair<be32, Mac>> virtual_addresses_;  // by address
   FibInput fib_;
+  std::vector<std::pair<WideAddress, be16>> gue_;  // sorted
   Snapshot6 six_;
   std::vector<Service> services6_;                   // what six_ has in common with IPv4's
   std::deque<std::vector<WideAddress>> addresses6_;  // of servers and locals, which six_ points at

@@ -64,7 +64,9 @@ struct Server {
   uint16_t port;
   uint8_t mode, up;
   uint32_t weight, slot, upper, lower;
-  uint8_t reserved[12];
+  uint16_t tunnel_port;  // GUE's
+  uint8_t wrap;          // of mode tun
+  uint8_t reserved[9];
 };
 static_assert(sizeof(Server) == 48 && offsetof(Server, weight) == 20);
 

@@ -69,9 +69,16 @@ inline constexpr uint8_t kIcmp = 1;
 inline constexpr uint8_t kIpip = 4;
 inline constexpr uint8_t kTcp = 6;
 inline constexpr uint8_t kUdp = 17;
+inline constexpr uint8_t kGre = 47;
 
 enum class Mode : uint8_t { nat, dr, tun, fullnat, enat };
 inline constexpr unsigned kModes = 5;
+
+// What TUN puts around packets: IP alone (RFC 2003, 2473, 4213), GRE (RFC 2784), GUE variant 0
+// (draft-ietf-intarea-gue), the latter two also with a checksum. Order is the boundary's (WRAPS in
+// src/native.ts).
+enum class Wrap : uint8_t { ipip, gre, gre_checked, gue, gue_checked };
+inline constexpr unsigned kWraps = 5;
 
 enum class SchedulerKind : uint8_t { rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo, ovf };
 inline constexpr unsigned kSchedulers = 11;

@@ -204,10 +204,10 @@ class Worker {
     End ends[2];
   };
   uint16_t forward_settled(const Group& group);
-  template <Mode mode, uint8_t protocol, Takes takes>
+  template <Mode mode, Wrap wrap, uint8_t protocol, Takes takes>
   SLUICE_ASIDE static Forwarded forward_run(Worker& worker, const Group& packets);
   SLUICE_ASIDE void count_services(const Group& packets, uint16_t n);
-  template <Mode mode, uint8_t protocol>
+  template <Mode mode, Wrap wrap, uint8_t protocol>
   static constexpr RunKind kind_of();
   const NextHop& hop_of(const Packet& packet) const;
   SLUICE_ASIDE void spread(const Group& packets, uint16_t n, const End* ends);
@@ -218,6 +218,8 @@ class Worker {
   void forward_on(Packet& packet, Record& record);
   void forward_reply(Packet& packet, uint32_t record);
   void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
+  unsigned overhead_of(Record& record) const;
+  bool wrap_up(Packet& packet, const Record& record, const NextHop& hop);
   bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
   bool server_gone(Packet& packet, uint32_t record);
   SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record);

@@ -71,6 +71,10 @@ inline std::vector<uint8_t> snapshot_bytes() {
         server.up = 1;
         server.weight = 1 + i;
         server.slot = static_cast<uint32_t>(servers.size());
+        // IPIP and GUE, GRE and GUE with checksums.
+        const unsigned wrap = protocol == kTcp ? 3 * i : 2 + 2 * i;
+        server.wrap = static_cast<uint8_t>(wrap);
+        server.tunnel_port = 6080;
         servers.push_back(server);
       }
     }

@@ -84,7 +84,7 @@ int set_up(int fd, const ProbeRequest& r) {
   if (r.vip == 0) return 0;
   uint32_t address = 0;
   std::memcpy(&address, r.address.data() + 12, sizeof address);
-  return open_passage(fd, IPPROTO_TCP, address, r.vip, r.tunnelled, r.patience_ms);
+  return open_passage(fd, IPPROTO_TCP, address, r.vip, PassageTunnel::of(r.tunnel), r.patience_ms);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct ProbeRequest {
   // IPv4: goes there as a client's packets do (live/passages.h), perhaps in a tunnel; 0: to
   // `address`.
   uint32_t vip;
-  bool tunnelled;
+  uint32_t tunnel;        // PassageTunnel's number
   uint32_t timeout_ms;    // silence of so long ends it, at any stage
   uint32_t patience_ms;   // and so does its whole length
   std::string interface;  // SO_BINDTODEVICE; "": any

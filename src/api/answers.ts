@@ -3,6 +3,7 @@
  * objects come from them, and so does the OpenAPI document.
  */
 import { z } from 'zod';
+import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 import { ROLES } from './handlers.js';
@@ -42,6 +43,7 @@ export const serverReport = z
     port,
     mode: z.enum(MODES),
     forward: z.string().describe('The mode in ipvsadm’s words: Masq, Route, Tunnel …'),
+    tunnel: tunnelReport.nullable().describe('Of mode tun; null in others.'),
     weight: z
       .int()
       .describe(

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { parseAddress, parseEndpoint } from '../config/address.js';
+import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 import { EDIT_POLICIES } from '../transaction.js';
@@ -56,6 +57,7 @@ const serviceSettings = z.strictObject({
 const weight = z.int().min(0).max(65535);
 const serverSettings = z.strictObject({
   mode: z.enum(MODES),
+  tunnel: tunnelReport.optional(),
   weight,
   upperThreshold: z.int().min(0).max(0xffff_ffff),
   lowerThreshold: z.int().min(0).max(0xffff_ffff),

@@ -6,8 +6,9 @@ import type { Check } from '../health/model.js';
 import { isLinkLocal, isSix } from './address.js';
 import type { Findings } from './check.js';
 import type { Path } from './load.js';
-import type { Model, ServiceModel } from './model.js';
+import type { Model, ServerModel, ServiceModel } from './model.js';
 import { portTowards } from './reach.js';
+import { shimBytes } from './tunnel.js';
 
 /** RFC 8200 section 5. */
 const LEAST_MTU = 1_280;
@@ -47,7 +48,7 @@ export function checkFamily(
         (server.mode === 'tun' ? ', as IPv4 is not put into IPv6 yet' : '');
       refuse([...at, 'address'], message);
     }
-    if (six && routesKnown) checkMtu(model, server.mode, address, [...at, 'address'], findings);
+    if (six && routesKnown) checkMtu(model, server, [...at, 'address'], findings);
     if (isSix(address)) checkChecks(server.health.checks, at, refuse);
   });
   const sorry = service.health.sorryServer;
@@ -67,14 +68,14 @@ export function checkFamily(
 /** A packet of 1280 bytes has to pass, whatever a tunnel puts around it. */
 function checkMtu(
   model: Model,
-  mode: ServiceModel['mode'],
-  address: string,
+  { mode, address: { address }, tunnel }: ServerModel,
   path: Path,
   findings: Findings,
 ): void {
   const name = portTowards(model, address);
   const port = model.ports.find((one) => one.name === name);
-  const least = LEAST_MTU + (mode === 'tun' ? OUTER_HEADER[family(address)] : 0);
+  const least =
+    LEAST_MTU + (mode === 'tun' ? OUTER_HEADER[family(address)] + shimBytes(tunnel) : 0);
   if (!port || port.mtu >= least) return;
   const message = `port ${port.name} takes ${port.mtu} bytes, expected an mtu of at least ${least}`;
   findings.error('ERR_CONFIG_CONFLICT', path, `${message} towards ${address}`);

@@ -7,6 +7,7 @@ import type { Path } from './load.js';
 import { keepsPort, type Model, type ServiceModel, usesLocalAddress } from './model.js';
 import { portTowards } from './reach.js';
 import type { Parsed } from './schema.js';
+import { tunnelFault } from './tunnel.js';
 
 type ParsedService = NonNullable<Parsed['services']>[number];
 
@@ -71,6 +72,7 @@ export function checkServices(
     checkOptions(service, raw, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
+    checkTunnels(service, raw, path, findings);
     checkFamily(model, service, path, routesKnown, findings);
     checkPassive(service, raw, path, findings);
     checkToVip(service, raw, path, findings);
@@ -207,6 +209,33 @@ function checkServers(
     }
     if (usable && routesKnown) checkReach(model, server.mode, address, at, findings);
   });
+}
+
+/** Those of the file, where they are said; else those that the API has given. */
+function checkTunnels(
+  service: ServiceModel,
+  raw: ParsedService,
+  path: Path,
+  findings: Findings,
+): void {
+  const sorry = service.health.sorryServer;
+  const tunnels = [service, ...service.servers, ...(sorry ? [sorry] : [])].map(({ mode }) => mode);
+  const judge = (given: ParsedService['tunnel'], unused: boolean, at: Path) => {
+    if (!given) return;
+    const fault = tunnelFault(given);
+    if (fault) findings.error('ERR_CONFIG_CONFLICT', [...at, 'tunnel'], fault);
+    else if (unused) {
+      const message = 'it is for mode tun alone, and ignored';
+      findings.warning('WARN_CONFIG_IGNORED', [...at, 'tunnel'], message);
+    }
+  };
+  judge(raw.tunnel, !tunnels.includes('tun'), path);
+  service.servers.forEach((server, index) => {
+    const given = raw.servers?.[index]?.tunnel ?? (raw.tunnel ? undefined : server.tunnel);
+    judge(given, server.mode !== 'tun', [...path, 'servers', index]);
+  });
+  const given = raw.health?.sorryServer?.tunnel;
+  judge(given, sorry?.mode !== 'tun', [...path, 'health', 'sorryServer']);
 }
 
 function checkPresence(

@@ -13,6 +13,7 @@ import type { Cidr, Endpoint } from './address.js';
 import { buildPersistence, type Persistence } from './persistence.js';
 import { connectedPort, nextHopPort } from './reach.js';
 import type { Parsed } from './schema.js';
+import { type Tunnel, tunnelOf } from './tunnel.js';
 
 export interface Model {
   director: DirectorModel;
@@ -117,6 +118,8 @@ export interface ServerModel {
   /** Takes no new connections, whatever its weight, until it is told to again. Never false. */
   drained?: true;
   mode: Mode;
+  /** Of mode tun; absent: IPIP. */
+  tunnel?: Tunnel;
   upperThreshold: number;
   lowerThreshold: number;
   health: ServerHealth;
@@ -232,12 +235,13 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
         address: { address: server.address.address, port },
         weight: server.weight ?? 1,
         mode: ownMode,
+        ...tunnelOf(ownMode, server.tunnel ?? service.tunnel),
         upperThreshold: server.upperThreshold ?? 0,
         lowerThreshold: server.lowerThreshold ?? 0,
         health: buildServerHealth(server.health, service.health),
       };
     }),
-    health: buildServiceHealth(service.health, service.mode, portIn),
+    health: buildServiceHealth(service.health, service, portIn),
   };
 }
 

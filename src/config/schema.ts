@@ -29,6 +29,7 @@ import {
   word,
 } from './kinds.js';
 import { persistenceSchema } from './persistence.js';
+import { tunnel } from './tunnel.js';
 
 const timeout = () =>
   duration('a time from 1 second to 31 days: seconds, or such as 15m', 's', 1e6, 2_678_400e6);
@@ -134,6 +135,7 @@ const server = section({
   address: anyEndpoint('198.51.100.11:8080'),
   weight: integer(0, 65535).optional(),
   mode: oneOf(MODES).optional(),
+  tunnel: tunnel.optional(),
   upperThreshold: integer(0, 0xffff_ffff).optional(),
   lowerThreshold: integer(0, 0xffff_ffff).optional(),
   health: serverHealth.optional(),
@@ -144,6 +146,7 @@ const service = section({
   listen: anyEndpoint('203.0.113.10:80'),
   protocol: oneOf(['tcp', 'udp']).optional(),
   mode: oneOf(MODES),
+  tunnel: tunnel.optional(),
   scheduler: oneOf(SCHEDULERS).optional(),
   schedulePort: flag().optional(),
   scheduleFallback: flag().optional(),

@@ -33,8 +33,8 @@ function settingsOf(service: ServiceModel): ServiceSettings {
 }
 
 function serverSettingsOf(server: ServerModel): ServerSettings {
-  const { mode, weight, upperThreshold, lowerThreshold } = server;
-  return { mode, weight, upperThreshold, lowerThreshold };
+  const { mode, tunnel, weight, upperThreshold, lowerThreshold } = server;
+  return { mode, ...(tunnel && { tunnel }), weight, upperThreshold, lowerThreshold };
 }
 
 /** What an edit of a service leaves as it is; one that was removed and added has the defaults. */

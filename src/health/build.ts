@@ -1,5 +1,6 @@
 /** `health` blocks → Model: the nearest setting counts, then keepalived's defaults. */
 import { hostname } from 'node:os';
+import { type ParsedTunnel, tunnelOf } from '../config/tunnel.js';
 import type { Mode } from '../native.js';
 import {
   BIRD_SOCKET,
@@ -62,7 +63,7 @@ function buildPassive(passive: ParsedServerHealth['passive']): PassiveCheck | un
 /** `port`: what a server in this mode is reached at, whatever the file says. */
 export function buildServiceHealth(
   service: ParsedServiceHealth = {},
-  mode: Mode,
+  { mode, tunnel }: { mode: Mode; tunnel?: ParsedTunnel | undefined },
   portOf: (mode: Mode, port: number) => number,
 ): ServiceHealth {
   const { sorryServer } = service;
@@ -79,6 +80,7 @@ export function buildServiceHealth(
         port: portOf(sorryMode, sorryServer.address.port),
       },
       mode: sorryMode,
+      ...tunnelOf(sorryMode, sorryServer.tunnel ?? tunnel),
     },
     sorryServerInhibit: sorryServer?.inhibit ?? false,
   };

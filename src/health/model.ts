@@ -4,6 +4,8 @@
  * its servers, one set on a server the default of its checks, so a check here carries the result.
  */
 import type { Endpoint } from '../config/address.js';
+import type { Tunnel } from '../config/tunnel.js';
+import type { Mode } from '../native.js';
 
 /** A program to run, with its arguments; no shell. */
 export interface Script {
@@ -191,7 +193,7 @@ export interface ServiceHealth {
   /** At shutdown notify_down of the servers and quorum_down are run. */
   omega: boolean;
   /** Takes all new connections while the quorum is lost. */
-  sorryServer: { address: Endpoint; mode: 'nat' | 'dr' | 'tun' | 'fullnat' | 'enat' } | undefined;
+  sorryServer: { address: Endpoint; mode: Mode; tunnel?: Tunnel } | undefined;
   /** keepalived's. Here the sorry server's connections go on after it has stepped back, either way. */
   sorryServerInhibit: boolean;
 }

@@ -12,6 +12,7 @@ import {
   section,
   word,
 } from '../config/kinds.js';
+import { tunnel } from '../config/tunnel.js';
 import { MODES } from '../native.js';
 import { DNS_TYPES, type Script } from './model.js';
 
@@ -226,6 +227,7 @@ export const serviceHealth = section({
   sorryServer: section({
     address: anyEndpoint('198.51.100.99:80'),
     mode: oneOf(MODES).optional(),
+    tunnel: tunnel.optional(),
     inhibit: flag().optional(),
   }).optional(),
 });

@@ -179,6 +179,6 @@ export class ServerWatch {
   }
 }
 
-function targetOf({ address, mode }: ServerModel, { listen }: ServiceModel): Target {
-  return { server: address, service: listen, mode };
+function targetOf({ address, mode, tunnel }: ServerModel, { listen }: ServiceModel): Target {
+  return { server: address, service: listen, mode, tunnel };
 }

@@ -1,6 +1,7 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
 import { isSix } from '../config/address.js';
 import { netmaskBits, type Persistence } from '../config/persistence.js';
+import { tunnelOf } from '../config/tunnel.js';
 import type { Edit, ServiceId } from '../model-edit.js';
 import { type Mode, SCHEDULERS, type Scheduler } from '../native.js';
 import { IpvsadmError, STATUS, unsupported } from './errors.js';
@@ -100,7 +101,6 @@ function schedulerOf(name: string): Scheduler {
 function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
   const service = serviceId(line);
   const { weight, upper, lower, tunnel } = line;
-  if (tunnel.type !== 'ipip') throw unsupported(`there are no ${tunnel.type} tunnels yet`);
   const six = isSix(service.listen.address);
   if (!six && line.server?.family === 6) throw unsupported('IPv4 is not put into IPv6 yet');
   if (six && line.forward === 'enat') throw unsupported('ENAT is for IPv4');
@@ -111,6 +111,11 @@ function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
     server: serverEnd(line),
     settings: {
       mode: MODES[line.forward],
+      ...tunnelOf(MODES[line.forward], {
+        type: tunnel.type,
+        port: tunnel.port ?? 0,
+        checksum: tunnel.checksum ?? 'nocsum',
+      }),
       weight,
       upperThreshold: upper,
       lowerThreshold: lower,

@@ -1,6 +1,7 @@
 /** Listings, to the column as ipvsadm prints them. */
 import type { ConnectionReport, Rates, ServerReport, ServiceReport } from '../api/types.js';
 import { formatEndpoint, isSix, toBytes } from '../config/address.js';
+import { tunnelText } from '../config/tunnel.js';
 import type { ServiceFigures } from '../stats/counters.js';
 import type { Names, Protocol } from './names.js';
 
@@ -92,7 +93,7 @@ function details(
   shape: Shape,
   templates: ReadonlyMap<number, number>,
 ): string {
-  const { forward, mode, weight, active, inactive, upperThreshold, lowerThreshold } = server;
+  const { forward, tunnel, weight, active, inactive, upperThreshold, lowerThreshold } = server;
   const fields: Partial<Record<Shape, [value: string | number, width: number][]>> = {
     plain: [
       [forward, 7],
@@ -108,7 +109,7 @@ function details(
     ],
     tunnel: [
       [forward, 7],
-      [mode === 'tun' ? 'ipip' : 'n/a', 13],
+      [tunnel ? tunnelText(tunnel) : 'n/a', 13],
       [weight, 6],
     ],
   };
@@ -218,12 +219,18 @@ export function savedLines(services: readonly ServiceReport[], names?: Names): s
         const { weight, upperThreshold: upper, lowerThreshold: lower } = server;
         const forward = `${METHODS[server.mode]} -w ${weight}`;
         const thresholds = `${upper > 0 ? ` -x ${upper}` : ''}${lower > 0 ? ` -y ${lower}` : ''}`;
-        const tunnel = server.mode === 'tun' ? ' --tun-type ipip' : '';
         const real = end(server, service.protocol, names);
-        return `-a ${address} -r ${real} ${forward}${thresholds}${tunnel}`;
+        return `-a ${address} -r ${real} ${forward}${thresholds}${tunnelWords(server.tunnel)}`;
       }),
     ];
   });
+}
+
+function tunnelWords(tunnel: ServerReport['tunnel']): string {
+  if (!tunnel) return '';
+  const { type, port, checksum } = tunnel;
+  const rest = type === 'ipip' ? '' : ` --tun-${checksum}`;
+  return ` --tun-type ${type}${type === 'gue' ? ` --tun-port ${port}` : ''}${rest}`;
 }
 
 const METHODS: Record<ServerReport['mode'], string> = {

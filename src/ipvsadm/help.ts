@@ -48,7 +48,7 @@ Options:
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T
 
-Of the real ipvsadm this lacks -f, -p, -M, --pe, --sctp-service, gue and gre tunnels:
+Of the real ipvsadm this lacks -f, -p, -M, --pe, --sctp-service:
 they are understood and refused (status 255).
 The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
 `;

@@ -5,6 +5,7 @@ import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/type
 import { formatCidr, formatEndpoint } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import { formatNetmask } from '../config/persistence.js';
+import { IPIP } from '../config/tunnel.js';
 import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
 import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js';
@@ -51,6 +52,7 @@ export function serviceReports(
           port: server.address.port,
           mode: server.mode,
           forward: FORWARD_WORDS[server.mode],
+          tunnel: server.mode === 'tun' ? (server.tunnel ?? IPIP) : null,
           weight: now?.weight ?? server.weight,
           configuredWeight: server.weight,
           drained: server.drained ?? false,

@@ -26,6 +26,8 @@ export interface Names {
   port(index: number): string;
   service(slot: number | undefined): NamedService | undefined;
   server(slot: number | undefined): NamedServer | undefined;
+  /** UDP to there is GUE of a tunnel. */
+  isGue(address: string, port: number): boolean;
   /** The service that has this address, whatever its port. */
   serviceAt(address: string): NamedService | undefined;
   locate(...path: Path): Place | undefined;
@@ -38,9 +40,13 @@ export function namesOf(
 ): Names {
   const services = new Map<number, number>();
   const servers = new Map<number, NamedServer>();
+  const gue = new Set<string>();
   planned.snapshot.services.forEach((service, index) => {
     services.set(service.slot, index);
-    for (const { slot, address, port, mode } of service.servers) {
+    for (const { slot, address, port, mode, tunnel } of service.servers) {
+      if (tunnel?.type === 'gue') {
+        gue.add(formatEndpoint({ address: fromBytes(address), port: tunnel.port }));
+      }
       const server = formatEndpoint({ address: fromBytes(address), port });
       servers.set(slot, { server, mode, place: serverPlace(model, loaded, index, server) });
     }
@@ -59,6 +65,7 @@ export function namesOf(
     port: (index) => model.ports[index]?.name ?? `port ${index}`,
     service: (slot) => (slot === undefined ? undefined : named(services.get(slot) ?? -1)),
     server: (slot) => (slot === undefined ? undefined : servers.get(slot)),
+    isGue: (address, port) => gue.has(formatEndpoint({ address, port })),
     serviceAt: (address) =>
       named(
         model.services.findIndex(

@@ -8,7 +8,7 @@ export interface Headers {
   /** `a.b.c.d:port`, or without a port where there is none. */
   from: string;
   to: string;
-  /** Around it: `IPIP a.b.c.d → e.f.g.h`. */
+  /** Around it: `IPIP a.b.c.d → e.f.g.h`; or GRE, or GUE. */
   outer?: string;
   /** What it quotes: an ICMP error's packet. */
   quoted?: string;
@@ -19,6 +19,8 @@ export interface Headers {
 
 const ETHERNET = 14;
 const IPIP = 4;
+const GRE = 47;
+const GRE_CHECKSUM = 0x8000;
 const NAMES: Record<number, string> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP' };
 const FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG'];
 const ICMP_TYPES: Record<number, string> = {
@@ -31,8 +33,11 @@ const ICMP_TYPES: Record<number, string> = {
   12: 'parameter problem',
 };
 
+/** Whether UDP to a port is GUE, which nothing in the packet tells. */
+type IsGue = (address: string, port: number) => boolean;
+
 /** undefined where not even the Ethernet header is whole. */
-export function readHeaders(frame: Uint8Array): Headers | undefined {
+export function readHeaders(frame: Uint8Array, isGue: IsGue = () => false): Headers | undefined {
   if (frame.length < ETHERNET) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const macs = {
@@ -55,12 +60,18 @@ export function readHeaders(frame: Uint8Array): Headers | undefined {
     const protocol = type === 0x86dd ? 'IPv6' : `0x${type.toString(16).padStart(4, '0')}`;
     return { ...macs, protocol, from: macs.sourceMac, to: macs.destinationMac, what: '' };
   }
-  return { ...macs, ...readIp(view, frame, ETHERNET) };
+  return { ...macs, ...readIp(view, frame, ETHERNET, isGue) };
 }
 
 type IpHeaders = Omit<Headers, 'sourceMac' | 'destinationMac'>;
 
-function readIp(view: DataView, frame: Uint8Array, at: number, outer?: string): IpHeaders {
+function readIp(
+  view: DataView,
+  frame: Uint8Array,
+  at: number,
+  isGue: IsGue,
+  outer?: string,
+): IpHeaders {
   const address = (offset: number) => frame.subarray(at + offset, at + offset + 4).join('.');
   const from = address(12);
   const to = address(16);
@@ -68,8 +79,11 @@ function readIp(view: DataView, frame: Uint8Array, at: number, outer?: string): 
   const l4 = at + (view.getUint8(at) & 0x0f) * 4;
   const isLater = (view.getUint16(at + 6) & 0x1fff) !== 0;
   const isFragment = (view.getUint16(at + 6) & 0x3fff) !== 0;
-  if (number === IPIP && !isLater && outer === undefined && frame.length >= l4 + 20) {
-    return readIp(view, frame, l4, `IPIP ${from} → ${to}`);
+  if (!isLater && outer === undefined) {
+    const found = insideOf(view, frame, l4, number, (port) => isGue(to, port));
+    if (found && frame.length >= found.at + 20) {
+      return readIp(view, frame, found.at, isGue, `${found.name} ${from} → ${to}`);
+    }
   }
   const headers: IpHeaders = {
     protocol: NAMES[number] ?? `protocol ${number}`,
@@ -94,12 +108,35 @@ function readIp(view: DataView, frame: Uint8Array, at: number, outer?: string): 
     words.push(`${ICMP_TYPES[type] ?? 'type'} ${type}/${code}`);
     const quotes = type === 3 || type === 4 || type === 11;
     if (quotes && frame.length >= l4 + 8 + 20) {
-      const quoted = readIp(view, frame, l4 + 8);
+      const quoted = readIp(view, frame, l4 + 8, isGue);
       headers.quoted = `${quoted.outer ? `${quoted.outer}, ` : ''}${quoted.protocol} ${quoted.from} → ${quoted.to}`;
     }
   }
   headers.what = words.join(' ');
   return headers;
+}
+
+/** Where the IPv4 packet in a tunnel's packet begins; undefined: it is none. */
+function insideOf(
+  view: DataView,
+  frame: Uint8Array,
+  l4: number,
+  number: number,
+  isGue: (port: number) => boolean,
+): { name: string; at: number } | undefined {
+  if (number === IPIP) return { name: 'IPIP', at: l4 };
+  if (number === GRE && frame.length >= l4 + 4 && view.getUint16(l4 + 2) === 0x0800) {
+    const flags = view.getUint16(l4);
+    if (flags !== 0 && flags !== GRE_CHECKSUM) return undefined;
+    return { name: 'GRE', at: l4 + (flags === 0 ? 4 : 8) };
+  }
+  if (number === 17 && frame.length >= l4 + 12 && isGue(view.getUint16(l4 + 2))) {
+    const first = view.getUint8(l4 + 8);
+    if (first >> 5 === 0 && view.getUint8(l4 + 9) === IPIP) {
+      return { name: 'GUE', at: l4 + 12 + (first & 0x1f) * 4 };
+    }
+  }
+  return undefined;
 }
 
 function formatMac(bytes: Uint8Array): string {

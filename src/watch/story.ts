@@ -69,7 +69,7 @@ const CHOOSES_NOTHING = new Set([
 ]);
 
 export function tell(record: TraceRecord, names: Names): TracedPacket {
-  const headers = readHeaders(record.before);
+  const headers = readHeaders(record.before, names.isGue);
   const service = names.service(record.serviceSlot);
   const end = endOf(record, names);
   const scheduled = wasScheduled(record, end.reason);
@@ -170,7 +170,7 @@ function sentOf(record: TraceRecord, names: Names): SentFrame | null {
   return {
     port: names.port(port ?? record.port),
     twin: record.wentToTwin,
-    headers: readHeaders(record.after) ?? null,
+    headers: readHeaders(record.after, names.isGue) ?? null,
     bytes: record.afterWire,
     frames: record.frames,
     nextHop: record.nextHop ?? null,

@@ -58,6 +58,15 @@ function replies(server: string, mode: number): Uint8Array[] {
   const port = 8000 + mode;
   const inner = p.tcp({ from: TCP_CLIENT, to: `203.0.113.${10 + mode}:80`, flags: 'A' });
   const outer = p.ip({ from: '198.51.100.1', to: server }, 4, p.ipOf(inner));
+  const wrapped = (protocol: number, shim: number[]) =>
+    p.ip(
+      { from: '198.51.100.1', to: server },
+      protocol,
+      p.concat(Uint8Array.from(shim), p.ipOf(inner)),
+    );
+  const gre = wrapped(47, [0x80, 0, 8, 0, 0, 0, 0, 0]);
+  const gue = wrapped(17, [0x80, 0, 0x17, 0xc0, 0, 100, 0, 0, 0, 4, 0, 0]);
+  const tooBig = { from: server, to: '198.51.100.1', type: 3, code: 4, mtu: 1400 };
   const options = [p.mss(1460)];
   return [
     back(p.tcp({ from: `${server}:${port}`, to: TCP_CLIENT, flags: 'SA', seq: 5000, options })),
@@ -71,9 +80,7 @@ function replies(server: string, mode: number): Uint8Array[] {
         quote: p.udp({ from: UDP_CLIENT, to: `${server}:${port}`, payload: 'query' }),
       }),
     ),
-    back(
-      p.icmpError({ from: server, to: '198.51.100.1', type: 3, code: 4, mtu: 1400, quote: outer }),
-    ),
+    ...[outer, gre, gue].map((quote) => back(p.icmpError({ ...tooBig, quote }))),
   ];
 }
 

@@ -133,7 +133,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-A -t [2001:db8::1]:80 -p',
     '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
-    '-a -t 203.0.113.10:80 -r 198.51.100.7 -i --tun-type gre',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
     '-a -t 203.0.113.10:80 -r 198.51.100.7:0 -m',
     '--start-daemon master --mcast-interface vec1 --mcast-group ff02::5',

@@ -121,12 +121,15 @@ export const differences: Difference[] = [
     name: 'tunnel-path-mtu',
     sentence:
       'An ICMP fragmentation-needed about a tunnel packet is told to the client with the right MTU ' +
-      "at once and not remembered; IPVS tells the first client the device's MTU, then remembers.",
+      "at once and not remembered; IPVS tells the first client the device's MTU, then remembers, and " +
+      'leaves out what GRE and GUE take of it.',
     is: (ipvs, sluice) => {
       const mtu = (of: Reaction) => readU16(of.sent[0]?.bytes as Uint8Array, ICMP + 6);
       const first = isError(ipvs, 3, 4) && isError(sluice, 3, 4);
-      if (first) return mtu(ipvs) === 1480 && mtu(sluice) === 1380;
-      return isError(ipvs, 3, 4) && mtu(ipvs) === 1380 && sluice.end === 'forwarded_tun';
+      // The overhead: of IPIP, GRE and GUE.
+      const right = [20, 24, 28, 32].map((bytes) => 1400 - bytes);
+      if (first) return mtu(ipvs) === 1480 && right.includes(mtu(sluice));
+      return isError(ipvs, 3, 4) && right.includes(mtu(ipvs)) && sluice.end === 'forwarded_tun';
     },
   },
   {

@@ -11,7 +11,7 @@ export async function prepareIpvs(uml: Uml, all: [Scenario, Scene][]): Promise<v
   // Without any service IPVS leaves the packet path: there is always one more than the scenario's.
   const lines = ['-C', '-A -t 192.0.2.1:9 -s rr'];
   for (const [scenario, scene] of all) lines.push(...ipvsadm(scene.vip, [], scenario.services));
-  for (let at = 0; at < lines.length; at += 40) await restore(uml, lines.slice(at, at + 40));
+  for (let at = 0; at < lines.length; at += 25) await restore(uml, lines.slice(at, at + 25));
 }
 
 async function restore(uml: Uml, lines: string[]): Promise<void> {

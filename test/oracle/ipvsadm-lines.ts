@@ -277,6 +277,35 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
     ],
   },
   {
+    say: 'tunnels',
+    lines: [
+      ...lines('-A -t 203.0.113.10:80 -s rr', '-A -u 203.0.113.10:53 -s rr'),
+      ...lines('-a -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gue --tun-port 6080'),
+      ...lines('-a -t 203.0.113.10:80 -r 10.0.0.10 -i --tun-type gue --tun-port 65535 --tun-csum'),
+      ...lines('-a -t 203.0.113.10:80 -r 10.0.0.11 -i --tun-type gue --tun-port 1 --tun-remcsum'),
+      ...lines(
+        '-a -t 203.0.113.10:80 -r 10.0.0.12 -i --tun-type gue --tun-port 65535 --tun-remcsum -w 3',
+        '-a -t 203.0.113.10:80 -r 10.0.0.13 -i --tun-type gue --tun-port 99 --tun-nocsum',
+        '-a -t 203.0.113.10:80 -r 10.0.0.14 --tun-type gre -i -w 7',
+        '-a -t 203.0.113.10:80 -r 10.0.0.15 --tun-type gre --tun-csum --ipip',
+        '-a -u 203.0.113.10:53 -r 10.0.0.16 -i --tun-type gre --tun-nocsum',
+        '-a -u 203.0.113.10:53 -r 10.0.0.17 -i',
+        '-a -u 203.0.113.10:53 -r 10.0.0.18 -m',
+      ),
+      ...lines('-Ln', '-Ln --tun-info', '-L --tun-info', '-Sn', '-S', '-Ln --stats --tun-info'),
+      ...lines('-Ln -t 203.0.113.10:80 --tun-info', '-L -u 203.0.113.10:53 --tun-info --nosort'),
+      ...lines('-e -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gre', '-Sn'),
+      ...lines('-e -t 203.0.113.10:80 -r 10.0.0.10 -i', '-e -t 203.0.113.10:80 -r 10.0.0.11 -g'),
+      ...lines('-e -u 203.0.113.10:53 -r 10.0.0.18 -i --tun-type gue --tun-port 7', '-Sn'),
+      ...lines('-Ln --tun-info'),
+      restore(
+        '-C\n-A -t 203.0.113.10:80 -s rr\n' +
+          '-a -t 203.0.113.10:80 -r 10.0.0.9:80 -i -w 1 --tun-type gue --tun-port 9 --tun-csum\n',
+      ),
+      ...lines('-Sn', '-Ln --tun-info'),
+    ],
+  },
+  {
     say: 'unsorted',
     lines: [
       ...lines('-A -t 203.0.113.10:80 -s rr', '-a -t 203.0.113.10:80 -r 10.0.0.9'),
@@ -333,14 +362,6 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
       lacking('-A --sctp-service 203.0.113.10:80', '-D --sctp-service 203.0.113.10:80'),
       lacking('-A -f 6 -6', '-D -f 6 -6'),
       lacking('-a -t 203.0.113.10:80 -r 10.0.0.9:0 -m', '-d -t 203.0.113.10:80 -r 10.0.0.9:0'),
-      lacking(
-        '-a -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gue --tun-port 6080',
-        '-d -t 203.0.113.10:80 -r 10.0.0.9',
-      ),
-      lacking(
-        '-a -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gre --tun-csum',
-        '-d -t 203.0.113.10:80 -r 10.0.0.9',
-      ),
       lacking(
         '--start-daemon backup --mcast-interface vec1 --mcast-group ff02::5',
         '--stop-daemon backup',

@@ -8,6 +8,7 @@ import { mtuAndStatistics } from './scenarios/mtu.js';
 import { persistence } from './scenarios/persistence.js';
 import { removal } from './scenarios/removal.js';
 import { scheduling } from './scenarios/scheduling.js';
+import { tunnels } from './scenarios/tunnels.js';
 import type { Scenario } from './scene.js';
 
 export const scenarios: Scenario[] = [
@@ -19,4 +20,5 @@ export const scenarios: Scenario[] = [
   ...mtuAndStatistics,
   ...scheduling,
   ...persistence,
+  ...tunnels,
 ];

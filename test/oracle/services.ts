@@ -1,5 +1,6 @@
 // Virtual services as the scenarios write them, and as ipvsadm commands.
 
+import type { Tunnel } from '../../src/config/tunnel.js';
 import type { Scheduler } from '../../src/native.js';
 import { type ServerName, serverAddress } from './topology.js';
 
@@ -12,11 +13,12 @@ export interface Server {
   port?: number;
   weight?: number;
 }
-
 export interface Service {
   mode: OracleMode;
   protocol: 'tcp' | 'udp';
   port: number;
+  /** Of mode tun; IPIP without. */
+  tunnel?: Tunnel | undefined;
   scheduler?: OracleScheduler;
   /** sh and mh. */
   schedulePort?: boolean;
@@ -58,14 +60,21 @@ export function ipvsadm(vip: string, before: Service[], after: Service[]): strin
       const at = endpointOf(service, server);
       const known = gone.get(at);
       gone.delete(at);
-      if (known && known.weight === server.weight) continue;
-      const rest = `-r ${at} ${forwarding[service.mode]} -w ${server.weight ?? 1}`;
+      if (known && known.weight === server.weight && was?.tunnel === service.tunnel) continue;
+      const method = `${forwarding[service.mode]}${tunnelWords(service.tunnel)}`;
+      const rest = `-r ${at} ${method} -w ${server.weight ?? 1}`;
       added.push(`${known ? '-e' : '-a'} ${words(service)} ${rest}`);
     }
     for (const at of gone.keys()) lines.push(`-d ${words(service)} -r ${at}`);
     lines.push(...added);
   }
   return lines;
+}
+
+function tunnelWords(tunnel: Tunnel | undefined): string {
+  if (!tunnel) return '';
+  const { type, port, checksum } = tunnel;
+  return ` --tun-type ${type}${port === 0 ? '' : ` --tun-port ${port}`} --tun-${checksum}`;
 }
 
 function schedulerWords(service: Service): string {

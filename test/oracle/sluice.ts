@@ -48,6 +48,7 @@ function configuration(scene: Scene, scenario: Scenario, services: Service[]): s
       listen: `${scene.vip}:${service.port}`,
       protocol: service.protocol,
       mode: service.mode,
+      tunnel: service.tunnel && { ...service.tunnel, port: service.tunnel.port || undefined },
       scheduler: service.scheduler ?? 'rr',
       schedulePort: service.schedulePort ?? false,
       scheduleFallback: service.scheduleFallback ?? false,

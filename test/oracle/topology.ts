@@ -9,8 +9,11 @@ export const GATEWAY_MAC = '02:00:00:00:00:fe';
 export const FRONT = '192.0.2.1';
 export const BACK = '198.51.100.1';
 
-/** Servers are called A, B, C … */
-export const SERVERS = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H'] as const;
+/** Servers are called A, B, C …; from I on they are of tunnels by GRE and GUE. */
+export const SERVERS = [
+  ...(['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M'] as const),
+  ...(['N', 'O', 'P', 'Q', 'R', 'S'] as const),
+] as const;
 export type ServerName = (typeof SERVERS)[number];
 export const serverAddress = (name: ServerName) => `198.51.100.${11 + SERVERS.indexOf(name)}`;
 export const serverMac = (name: ServerName) => `02:00:00:00:02:${11 + SERVERS.indexOf(name)}`;

@@ -36,6 +36,7 @@ export const server = (more: Partial<ServerReport> = {}): ServerReport => ({
   port: 8080,
   mode: 'nat',
   forward: 'Masq',
+  tunnel: null,
   weight: 1,
   configuredWeight: 1,
   drained: false,

@@ -3,11 +3,13 @@
  * what packet it means is decided when its turn comes, since it may speak of connections there are.
  */
 import fc from 'fast-check';
+import { IPIP, type Tunnel } from '../../src/config/tunnel.js';
 import { MODES, type Mode, SCHEDULERS } from '../../src/native.js';
-import { ip4, u16 } from './bytes.js';
+import { concat, ip4, u16 } from './bytes.js';
 import { dissect } from './dissect.js';
 import { type Connection, text } from './model/connections.js';
 import type { Model } from './model/model.js';
+import { outerProtocol, shim } from './model/tunnel.js';
 import * as p from './packet.js';
 import type { Arriving } from './replay.js';
 import { fromBack, fromFront } from './table.js';
@@ -20,6 +22,7 @@ const CLIENTS = ['198.18.0.2', '198.18.0.3', '198.18.77.9', '198.19.255.1'];
 interface RandomServer {
   n: number;
   mode: number;
+  tunnel: number;
   weight: number;
   up: boolean;
   upper: number;
@@ -43,9 +46,19 @@ export interface RandomWorld {
   partial: boolean;
 }
 
+const TUNNELS: Tunnel[] = [
+  IPIP,
+  { type: 'gre', port: 0, checksum: 'nocsum' },
+  { type: 'gre', port: 0, checksum: 'csum' },
+  { type: 'gue', port: 6080, checksum: 'nocsum' },
+  { type: 'gue', port: 6081, checksum: 'csum' },
+  { type: 'gue', port: 6080, checksum: 'remcsum' },
+];
+
 const server: fc.Arbitrary<RandomServer> = fc.record({
   n: fc.integer({ min: 1, max: 8 }),
   mode: fc.integer({ min: 0, max: MODES.length - 1 }),
+  tunnel: fc.integer({ min: 0, max: TUNNELS.length - 1 }),
   weight: fc.constantFrom(1, 1, 1, 2, 3, 5, 0),
   up: fc.constantFrom(true, true, true, false),
   upper: fc.constantFrom(0, 0, 0, 0, 1, 4, 7),
@@ -74,13 +87,14 @@ export function wordsOf(random: RandomWorld): WorldWords {
   const services = random.services.map((one, index): ServiceWords => {
     // Where wrr stands after it has found every server over its threshold is its own affair.
     const rests = SCHEDULERS[one.scheduler] !== 'wrr';
-    const servers = one.servers.map(({ n, mode, weight, up, upper }) => {
+    const servers = one.servers.map(({ n, mode, tunnel, weight, up, upper }) => {
       const inMode = MODES[mode] as Mode;
       // As the configuration has it: DR and TUN keep the port.
       const port = inMode === 'dr' || inMode === 'tun' ? portOf(index) : 8080 + (n % 3);
       return {
         at: `${serverAddress(n)}:${port}`,
         mode: inMode,
+        tunnel: TUNNELS[tunnel] as Tunnel,
         weight,
         up,
         upper: rests ? upper : 0,
@@ -358,7 +372,10 @@ function aboutTunnel(one: Action, connection: Connection): Arriving {
     connection.protocol === 17
       ? datagram(asSent(one), text(connection.client), text(connection.virtual), false)
       : segment(asSent(one), text(connection.client), text(connection.virtual), 1, 2, false);
-  const outer = p.ip({ from: BACK_ADDRESS, to: connection.server.ip }, 4, p.ipOf(inner));
+  const { ip } = connection.server;
+  const { tunnel } = connection;
+  const body = concat(shim(tunnel, p.ipOf(inner), BACK_ADDRESS, ip, 40_000), p.ipOf(inner));
+  const outer = p.ip({ from: BACK_ADDRESS, to: ip }, outerProtocol(tunnel), body);
   return fromBack(error(one, '198.51.100.99', BACK_ADDRESS, outer), serverNumber(connection));
 }
 

@@ -3,6 +3,7 @@
  * services as text. Makes the Snapshot itself, without src/plan: the packet tests judge the engine,
  * and nothing but the engine.
  */
+import { type Tunnel, tunnelOf } from '../../src/config/tunnel.js';
 import type { Mode, Scheduler } from '../../src/native.js';
 import {
   DEFAULT_TIMEOUTS,
@@ -31,6 +32,7 @@ export interface ServerWords {
   at: string;
   weight?: number;
   mode?: Mode;
+  tunnel?: Tunnel;
   up?: boolean;
   upper?: number;
   lower?: number;
@@ -40,6 +42,8 @@ export interface ServiceWords extends Partial<Omit<SnapshotService, 'servers' | 
   /** 'address:port' */
   listen: string;
   mode?: Mode;
+  /** Of its servers that say none. */
+  tunnel?: Tunnel;
   servers: (string | ServerWords)[];
   locals?: string[];
   scheduler?: Scheduler;
@@ -81,7 +85,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
     const protocol = service.protocol ?? 'tcp';
     const [address, port] = endpoint(service.listen);
     const name = `${protocol} ${service.listen}`;
-    const { servers, locals, listen, mode, ...rest } = service;
+    const { servers, locals, listen, mode, tunnel, ...rest } = service;
     return {
       schedulePort: false,
       scheduleFallback: false,
@@ -106,6 +110,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
           address: mapped(serverIp),
           port: serverPort,
           mode: one.mode ?? mode ?? 'nat',
+          ...tunnelOf(one.mode ?? mode ?? 'nat', one.tunnel ?? tunnel),
           weight: one.weight ?? 1,
           slot: slot('server', `${name} ${one.at}`),
           up: one.up ?? true,

@@ -19,12 +19,12 @@ inline constexpr uint64_t kPassageGraceMs = 5000;
 inline constexpr int kPassageSegment = 536;
 
 // 0, or errno. `fd` is bound; it lives for `ms`.
-inline int open_passage(int fd, uint8_t protocol, be32 server, be32 vip, bool tunnelled,
+inline int open_passage(int fd, uint8_t protocol, be32 server, be32 vip, PassageTunnel tunnel,
                         uint32_t ms) {
   sockaddr_in own{};
   socklen_t bytes = sizeof own;
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &bytes) != 0) return errno;
-  if (tunnelled && protocol == IPPROTO_TCP &&
+  if (tunnel.is_one && protocol == IPPROTO_TCP &&
       setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &kPassageSegment, sizeof kPassageSegment) != 0) {
     return errno;
   }
@@ -33,7 +33,7 @@ inline int open_passage(int fd, uint8_t protocol, be32 server, be32 vip, bool tu
   const uint64_t now_ms =
       static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
   Passages::of_process().open(protocol, own.sin_port,
-                              {server, vip, tunnelled, now_ms + ms + kPassageGraceMs});
+                              {server, vip, tunnel, now_ms + ms + kPassageGraceMs});
   return 0;
 }
 

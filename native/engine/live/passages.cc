@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "../mode/tunnel.h"
 #include "../net/checksum.h"
 #include "../net/headers.h"
 
@@ -84,13 +83,18 @@ unsigned Passages::outgoing(uint8_t* frame, unsigned bytes, uint64_t now_ms) {
   if (!find(ip->protocol, port, now_ms, passage) || passage.server != ip->destination) return 0;
   adjust(*ip, l4, passage.server, passage.vip);
   ip->destination = passage.vip;
-  if (!passage.tunnelled) return 1;
+  const auto& [is_tunnel, wrap, tunnel_port] = passage.tunnel;
+  if (!is_tunnel) return 1;
   net::Ethernet header;
   std::memcpy(&header, frame, sizeof header);
   const uint32_t inner = from_be(ip->total_length);
-  mode::tunnel::request(ip, inner, ip->source, passage.server, ip->dont_fragment() ? 0 : ip->id);
-  std::memcpy(frame - kRoom, &header, sizeof header);
-  return 1 + kRoom;
+  const mode::tunnel::Ports ports{mode::tunnel::source_port(&ip->source, sizeof(TupleOf<V4>)),
+                                  tunnel_port};
+  mode::tunnel::request(wrap, ip, inner, ip->source, passage.server,
+                        ip->dont_fragment() ? 0 : ip->id, ports);
+  const unsigned grown = mode::tunnel::overhead_bytes(wrap);
+  std::memcpy(frame - grown, &header, sizeof header);
+  return 1 + grown;
 }
 
 void Passages::incoming(uint8_t* frame, unsigned bytes, uint64_t now_ms) {

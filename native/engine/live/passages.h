@@ -12,20 +12,36 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "../mode/tunnel.h"
 #include "../types.h"
 
 namespace sluice {
 
+// How a passage's packets reach the server: as they are, or in a tunnel.
+struct PassageTunnel {
+  bool is_one;
+  Wrap wrap;
+  be16 port;  // GUE's
+
+  // The boundary's number (PassageTunnel in src/native.ts): 0 for none, else the wrap + 1 and
+  // GUE's port in the upper half.
+  static PassageTunnel of(uint32_t word) {
+    const uint32_t wrap = (word & 0xff) - 1;
+    if (wrap >= kWraps) return {false, Wrap::ipip, 0};
+    return {true, static_cast<Wrap>(wrap), to_be(static_cast<uint16_t>(word >> 16))};
+  }
+};
+
 struct Passage {
   be32 server, vip;
-  bool tunnelled;  // in IPIP to the server; else the packet as it is
+  PassageTunnel tunnel;
   uint64_t until_ms;
 };
 
 class Passages {
  public:
   // Bytes that outgoing() may put before the IPv4 header.
-  static constexpr unsigned kRoom = 20;
+  static constexpr unsigned kRoom = mode::tunnel::kMostOverhead;
 
   static Passages& of_process();
 

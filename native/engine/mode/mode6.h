@@ -6,6 +6,7 @@
 
 #include "../net/ipv6.h"
 #include "../table/connection.h"
+#include "tunnel.h"
 
 namespace sluice::mode {
 
@@ -52,39 +53,42 @@ inline void translate(net::Ipv6* ip, uint8_t* l4, uint8_t protocol, const Connec
 
 namespace tunnel6 {
 
-inline constexpr unsigned kIpv6Bytes = sizeof(net::Ipv6);
-inline constexpr unsigned kIpv4Bytes = sizeof(net::Ipv4);
-
 // RFC 6040 section 4.1: the inner traffic class, but that CE becomes ECT(0), as Linux has it.
 constexpr uint8_t outer_class(uint8_t inner) {
   return (inner & 3) == 3 ? static_cast<uint8_t>(inner - 1) : inner;
 }
 
-// Lowers the hop limit and writes the outer header into the bytes before the packet, whose length
+// Lowers the hop limit and writes the outer headers into the bytes before the packet, whose length
 // is `bytes`: IPv6 in IPv6 (RFC 2473), no flow label, the inner hop limit.
 inline void request(net::Ipv6* inner, uint32_t bytes, const WideAddress& source,
-                    const WideAddress& destination) {
+                    const WideAddress& destination, Wrap wrap, tunnel::Ports ports) {
   --inner->hops;
-  auto* outer = inner - 1;
+  auto* packet = reinterpret_cast<uint8_t*>(inner);
+  const uint64_t addresses = net::sum_of(source) + net::sum_of(destination);
+  tunnel::write_shim(wrap, packet, bytes, net::kIpv6InIp, ports, addresses);
+  auto* outer = reinterpret_cast<net::Ipv6*>(packet - tunnel::shim_bytes(wrap)) - 1;
   *outer = {net::first_word(outer_class(inner->traffic_class())),
-            to_be(static_cast<uint16_t>(bytes)),
-            net::kIpv6InIp,
+            to_be(static_cast<uint16_t>(bytes + tunnel::shim_bytes(wrap))),
+            tunnel::protocol_of(wrap, net::kIpv6InIp),
             inner->hops,
             source,
             destination};
 }
 
 // The same in IPv4 (RFC 4213 section 3): may be fragmented on its way, as Linux sends it.
-inline void request(net::Ipv6* inner, uint32_t bytes, be32 source, be32 destination, be16 id) {
+inline void request(net::Ipv6* inner, uint32_t bytes, be32 source, be32 destination, be16 id,
+                    Wrap wrap, tunnel::Ports ports) {
   --inner->hops;
-  auto* outer = reinterpret_cast<net::Ipv4*>(inner) - 1;
+  auto* packet = reinterpret_cast<uint8_t*>(inner);
+  tunnel::write_shim(wrap, packet, bytes, net::kIpv6InIp, ports, uint64_t{source} + destination);
+  auto* outer = reinterpret_cast<net::Ipv4*>(packet - tunnel::shim_bytes(wrap)) - 1;
   *outer = {0x45,
             outer_class(inner->traffic_class()),
-            to_be(static_cast<uint16_t>(bytes + kIpv4Bytes)),
+            to_be(static_cast<uint16_t>(bytes + tunnel::overhead_bytes(wrap))),
             id,
             0,
             inner->hops,
-            net::kIpv6InIp,
+            tunnel::protocol_of(wrap, net::kIpv6InIp),
             0,
             source,
             destination};

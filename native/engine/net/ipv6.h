@@ -121,6 +121,13 @@ inline void change_address(Delta& delta, const WideAddress& from, const WideAddr
   }
 }
 
+// An IPv4 address as the boundary and the snapshot have it.
+inline WideAddress mapped(be32 v4) {
+  WideAddress a = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  store(a.data() + 12, v4);
+  return a;
+}
+
 // The four words of an address in one, as Linux' schedulers hash it (ip_vs_sh.c's addr_fold).
 inline be32 folded(const WideAddress& a) {
   return load<be32>(a.data()) ^ load<be32>(a.data() + 4) ^ load<be32>(a.data() + 8) ^

@@ -1,7 +1,7 @@
 // Stage 1: a frame becomes a Packet with its headers found and checked, and for TCP, UDP and ICMP
 // errors the key of its connection, whose bucket is asked for at once. Frames that are no IPv4
 // unicast for this station end here.
-#include "../net/ipv6.h"
+#include "../net/encapsulation.h"
 #include "../worker.h"
 #include "../worker6.h"
 
@@ -220,7 +220,7 @@ void Worker::leave_to_six(Packet& packet, bool handed_off) {
 }
 
 // An ICMP error quotes a packet that we or a client sent; its connection is found by the reverse of
-// the quoted tuple. A quoted IPIP packet of ours is looked into (RFC 2003 section 4).
+// the quoted tuple. A quoted tunnel packet of ours is looked into (RFC 2003 section 4).
 void Worker::parse_quote(Packet& packet) {
   const uint8_t* end = packet.l4 + packet.l4_bytes;
   auto* quoted = reinterpret_cast<Ipv4*>(packet.l4 + sizeof(Icmp));
@@ -232,10 +232,16 @@ void Worker::parse_quote(Packet& packet) {
     if ((quoted->version_ihl >> 4) != 4 || header < sizeof(Ipv4)) return;
     if (at + header + 8 > end) return;  // RFC 792: at least 64 bits of data
     if ((quoted->fragment & to_be(uint16_t{0x1fff})) != 0) return;
-    if (quoted->protocol == kIpip && packet.quote_depth == 0) {
-      packet.quote_depth = 1;
-      quoted = reinterpret_cast<Ipv4*>(const_cast<uint8_t*>(at) + header);
-      continue;
+    if (packet.quote_depth == 0) {
+      const Inside inside = look_inside(
+          quoted->protocol, const_cast<uint8_t*>(at) + header, end,
+          [&](be16 port) { return snapshot_->is_gue(net::mapped(quoted->destination), port); });
+      if (inside.packet != nullptr) {
+        if (inside.protocol != kIpip) return;
+        packet.quote_depth = 1;
+        quoted = reinterpret_cast<Ipv4*>(inside.packet);
+        continue;
+      }
     }
     if (quoted->protocol != kTcp && quoted->protocol != kUdp) return;
     const uint8_t* l4 = at + header;

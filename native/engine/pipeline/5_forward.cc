@@ -68,7 +68,7 @@ void Worker::forward_on(Packet& packet, Record& c) {
 
 // The mode's rewrite, and out.
 void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end) {
-  const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
+  const unsigned overhead = overhead_of(c);
   if (!fits(packet, hop, overhead)) {
     // Linux has lowered the TTL by then, and quotes it so.
     decrement_ttl(*packet.ip);
@@ -83,13 +83,7 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
       mode::dr::request(packet.ip);
       break;
     case Mode::tun:
-      if (rte_pktmbuf_prepend(packet.mbuf, mode::tunnel::kIpipBytes) == nullptr) {
-        return drop(packet, End::no_headroom, &c);
-      }
-      mode::tunnel::request(packet.ip, packet.total_length(), hop.own, c.raddr,
-                            tunnel_id(*packet.ip));
-      packet.ip =
-          reinterpret_cast<Ipv4*>(reinterpret_cast<uint8_t*>(packet.ip) - mode::tunnel::kIpipBytes);
+      if (!wrap_up(packet, c, hop)) return drop(packet, End::no_headroom, &c);
       break;
     case Mode::fullnat:
     case Mode::enat:
@@ -98,6 +92,26 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
       break;
   }
   send_to(packet, hop, end, &c);
+}
+
+// What the mode adds to a packet. TUN's wrap is its server's, and a change of it holds from the
+// next publication on, as with LVS; when the server is gone it stays what it was.
+inline unsigned Worker::overhead_of(Record& c) const {
+  if (c.mode() != Mode::tun) return 0;
+  const Server* server = snapshot_->server_of_slot(c.server);
+  if (server != nullptr) mode::tunnel::keep(c, server->wrap, server->tunnel_port);
+  return mode::tunnel::overhead_bytes(mode::tunnel::wrap_of(c));
+}
+
+// False when the mbuf has no room in front.
+inline bool Worker::wrap_up(Packet& packet, const Record& c, const NextHop& hop) {
+  const Wrap wrap = mode::tunnel::wrap_of(c);
+  const unsigned bytes = mode::tunnel::overhead_bytes(wrap);
+  if (rte_pktmbuf_prepend(packet.mbuf, static_cast<uint16_t>(bytes)) == nullptr) return false;
+  mode::tunnel::request(wrap, packet.ip, packet.total_length(), hop.own, c.raddr,
+                        tunnel_id(*packet.ip), mode::tunnel::ports_of(c));
+  packet.ip = reinterpret_cast<Ipv4*>(reinterpret_cast<uint8_t*>(packet.ip) - bytes);
+  return true;
 }
 
 // FullNAT and ENAT: nobody but the director tells the real server who the client is. False when
@@ -260,7 +274,8 @@ void Worker::settle(Record& c) {
   } else if (tells_client(c.mode()) && c.packets < kUdpOptionPackets) {
     return;
   }
-  c.settled = epoch_.settled(way_of(c.mode(), protocol));
+  overhead_of(c);
+  c.settled = epoch_.settled(way_of(c.mode(), mode::tunnel::wrap_of(c), protocol));
 }
 
 inline const NextHop* Worker::next_hop(Record& c, Direction towards, End& failure) {

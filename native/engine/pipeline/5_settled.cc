@@ -3,7 +3,7 @@
 // looked at here, and a packet with anything unusual about it is left to the full way.
 //
 // Packets that go the same way follow one another in a run, which shares what is the same for
-// them: mode, protocol and direction as template parameters, the clock, the service.
+// them: mode, TUN's wrap, protocol and direction as template parameters, the clock, the service.
 #include <algorithm>
 #include <array>
 #include <type_traits>
@@ -37,10 +37,10 @@ Direction direction_of(const Packet& packet) {
 
 // Forwards the packets, from the first, as long as each is of a connection that is settled in the
 // same way. A function of its own, so that its registers are the loop's alone.
-template <Mode mode, uint8_t protocol, Worker::Takes takes>
+template <Mode mode, Wrap wrap, uint8_t protocol, Worker::Takes takes>
 Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets) {
   constexpr bool translates = mode != Mode::dr && mode != Mode::tun;
-  constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::kIpipBytes : 0;
+  constexpr uint32_t kOverhead = mode == Mode::tun ? mode::tunnel::overhead_bytes(wrap) : 0;
   const NextHop* const hops = worker.fib_->next_hops();
   uint64_t* const servers = worker.counters_.server(0);
   const auto now = static_cast<uint32_t>(worker.now_ms_);
@@ -80,7 +80,8 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets) {
       rte_mbuf* const mbuf = packets.mbufs[packet - packets.packets];
       if (rte_pktmbuf_headroom(mbuf) < kOverhead) break;
       rte_pktmbuf_prepend(mbuf, kOverhead);
-      mode::tunnel::request(ip, ip_bytes, hop.own, c.raddr, worker.tunnel_id(*ip));
+      mode::tunnel::request<wrap>(ip, ip_bytes, hop.own, c.raddr, worker.tunnel_id(*ip),
+                                  mode::tunnel::ports_of(c));
     } else if constexpr (mode == Mode::dr) {
       mode::dr::request(ip);
     } else {
@@ -135,20 +136,20 @@ static_assert(kOutPackets == kInPackets + 1 && kOutBytes == kInBytes + 1);
 
 // DR and TUN see requests only. ENAT sees replies where a real server has no agent, and serves them
 // as FullNAT's.
-template <Mode mode, uint8_t protocol>
+template <Mode mode, Wrap wrap, uint8_t protocol>
 constexpr Worker::RunKind Worker::kind_of() {
   using enum Takes;
   constexpr End request = kRequestEnds[static_cast<unsigned>(mode)];
-  constexpr auto requests_alone = &forward_run<mode, protocol, requests>;
+  constexpr auto requests_alone = &forward_run<mode, wrap, protocol, requests>;
   if constexpr (mode == Mode::dr || mode == Mode::tun) {
     return {{requests_alone, nullptr, requests_alone, nullptr}, {request, request}};
   } else if constexpr (mode == Mode::enat) {
-    constexpr auto replies_alone = &forward_run<Mode::fullnat, protocol, replies>;
+    constexpr auto replies_alone = &forward_run<Mode::fullnat, wrap, protocol, replies>;
     return {{requests_alone, replies_alone, requests_alone, replies_alone},
             {request, End::forwarded_fullnat_reply}};
   } else {
-    constexpr auto either = &forward_run<mode, protocol, both>;
-    return {{requests_alone, &forward_run<mode, protocol, replies>, either, either},
+    constexpr auto either = &forward_run<mode, wrap, protocol, both>;
+    return {{requests_alone, &forward_run<mode, wrap, protocol, replies>, either, either},
             {request, mode == Mode::nat ? End::forwarded_nat_reply : End::forwarded_fullnat_reply}};
   }
 }
@@ -157,15 +158,19 @@ constexpr Worker::RunKind Worker::kind_of() {
 inline uint16_t Worker::forward_settled(const Group& group) {
   static constexpr std::array<RunKind, kWays> kKinds = [] {
     std::array<RunKind, kWays> kinds{};
-    auto add = [&kinds]<Mode mode>(std::integral_constant<Mode, mode>) {
-      kinds[static_cast<size_t>(way_of(mode, kUdp))] = kind_of<mode, kUdp>();
-      kinds[static_cast<size_t>(way_of(mode, kTcp))] = kind_of<mode, kTcp>();
+    auto add = [&kinds]<Mode mode, Wrap wrap = Wrap::ipip> {
+      kinds[static_cast<size_t>(way_of(mode, wrap, kUdp))] = kind_of<mode, wrap, kUdp>();
+      kinds[static_cast<size_t>(way_of(mode, wrap, kTcp))] = kind_of<mode, wrap, kTcp>();
     };
-    add(std::integral_constant<Mode, Mode::nat>());
-    add(std::integral_constant<Mode, Mode::dr>());
-    add(std::integral_constant<Mode, Mode::tun>());
-    add(std::integral_constant<Mode, Mode::fullnat>());
-    add(std::integral_constant<Mode, Mode::enat>());
+    add.template operator()<Mode::nat>();
+    add.template operator()<Mode::dr>();
+    add.template operator()<Mode::tun>();
+    add.template operator()<Mode::tun, Wrap::gre>();
+    add.template operator()<Mode::tun, Wrap::gre_checked>();
+    add.template operator()<Mode::tun, Wrap::gue>();
+    add.template operator()<Mode::tun, Wrap::gue_checked>();
+    add.template operator()<Mode::fullnat>();
+    add.template operator()<Mode::enat>();
     return kinds;
   }();
   const Packet* const packets = group.packets;

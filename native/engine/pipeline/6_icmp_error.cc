@@ -3,7 +3,6 @@
 #include "../mode/dr.h"
 #include "../mode/fullnat.h"
 #include "../mode/nat.h"
-#include "../mode/tunnel.h"
 #include "../worker.h"
 
 namespace sluice {
@@ -76,7 +75,7 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
   const NextHop* hop = next_hop(c, to_server ? Direction::request : Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, direction, packet.total_length());
-  const unsigned overhead = c.mode() == Mode::tun ? mode::tunnel::kIpipBytes : 0;
+  const unsigned overhead = overhead_of(c);
   if (!fits(packet, *hop, overhead)) return drop(packet, End::icmp_too_big, &c);
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
     return emit_request(packet, c, *hop, End::forwarded_icmp_error);
@@ -103,13 +102,16 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
 }
 
 // An error about an outer packet of ours says nothing to the client: it gets one of the same kind
-// from the VIP about its own packet, with room left for the outer header (RFC 2003 section 4).
+// from the VIP about its own packet, with room left for the outer headers (RFC 2003 section 4).
 void Worker::relay_tunnel_error(Packet& packet, const Record& c) {
   const uint8_t type = packet.icmp()->type, code = packet.icmp()->code;
   be32 rest = 0;
   if (type == kUnreachable && code == 4) {
     const uint32_t mtu = from_be(packet.icmp()->rest) & 0xffff;
-    rest = to_be(mtu > 68 + mode::tunnel::kIpipBytes ? mtu - mode::tunnel::kIpipBytes : 68u);
+    // As they were: the wrap may have been changed since.
+    const auto overhead =
+        static_cast<uint32_t>(reinterpret_cast<uint8_t*>(packet.quoted) - packet.l4 - sizeof(Icmp));
+    rest = to_be(mtu > 68 + overhead ? mtu - overhead : 68u);
   }
   Record copy = c;
   End failure{};

@@ -1,5 +1,6 @@
 // Stage 1: headers found and checked, extension headers walked within the packet's bounds (RFC 8200
 // section 4), and for TCP, UDP and ICMPv6 errors the key of their connection.
+#include "../net/encapsulation.h"
 #include "../worker6.h"
 
 namespace sluice {
@@ -132,9 +133,15 @@ void Worker6::parse_quote(Packet6& packet) {
       next = at[0];
       at += (size_t{at[1]} + 1) * 8;
     }
-    if (next == kIpv6InIp && packet.quote_depth == 0) {
-      packet.quote_depth = 1;
-      continue;
+    if (packet.quote_depth == 0) {
+      const Inside inside = look_inside(
+          next, at, end, [&](be16 port) { return snapshot().is_gue(quoted->destination, port); });
+      if (inside.packet != nullptr) {
+        if (inside.protocol != kIpv6InIp) return;
+        packet.quote_depth = 1;
+        at = inside.packet;
+        continue;
+      }
     }
     if ((next != kTcp && next != kUdp) || end - at < 8) return;
     packet.quoted = quoted;

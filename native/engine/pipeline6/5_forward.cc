@@ -61,7 +61,9 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
   const NextHop6* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   const bool tunnel = c.mode() == Mode::tun;
-  const uint32_t mtu = tunnel ? hop->mtu - mode::tunnel6::kIpv6Bytes : hop->mtu;
+  const Wrap wrap = tunnel ? wrap_of(c) : Wrap::ipip;
+  const uint32_t overhead = sizeof(Ipv6) + mode::tunnel::shim_bytes(wrap);
+  const uint32_t mtu = tunnel ? hop->mtu - overhead : hop->mtu;
   if (packet.total_length() > mtu) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
@@ -81,11 +83,12 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
       break;
     case Mode::tun:
       if (is_unspecified(hop->own)) return drop(packet, End::no_route, &c);
-      if (rte_pktmbuf_prepend(packet.mbuf, sizeof(Ipv6)) == nullptr) {
+      if (rte_pktmbuf_prepend(packet.mbuf, static_cast<uint16_t>(overhead)) == nullptr) {
         return drop(packet, End::no_headroom, &c);
       }
-      mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, c.raddr);
-      --packet.ip;
+      mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, c.raddr, wrap,
+                             mode::tunnel::ports_of(c));
+      packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - overhead);
       break;
     case Mode::enat:
       return drop(packet, End::server_removed, &c);  // no snapshot has one
@@ -98,18 +101,27 @@ void Worker6::emit_in_ipv4(Packet6& packet, Record& c, End end) {
   End failure{};
   const NextHop* hop = next_hop_v4(c, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  const uint32_t mtu = hop->mtu - mode::tunnel6::kIpv4Bytes;
+  const Wrap wrap = wrap_of(c);
+  const unsigned overhead = mode::tunnel::overhead_bytes(wrap);
+  const uint32_t mtu = hop->mtu - overhead;
   if (packet.total_length() > mtu) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
   }
-  if (rte_pktmbuf_prepend(packet.mbuf, sizeof(Ipv4)) == nullptr) {
+  if (rte_pktmbuf_prepend(packet.mbuf, static_cast<uint16_t>(overhead)) == nullptr) {
     return drop(packet, End::no_headroom, &c);
   }
   mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, v4_of(c.raddr),
-                         worker_.fresh_ip_id());
-  packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - sizeof(Ipv4));
+                         worker_.fresh_ip_id(), wrap, mode::tunnel::ports_of(c));
+  packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - overhead);
   send(packet, hop->header, hop->port, end, &c);
+}
+
+// As Worker::overhead_of.
+Wrap Worker6::wrap_of(Record& c) const {
+  const Server* server = snapshot().server_of_slot(c.server);
+  if (server != nullptr) mode::tunnel::keep(c, server->wrap, server->tunnel_port);
+  return mode::tunnel::wrap_of(c);
 }
 
 // FullNAT: the client's address as TOA in TCP. UDP over IPv6 has no option to carry it. False when

@@ -64,8 +64,9 @@ void Worker6::translate_error(Packet6& packet, uint32_t record, Direction direct
   count(c, direction, packet.total_length());
   // No error is sent about an error (RFC 4443 section 2.4), so what is too long is lost.
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
-    if (packet.total_length() > kLeastMtu6 - sizeof(Ipv6)) {
-      // RFC 4443 has errors fit 1280 bytes; the tunnel's header may not fit behind them.
+    const unsigned shim = c.mode() == Mode::tun ? mode::tunnel::shim_bytes(wrap_of(c)) : 0;
+    if (packet.total_length() > kLeastMtu6 - sizeof(Ipv6) - shim) {
+      // RFC 4443 has errors fit 1280 bytes; the tunnel's headers may not fit behind them.
       return drop(packet, End::icmp_too_big, &c);
     }
     return emit_request(packet, c, End::forwarded_icmp_error);
@@ -92,14 +93,16 @@ void Worker6::translate_error(Packet6& packet, uint32_t record, Direction direct
 }
 
 // An error about an outer packet of ours says nothing to the client: it gets one of the same kind
-// from the VIP about its own packet, with room left for the outer header (RFC 2473 section 8).
+// from the VIP about its own packet, with room left for the outer headers (RFC 2473 section 8).
 void Worker6::relay_tunnel_error(Packet6& packet, const Record& c) {
   const uint8_t type = packet.icmp()->type, code = packet.icmp()->code;
   uint32_t rest = 0;
   if (type == kTooBig6) {
     const uint32_t mtu = from_be(packet.icmp()->rest);
-    const bool room = mtu >= kLeastMtu6 + mode::tunnel6::kIpv6Bytes;
-    rest = room ? mtu - mode::tunnel6::kIpv6Bytes : uint32_t{kLeastMtu6};
+    // As they were: the wrap may have been changed since.
+    const auto overhead =
+        static_cast<uint32_t>(reinterpret_cast<uint8_t*>(packet.quoted) - packet.l4 - sizeof(Icmp));
+    rest = mtu >= kLeastMtu6 + overhead ? mtu - overhead : uint32_t{kLeastMtu6};
   }
   Record copy = c;
   End failure{};

@@ -61,6 +61,7 @@ struct alignas(64) Connection<V4> {
   uint8_t answered;  // not 0: a reply has come; see worth.h
   // Folded checksum deltas of a translation. Of the IP header by Direction: addresses and TTL - 1.
   // Of L4, addresses and ports, the request's: the reply's is the same change undone, ~l4.
+  // TUN translates nothing and has what its outer header needs here, see mode/tunnel.h.
   uint16_t l4;
   uint16_t l3[2];
 

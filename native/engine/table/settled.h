@@ -13,14 +13,20 @@
 
 namespace sluice {
 
-// How a settled connection's packets are forwarded: its mode + 1, and kUdpBit for UDP. unsettled:
-// the full way.
+// How a settled connection's packets are forwarded: its mode + 1, TUN's other wraps behind the
+// modes, and kUdpBit for UDP. unsettled: the full way.
 enum class Way : uint8_t { unsettled };
-inline constexpr unsigned kWays = kUdpBit + kModes + 1;
+inline constexpr unsigned kRoutes = kModes + kWraps;
+inline constexpr unsigned kWays = kUdpBit + kRoutes;
+static_assert(kRoutes <= kUdpBit);
 
-constexpr Way way_of(Mode mode, uint8_t protocol) {
-  return static_cast<Way>(1u + static_cast<unsigned>(mode) + (protocol & kUdpBit));
+constexpr Way way_of(Mode mode, Wrap wrap, uint8_t protocol) {
+  const unsigned route = mode == Mode::tun && wrap != Wrap::ipip
+                             ? kModes + static_cast<unsigned>(wrap)
+                             : 1u + static_cast<unsigned>(mode);
+  return static_cast<Way>(route + (protocol & kUdpBit));
 }
+static_assert(static_cast<unsigned>(way_of(Mode::tun, Wrap::gue_checked, kUdp)) < kWays);
 
 // Publications in the upper 27 bits, the way in the lower 5. A record would have to sleep for 2^27
 // publications to be taken for current again; 0 is no publication, so a zeroed record is never.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../net/encapsulation.h"
+
 namespace sluice {
 
 using namespace net;
@@ -29,13 +31,20 @@ TupleOf<V4> turned(const TupleOf<V4>& t) {
 }
 
 // As stage 1 has it (parse_quote): the reverse of what is quoted, or a tunnelled request itself.
-void look_at_quote(Tracing::Sight& sight, const uint8_t* at, const uint8_t* end) {
+void look_at_quote(Tracing::Sight& sight, const Snapshot& snapshot, const uint8_t* at,
+                   const uint8_t* end) {
   for (bool inner = false;; inner = true) {
     if (at + sizeof(Ipv4) > end) return;
     const auto& ip = *reinterpret_cast<const Ipv4*>(at);
     const uint8_t* l4 = at + ip.header_bytes();
-    if (ip.protocol == kIpip && !inner) {
-      at = l4;
+    const Inside inside =
+        inner || l4 > end ? Inside{nullptr, 0}
+                          : look_inside(ip.protocol, const_cast<uint8_t*>(l4), end, [&](be16 port) {
+                              return snapshot.is_gue(net::mapped(ip.destination), port);
+                            });
+    if (inside.packet != nullptr) {
+      if (inside.protocol != kIpip) return;
+      at = inside.packet;
       continue;
     }
     if (l4 + 4 > end || (ip.protocol != kTcp && ip.protocol != kUdp)) return;
@@ -57,7 +66,7 @@ uint32_t keep(const rte_mbuf* frame, uint8_t* to) {
 
 }  // namespace
 
-Tracing::Sight Tracing::look(const rte_mbuf& frame) {
+Tracing::Sight Tracing::look(const rte_mbuf& frame) const {
   Sight sight;
   const auto* start = rte_pktmbuf_mtod(&frame, const uint8_t*);
   const uint8_t* end = start + rte_pktmbuf_data_len(&frame);
@@ -85,7 +94,7 @@ Tracing::Sight Tracing::look(const rte_mbuf& frame) {
     sight.key.tuple.destination_port = load<be16>(l4 + 2);
     sight.has_key = true;
   } else if (ip.protocol == kIcmp && l4 + sizeof(Icmp) <= end && is_related_error(l4[0])) {
-    look_at_quote(sight, l4 + sizeof(Icmp), end);
+    look_at_quote(sight, *worker_.snapshot_, l4 + sizeof(Icmp), end);
   }
   return sight;
 }

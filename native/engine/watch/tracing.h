@@ -20,7 +20,7 @@ class Tracing {
     FlowKey<V4> key;       // ports 0 where there are none
     be32 source = 0, destination = 0;
   };
-  static Sight look(const rte_mbuf& frame);
+  Sight look(const rte_mbuf& frame) const;
   bool matches(const FlowFilter& flow, const Sight& sight) const;
   // Bytes that its record takes at the most.
   uint32_t record_bytes(const Sight& sight) const;

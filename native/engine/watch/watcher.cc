@@ -94,7 +94,7 @@ void Watcher::run(Worker& worker, uint16_t port, rte_mbuf** packets, uint16_t n,
   uint16_t done = 0;
   for (uint16_t i = 0; i < n; ++i) {
     Watch::Lane* lanes[kMostWatches];
-    const Tracing::Sight sight = Tracing::look(*packets[i]);
+    const Tracing::Sight sight = tracing.look(*packets[i]);
     const unsigned wanted =
         wanted_by(tracing, sight, handed_off ? packets[i]->port : port, now, lanes);
     if (wanted == 0) continue;

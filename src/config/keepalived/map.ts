@@ -4,9 +4,11 @@
  */
 
 import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
+import { sameData } from '../../same-data.js';
 import { syncBlock } from '../../sync/keepalived.js';
 import { keepsPort } from '../model.js';
 import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
+import { tunnelFault } from '../tunnel.js';
 import { checkCommands } from './commands.js';
 import { argument, child, children, type Names, named, serverKey } from './find.js';
 import { Interfaces } from './interfaces.js';
@@ -18,6 +20,7 @@ import {
   parseRange,
   toNumber,
   tunnelFindings,
+  tunnelOfLine,
   VIRTUAL_SERVER,
 } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
@@ -88,6 +91,8 @@ class Mapper {
   readonly #around: Surroundings;
   readonly #globals: Values;
   readonly #names = new Set<string>();
+  /** Lines with words that are of no use. */
+  readonly #told = new Set<Node>();
 
   constructor(tree: readonly Node[], unsupported: Unsupported, problems: Problems) {
     this.#problems = problems;
@@ -169,6 +174,7 @@ class Mapper {
     const common = without({
       protocol,
       mode,
+      tunnel: unlessPlain(this.#tunnel(node)),
       scheduler,
       schedulePort: flags(`${scheduler}-port`, 'flag-2') || undefined,
       scheduleFallback: flags(`${scheduler}-fallback`, 'flag-1') || undefined,
@@ -281,12 +287,22 @@ class Mapper {
     const line = child(node, ...keywords);
     const text = argument(line);
     if (!line || text === undefined || tunnelFindings(line).length > 0) return undefined;
-    const type = line.words.findIndex(({ text: word }) => word === 'type');
-    if (text === 'TUN' && type > 0 && argument(line, type + 1) !== 'ipip') {
-      this.#unsupported.packets('tunnel', line, `${line.words[0].text} TUN type`);
-    }
     if (text === 'SNAT') this.#unsupported.packets('method', line, `${line.words[0].text} SNAT`);
     return METHODS[text];
+  }
+
+  /** Of a line that says TUN; what its type has no use for is told. */
+  #tunnel(node: Node, ...names: string[]): Data | undefined {
+    const line = child(node, ...(names.length > 0 ? names : ['lvs_method', 'lb_kind']));
+    if (!line || tunnelFindings(line).length > 0) return undefined;
+    const tunnel = tunnelOfLine(line);
+    if (!tunnel?.checksum || tunnelFault(tunnel) === undefined) return tunnel;
+    const { checksum, ...rest } = tunnel;
+    if (!this.#told.has(line)) {
+      this.#unsupported.option(line, checksum, `a tunnel of type ${rest.type} has none`);
+    }
+    this.#told.add(line);
+    return rest;
   }
 
   #health(node: Node, values: Values, servers: readonly Node[], mode: Mode): Data | undefined {
@@ -320,8 +336,15 @@ class Mapper {
     return without({
       address: endpoint(address, Number(port ?? argument(node, 2) ?? 0)),
       mode: own === mode ? undefined : own,
+      tunnel: this.#ownTunnel(node, this.#tunnel(node, 'sorry_server_lvs_method')),
       inhibit: values.flag('sorry_server_inhibit'),
     });
+  }
+
+  /** A method of its own has a tunnel of its own: IPIP, where it names none. */
+  #ownTunnel(service: Node, own: Data | undefined): Data | undefined {
+    const around = unlessPlain(this.#tunnel(service));
+    return sameData(unlessPlain(own), around) ? undefined : own;
   }
 
   #server(server: Node, service: Node, port: number, serviceMode: Mode) {
@@ -347,12 +370,18 @@ class Mapper {
       address: endpoint(argument(server) as string, ownPort),
       weight: values.number('weight'),
       mode: own === undefined || own === serviceMode ? undefined : own,
+      tunnel: this.#ownTunnel(service, this.#tunnel(server)),
       upperThreshold: values.number('uthreshold'),
       lowerThreshold: values.number('lthreshold'),
       health: Object.keys(health).length > 0 ? health : undefined,
     });
     return { data, node: server, checks: checks.map(({ node }) => node), service };
   }
+}
+
+/** IPIP needs no words. */
+function unlessPlain(tunnel: Data | undefined): Data | undefined {
+  return tunnel?.type === 'ipip' ? undefined : tunnel;
 }
 
 function realServerTable(): Block {

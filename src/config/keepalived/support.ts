@@ -20,7 +20,6 @@ export const FEATURES = {
   persistence_engine: 'there are no persistence engines: clients are known by their addresses',
   fwmark: 'there are no fwmarks: the service is left out',
   scheduler: 'there is no such scheduler: wlc schedules instead',
-  tunnel: 'tunnels are IPIP only: the others are left out',
   protocol: 'only TCP and UDP are forwarded: the service is left out',
   method: 'there is no SNAT: the service is left out',
   regex: 'regular expressions are JavaScript’s and have no such option: it is left out',

@@ -2,12 +2,16 @@
 
 import type { Script } from '../../health/model.js';
 import type { Mode } from '../../native.js';
+import { sameData } from '../../same-data.js';
 import type { Model, ServerModel, ServiceModel } from '../model.js';
 import { formatNetmask, type Persistence } from '../persistence.js';
+import type { Tunnel } from '../tunnel.js';
 import { Lines } from './lines.js';
 import { serviceName } from './map.js';
 import { commandLine, type Extras, writeCheck } from './write-checks.js';
 import { vrrpGlobals, writeVrrp } from './write-vrrp.js';
+
+type Wrapping = { mode: Mode; tunnel?: Tunnel };
 
 const METHODS: Record<Mode, string> = {
   nat: 'NAT',
@@ -92,7 +96,7 @@ function writeService(
       if (service.schedulePort) lines.add(`${service.scheduler}-port`);
       if (service.scheduleFallback) lines.add(`${service.scheduler}-fallback`);
     }
-    lines.add(`lvs_method ${METHODS[service.mode]}`);
+    lines.add(`lvs_method ${methodWords(service.mode, commonTunnel(service))}`);
     lines.add(`protocol ${service.protocol.toUpperCase()}`);
     if (service.onePacket) lines.add('ops');
     if (service.persistence) writePersistence(service.persistence, lines);
@@ -111,6 +115,24 @@ function writeService(
   });
 }
 
+/** What the service's own line says for all of its tunnels, where they are the same. */
+function commonTunnel({ mode, servers }: ServiceModel): Tunnel | undefined {
+  const tunnels = servers.filter((server) => server.mode === 'tun').map(({ tunnel }) => tunnel);
+  const same = tunnels.every((one) => sameData(one, tunnels[0]));
+  return mode === 'tun' && same ? tunnels[0] : undefined;
+}
+
+function differs({ mode, tunnel }: Wrapping, common: Tunnel | undefined): boolean {
+  return mode === 'tun' && !sameData(tunnel, common);
+}
+
+function methodWords(mode: Mode, tunnel: Tunnel | undefined): string {
+  if (!tunnel) return METHODS[mode];
+  const { type, port, checksum } = tunnel;
+  const words = [METHODS[mode], 'type', type, ...(type === 'gue' ? ['port', port] : [])];
+  return [...words, ...(checksum === 'nocsum' ? [] : [checksum])].join(' ');
+}
+
 function writePersistence(persistence: Persistence, lines: Lines): void {
   const { timeoutS, clientBits, whenDrained } = persistence;
   lines.add(`persistence_timeout ${timeoutS}`);
@@ -118,7 +140,8 @@ function writePersistence(persistence: Persistence, lines: Lines): void {
   if (whenDrained !== 'stay') lines.note(`persistence.whenDrained: ${whenDrained}`);
 }
 
-function writeHealth({ health, mode, servers }: ServiceModel, lines: Lines): void {
+function writeHealth(service: ServiceModel, lines: Lines): void {
+  const { health, mode, servers } = service;
   const { quorum, hysteresis, sorryServer } = health;
   const total = servers.reduce((sum, { weight }) => sum + weight, 0);
   if (quorum !== 1) lines.add(`quorum ${quorum}`);
@@ -129,7 +152,9 @@ function writeHealth({ health, mode, servers }: ServiceModel, lines: Lines): voi
   if (health.omega) lines.add('omega');
   if (!sorryServer) return;
   lines.add(`sorry_server ${sorryServer.address.address} ${sorryServer.address.port}`);
-  if (sorryServer.mode !== mode) lines.add(`sorry_server_lvs_method ${METHODS[sorryServer.mode]}`);
+  if (sorryServer.mode !== mode || differs(sorryServer, commonTunnel(service))) {
+    lines.add(`sorry_server_lvs_method ${methodWords(sorryServer.mode, sorryServer.tunnel)}`);
+  }
   if (health.sorryServerInhibit) lines.add('sorry_server_inhibit');
 }
 
@@ -142,7 +167,9 @@ function writeServer(
   const { address, port } = server.address;
   lines.block(`real_server ${address} ${port}`, () => {
     if (server.weight !== 1) lines.add(`weight ${server.weight}`);
-    if (server.mode !== service.mode) lines.add(`lvs_method ${METHODS[server.mode]}`);
+    if (server.mode !== service.mode || differs(server, commonTunnel(service))) {
+      lines.add(`lvs_method ${methodWords(server.mode, server.tunnel)}`);
+    }
     if (server.upperThreshold !== 0) lines.add(`uthreshold ${server.upperThreshold}`);
     if (server.lowerThreshold !== 0) lines.add(`lthreshold ${server.lowerThreshold}`);
     if (server.health.inhibitOnFailure) lines.add('inhibit_on_failure');

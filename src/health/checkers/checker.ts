@@ -1,5 +1,6 @@
 /** What a file in this folder exports: one probe of one server, and what came of it. */
 import type { Endpoint } from '../../config/address.js';
+import type { Tunnel } from '../../config/tunnel.js';
 import type { Mode } from '../../native.js';
 
 export interface Target {
@@ -8,6 +9,8 @@ export interface Target {
   /** The virtual service. */
   service: Endpoint;
   mode: Mode;
+  /** Of mode tun; absent: IPIP. */
+  tunnel?: Tunnel | undefined;
 }
 
 export interface Outcome {

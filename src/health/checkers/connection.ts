@@ -1,6 +1,7 @@
 /** Connections of the checkers that make one: from the address, port, interface and mark asked for. */
 import { connect, Socket } from 'node:net';
 import { keepsPort } from '../../config/model.js';
+import { tunnelNumber } from '../../config/tunnel.js';
 import { native, type SocketOptions } from '../../native.js';
 import type { Connecting } from '../model.js';
 import { afterPending, failure, failureOf, type Outcome, type Target } from './checker.js';
@@ -16,7 +17,7 @@ export function passageOf(check: Connecting, target: Target): SocketOptions['pas
   return {
     server: destination(check, target).address,
     vip: service.address,
-    tunnelled: mode === 'tun',
+    tunnel: mode === 'tun' ? tunnelNumber(target.tunnel) : 0,
     ms: PATIENCE * check.connectTimeoutMs,
   };
 }

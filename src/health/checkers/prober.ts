@@ -108,7 +108,7 @@ function orderOf(check: Connecting, target: Target): readonly number[] {
     (swapped(port) | (swapped(bindPort) << 16)) >>> 0,
     fwmark,
     passage ? (addressWords(passage.vip)[3] as number) : 0,
-    passage?.tunnelled ? 1 : 0,
+    passage?.tunnel ?? 0,
     connectTimeoutMs,
     PATIENCE * connectTimeoutMs,
     Buffer.byteLength(bindInterface),

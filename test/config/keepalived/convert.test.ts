@@ -140,12 +140,21 @@ const checks = fc.array(
   ),
   { maxLength: 3 },
 );
+const tunnel = fc.constantFrom(
+  { type: 'ipip' },
+  { type: 'gre' },
+  { type: 'gre', checksum: 'csum' },
+  { type: 'gue', port: 6080 },
+  { type: 'gue', port: 6081, checksum: 'csum' },
+  { type: 'gue', port: 6080, checksum: 'remcsum' },
+);
 const servers = fc.uniqueArray(
   fc.record(
     {
       address: address.map((host) => `198.51.100.${host}:8080`),
       weight: fc.nat(65_535),
-      mode: fc.constantFrom('nat', 'dr'),
+      mode: fc.constantFrom('nat', 'dr', 'tun'),
+      tunnel,
       upperThreshold: fc.constantFrom(10, 20),
       health: optional({ checks, notifyUp: script, inhibitOnFailure: fc.boolean() }),
     },
@@ -160,6 +169,7 @@ const services = fc.uniqueArray(
       listen: address.map((host) => `203.0.113.${host}:80`),
       mode: fc.constantFrom('nat', 'tun', 'enat'),
       protocol: fc.constantFrom('tcp', 'udp'),
+      tunnel,
       scheduler: fc.constantFrom('rr', 'wlc', 'mh', 'sh'),
       schedulePort: fc.boolean(),
       servers,

@@ -223,11 +223,11 @@ const rows: [it: string, conf: string, says: string[]][] = [
     ],
   ],
   [
-    'a scheduler and a tunnel',
-    SERVICE('').replace('rr', 'lblcr').replace('NAT', 'TUN type gre'),
+    'a scheduler, and what a tunnel has no use for',
+    SERVICE('').replace('rr', 'lblcr').replace('NAT', 'TUN type gre remcsum'),
     [
       '2:15: lvs_sched lblcr: not supported: there is no such scheduler: wlc schedules instead (to go without, add scheduler to keepalived.accept)',
-      '3:5: lvs_method TUN type: not supported: tunnels are IPIP only: the others are left out (to go without, add tunnel to keepalived.accept)',
+      '3:29: warning: remcsum: has no effect: a tunnel of type gre has none',
       "6:31: warning: real_server 198.51.100.11 8080: TUN cannot change the port: 8080 is ignored and the service's 80 used",
     ],
   ],

@@ -1,4 +1,5 @@
 /** The model's connections: two Maps and a list of who is gone. */
+import type { Tunnel } from '../../../src/config/tunnel.js';
 import type { ConnectionState, Mode } from '../../../src/native.js';
 import type { SnapshotServer, SnapshotService } from '../../../src/snapshot.js';
 import { v4Text } from './fib.js';
@@ -25,6 +26,10 @@ export interface Connection {
   /** Milliseconds; the connection is gone after this. */
   expires: number;
   timeout: number;
+  /** How its server's packets were wrapped up last; absent: IPIP. */
+  tunnel?: Tunnel | undefined;
+  /** Source of its GUE packets, once it is known. */
+  guePort?: number;
   /** UDP packets forwarded to the server. */
   forwarded: number;
   /** TCP: acknowledgement number that a client sends until it has sent data: server's ISN + 1. */

@@ -17,6 +17,7 @@ import {
   tcpHeaderBytes,
   writeFields,
 } from './fields.js';
+import { outerProtocol, shim } from './tunnel.js';
 
 /** TOA is 8 bytes; ENAT adds 10 for the virtual address and 2 of padding. */
 export function tcpOptionBytes(connection: Connection): number {
@@ -39,7 +40,7 @@ export function toServer(
     case 'dr':
       return routed;
     case 'tun':
-      return encapsulated(routed, hop.own, connection.server.ip, freshId);
+      return encapsulated(routed, hop.own, connection, freshId);
     case 'nat':
       return rewritten(
         routed,
@@ -122,7 +123,13 @@ function tcpOptionDue(packet: Fields, connection: Connection): boolean {
   return connection.firstAck !== undefined && readSequence(packet)[1] === connection.firstAck;
 }
 
-export function encapsulated(inner: Fields, source: string, to: string, freshId: number): Fields {
+export function encapsulated(
+  inner: Fields,
+  source: string,
+  { server, tunnel, guePort = 0 }: Connection,
+  freshId: number,
+): Fields {
+  const packet = writeFields(inner);
   const df = dontFragment(inner);
   // CE in the outer header would be lost on a server that does not copy it back: ECT(0) instead.
   const tos = (inner.tos & 3) === 3 ? inner.tos - 1 : inner.tos;
@@ -131,11 +138,11 @@ export function encapsulated(inner: Fields, source: string, to: string, freshId:
     id: df ? 0 : freshId,
     fragment: df ? 0x4000 : 0,
     ttl: inner.ttl,
-    protocol: 4,
+    protocol: outerProtocol(tunnel),
     src: source,
-    dst: to,
+    dst: server.ip,
     options: new Uint8Array(),
-    body: writeFields(inner),
+    body: concat(shim(tunnel, packet, source, server.ip, guePort), packet),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Connection, Connections } from './connections.js';
 import type { Hop } from './fib.js';
 import { type Fields, requote } from './fields.js';
 import { encapsulated } from './forward.js';
+import { type IsGue, insideOf } from './tunnel.js';
 
 export interface IcmpPlan {
   connection: Connection;
@@ -20,18 +21,22 @@ const TRANSLATED = new Set([3, 4, 11]);
 export function planIcmpError(
   fields: Fields,
   connections: Connections,
+  isGue: IsGue,
 ): IcmpPlan | 'not an error' | 'cut off' | 'unknown' {
   if (!TRANSLATED.has(fields.body[0] as number)) return 'not an error';
   const outer = fields.body.subarray(8);
   const found = quotedEnds(outer);
   if (!found) return 'cut off';
-  if (found.protocol === 4) {
-    const inner = outer.subarray(found.header);
+  const inside = insideOf(found.protocol, outer.subarray(found.header), found.to.ip, isGue);
+  if (inside !== undefined) {
+    const inner = outer.subarray(found.header + inside);
     const request = quotedEnds(inner);
     if (!request) return 'cut off';
     if (request.protocol !== 6 && request.protocol !== 17) return 'unknown';
     const connection = connections.request(request.protocol, request.from, request.to);
-    return connection?.mode === 'tun' ? relayed(connection, inner) : 'unknown';
+    return connection?.mode === 'tun'
+      ? relayed(connection, inner, found.header + inside)
+      : 'unknown';
   }
   const { protocol, from, to } = found;
   if (protocol !== 6 && protocol !== 17) return 'unknown';
@@ -95,7 +100,7 @@ function towardsServer(connection: Connection): IcmpPlan {
     return {
       ...plan,
       build: (fields, hop, id) =>
-        encapsulated({ ...fields, ttl: fields.ttl - 1 }, hop.own, server.ip, id),
+        encapsulated({ ...fields, ttl: fields.ttl - 1 }, hop.own, connection, id),
     };
   }
   const towards = local ?? client;
@@ -117,15 +122,15 @@ function towardsServer(connection: Connection): IcmpPlan {
 
 /**
  * An error about an outer packet of the director's own: the client gets one of the same kind about
- * the packet it sent, with room for the outer header left (RFC 2003 section 4).
+ * the packet it sent, with room for the outer headers left (RFC 2003 section 4).
  */
-function relayed(connection: Connection, inner: Uint8Array): IcmpPlan {
+function relayed(connection: Connection, inner: Uint8Array, overhead: number): IcmpPlan {
   return {
     connection,
     towards: connection.client.ip,
     build: (fields, _hop, freshId) => {
       const [type, code] = [fields.body[0] as number, fields.body[1] as number];
-      const mtu = type === 3 && code === 4 ? Math.max(68, readU16(fields.body, 6) - 20) : 0;
+      const mtu = type === 3 && code === 4 ? Math.max(68, readU16(fields.body, 6) - overhead) : 0;
       const quote = inner.subarray(0, Math.min(readU16(inner, 2), 548));
       const body = concat(Uint8Array.of(type, code, 0, 0), u16(0), u16(mtu), quote);
       body.set(u16(checksum(body)), 2);

@@ -39,6 +39,7 @@ import { planIcmpError } from './icmp.js';
 import { Ledger } from './ledger.js';
 import { predict, type SchedulingState, usable } from './schedulers.js';
 import { nextState, tcpEvent, timeoutOf } from './states.js';
+import { GUE_SOURCES, gueOf, overheadOf } from './tunnel.js';
 import { answer, drop, type Expected, forward, punt, type Seen } from './verdicts.js';
 
 /** What the engine's table says of a connection. */
@@ -334,13 +335,28 @@ export class Model {
       connection.virtual.ip,
       connection.virtual.port,
     );
+    const illegal = this.wrap(a, connection);
     const out = toServer(connection, a.fields, hop, service, freeId(a));
     if (isTooBig(a, out, hop)) {
-      return this.tooBig(a, a.fields.dst, hop.mtu - (connection.mode === 'tun' ? 20 : 0));
+      const overhead = connection.mode === 'tun' ? overheadOf(connection.tunnel) : 0;
+      return this.tooBig(a, a.fields.dst, hop.mtu - overhead);
     }
     connection.forwarded += 1;
     const sent = cut(a, out, hop);
-    return { ...forward(`forwarded_${connection.mode}`, hop.port, sent), ...about };
+    return { ...forward(`forwarded_${connection.mode}`, hop.port, sent), ...about, ...illegal };
+  }
+
+  /** TUN: as its server is configured now. GUE's source port is the engine's own, and stays. */
+  private wrap(a: Arrival, connection: Connection): { illegal?: string } {
+    if (connection.mode !== 'tun') return {};
+    const server = findServer(this.snapshot.services, connection);
+    if (server) connection.tunnel = server.tunnel;
+    const port = ipOf(a)?.udp?.sport;
+    const forwarded = a.seen.kind === 'forwarded' && connection.tunnel?.type === 'gue';
+    if (!forwarded || port === undefined) return {};
+    connection.guePort ??= port;
+    const { first, last } = GUE_SOURCES;
+    return port >= first && port <= last ? {} : { illegal: `GUE from port ${port}` };
   }
 
   /** IPVS quotes with the TTL already lowered, RFC 1812 section 4.3.2.3 as it came: both will do. */
@@ -412,7 +428,7 @@ export class Model {
     const { fields } = a;
     const owned = this.isOwned(fields.dst);
     const elsewhere = this.leave(a);
-    const plan = planIcmpError(fields, this.connections);
+    const plan = planIcmpError(fields, this.connections, gueOf(this.snapshot.services));
     if (typeof plan === 'string') {
       if (!owned) return elsewhere;
       if (this.isOurs(fields.src)) return drop('martian');
@@ -430,10 +446,12 @@ export class Model {
       server: plan.connection.serverSlot,
     };
     if (plan.counts) this.ledger.count(plan.connection, plan.counts, a.packet.length);
+    const towardsServer = plan.towards === plan.connection.server.ip;
+    const illegal = towardsServer ? this.wrap(a, plan.connection) : {};
     const out = plan.build(fields, hop, freeId(a));
     if (isTooBig(a, out, hop)) return { ...drop('icmp_too_big'), ...about };
     const sent = cut(a, out, hop);
-    return { ...forward('forwarded_icmp_error', hop.port, sent), ...about };
+    return { ...forward('forwarded_icmp_error', hop.port, sent), ...about, ...illegal };
   }
 
   private isNatServer(address: string): boolean {

@@ -1,4 +1,5 @@
 /** virtual_server, virtual_server_group, real_server, and DPVS's additions to them. */
+import { type ParsedTunnel, TUNNEL_CHECKSUMS } from '../../tunnel.js';
 import type { Node } from '../tree.js';
 import { CHECKERS, DELAY_LOOP_MOST, TIMING } from './checks.js';
 import {
@@ -91,6 +92,22 @@ export function tunnelFindings(node: Node): Finding[] {
   }
   return [];
 }
+
+/** What a line without findings says of its tunnel; undefined: it is no TUN. */
+export function tunnelOfLine(node: Node): ParsedTunnel | undefined {
+  const words = node.words.map(({ text }) => text);
+  if (words[1] !== 'TUN') return undefined;
+  const after = (name: string) => words[words.lastIndexOf(name) + 1] as string;
+  const type = words.includes('type') ? (after('type') as ParsedTunnel['type']) : 'ipip';
+  const checksum = TUNNEL_CHECKSUMS.find((word) => word === words.findLast(isChecksum));
+  return {
+    type,
+    ...(type === 'gue' ? { port: Number(after('port')) } : {}),
+    ...(checksum === undefined ? {} : { checksum }),
+  };
+}
+
+const isChecksum = (word: string) => (TUNNEL_CHECKSUMS as readonly string[]).includes(word);
 
 /** One member of a group: `address[-last|/length] [port]` or `fwmark N [inet|inet6]`. */
 const memberLine = ({ words }: Node): Finding[] => {

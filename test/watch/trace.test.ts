@@ -37,6 +37,8 @@ services:
   - { name: silent, listen: '203.0.113.14:80', mode: nat, servers: [{ address: '198.51.100.99:80' }] }
   - { name: empty, listen: '203.0.113.15:80', mode: nat }
   - { name: sticky, listen: '203.0.113.16:80', mode: nat, persistence: 5m, servers: [{ address: '198.51.100.11:80' }] }
+  - { name: gre, listen: '203.0.113.17:80', mode: tun, tunnel: { type: gre, checksum: csum }, servers: [{ address: '198.51.100.11:80' }] }
+  - { name: gue, listen: '203.0.113.18:80', mode: tun, tunnel: { type: gue, port: 6080 }, servers: [{ address: '198.51.100.11:80' }] }
 `;
 const FRONT = { toMac: '02:00:00:00:01:01', fromMac: '02:00:00:00:00:fe' };
 const BACK = { toMac: '02:00:00:00:01:02', fromMac: '02:00:00:00:02:01' };
@@ -173,6 +175,28 @@ const ROWS: Row[] = [
       assert.is(sent?.headers?.outer, 'IPIP 198.51.100.1 → 198.51.100.12');
       assert.is(sent?.headers?.to, '203.0.113.12:80');
       assert.is(sent?.bytes, 74);
+    },
+  },
+  {
+    it: 'Tunnel: by GRE',
+    in: ['front', syn('203.0.113.17:80')],
+    end: 'forwarded forwarded_tun',
+    also: ({ sent, rewrite }) => {
+      assert.is(sent?.headers?.outer, 'GRE 198.51.100.1 → 198.51.100.11');
+      assert.is(sent?.headers?.to, '203.0.113.17:80');
+      assert.is(sent?.bytes, 82);
+      assert.is(rewrite, 'Tunnel: unchanged inside a GRE packet with a checksum to 198.51.100.11');
+    },
+  },
+  {
+    it: 'Tunnel: by GUE',
+    in: ['front', syn('203.0.113.18:80')],
+    end: 'forwarded forwarded_tun',
+    also: ({ sent, rewrite }) => {
+      assert.is(sent?.headers?.outer, 'GUE 198.51.100.1 → 198.51.100.11');
+      assert.is(sent?.headers?.to, '203.0.113.18:80');
+      assert.is(sent?.bytes, 86);
+      assert.is(rewrite, 'Tunnel: unchanged inside a GUE (UDP port 6080) packet to 198.51.100.11');
     },
   },
   {

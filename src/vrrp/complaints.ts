@@ -10,6 +10,8 @@ const LATE_MS = 5;
 export class Complaints {
   readonly #log: Logger;
   readonly #quiet = new RateLimit(QUIET_MS);
+  /** Since the last line about it. */
+  #latestMs = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -26,14 +28,19 @@ export class Complaints {
     const warn = (about: string, text: string) => this.#warn(about, 'ERR_VRRP_LATE', text);
     if (lost > 0) warn('lost', `${lost} VRRP adverts of others were lost: more came than are kept`);
     if (unsent > 0) warn('unsent', `${unsent} gratuitous ARPs were not sent: too many wait`);
-    if (lateMs >= LATE_MS) {
-      warn('late', `a VRRP advert left ${lateMs.toFixed(1)} ms late: others may take over`);
-    }
+    if (lateMs < LATE_MS) return;
+    this.#latestMs = Math.max(this.#latestMs, lateMs);
+    const text = `a VRRP advert left ${this.#latestMs.toFixed(1)} ms late: others may take over`;
+    if (warn('late', text)) this.#latestMs = 0;
   }
 
-  #warn(about: string, code: string, text: string): void {
+  /** Whether it was written. */
+  #warn(about: string, code: string, text: string): boolean {
+    let written = false;
     this.#quiet.run(about, (suppressed) => {
       this.#log.warn(text, { code, suppressed: suppressed || undefined });
+      written = true;
     });
+    return written;
   }
 }

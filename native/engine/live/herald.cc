@@ -23,6 +23,10 @@ constexpr uint64_t kPatienceNs = 500'000;
 // CPU may be away for longer than a peer's patience, and the worker has to be first when it is
 // back.
 constexpr uint64_t kHopelessNs = 50'000'000;
+// An alarm that could be looked into so late tells of a machine that stood still, the master's
+// adverts perhaps with it: what was kept back comes within the grace.
+constexpr uint64_t kStallNs = 2'000'000, kGraceNs = 4'000'000;
+constexpr unsigned kMostGraces = 2;
 // An advert that leaves so late is worth a word.
 constexpr uint64_t kLateNs = 5'000'000;
 // So many remarks together, so far apart: 1 000 addresses of which each is told five times take
@@ -108,9 +112,12 @@ void Herald::send(Remark remark) {
 void Herald::wake_at(uint64_t at_ns, bool decided) {
   {
     const std::lock_guard lock(mutex_);
-    alarm_ns_ = at_ns;
-    looking_since_ = 0;
     decided_ = decided;
+    // The same silence goes on.
+    if (at_ns == wanted_ns_ && alarm_ns_ != 0) return;
+    alarm_ns_ = wanted_ns_ = at_ns;
+    looking_since_ = 0;
+    graces_ = 0;
   }
   wiring_.herald_bell.ring();
 }
@@ -250,7 +257,13 @@ void Herald::watch_alarm(uint64_t now) {
       return;
     }
     if (!hooks_.have_looked_since(looking_since_)) return;
-    alarm_ns_ = looking_since_ = 0;
+    looking_since_ = 0;
+    if (now - alarm_ns_ >= kStallNs && graces_ < kMostGraces) {
+      ++graces_;
+      alarm_ns_ = now + kGraceNs;
+      return;
+    }
+    alarm_ns_ = 0;
   }
   hear();
   {

@@ -15,6 +15,9 @@
 // everything that has come, and whatever comes later, good or bad, puts the decision back into its
 // hands.
 //
+// Where the alarm or the look is late the machine has stood still, and a master on it with it: the
+// decision waits for what comes right after.
+//
 // Nor does it where the link of one of its ports is down: silence is no wonder then.
 //
 // A worker on a CPU that it has to share may be kept waiting longer than a peer's patience. When an
@@ -166,6 +169,8 @@ class Herald {
   std::deque<Remark> remarks_;
   uint64_t remark_ns_ = 0;  // not before: the next ones
   uint64_t lease_ns_ = 0, alarm_ns_ = 0;
+  uint64_t wanted_ns_ = 0;      // what the alarm was set to, before any grace
+  unsigned graces_ = 0;         // that this alarm has had
   bool lapsed_ = false;         // not taken yet
   bool in_lapse_ = false;       // until the next renewal
   bool told_ = false;           // news() was called and take() was not

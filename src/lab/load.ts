@@ -18,16 +18,21 @@ export type Progress = (done: number) => void;
 const count = (counts: Map<string, number>, key: string) =>
   counts.set(key, (counts.get(key) ?? 0) + 1);
 
-/** `requests` HTTP requests, each on a connection of its own, eight at a time. */
+/**
+ * `requests` HTTP requests, each on a connection of its own, eight at a time; each may take so long,
+ * two fifths of it for its connection.
+ */
 export async function httpRequests(
   lab: Lab,
   url: string,
   requests: number,
   progress: Progress = () => {},
+  seconds = 5,
 ): Promise<Answers> {
-  const argv = ['curl', '-sS', '--fail', '-Z', '--parallel-max', '8', '--connect-timeout', '2'];
-  argv.push('-m', '5', '-H', 'Connection: close', `${url}?request=[1-${requests}]`);
-  const curl = lab.ns('client').spawn(argv, { timeout: 10 + requests / 100 });
+  const argv = ['curl', '-sS', '--fail', '-Z', '--parallel-max', '8'];
+  argv.push('--connect-timeout', String(0.4 * seconds), '-m', String(seconds));
+  argv.push('-H', 'Connection: close', `${url}?request=[1-${requests}]`);
+  const curl = lab.ns('client').spawn(argv, { timeout: 2 * seconds + requests / 100 });
   const watch = setInterval(() => progress(curl.stdout.split('\n').length - 1), 100);
   await curl.wait();
   clearInterval(watch);

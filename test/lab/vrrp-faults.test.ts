@@ -35,6 +35,8 @@ const OPTIONS: PairOptions = {
 /** Requests of a batch; eight of them are under way at once. */
 const BATCH = 24;
 const IN_FLIGHT = 8;
+/** On a machine with too much to do a request may wait for that alone. */
+const PATIENCE_S = 20;
 const LONG_MS = 60_000;
 /** An outage of the sync link: more than a lost datagram, less than what makes a peer another one. */
 const CUT_MS = 2_000;
@@ -114,7 +116,7 @@ async function underLoad(lab: Lab, action: () => Promise<void>) {
   const sum = { asked: 0, failed: 0, trouble: '' };
   const load = (async () => {
     while (busy) {
-      const { asked, failed, trouble } = await httpRequests(lab, url, BATCH);
+      const { asked, failed, trouble } = await httpRequests(lab, url, BATCH, () => {}, PATIENCE_S);
       sum.asked += asked;
       sum.failed += failed;
       sum.trouble ||= trouble;
@@ -128,7 +130,7 @@ async function underLoad(lab: Lab, action: () => Promise<void>) {
     busy = false;
     await load;
   }
-  const last = await httpRequests(lab, url, BATCH);
+  const last = await httpRequests(lab, url, BATCH, () => {}, PATIENCE_S);
   assert.is(last.failed, 0, last.trouble);
   return sum;
 }

@@ -40,6 +40,8 @@ Options:
   -o --ops               one-packet scheduling (UDP)
   -g --gatewaying        direct routing (the default)     -b --fullnat   with -a, -e: FullNAT
   -i --ipip              tunnel (--tun-type ipip)         --enat         ENAT
+  --tun-type TYPE        with -i: ipip (unless given), gre, gue; gue needs --tun-port N
+  --tun-nocsum --tun-csum --tun-remcsum   without a checksum (unless given), with one (gre, gue)
   -m --masquerading      NAT
   -w --weight N          1 unless given; 0 drains
   -x --u-threshold N     most connections; 0: any number

@@ -1,6 +1,7 @@
 /** `tunnel`: what servers have of it, and what is refused. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type Tunnel, tunnelNumber } from '../../src/config/tunnel.js';
 import { load, service, table } from './support.js';
 
 const of = (keys: string) =>
@@ -64,6 +65,16 @@ health: { sorryServer: { address: 198.51.100.15:80 } }`),
     [gue, gre, undefined, undefined],
   );
   assert.equal(web?.health.sorryServer?.tunnel, gue);
+});
+
+test('the number that a health check hands to its passage', () => {
+  const numberOf = (type: Tunnel['type'], port: number, checksum: Tunnel['checksum']) =>
+    tunnelNumber({ type, port, checksum });
+  assert.is(tunnelNumber(undefined), 1);
+  assert.is(numberOf('gre', 0, 'nocsum'), 2);
+  assert.is(numberOf('gre', 0, 'csum'), 3);
+  assert.is(numberOf('gue', 6080, 'nocsum'), 0x17c0_0004);
+  assert.is(numberOf('gue', 65_535, 'remcsum'), 0xffff_0005);
 });
 
 test.run();

@@ -58,7 +58,9 @@ if (reason) {
       ],
       vips: [scene.vip],
     });
-    await uml.sh('ip fou add port 6080 gue');
+    await uml.sh(
+      'modprobe -d /run/root ip_gre && modprobe -d /run/root fou && ip fou add port 6080 gue',
+    );
   });
   test.after(() => uml?.close());
 

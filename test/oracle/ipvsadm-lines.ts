@@ -293,7 +293,7 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
         '-a -u 203.0.113.10:53 -r 10.0.0.18 -m',
       ),
       ...lines('-Ln', '-Ln --tun-info', '-L --tun-info', '-Sn', '-S', '-Ln --stats --tun-info'),
-      ...lines('-Ln -t 203.0.113.10:80 --tun-info', '-L -u 203.0.113.10:53 --tun-info --nosort'),
+      ...lines('-Ln -t 203.0.113.10:80 --tun-info', '-L -u 203.0.113.10:53 --tun-info'),
       ...lines('-e -t 203.0.113.10:80 -r 10.0.0.9 -i --tun-type gre', '-Sn'),
       ...lines('-e -t 203.0.113.10:80 -r 10.0.0.10 -i', '-e -t 203.0.113.10:80 -r 10.0.0.11 -g'),
       ...lines('-e -u 203.0.113.10:53 -r 10.0.0.18 -i --tun-type gue --tun-port 7', '-Sn'),

@@ -53,9 +53,6 @@ const needed = [
   ['/dev/net/tun', 'tun'],
 ] as const;
 
-/** What real servers open GRE and GUE with. */
-const TUNNELS = ['ip_gre', 'fou'];
-
 /** Why it cannot run here, or nothing if it can. */
 export function umlUnavailable(): string | undefined {
   const missing = needed.filter(([file]) => !existsSync(file)).map(([, name]) => name);
@@ -176,7 +173,7 @@ export class Uml {
   }
 
   async #setUp(topology: Topology): Promise<void> {
-    const lines = ['ip_vs', ...schedulers.map((name) => `ip_vs_${name}`), 'ipip', ...TUNNELS].map(
+    const lines = ['ip_vs', ...schedulers.map((name) => `ip_vs_${name}`), 'ipip'].map(
       (module) => `modprobe -d /run/root ${module}`,
     );
     lines.push(

@@ -65,7 +65,7 @@ refused(
   'options.ports[1].name',
   /unique/,
 );
-refused('a burst of 33', replayOf({ burst: 33 }), 'options.burst', /1 to 32/);
+refused('a burst of 65', replayOf({ burst: 65 }), 'options.burst', /1 to 64/);
 refused('a negative seed', replayOf({ seed: -1 }), 'options.seed', /integer/);
 refused('no worker', replayOf({ workers: 0 }), 'options.workers', /1 to 16/);
 refused(

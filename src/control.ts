@@ -17,7 +17,7 @@ import type {
   VrrpReport,
 } from './api/types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
-import { formatEndpoint, isSix } from './config/address.js';
+import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model, ServerModel } from './config/model.js';
 import { clientNetwork } from './config/persistence.js';
@@ -206,7 +206,6 @@ export class Control implements Handlers {
   upgrade({ file = this.#running.loaded.file, ...request }: UpgradeRequest) {
     const { upgrade } = this.#parts;
     if (!upgrade) throw new SluiceError('ERR_UPGRADE_FAILED', 'this is no process of its own');
-    refuseSix(this.#running.model);
     this.#log.info(`upgrade: another process takes over, with ${file}`);
     return upgrade({ ...request, file });
   }
@@ -342,12 +341,4 @@ function placeOf(model: Model, { model: file, locate }: Loaded, index: number, a
   const servers = file.services[inFile]?.servers ?? [];
   const server = servers.findIndex(({ address }) => formatEndpoint(address) === wanted);
   return server < 0 ? undefined : locate(['services', inFile, 'servers', server]);
-}
-
-/** Connections of IPv6 have tables of their own, which are not handed over yet. */
-function refuseSix({ services }: Model): void {
-  const six = services.find(({ listen }) => isSix(listen.address));
-  if (!six) return;
-  const message = `the connections of IPv6 services, such as ${six.name}'s, would be lost: stop, and start`;
-  throw new SluiceError('ERR_UPGRADE_IPV6', message);
 }

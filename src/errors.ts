@@ -65,7 +65,6 @@ export const ERRORS = {
   ERR_UPGRADE_FAILED: 'The new process could not take over; the old one goes on as before.',
   ERR_UPGRADE_PROTOCOL: 'The new process is of a version that cannot take over from this one.',
   ERR_UPGRADE_DEVICE: 'A device that two processes cannot have open at once: stop, and start.',
-  ERR_UPGRADE_IPV6: 'Connections of IPv6 services cannot be taken over yet: stop, and start.',
   ERR_UPGRADE_START: 'The new process of an upgrade cannot be started.',
   ERR_UPGRADE_ORPHANED: 'Log: the old process died during an upgrade; the new one goes on alone.',
   ERR_API: 'The running director refused or could not answer a request.',

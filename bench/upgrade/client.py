@@ -32,7 +32,7 @@ def stream(vip, report):
     """One flow at RATE queries a second, in a process of its own; its figures go into a pipe."""
     stopped = []
     signal.signal(signal.SIGUSR1, lambda *_: stopped.append(time.monotonic()))
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp = socket.socket(socket.AF_INET6 if ":" in vip else socket.AF_INET, socket.SOCK_DGRAM)
     udp.connect((vip, 53))
     udp.setblocking(False)
     begun = last = time.monotonic()

@@ -26,6 +26,8 @@ export interface Seen {
 
 export interface ClientOptions {
   modes: readonly ModeName[];
+  /** Further VIPs, of IPv6. */
+  more?: readonly string[];
   /** TCP connections a mode. */
   held: number;
   /** UDP queries a second and mode. */
@@ -36,8 +38,8 @@ export class Clients {
   readonly #process: LabProcess;
   readonly #vips: string[];
 
-  static async start(lab: Lab, { modes, held, rate }: ClientOptions): Promise<Clients> {
-    const vips = modes.map((mode) => VIP[mode]);
+  static async start(lab: Lab, { modes, more = [], held, rate }: ClientOptions): Promise<Clients> {
+    const vips = [...modes.map((mode) => VIP[mode]), ...more];
     const argv = ['python3', CLIENT, String(held), String(rate), ...vips];
     const started = lab.ns('client').spawn(argv, { timeout: 150 });
     if (!(await until(() => started.stdout.includes('ready'), 40_000))) {

@@ -153,9 +153,9 @@ class ReplayObject : public Napi::ObjectWrap<ReplayObject> {
   Napi::Value sync(const Napi::CallbackInfo& info) {
     ReplayEngine& engine = replay(info);
     if (engine.sync_figures() == nullptr) return info.Env().Null();
-    std::vector<const sync::FeedFigures*> feeds;
-    for (unsigned w = 0; w < engine.workers(); ++w) feeds.push_back(&engine.feed_figures(w));
-    return sync_figures(info.Env(), *engine.sync_figures(), feeds);
+    std::vector<sync::Feeds> workers;
+    for (unsigned w = 0; w < engine.workers(); ++w) workers.push_back(engine.feeds(w));
+    return sync_figures(info.Env(), *engine.sync_figures(), workers);
   }
 
   Napi::Value watch_start(const Napi::CallbackInfo& info) {

@@ -74,13 +74,15 @@ SyncOptions read_sync_options(const Argument& options) {
 }
 
 Napi::Object sync_figures(Napi::Env env, const sync::ExchangeFigures& exchange,
-                          const std::vector<const sync::FeedFigures*>& feeds) {
+                          const std::vector<sync::Feeds>& workers) {
   auto o = Napi::Object::New(env);
-#define FIGURE(name, help)                                                 \
-  {                                                                        \
-    double sum = 0;                                                        \
-    for (const sync::FeedFigures* feed : feeds) sum += number(feed->name); \
-    o.Set(#name, Napi::Number::New(env, sum));                             \
+#define FIGURE(name, help)                                                         \
+  {                                                                                \
+    double sum = 0;                                                                \
+    for (const sync::Feeds& worker : workers) {                                    \
+      sum += number(worker.four->figures.name) + number(worker.six->figures.name); \
+    }                                                                              \
+    o.Set(#name, Napi::Number::New(env, sum));                                     \
   }
   SLUICE_FEED_FIGURES(FIGURE)
 #undef FIGURE
@@ -93,13 +95,13 @@ Napi::Object sync_figures(Napi::Env env, const sync::ExchangeFigures& exchange,
 Napi::Value sync_object(Napi::Env env, const Engine& engine) {
   const SyncThread* thread = engine.sync();
   if (thread == nullptr) return env.Null();
-  std::vector<const sync::FeedFigures*> feeds;
+  std::vector<sync::Feeds> workers;
   double waiting = 0;
   for (unsigned w = 0; w < engine.workers(); ++w) {
-    feeds.push_back(&engine.feed_figures(w));
-    waiting += engine.untold(w);
+    workers.push_back(engine.feeds(w));
+    waiting += workers.back().four->out.size() + workers.back().six->out.size();
   }
-  Napi::Object o = sync_figures(env, thread->figures(), feeds);
+  Napi::Object o = sync_figures(env, thread->figures(), workers);
   o.Set("waiting", Napi::Number::New(env, waiting));
   o.Set("send_errors", Napi::Number::New(env, static_cast<double>(thread->send_errors())));
   return o;

@@ -14,6 +14,6 @@ SyncOptions read_sync_options(const Argument& options);
 Napi::Value sync_object(Napi::Env env, const Engine& engine);
 // The figures by name, workers' summed.
 Napi::Object sync_figures(Napi::Env env, const sync::ExchangeFigures& exchange,
-                          const std::vector<const sync::FeedFigures*>& feeds);
+                          const std::vector<sync::Feeds>& workers);
 
 }  // namespace sluice

@@ -110,9 +110,11 @@ Napi::Value take_over_state(const Napi::CallbackInfo& info) {
     if (one == nullptr) return env.Null();
     uint64_t adopted = 0, refused = one->refused();
     for (unsigned w = 0; w < engine.workers(); ++w) {
-      const sync::FeedFigures& figures = engine.feed_figures(w);
-      adopted += figures.adopted - figures.ended - figures.replaced;
-      refused += figures.refused_stale + figures.refused_conflict + figures.refused_full;
+      const sync::Feeds feeds = engine.feeds(w);
+      for (const sync::FeedFigures* figures : {&feeds.four->figures, &feeds.six->figures}) {
+        adopted += figures->adopted - figures->ended - figures->replaced;
+        refused += figures->refused_stale + figures->refused_conflict + figures->refused_full;
+      }
     }
     auto o = Napi::Object::New(env);
     o.Set("phase", phase_name(one->phase()));

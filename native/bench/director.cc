@@ -138,7 +138,7 @@ void Director::synchronise(const SyncOptions& options, const std::vector<unsigne
   pthread_getaffinity_np(pthread_self(), sizeof own, &own);
   pthread_setaffinity_np(pthread_self(), sizeof all, &all);
   sync_thread_ = std::make_unique<SyncThread>(
-      options, std::vector{&lcore_->worker().feed()}, nullptr, publisher_, wiring_, [](Event) {},
+      options, std::vector{lcore_->worker().feeds()}, nullptr, publisher_, wiring_, [](Event) {},
       busy_cpus, lcore_->first_cycle());
   pthread_setaffinity_np(pthread_self(), sizeof own, &own);
 }

@@ -59,19 +59,19 @@ void add(Run& sum, const Run& one) {
 class Wire {
  public:
   explicit Wire(std::shared_ptr<const Snapshot> snapshot)
-      : told_(1), heard_(1), sender_(socket_options()), receiver_(socket_options()) {
+      : told_(1), heard_(1), told6_(1), heard6_(1), sender_(socket_options()), receiver_(socket_options()) {
     sync::Settings settings;
     settings.rate = kRate;
     settings.datagram_bytes = sender_.datagram_bytes();
     auto unwoken = [](unsigned) {};
     settings.session = 1;
     from_ = std::make_unique<sync::Exchange>(
-        settings, std::vector{&told_}, nullptr, 1,
+        settings, std::vector{sync::Feeds{&told_, &told6_}}, nullptr, 1,
         [this](std::span<const uint8_t> d) { shaken_ ? sender_.add(d) : to_->receive(d, now_); },
         unwoken);
     settings.session = 2;
     to_ = std::make_unique<sync::Exchange>(
-        settings, std::vector{&heard_}, nullptr, 2,
+        settings, std::vector{sync::Feeds{&heard_, &heard6_}}, nullptr, 2,
         [this](std::span<const uint8_t> d) {
           if (!shaken_) from_->receive(d, now_);
         },
@@ -121,6 +121,7 @@ class Wire {
   }
 
   sync::Feed told_, heard_;
+  sync::Feed6 told6_, heard6_;
   SyncSocket sender_, receiver_;  // the kernel gives to the one that was bound last
   std::unique_ptr<sync::Exchange> from_, to_;
   bool shaken_ = false;
@@ -136,7 +137,7 @@ struct Upkeep final : Letter {
     sync::Feed& feed = worker.feed();
     sync::FeedOptions options;
     options.tells = true;
-    feed.start(options, worker.now_ms());
+    worker.start_sync(options);
     while (!worker.synchronise()) {
     }
     for (unsigned i = 0; i < runs; ++i) run(worker, feed);

@@ -172,7 +172,7 @@ void SyncForward::begin(const Job& job) {
   if (job.what == What::begin) {
     sync::FeedOptions options;
     options.tells = true;
-    feed.start(options, director_.worker().now_ms());
+    director_.worker().start_sync(options);
   } else if (job.what == What::bulk) {
     feed.sweeps_wanted.fetch_add(1);
     feed.sweep.everything = true;  // the worker sees the wish in its next turn

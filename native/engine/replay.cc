@@ -294,12 +294,12 @@ void ReplayEngine::advance(uint64_t to_ns) {
 }
 
 void ReplayEngine::start_sync(const sync::Settings& settings) {
-  std::vector<sync::Feed*> feeds;
+  std::vector<sync::Feeds> feeds;
   for (const auto& worker : workers_) {
-    feeds.push_back(&worker->feed());
+    feeds.push_back(worker->feeds());
     sync::FeedOptions feed = settings.feed;
     feed.tells = settings.tells;
-    worker->feed().start(feed, worker->now_ms());
+    worker->start_sync(feed);
   }
   exchange_ = std::make_unique<sync::Exchange>(
       settings, std::move(feeds), steering_.get(), options_.seed ^ settings.session,

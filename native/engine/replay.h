@@ -82,9 +82,7 @@ class ReplayEngine {
   const sync::ExchangeFigures* sync_figures() const {
     return exchange_ ? &exchange_->figures() : nullptr;
   }
-  const sync::FeedFigures& feed_figures(unsigned worker) const {
-    return workers_[worker]->feed().figures;
-  }
+  sync::Feeds feeds(size_t worker) const { return workers_[worker]->feeds(); }
 
   uint32_t list(unsigned worker, uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
   size_t workers() const { return workers_.size(); }

@@ -24,7 +24,7 @@
 #include "sink.h"
 #include "snapshot.h"
 #include "steering.h"
-#include "sync/feed.h"
+#include "sync/half.h"
 #include "table/connection.h"
 #include "table/connection_table.h"
 #include "table/expendables.h"
@@ -76,7 +76,8 @@ struct WorkerOptions {
 // inlines into one loop (`receive` is flattened).
 #define SLUICE_ASIDE [[gnu::noinline]]
 
-class Worker {
+class Worker : public SyncHalf<Worker, V4> {
+  friend class SyncHalf<Worker, V4>;
   friend class Tracing;  // watch/: sees what a packet met
   friend class Watcher;
   friend class Worker6;
@@ -111,15 +112,20 @@ class Worker {
   static constexpr size_t kListRecordBytes = 96;
   uint32_t list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
 
-  // sync/worker.cc: what a peer has told is adopted, and what it has to know is told, both in
-  // bounded steps. Part of housekeep(); between bursts.
+  // sync/worker.cc, of both halves. Part of housekeep(); between bursts.
   SLUICE_ASIDE bool synchronise();
-  sync::Feed& feed() { return feed_; }
-  // A hand-over begins: everything is to be told. Its old estate is given back.
-  void leave_estate(std::unique_ptr<sync::Estate>& estate);
+  // An end of connection sync of either half.
+  sync::Feeds feeds();
+  void start_sync(const sync::FeedOptions& options);
+  void stop_sync();
+  // Notes are kept from now on, whether or not anything is told.
+  void keep_notes();
+  // SyncHalf's, of both halves.
+  void leave_estates(std::unique_ptr<sync::Estate>& four, std::unique_ptr<sync::Estate6>& six);
   // No packet comes any more: tells what is left in steps. True when all of it has been.
   bool settle_estate();
-  bool is_told() const { return !feed_.in.empty(); }
+  // Something waits to be adopted.
+  bool is_told() const;
   uint64_t now_ms() const { return now_ms_; }
 
   Counters& counters() { return counters_; }
@@ -278,30 +284,15 @@ class Worker {
     if (feed_.on()) [[unlikely]]
       note_change(record);
   }
-  bool adopt_told();
-  bool tell_due();
-  bool tell_swept();
-  SLUICE_ASIDE void note_change(uint32_t record);
-  SLUICE_ASIDE void note_use(const Record& c);
-  SLUICE_ASIDE void note_end(uint32_t record, Extra why);
-  SLUICE_ASIDE void tell_peer(uint32_t record, sync::Tale tale);
-  SLUICE_ASIDE void adopt(const sync::Record& told);
-  bool make_room_for(const sync::Record& told, uint32_t except);
-  void update_adopted(uint32_t record, const sync::Record& told);
-  void make_adopted(const sync::Record& told);
-  void make_signpost(const sync::Record& told);
-  void end_adopted(uint32_t record, std::atomic<uint64_t>& figure);
-  uint32_t adopted_last_seen(const sync::Record& told) const;
-  void take_over_figures(Record& c, const sync::Record& told) const;
-  // sync/estate.cc: what the process that takes over is left, and what this one was left.
-  SLUICE_ASIDE bool bequeath();
-  void bequeath(uint32_t record);
-  bool bequeath_templates();
-  void bequeath_end(uint32_t record);
-  sync::Record as_told(uint32_t record) const;
-  SLUICE_ASIDE void inherit(const sync::Record& told);
-  void inherit_template(const sync::Record& told, const Service& service, const Server& server);
   SLUICE_ASIDE bool follow_signpost(Packet& packet, uint32_t record);
+  static LocalPorts::Set port_set(const Record& c) {
+    return {c.laddr, c.raddr, c.rport, c.protocol()};
+  }
+  const Snapshot& snapshot() const { return *snapshot_; }
+  uint32_t teller() const { return sync::teller(options_.index, options_.workers); }
+  // sync/estate.cc: templates are IPv4's.
+  bool bequeath_templates();
+  void inherit_template(const sync::Record& told);
 
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
   unsigned list_template(const Template& one, std::vector<uint8_t>& out) const;

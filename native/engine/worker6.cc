@@ -21,7 +21,8 @@ Worker6::Worker6(Worker& worker)
       // NICs' hashes of IPv6 are not calculated: a local port's worker is told by its remainder.
       local_ports_(PortShare(nullptr, worker.options_.index, worker.options_.workers),
                    worker.options_.limits.max_connections, worker.options_.seed ^ ~uint64_t{0}),
-      expendables_(worker.options_.limits.max_connections) {
+      expendables_(worker.options_.limits.max_connections),
+      feed_(worker.options_.limits.max_connections) {
   const int half = worker.options_.port_half;
   if (half >= 0) local_ports_.slice(static_cast<unsigned>(half));
 }
@@ -75,7 +76,8 @@ void Worker6::destroy(uint32_t record, Extra why) {
 
 void Worker6::bury(uint32_t record, Extra why) {
   const Record& c = table_[record];
-  if (why == Extra::connections_expired && c.packets == 0 && is_unanswered(c)) {
+  if (feed_.on()) note_end(record, why);
+  if (!c.is_signpost() && why == Extra::connections_expired && c.packets == 0 && is_unanswered(c)) {
     ++counters().handshakes(c.server)[kUnanswered];
   }
   table_.erase(record, Direction::request, table_.hash(c, Direction::request));
@@ -83,6 +85,7 @@ void Worker6::bury(uint32_t record, Extra why) {
     table_.erase(record, Direction::reply, table_.hash(c, Direction::reply));
   }
   if (c.has(kOwnsLocalPort)) local_ports_.give(local_ports_.find(port_set(c), c.lport));
+  if (c.is_signpost()) return table_.release(record);
   --counters().server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (worker_.overloaded_[c.server] != 0) worker_.relieve(c.server);
   counters().add(why);
@@ -95,7 +98,7 @@ uint32_t Worker6::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& ou
   const uint32_t end = table_.high_water();
   uint32_t at = cursor;
   for (uint32_t seen = 0, found = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
-    if (!table_.is_live(at)) continue;
+    if (!table_.is_live(at) || table_[at].is_signpost()) continue;
     ++found;
     const Record& c = table_[at];
     uint8_t bytes[Worker::kListRecordBytes] = {};

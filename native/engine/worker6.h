@@ -16,7 +16,10 @@
 
 namespace sluice {
 
-class Worker6 {
+class Worker6 : public SyncHalf<Worker6, V6> {
+  friend class SyncHalf<Worker6, V6>;
+  friend class Worker;  // synchronises both halves
+
  public:
   explicit Worker6(Worker& worker);
 
@@ -38,6 +41,7 @@ class Worker6 {
   // As Worker::list(), of this half; 0 at the end.
   uint32_t list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
   uint32_t connections() const { return table_.size(); }
+  bool is_told() const { return !feed_.in.empty(); }
 
  private:
   using Record = Connection<V6>;
@@ -53,6 +57,7 @@ class Worker6 {
   // 2_owner.cc
   uint16_t owner_of(const Packet6& packet) const;
   bool hand_off(Packet6& packet);
+  void give_to(uint16_t owner, Packet6& packet);
 
   // 4_schedule.cc
   void process(Packet6& packet);
@@ -124,12 +129,21 @@ class Worker6 {
   const Snapshot6& six() const { return worker_.snapshot_->six(); }
   const Fib6& fib() const { return worker_.fib_->six(); }
   Counters& counters() { return worker_.counters_; }
+  uint64_t now_ms() const { return worker_.now_ms_; }
+  uint32_t teller() const { return worker_.teller(); }
+
+  // sync/worker.cc, as the Worker's.
+  void tell_soon(uint32_t record) {
+    if (feed_.on()) note_change(record);
+  }
+  bool follow_signpost(Packet6& packet, uint32_t record);
 
   Worker& worker_;
   Table6 table_;
   TimingWheel<Table6> wheel_;
   LocalPorts local_ports_;
   Expendables expendables_;
+  sync::Feed6 feed_;
   uint32_t relink_cursor_ = kNone;
   uint32_t port_hand_ = 0;  // next local port to look at for one that may go
   uint16_t waiting_ = 0;

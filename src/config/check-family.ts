@@ -59,10 +59,6 @@ export function checkFamily(
   if (six && service.persistence) {
     refuse([...path, 'persistence'], 'persistence is for IPv4 services so far');
   }
-  if (six && model.sync) {
-    const message = 'connections of IPv6 services are not told to the other director';
-    findings.warning('WARN_CONFIG_IGNORED', [...path, 'listen'], message);
-  }
 }
 
 /** A packet of 1280 bytes has to pass, whatever a tunnel puts around it. */

@@ -72,14 +72,14 @@ export function addSix(lab: Lab): void {
   });
 }
 
-function service(mode: SixMode, what: 'http' | 'dns', lab: Lab): string {
+function service(mode: SixMode, what: 'http' | 'dns', lab: Lab, checked: boolean): string {
   const port = what === 'http' ? 80 : 53;
   const target = what === 'http' && (mode === 'nat' || mode === 'fullnat') ? 8080 : port;
   const servers = lab.spaces.realServers.map((_, i) => {
     const address = mode === 'nat' ? natServer6(i + 1) : server6(i + 1);
     return `      - { address: "[${address}]:${target}" }`;
   });
-  const checks = what === 'http' && mode !== 'tun' && mode !== 'dr';
+  const checks = checked && what === 'http' && mode !== 'tun' && mode !== 'dr';
   return `  - name: ${mode}6-${what}
     listen: "[${VIP6[mode]}]:${port}"
     protocol: ${what === 'dns' ? 'udp' : 'tcp'}
@@ -91,11 +91,38 @@ function service(mode: SixMode, what: 'http' | 'dns', lab: Lab): string {
 ${servers.join('\n')}`;
 }
 
+function services(lab: Lab, checks: boolean): string {
+  return SIX_MODES.flatMap((mode) =>
+    (['http', 'dns'] as const).map((what) => service(mode, what, lab, checks)),
+  ).join('\n');
+}
+
+/** director.yaml of a lab's director `n` with what IPv6 takes beside IPv4's, services included. */
+export function withSix(lab: Lab, yaml: string, n = 1): string {
+  const front = `${directorFront(n)}/${FRONT_PREFIX}`;
+  const back = `${directorBack(n)}/${BACK_PREFIX}`;
+  return yaml
+    .replace(front, `${front}, "2001:db8:1::${n}/64"`)
+    .replace(back, `${back}, "2001:db8:2::${n}/64"`)
+    .replace('routes:\n', 'routes:\n  - { to: "::/0", via: "2001:db8:1::fe" }\n')
+    .replace('services:\n', `services:\n${services(lab, false)}\n`);
+}
+
+/** Requests and replies of IPv6 go to director n from now on. */
+export function moveSixTo(lab: Lab, n: number): void {
+  lab.ns('router').ip(`route replace 2001:db8:f::/64 via 2001:db8:1::${n}`);
+  for (const { role } of lab.spaces.realServers) {
+    lab
+      .ns(role)
+      .ip(
+        `route replace default via 2001:db8:2::${n} table ${NAT_TABLE}`,
+        `neigh replace ${LOCAL6} lladdr ${directorMac(n, 'back')} nud permanent dev b0`,
+      );
+  }
+}
+
 /** director.yaml of a lab with both families, and services of IPv6. */
 export function sixYaml(lab: Lab, socket: string, workers = 1): string {
-  const services = SIX_MODES.flatMap((mode) =>
-    (['http', 'dns'] as const).map((what) => service(mode, what, lab)),
-  );
   return `director: { name: lab-${lab.id}, socket: ${socket}, workers: ${workers}, hugepages: false, maxConnections: 65536 }
 ports:
   - name: front
@@ -110,7 +137,7 @@ routes:
   - { to: 0.0.0.0/0, via: ${ROUTER.front} }
   - { to: "::/0", via: "2001:db8:1::fe" }
 services:
-${services.join('\n')}
+${services(lab, true)}
 `;
 }
 

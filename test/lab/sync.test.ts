@@ -12,6 +12,7 @@ import type { Director } from '../../src/lab/director.js';
 import { ALL_MODES, fiveModesYaml } from '../../src/lab/five-modes.js';
 import { HttpServer } from '../../src/lab/fixtures.js';
 import { Lab } from '../../src/lab/lab.js';
+import { addSix, moveSixTo, SIX_MODES, sixIsReachable, VIP6, withSix } from '../../src/lab/six.js';
 import {
   directorBack,
   directorFront,
@@ -24,6 +25,8 @@ import { skip } from '../support/skip.js';
 
 const CONNECTIONS = 20;
 const HOLDING = new URL('holding.py', import.meta.url).pathname;
+const DECAPSULATE = new URL('decapsulate6.py', import.meta.url).pathname;
+const VIPS = [...ALL_MODES.map((mode) => VIP[mode]), ...SIX_MODES.map((mode) => VIP6[mode])];
 
 function makeDirector(lab: Lab, n: number, key: string): Director {
   const socket = lab.path(`director${n}.sock`);
@@ -36,11 +39,12 @@ function makeDirector(lab: Lab, n: number, key: string): Director {
     .replace(`[${directorBack(1)}/`, `[${directorBack(n)}/`);
   const peer = directorBack(3 - n);
   yaml += `sync: { interface: slback, peer: ${peer}, key: ${key}, share: ${n - 1} }\n`;
-  return lab.director({ yaml, socket, number: n });
+  return lab.director({ yaml: withSix(lab, yaml, n), socket, number: n });
 }
 
 /** Requests and replies go to director n from now on. */
 function moveTo(lab: Lab, n: number): void {
+  moveSixTo(lab, n);
   lab.ns('router').ip(`route replace ${VIP_NETWORK} via ${directorFront(n)}`);
   for (const { role } of lab.spaces.realServers) {
     lab.ns(role).ip(`route replace default via ${directorBack(n)} table 100`);
@@ -56,33 +60,36 @@ const lastAnswers = (output: string) =>
   output
     .trim()
     .split('\n')
-    .slice(-1 - ALL_MODES.length, -1)
+    .slice(-1 - VIPS.length, -1)
     .map((line) => line.trim());
-const answered = (vips: string[]) => vips.map((vip) => `${vip} ${CONNECTIONS} ${CONNECTIONS}`);
+const ANSWERED = VIPS.map((vip) => `${vip} ${CONNECTIONS} ${CONNECTIONS}`);
 
 const syncOf = async (director: Director) => (await director.get('/v1/sync')) as SyncReport;
 
 if (process.getuid?.() !== 0) {
   skip('connection sync in the lab', 'network namespaces need root');
 } else {
-  test('kill -9 of a director: its connections go on through the other, in all modes', async () => {
+  test('kill -9 of a director: its connections go on through the other, in all modes of both families', async () => {
     await Lab.use({ directors: 2, realServers: 2 }, async (lab) => {
+      addSix(lab);
       for (const { role } of lab.spaces.realServers) {
         await startAgent(lab, role);
         await HttpServer.start(lab, role);
+        const tunnel = lab.ns(role).spawn(['python3', DECAPSULATE]);
+        assert.ok(await until(() => tunnel.stdout.includes('listening\n')), tunnel.output);
       }
       const key = lab.write('sync.key', 'a key that both directors have\n');
       const [first, second] = [makeDirector(lab, 1, key), makeDirector(lab, 2, key)];
       await first.start();
       moveTo(lab, 1);
-      const vips = ALL_MODES.map((mode) => VIP[mode]);
-      const client = lab.ns('client').spawn(['python3', HOLDING, String(CONNECTIONS), ...vips], {
+      assert.ok(await sixIsReachable(lab), first.log);
+      const client = lab.ns('client').spawn(['python3', HOLDING, String(CONNECTIONS), ...VIPS], {
         timeout: 120,
       });
       assert.ok(await until(() => client.stdout.includes('ready'), 30_000), client.output);
       // It starts when the connections are there, and gets them all at once.
       await second.start();
-      const wanted = CONNECTIONS * vips.length;
+      const wanted = CONNECTIONS * VIPS.length;
       let figures: SyncReport['figures'] = {};
       const has = async () => {
         figures = (await syncOf(second)).figures;
@@ -94,7 +101,7 @@ if (process.getuid?.() !== 0) {
       moveTo(lab, 2);
       client.signal('SIGUSR1');
       assert.ok(await until(() => client.stdout.includes('done'), 60_000), client.output);
-      assert.equal(lastAnswers(client.stdout), answered(vips));
+      assert.equal(lastAnswers(client.stdout), ANSWERED);
 
       // The first comes back, hears of them, and the addresses move back to it.
       await first.start();
@@ -105,7 +112,7 @@ if (process.getuid?.() !== 0) {
       client.signal('SIGUSR1');
       const twice = () => client.stdout.split('done').length === 3;
       assert.ok(await until(twice, 60_000), client.output);
-      assert.equal(lastAnswers(client.stdout), answered(vips));
+      assert.equal(lastAnswers(client.stdout), ANSWERED);
     });
   });
 }

@@ -1,7 +1,9 @@
 /**
- * Linux IPVS' sync messages of version 1 read field by field, from the description of the format
+ * Linux IPVS' sync messages of version 1, of both families, read field by field, from the description of the format
  * and without any of the engine's code. Throws at the first byte that is not as it should be.
  */
+import { SocketAddress } from 'node:net';
+
 export interface SyncConnection {
   protocol: 'tcp' | 'udp';
   method: 'nat' | 'tun' | 'dr';
@@ -28,25 +30,34 @@ export function decode(message: Uint8Array): { syncid: number; connections: Sync
   const connections: SyncConnection[] = [];
   let at = 8;
   for (let left = view.getUint8(4); left > 0; left--) {
-    expect('the type', view.getUint8(at), 0);
+    const type = view.getUint8(at);
+    if (type > 1) throw new Error(`the type is ${type}, not 0 or 1`);
+    const wide = type === 1;
+    const addressBytes = wide ? 16 : 4;
     const versionAndSize = view.getUint16(at + 2);
     expect('the record’s version', versionAndSize >> 12, 0);
     const size = versionAndSize & 0xfff;
-    if (size < 36) throw new Error(`a record of ${size} bytes`);
+    if (size < 24 + 3 * addressBytes) throw new Error(`a record of ${size} bytes`);
     const flags = view.getUint32(at + 4);
     const method = METHODS[flags & 7];
     const protocol = { 6: 'tcp', 17: 'udp' }[view.getUint8(at + 1)] as 'tcp' | 'udp' | undefined;
     if (!method || !protocol) throw new Error(`flags ${flags}, protocol ${view.getUint8(at + 1)}`);
-    const end = (address: number, port: number) =>
-      `${[...message.subarray(at + address, at + address + 4)].join('.')}:${view.getUint16(at + port)}`;
+    const end = (nth: number, port: number) => {
+      const from = at + 24 + nth * addressBytes;
+      const number = view.getUint16(at + port);
+      if (!wide) return `${[...message.subarray(from, from + 4)].join('.')}:${number}`;
+      const words = Array.from({ length: 8 }, (_, word) => view.getUint16(from + 2 * word));
+      const address = words.map((word) => word.toString(16)).join(':');
+      return `[${new SocketAddress({ address, family: 'ipv6' }).address}]:${number}`;
+    };
     connections.push({
       protocol,
       method,
       inactive: (flags & 0x100) !== 0,
       state: view.getUint16(at + 8),
-      client: end(24, 10),
-      virtual: end(28, 12),
-      server: end(32, 14),
+      client: end(0, 10),
+      virtual: end(1, 12),
+      server: end(2, 14),
       fwmark: view.getUint32(at + 16),
       timeoutSeconds: view.getUint32(at + 20),
     });

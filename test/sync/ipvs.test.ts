@@ -7,44 +7,95 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BACK_MAC, FRONT_MAC, GATEWAY_MAC, serverMac, topology } from '../oracle/topology.js';
 import { type Frame, Uml, umlUnavailable } from '../oracle/uml.js';
-import { concat, u16, u32 } from '../support/bytes.js';
+import { concat, readU16, u16, u32 } from '../support/bytes.js';
 import { dissect } from '../support/dissect.js';
 import * as p from '../support/packet.js';
+import * as q from '../support/packet6.js';
 import { type Arriving, Bench } from '../support/replay.js';
 import { skip } from '../support/skip.js';
 import { fromBack, fromFront } from '../support/table.js';
-import { world } from '../support/world.js';
+import { yamlWorld } from '../support/yaml.js';
 import { decode } from './ipvs-decoder.js';
 import { settings } from './pair.js';
 
 const VIP = '198.19.1.0';
+const VIP6 = '[2001:db8:f::10]';
+const NAMES = ['A', 'B', 'C'] as const;
 const SERVICES = [
   { listen: `${VIP}:80`, protocol: 'tcp', mode: 'nat', server: '198.51.100.11:8080', letter: 'm' },
   { listen: `${VIP}:81`, protocol: 'tcp', mode: 'dr', server: '198.51.100.12:81', letter: 'g' },
   { listen: `${VIP}:82`, protocol: 'tcp', mode: 'tun', server: '198.51.100.13:82', letter: 'i' },
   { listen: `${VIP}:53`, protocol: 'udp', mode: 'nat', server: '198.51.100.11:5353', letter: 'm' },
+  {
+    listen: `${VIP6}:80`,
+    protocol: 'tcp',
+    mode: 'nat',
+    server: '[2001:db8:2::11]:8080',
+    letter: 'm',
+  },
+  { listen: `${VIP6}:81`, protocol: 'tcp', mode: 'dr', server: '[2001:db8:2::12]:81', letter: 'g' },
+  {
+    listen: `${VIP6}:82`,
+    protocol: 'tcp',
+    mode: 'tun',
+    server: '[2001:db8:2::13]:82',
+    letter: 'i',
+  },
+  {
+    listen: `${VIP6}:53`,
+    protocol: 'udp',
+    mode: 'nat',
+    server: '[2001:db8:2::11]:5353',
+    letter: 'm',
+  },
 ] as const;
 type Service = (typeof SERVICES)[number];
+const isSix = ({ listen }: Service) => listen.startsWith('[');
 
-const one = world({
-  services: SERVICES.map(({ server, letter: _, ...service }) => ({
-    ...service,
-    servers: [server],
-  })),
-  owned: [VIP],
-});
-const client = (flow: number) => `198.18.0.${10 + flow}:${40000 + flow}`;
+const one = yamlWorld(`
+director: { hugepages: false }
+ports:
+  - { name: front, mac: "${p.DIRECTOR_MAC}", addresses: [192.0.2.1/24, "2001:db8:1::1/64"] }
+  - { name: back, mac: "${BACK_MAC}", addresses: [198.51.100.1/24, "2001:db8:2::1/64"] }
+routes:
+  - { to: 0.0.0.0/0, via: 192.0.2.254 }
+  - { to: "::/0", via: "2001:db8:1::fe" }
+neighbours:
+  - { address: 192.0.2.254, mac: "${GATEWAY_MAC}", port: front }
+  - { address: "2001:db8:1::fe", mac: "${GATEWAY_MAC}", port: front }
+${NAMES.map(
+  (name, n) => `
+  - { address: 198.51.100.${11 + n}, mac: "${serverMac(name)}", port: back }
+  - { address: "2001:db8:2::${11 + n}", mac: "${serverMac(name)}", port: back }`,
+).join('')}
+services:
+${SERVICES.map(
+  ({ listen, protocol, mode, server }, n) => `
+  - name: s${n}
+    listen: "${listen}"
+    protocol: ${protocol}
+    mode: ${mode}
+    scheduler: rr
+    servers: [{ address: "${server}" }]`,
+).join('')}
+`);
+const client = (flow: number) =>
+  isSix(SERVICES[flow % SERVICES.length] as Service)
+    ? `[2001:db8:c::${(10 + flow).toString(16)}]:${40000 + flow}`
+    : `198.18.0.${10 + flow}:${40000 + flow}`;
 const FLOWS = SERVICES.map((service, flow) => ({ service, client: client(flow) }));
 
 function request(service: Service, from: string, flags: string, more: object = {}): Uint8Array {
-  if (service.protocol === 'udp')
-    return p.udp({ from, to: service.listen, payload: 'ask', ...more });
-  return p.tcp({ from, to: service.listen, flags, seq: 1, ack: flags === 'S' ? 0 : 2, ...more });
+  const ends = { from, to: service.listen };
+  const of = isSix(service) ? { udp: q.udp6, tcp: q.tcp6 } : p;
+  if (service.protocol === 'udp') return of.udp({ ...ends, payload: 'ask', ...more });
+  return of.tcp({ ...ends, flags, seq: 1, ack: flags === 'S' ? 0 : 2, ...more });
 }
 function reply(service: Service, to: string, flags: string, more: object = {}): Uint8Array {
-  const from = service.server;
-  if (service.protocol === 'udp') return p.udp({ from, to, payload: 'say', ...more });
-  return p.tcp({ from, to, flags, seq: 1, ack: 2, ...more });
+  const ends = { from: service.server, to };
+  const of = isSix(service) ? { udp: q.udp6, tcp: q.tcp6 } : p;
+  if (service.protocol === 'udp') return of.udp({ ...ends, payload: 'say', ...more });
+  return of.tcp({ ...ends, flags, seq: 1, ack: 2, ...more });
 }
 
 /** A director with an established connection of each kind, 200 ms old. */
@@ -68,25 +119,30 @@ function established(syncid: number): Bench {
   return bench;
 }
 
+const order = (a: string, b: string) => (a < b ? -1 : 1);
+
+const at = (address: string, port: number) =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
 test('our messages, byte by byte', () => {
   const bench = established(5);
   const messages = bench.syncSend().map(decode);
   assert.equal([...new Set(messages.map(({ syncid }) => syncid))], [5]);
   assert.equal(
-    messages
-      .flatMap(({ connections }) => connections)
-      .sort((a, b) => a.client.localeCompare(b.client)),
-    FLOWS.map(({ service, client: from }) => ({
-      protocol: service.protocol,
-      method: service.mode,
-      inactive: service.protocol === 'udp',
-      state: service.protocol === 'udp' ? 0 : 1,
-      client: from,
-      virtual: service.listen,
-      server: service.server,
-      fwmark: 0,
-      timeoutSeconds: service.protocol === 'udp' ? 300 : 900,
-    })),
+    messages.flatMap(({ connections }) => connections).sort((a, b) => order(a.client, b.client)),
+    [...FLOWS]
+      .sort((a, b) => order(a.client, b.client))
+      .map(({ service, client: from }) => ({
+        protocol: service.protocol,
+        method: service.mode,
+        inactive: service.protocol === 'udp',
+        state: service.protocol === 'udp' ? 0 : 1,
+        client: from,
+        virtual: service.listen,
+        server: service.server,
+        fwmark: 0,
+        timeoutSeconds: service.protocol === 'udp' ? 300 : 900,
+      })),
   );
   bench.close();
 });
@@ -97,12 +153,13 @@ function message(record: Uint8Array, syncid = 5): Uint8Array {
   return concat(Uint8Array.of(0, syncid), u16(bytes), Uint8Array.of(1, 1, 0, 0), record);
 }
 function record(
-  over: Partial<Record<'type' | 'protocol' | 'flags' | 'state', number>>,
+  over: Partial<Record<'type' | 'protocol' | 'flags' | 'state', number>> & { virtual?: string },
 ): Uint8Array {
-  const { type = 0, protocol = 6, flags = 3, state = 1 } = over;
-  const v6 = (type & 1) !== 0;
-  const addresses = new Uint8Array(v6 ? 48 : 12);
-  if (!v6) addresses.set([198, 18, 0, 9, 198, 19, 1, 0, 198, 51, 100, 12]);
+  const { type = 0, protocol = 6, flags = 3, state = 1, virtual = '2001:db8:f::10' } = over;
+  const addresses =
+    (type & 1) !== 0
+      ? concat(q.ip6('2001:db8:c::9'), q.ip6(virtual), q.ip6('2001:db8:2::12'))
+      : Uint8Array.of(198, 18, 0, 9, 198, 19, 1, 0, 198, 51, 100, 12);
   return concat(
     Uint8Array.of(type, protocol),
     u16(24 + addresses.length),
@@ -113,9 +170,19 @@ function record(
   );
 }
 
+function ofLength(bytes: Uint8Array, length: number): Uint8Array {
+  const cut = bytes.slice(0, length);
+  cut.set(u16(length), 2);
+  return cut;
+}
+
 const STRANGE: [string, Uint8Array, string | undefined][] = [
   ['a connection', message(record({})), undefined],
-  ['IPv6', message(record({ type: 1 })), 'refused_ipv6'],
+  ['a connection of IPv6', message(record({ type: 1 })), undefined],
+  ['IPv6 to no service', message(record({ type: 1, virtual: '::1' })), 'refused_service'],
+  ['IPv6 template', message(record({ type: 1, flags: 0x1003 })), 'refused_templates'],
+  ['IPv6 in IPv4’s length', message(ofLength(record({ type: 1 }), 36)), 'refused_malformed'],
+  ['a cut IPv6 record', message(record({ type: 1 }).subarray(0, 60)), 'refused_malformed'],
   ['a persistence template', message(record({ flags: 0x1003 })), 'refused_templates'],
   ['a connection without client port', message(record({ flags: 0x803 })), 'refused_templates'],
   ['SCTP', message(record({ protocol: 132 })), 'refused_other'],
@@ -156,6 +223,27 @@ test('version 0 is read, with sequence deltas or without', () => {
   bench.close();
 });
 
+/** What the guest needs to forward IPv6 as it does IPv4. */
+async function giveSix(uml: Uml): Promise<void> {
+  const conf = (name: string, value: number) =>
+    `for at in all default vec0 vec1; do sysctl -qw net.ipv6.conf.$at.${name}=${value}; done`;
+  const lines = [
+    ...['accept_dad', 'accept_ra', 'router_solicitations'].map((name) => conf(name, 0)),
+    conf('forwarding', 1),
+    conf('disable_ipv6', 0),
+    'ip addr add 2001:db8:1::1/64 dev vec0 nodad',
+    'ip addr add 2001:db8:2::1/64 dev vec1 nodad',
+    'ip addr add 2001:db8:f::10/128 dev vec0 nodad',
+    `ip neigh replace 2001:db8:1::fe lladdr ${GATEWAY_MAC} dev vec0 nud permanent`,
+    ...NAMES.map(
+      (name, n) =>
+        `ip neigh replace 2001:db8:2::${11 + n} lladdr ${serverMac(name)} dev vec1 nud permanent`,
+    ),
+    'ip route add 2001:db8:c::/64 via 2001:db8:1::fe dev vec0',
+  ];
+  await uml.sh(lines.join(' && '));
+}
+
 const reason = umlUnavailable();
 if (reason) {
   skip('a real Linux sync daemon', reason);
@@ -167,6 +255,7 @@ if (reason) {
       `-A -${protocol[0]} ${listen} -s rr`,
       `-a -${protocol[0]} ${listen} -r ${server} -${letter}`,
     ]);
+    await giveSix(uml);
     await uml.sh(`printf '%b' '${lines.join('\\n')}\\n' | ipvsadm -R`);
   });
   test.after(() => uml.close());
@@ -174,11 +263,23 @@ if (reason) {
   const toFront = (bytes: Uint8Array): Frame => ({ port: 'front', bytes });
   const front = { fromMac: GATEWAY_MAC, toMac: FRONT_MAC };
   const back = { fromMac: serverMac('A'), toMac: BACK_MAC };
+  const padded = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
   const hex = (end: string) => {
-    const [address = '', port = ''] = end.split(':');
-    const bytes = address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
-    return `${bytes.join('')} ${Number(port).toString(16).padStart(4, '0')}`.toUpperCase();
+    const [address, port] = end.startsWith('[')
+      ? q.end6(end)
+      : (end.split(':') as [string, string]);
+    const number = padded(Number(port), 4).toUpperCase();
+    if (end.startsWith('[')) {
+      const bytes = q.ip6(address);
+      const words = Array.from({ length: 8 }, (_, at) => padded(readU16(bytes, 2 * at), 4));
+      return `${words.join(':')} ${number}`;
+    }
+    const bytes = address.split('.').map((byte) => padded(Number(byte), 2));
+    return `${bytes.join('').toUpperCase()} ${number}`;
   };
+  /** Neighbour Discovery and group reports are the guest's own. */
+  const isOwn = ({ bytes }: Frame) =>
+    readU16(bytes, 12) === 0x86dd && [0, 58].includes(bytes[20] as number);
   /** A line of /proc/net/ip_vs_conn. */
   const listed = ({ service, client: from }: (typeof FLOWS)[number]) =>
     `${service.protocol.toUpperCase()} ${hex(from)} ${hex(service.listen)} ${hex(service.server)}`;
@@ -201,14 +302,15 @@ if (reason) {
       await uml.listen(0.2);
     }
     for (const flow of FLOWS) assert.ok(table.includes(listed(flow)), `${listed(flow)}\n${table}`);
-    assert.is(table.match(/ESTABLISHED/g)?.length, 3, table);
+    const tcp = FLOWS.filter(({ service }) => service.protocol === 'tcp');
+    assert.is(table.match(/ESTABLISHED/g)?.length, tcp.length, table);
     // No SYN: only who knows the connection forwards this.
     const data = FLOWS.map(({ service, client: from }) =>
       toFront(request(service, from, 'PA', { ...front, payload: 'more' })),
     );
     const sent = await uml.play(data);
     assert.equal(
-      sent.map((out) => out.map(({ port }) => port)),
+      sent.map((out) => out.filter((frame) => !isOwn(frame)).map(({ port }) => port)),
       FLOWS.map(() => ['back']),
     );
     await uml.sh('ipvsadm --stop-daemon backup');
@@ -217,7 +319,7 @@ if (reason) {
 
   test('Linux is the master: we adopt its connections, and they go on through us', async () => {
     await uml.sh('ipvsadm --start-daemon master --mcast-interface vec1 --syncid 6');
-    const others = FLOWS.map(({ service }, flow) => ({ service, client: client(50 + flow) }));
+    const others = FLOWS.map(({ service }, flow) => ({ service, client: client(48 + flow) }));
     for (const { service, client: from } of others) {
       const go = [toFront(request(service, from, 'S', front))];
       if (service.mode === 'nat') {
@@ -243,7 +345,7 @@ if (reason) {
       .connections()
       .map(
         (c) =>
-          `${c.client}:${c.clientPort} ${c.virtual}:${c.virtualPort} ${c.server}:${c.serverPort} ${c.mode}`,
+          `${at(c.client, c.clientPort)} ${at(c.virtual, c.virtualPort)} ${at(c.server, c.serverPort)} ${c.mode}`,
       );
     assert.equal(
       known.sort(),

@@ -86,9 +86,9 @@ struct FeedLetter final : Letter {
   explicit FeedLetter(std::optional<sync::FeedOptions> options) : options(options) {}
   void read(Worker& worker) noexcept override {
     if (options) {
-      worker.feed().start(*options, worker.now_ms());
+      worker.start_sync(*options);
     } else {
-      worker.feed().stop();
+      worker.stop_sync();
     }
   }
   void answer(bool) override {}
@@ -298,8 +298,8 @@ void Engine::connections(unsigned worker, uint32_t cursor, uint32_t limit, PageH
 void Engine::start_sync(const SyncOptions& options) {
   check_running();
   if (sync_thread_) throw Error("ERR_SYNC_RUNNING", "connection sync is running already");
-  std::vector<sync::Feed*> feeds;
-  for (const auto& lcore : lcores_) feeds.push_back(&lcore->worker().feed());
+  std::vector<sync::Feeds> feeds;
+  for (const auto& lcore : lcores_) feeds.push_back(lcore->worker().feeds());
   sync_thread_ = std::make_unique<SyncThread>(options, std::move(feeds), steering_.get(),
                                               *publisher_, *wiring_, on_event_,
                                               options_.eal.worker_cpus, lcores_[0]->first_cycle());
@@ -381,7 +381,7 @@ void Engine::take_over(int fd) {
   check_running();
   if (take_over_) throw Error("ERR_UPGRADE_RUNNING", "this process is taking over already");
   struct NotesLetter final : Letter {
-    void read(Worker& worker) noexcept override { worker.feed().keep_notes(); }
+    void read(Worker& worker) noexcept override { worker.keep_notes(); }
     void answer(bool) override {}
   };
   for (size_t w = 0; w < workers(); ++w) post(w, std::make_unique<NotesLetter>());

@@ -85,10 +85,7 @@ class Engine {
   void stop_sync();
   // nullptr: it doesn't run.
   const SyncThread* sync() const { return sync_thread_.get(); }
-  const sync::FeedFigures& feed_figures(unsigned worker) const {
-    return lcores_[worker]->worker().feed().figures;
-  }
-  uint32_t untold(unsigned worker) const { return lcores_[worker]->worker().feed().out.size(); }
+  sync::Feeds feeds(unsigned worker) const { return lcores_[worker]->worker().feeds(); }
 
   // To another process, or from one. Both take `fd`, a stream socket's end. Throw
   // ERR_UPGRADE_RUNNING.

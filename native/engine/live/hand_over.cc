@@ -15,7 +15,6 @@
 
 namespace sluice {
 
-using sync::Estate;
 using sync::Tale;
 using Phase = HandOverPhase;
 
@@ -58,10 +57,13 @@ bool all_have(const HandOverParts& parts, Duty duty) {
 }
 
 struct EstateLetter final : Letter {
-  explicit EstateLetter(std::unique_ptr<Estate> estate) : estate(std::move(estate)) {}
-  void read(Worker& worker) noexcept override { worker.leave_estate(estate); }
-  void answer(bool) override {}  // frees the one that was there, on the slow path's thread
-  std::unique_ptr<Estate> estate;
+  EstateLetter() = default;  // no estate
+  EstateLetter(std::unique_ptr<sync::Estate> four, std::unique_ptr<sync::Estate6> six)
+      : four(std::move(four)), six(std::move(six)) {}
+  void read(Worker& worker) noexcept override { worker.leave_estates(four, six); }
+  void answer(bool) override {}  // frees those that were there, on the slow path's thread
+  std::unique_ptr<sync::Estate> four;
+  std::unique_ptr<sync::Estate6> six;
 };
 
 }  // namespace
@@ -74,9 +76,10 @@ void HandOverParts::open_ears() const {
 
 HandOver::HandOver(HandOverParts parts, int fd) : parts_(std::move(parts)), fd_(fd) {
   for (size_t worker = 0; worker < parts_.lcores.size(); ++worker) {
-    auto estate = std::make_unique<Estate>();
-    estates_.push_back(estate.get());
-    parts_.post(worker, std::make_unique<EstateLetter>(std::move(estate)));
+    auto four = std::make_unique<sync::Estate>();
+    auto six = std::make_unique<sync::Estate6>();
+    estates_.emplace_back(four.get(), six.get());
+    parts_.post(worker, std::make_unique<EstateLetter>(std::move(four), std::move(six)));
   }
   thread_ = std::thread([this] { run(); });
 }
@@ -85,7 +88,7 @@ HandOver::~HandOver() {
   stopping_.store(true, std::memory_order_relaxed);
   if (thread_.joinable()) thread_.join();
   for (size_t worker = 0; worker < parts_.lcores.size(); ++worker) {
-    parts_.post(worker, std::make_unique<EstateLetter>(nullptr));
+    parts_.post(worker, std::make_unique<EstateLetter>());
   }
   close(fd_);
 }
@@ -104,32 +107,59 @@ void HandOver::run() {
 bool HandOver::pump() {
   bool any = false;
   uint64_t told = 0, lost = 0;
-  for (Estate* estate : estates_) {
-    told += estate->told.load(std::memory_order_relaxed);
-    lost += estate->lost.load(std::memory_order_relaxed);
-    for (size_t i = 0; i < kBatch; ++i) {
-      const sync::Record* record = estate->out.peek();
-      if (record == nullptr) break;
-      any = true;
-      const Tale tale = record->tale;
-      // One mark for all workers.
-      const bool is_mark = tale == Tale::swept || tale == Tale::last;
-      if (tale == Tale::swept) ++swept_;
-      if (tale == Tale::last) ++last_;
-      const size_t marks = tale == Tale::swept ? swept_ : last_;
-      if (!is_mark || marks == estates_.size()) outgoing_.push_back(*record);
-      estate->out.drop();
-    }
-    write_all();
+  for (const auto& [four, six] : estates_) {
+    told += four->told.load(std::memory_order_relaxed) + six->told.load(std::memory_order_relaxed);
+    lost += four->lost.load(std::memory_order_relaxed) + six->lost.load(std::memory_order_relaxed);
+    any |= pump(*four);
+    any |= pump(*six);
   }
   told_.store(told, std::memory_order_relaxed);
   lost_.store(lost, std::memory_order_relaxed);
   return any;
 }
 
+template <class Family>
+bool HandOver::pump(sync::EstateOf<Family>& estate) {
+  constexpr bool kSix = std::is_same_v<Family, V6>;
+  sync::Record head{};  // of IPv6's records
+  head.tale = Tale::six;
+  if (kSix) add(head);
+  Tale mark = Tale::live;  // none
+  size_t taken = 0;
+  for (; taken < kBatch; ++taken) {
+    const sync::RecordOf<Family>* record = estate.out.peek();
+    if (record == nullptr) break;
+    const Tale tale = record->tale;
+    // One mark for all estates.
+    if (tale == Tale::swept || tale == Tale::last) {
+      size_t& marks = tale == Tale::swept ? swept_ : last_;
+      if (++marks == 2 * estates_.size()) mark = tale;
+    } else {
+      add(*record);
+      ++head.told_ms;
+    }
+    estate.out.drop();
+  }
+  if (kSix) std::memcpy(outgoing_.data(), &head, sizeof head);
+  if (kSix && head.told_ms == 0) outgoing_.clear();
+  if (mark != Tale::live) {
+    sync::Record end{};
+    end.tale = mark;
+    add(end);
+  }
+  write_all();
+  return taken != 0;
+}
+
+template <class Family>
+void HandOver::add(const sync::RecordOf<Family>& record) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&record);
+  outgoing_.insert(outgoing_.end(), bytes, bytes + sizeof record);
+}
+
 void HandOver::write_all() {
-  const auto* at = reinterpret_cast<const uint8_t*>(outgoing_.data());
-  size_t left = outgoing_.size() * sizeof(sync::Record);
+  const uint8_t* at = outgoing_.data();
+  size_t left = outgoing_.size();
   while (left != 0 && !has_ended_ && !stopping_.load(std::memory_order_relaxed)) {
     const ssize_t n = send(fd_, at, left, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) {
@@ -173,7 +203,8 @@ void HandOver::switch_over() {
       },
       kDrainUs + kDutyUs);
   parts_.set_duty(Duty::paused);
-  while (last_ != estates_.size() && !has_ended_ && !stopping_.load(std::memory_order_relaxed)) {
+  while (last_ != 2 * estates_.size() && !has_ended_ &&
+         !stopping_.load(std::memory_order_relaxed)) {
     if (!pump()) breathe();
   }
   while (phase() == Phase::switching && !has_ended_ && !stopping_.load(std::memory_order_relaxed)) {
@@ -247,8 +278,17 @@ void TakeOver::listen() {
   if (n <= 0) return;
   filled_ += static_cast<size_t>(n);
   size_t at = 0;
-  for (; filled_ - at >= sizeof(sync::Record); at += sizeof(sync::Record)) {
-    take(load<sync::Record>(incoming_.data() + at));
+  for (;;) {
+    const size_t bytes = six_left_ == 0 ? sizeof(sync::Record) : sizeof(sync::Record6);
+    if (filled_ - at < bytes) break;
+    const uint8_t* const record = incoming_.data() + at;
+    if (six_left_ == 0) {
+      take(load<sync::Record>(record));
+    } else {
+      --six_left_;
+      give(load<sync::Record6>(record));
+    }
+    at += bytes;
   }
   std::memmove(incoming_.data(), incoming_.data() + at, filled_ - at);
   filled_ -= at;
@@ -265,6 +305,9 @@ void TakeOver::take(const sync::Record& record) {
     case Tale::last:
       last_ = true;
       break;
+    case Tale::six:
+      six_left_ = record.told_ms;
+      break;
     case Tale::inherited:
     case Tale::persistence:
     case Tale::end:
@@ -276,7 +319,8 @@ void TakeOver::take(const sync::Record& record) {
 }
 
 // To the worker that had it, where there are as many: then flows have the owners that they had.
-void TakeOver::give(sync::Record record) {
+template <class Family>
+void TakeOver::give(sync::RecordOf<Family> record) {
   received_.fetch_add(1, std::memory_order_relaxed);
   const size_t workers = parts_.lcores.size();
   const uint32_t before = record.told_ms & 0xffff, of = record.told_ms >> 16;
@@ -286,7 +330,8 @@ void TakeOver::give(sync::Record record) {
   }
   const size_t worker = of == workers ? before : whereabouts_.owners(record).connection;
   Lcore& lcore = *parts_.lcores[worker];
-  while (!lcore.worker().feed().in.push(record)) {
+  const sync::Feeds feeds = lcore.worker().feeds();
+  while (!feeds.of<Family>().in.push(record)) {
     if (stopping_.load(std::memory_order_relaxed)) return;
     parts_.wiring.worker_bells[worker].ring();
     breathe();

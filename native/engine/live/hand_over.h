@@ -15,6 +15,8 @@
 //                                              lives: frames that have waited are the first
 //                                 ◀─── live ─
 //
+// IPv6's records are longer: a record whose tale is `six` says how many of them follow it.
+//
 // The old one keeps everything until it is told to leave, and takes it back when the stream ends
 // before. When it ends on the new one's side, the old process has died: the new one lives at once.
 // Nothing of this is on a worker's way but a look at its duty, once a turn.
@@ -26,6 +28,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "../sync/whereabouts.h"
@@ -36,7 +39,7 @@
 namespace sluice {
 
 // Grows with sync::Record and whatever else goes through the stream.
-inline constexpr uint32_t kHandOverFormat = 1;
+inline constexpr uint32_t kHandOverFormat = 2;
 
 enum class HandOverPhase : uint8_t {
   copying,
@@ -78,6 +81,10 @@ class HandOver {
  private:
   void run();
   bool pump();  // false: nothing to tell at the moment
+  template <class Family>
+  bool pump(sync::EstateOf<Family>& estate);
+  template <class Family>
+  void add(const sync::RecordOf<Family>& record);
   void listen(int wait_ms);
   void switch_over();
   void go_on();
@@ -85,10 +92,10 @@ class HandOver {
 
   const HandOverParts parts_;
   const int fd_;
-  std::vector<sync::Record> outgoing_;
-  std::vector<sync::Estate*> estates_;
-  size_t swept_ = 0, last_ = 0;  // workers
-  bool has_ended_ = false;       // the stream
+  std::vector<uint8_t> outgoing_;
+  std::vector<std::pair<sync::Estate*, sync::Estate6*>> estates_;  // by worker
+  size_t swept_ = 0, last_ = 0;                                    // estates
+  bool has_ended_ = false;                                         // the stream
   std::atomic<HandOverPhase> phase_{HandOverPhase::copying};
   std::atomic<uint64_t> told_{0}, lost_{0};
   std::atomic<bool> stopping_{false};
@@ -115,7 +122,8 @@ class TakeOver {
   void run();
   void listen();
   void take(const sync::Record& record);
-  void give(sync::Record record);
+  template <class Family>
+  void give(sync::RecordOf<Family> record);
   void flip();
   void live();
   bool all_adopted() const;
@@ -126,6 +134,7 @@ class TakeOver {
   const int fd_;
   std::vector<uint8_t> incoming_;
   size_t filled_ = 0;
+  uint32_t six_left_ = 0;  // of IPv6's records that come next
   std::vector<int> theirs_;
   bool swept_ = false, last_ = false, has_ended_ = false;
   uint64_t flipped_us_ = 0;

@@ -36,7 +36,7 @@ sync::Settings settings_for(const SyncOptions& options, const SyncSocket& socket
 
 }  // namespace
 
-SyncThread::SyncThread(const SyncOptions& options, std::vector<sync::Feed*> feeds,
+SyncThread::SyncThread(const SyncOptions& options, std::vector<sync::Feeds> feeds,
                        const Steering* steering, Publisher& publisher, Wiring& wiring,
                        EventHandler handler, std::vector<unsigned> busy_cpus, uint64_t first_cycle)
     : options_(options),

@@ -26,7 +26,7 @@ class SyncThread {
  public:
   // Opens the socket and starts. Throws ERR_SYNC_SOCKET. Everything given outlives this.
   // `first_cycle`: of the workers' clocks.
-  SyncThread(const SyncOptions& options, std::vector<sync::Feed*> feeds, const Steering* steering,
+  SyncThread(const SyncOptions& options, std::vector<sync::Feeds> feeds, const Steering* steering,
              Publisher& publisher, Wiring& wiring, EventHandler handler,
              std::vector<unsigned> busy_cpus, uint64_t first_cycle);
   ~SyncThread();

@@ -5,25 +5,15 @@
 
 namespace sluice {
 
-namespace {
-
-uint16_t owner_of_client6(const WideAddress& address, be16 port, uint16_t workers) {
-  const uint64_t halves = mum(load<uint64_t>(address.data()) ^ 0x2545f4914f6cdd1du,
-                              load<uint64_t>(address.data() + 8) ^ 0x9e3779b97f4a7c15u);
-  return owner_of_client(static_cast<be32>(halves ^ halves >> 32), port, workers);
-}
-
-}  // namespace
-
 uint16_t Worker6::owner_of(const Packet6& packet) const {
   const TupleOf<V6>& t = packet.key.tuple;
   const uint16_t n = worker_.options_.workers;
   const uint8_t flags = six().address_flags(t.destination);
   if ((flags & Snapshot::kOwned) == 0) {
-    return owner_of_client6(t.destination, t.destination_port, n);
+    return owner_of_client(t.destination, t.destination_port, n);
   }
   if (flags & Snapshot::kLocalAddress) return from_be(t.destination_port) % n;
-  return owner_of_client6(t.source, t.source_port, n);
+  return owner_of_client(t.source, t.source_port, n);
 }
 
 // True: it is another worker's, and on its way there.
@@ -31,6 +21,11 @@ bool Worker6::hand_off(Packet6& packet) {
   if (packet.handed_off) return false;
   const uint16_t owner = owner_of(packet);
   if (owner == worker_.options_.index) return false;
+  give_to(owner, packet);
+  return true;
+}
+
+void Worker6::give_to(uint16_t owner, Packet6& packet) {
   packet.mbuf->port = packet.port;
   packet.mbuf->tso_segsz = 0;
   packet.concern = Concern::ended;  // for this worker; the owner counts its end
@@ -38,7 +33,6 @@ bool Worker6::hand_off(Packet6& packet) {
   Worker::Out& out = worker_.to_worker_[owner];
   worker_.push(out, packet.mbuf, End::hand_off_full);
   if (out.n >= kBurst) worker_.flush_hand_off(owner);
-  return true;
 }
 
 }  // namespace sluice

@@ -22,6 +22,10 @@ void Worker6::process(Packet6& packet) {
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
   if (record == kNone) return first_packet(packet);
+  if (table_[record].is_signpost()) {
+    if (!follow_signpost(packet, record)) first_packet(packet);
+    return;
+  }
   if (direction == Direction::reply) return forward_reply(packet, record);
   if (!begins_anew(packet, table_[record])) return forward_request(packet, record);
   destroy(record, Extra::connections_expired);
@@ -144,6 +148,7 @@ uint32_t Worker6::connect(const Packet6& packet, const Service6& service, uint32
   }
   counters().add(Extra::connections_created);
   counters().add(Extra::connections);
+  tell_soon(record);
   return record;
 }
 

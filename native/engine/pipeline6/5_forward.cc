@@ -243,6 +243,8 @@ const NextHop6* Worker6::next_hop(Record& c, Direction towards, End& failure) {
     c.settled = worker_.epoch_.settled(Way::unsettled);
   }
   if (cached != Fib6::kNoHop) return &fib()[cached];
+  // So does the first packet of a connection that was adopted.
+  if (feed_.on()) note_use(c);
   const Fib6::Answer answer = fib().lookup(towards == Direction::request ? c.raddr : c.caddr);
   if (answer.next_hop <= UINT16_MAX) {
     cached = static_cast<uint16_t>(answer.next_hop);
@@ -256,6 +258,7 @@ const NextHop6* Worker6::next_hop(Record& c, Direction towards, End& failure) {
 
 // Towards an IPv4 server: hop[0] is an index into IPv4's next hops then.
 const NextHop* Worker6::next_hop_v4(Record& c, End& failure) {
+  if (feed_.on()) note_use(c);
   const Fib::Answer answer = worker_.fib_->lookup(v4_of(c.raddr));
   if (answer.next_hop <= UINT16_MAX) return &(*worker_.fib_)[answer.next_hop];
   failure = answer.has_route ? End::no_neighbour : End::no_route;
@@ -274,6 +277,7 @@ void Worker6::change_state(uint32_t record, State state) {
   // The wheel finds out about a later deadline by itself; an earlier one moves the record.
   const bool sooner = timeout_of(state) < timeout_of(c.state);
   c.state = state;
+  tell_soon(record);
   if (state == State::established) {
     expendables_.remove(record);
   } else {

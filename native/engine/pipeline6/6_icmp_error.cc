@@ -42,6 +42,10 @@ void Worker6::related_error(Packet6& packet) {
     return drop(packet, End::icmp_without_connection);
   }
   const Record& c = table_[record];
+  if (c.is_signpost()) {
+    if (!follow_signpost(packet, record)) drop(packet, End::icmp_without_connection);
+    return;
+  }
   if (!l4_sums_up(*packet.ip, kIcmp6, packet.l4, packet.l4_bytes)) {
     return drop(packet, End::bad_icmp_checksum, &c);
   }

@@ -16,7 +16,9 @@ uint32_t read_u32(const uint8_t* from) {
 std::optional<size_t> body_bytes(Type type, uint16_t count) {
   switch (type) {
     case Type::records:
-      return count * kRecordBytes;
+      return count * kRecordBytes<V4>;
+    case Type::records6:
+      return count * kRecordBytes<V6>;
     case Type::alive:
       return 0;
     case Type::challenge:
@@ -40,11 +42,14 @@ uint64_t read_u64(const uint8_t* from) {
   return __builtin_bswap64(load<uint64_t>(from));
 }
 
-void write_record(uint8_t* to, const Record& record) {
-  std::memcpy(to, &record.request, sizeof record.request);
-  std::memcpy(to + 12, &record.reply, sizeof record.reply);
-  write_u32(to + 24, record.server_isn1);
-  write_u32(to + 28, record.idle_ms);
+template <class Family>
+void write_record(uint8_t* to, const RecordOf<Family>& record) {
+  constexpr size_t kTuple = sizeof record.request;
+  std::memcpy(to, &record.request, kTuple);
+  std::memcpy(to + kTuple, &record.reply, kTuple);
+  to += 2 * kTuple;
+  write_u32(to, record.server_isn1);
+  write_u32(to + 4, record.idle_ms);
   const uint8_t rest[8] = {static_cast<uint8_t>(record.tale),
                            record.protocol,
                            static_cast<uint8_t>(record.mode),
@@ -53,16 +58,22 @@ void write_record(uint8_t* to, const Record& record) {
                            record.packets,
                            0,
                            0};
-  std::memcpy(to + 32, rest, sizeof rest);
+  std::memcpy(to + 8, rest, sizeof rest);
 }
 
-std::optional<Record> read_record(const uint8_t* from) {
-  Record record{};
-  std::memcpy(&record.request, from, sizeof record.request);
-  std::memcpy(&record.reply, from + 12, sizeof record.reply);
-  record.server_isn1 = read_u32(from + 24);
-  record.idle_ms = read_u32(from + 28);
-  const uint8_t* rest = from + 32;
+template void write_record(uint8_t*, const Record&);
+template void write_record(uint8_t*, const Record6&);
+
+template <class Family>
+std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
+  RecordOf<Family> record{};
+  constexpr size_t kTuple = sizeof record.request;
+  std::memcpy(&record.request, from, kTuple);
+  std::memcpy(&record.reply, from + kTuple, kTuple);
+  from += 2 * kTuple;
+  record.server_isn1 = read_u32(from);
+  record.idle_ms = read_u32(from + 4);
+  const uint8_t* rest = from + 8;
   record.tale = static_cast<Tale>(rest[0]);
   record.protocol = rest[1];
   record.mode = static_cast<Mode>(rest[2]);
@@ -73,8 +84,11 @@ std::optional<Record> read_record(const uint8_t* from) {
   if (rest[3] == static_cast<uint8_t>(State::none) || rest[3] >= kStates) return std::nullopt;
   if (record.protocol != kTcp && record.protocol != kUdp) return std::nullopt;
   if ((record.protocol == kUdp) != (record.state == State::udp)) return std::nullopt;
+  if (std::is_same_v<Family, V6> && record.mode == Mode::enat) return std::nullopt;
   return record;
 }
+template std::optional<Record> read_record<V4>(const uint8_t*);
+template std::optional<Record6> read_record<V6>(const uint8_t*);
 
 size_t seal(uint8_t* datagram, const Header& header, size_t body, const Key& key) {
   write_u32(datagram, kMagic);

@@ -14,6 +14,7 @@
 //   proof      nonce64             the answer
 //   ask        session64           to the holder of that session: tell everything you have
 //   done       session64           to the asker: that was everything
+//   records6   count records of 88 bytes, of IPv6: addresses of 16 bytes, else as `records`
 //
 // A receiver takes records only from a session that has answered a challenge of its own, and each
 // sequence number once and in order: what was recorded on the wire, in this life of the sender or
@@ -23,22 +24,29 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include "record.h"
 #include "siphash.h"
 
 namespace sluice::sync {
 
-enum class Type : uint8_t { records, alive, challenge, proof, ask, done, count_ };
+enum class Type : uint8_t { records, alive, challenge, proof, ask, done, records6, count_ };
 
 inline constexpr uint32_t kMagic = 0x534c7379;
 inline constexpr uint8_t kVersion = 1;
 inline constexpr size_t kHeaderBytes = 24;
-inline constexpr size_t kRecordBytes = 40;
+// Of either family: two tuples and what follows them.
+template <class Family>
+inline constexpr size_t kRecordBytes = 2 * sizeof(TupleOf<Family>) + 16;
+static_assert(kRecordBytes<V4> == 40 && kRecordBytes<V6> == 88);
+template <class Family>
+inline constexpr Type kRecordsOf = std::is_same_v<Family, V6> ? Type::records6 : Type::records;
 inline constexpr size_t kTagBytes = sizeof(Tag);
 
+template <class Family>
 constexpr size_t records_in(size_t datagram_bytes) {
-  return (datagram_bytes - kHeaderBytes - kTagBytes) / kRecordBytes;
+  return (datagram_bytes - kHeaderBytes - kTagBytes) / kRecordBytes<Family>;
 }
 
 struct Header {
@@ -47,10 +55,12 @@ struct Header {
   uint64_t session, sequence;
 };
 
-// Writes kRecordBytes.
-void write_record(uint8_t* to, const Record& record);
+// Writes kRecordBytes<Family>.
+template <class Family>
+void write_record(uint8_t* to, const RecordOf<Family>& record);
 // nullopt when a field has a value that it can't have. Slots and told_ms are 0.
-std::optional<Record> read_record(const uint8_t* from);
+template <class Family>
+std::optional<RecordOf<Family>> read_record(const uint8_t* from);
 
 // Around a body that has been written behind the header's place; returns the datagram's length.
 size_t seal(uint8_t* datagram, const Header& header, size_t body_bytes, const Key& key);

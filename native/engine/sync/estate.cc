@@ -4,11 +4,10 @@
 
 #include <algorithm>
 
-#include "../worker.h"
+#include "../worker6.h"
 
 namespace sluice {
 
-using sync::Estate;
 using sync::Tale;
 
 namespace {
@@ -20,7 +19,8 @@ constexpr uint64_t kEightClean = 0x0808080808080808u;
 static_assert(sync::kClean == 0x08);
 
 // Each may be told, and a mark has room beside them.
-uint32_t looks_of(Estate& estate) {
+template <class Family>
+uint32_t looks_of(sync::EstateOf<Family>& estate) {
   constexpr uint32_t kReserve = 8;
   const uint32_t room = estate.out.room_now();
   return std::min(kLooks, room > kReserve ? room - kReserve : 0);
@@ -28,29 +28,33 @@ uint32_t looks_of(Estate& estate) {
 
 }  // namespace
 
-void Worker::leave_estate(std::unique_ptr<Estate>& estate) {
-  feed_.keep_notes();
-  for (uint32_t record = 0; record < table_.high_water(); ++record) {
-    feed_.notes(record) &= static_cast<uint8_t>(~(sync::kClean | sync::kBequeathed));
+template <class Half, class Family>
+void SyncHalf<Half, Family>::leave_estate(std::unique_ptr<sync::EstateOf<Family>>& estate) {
+  feed().keep_notes();
+  for (uint32_t record = 0; record < table().high_water(); ++record) {
+    feed().notes(record) &= static_cast<uint8_t>(~(sync::kClean | sync::kBequeathed));
   }
-  std::swap(feed_.estate, estate);
+  std::swap(feed().estate, estate);
 }
 
 // True when there is nothing to tell at the moment.
-bool Worker::bequeath() {
-  Estate& estate = *feed_.estate;
+template <class Half, class Family>
+bool SyncHalf<Half, Family>::bequeath() {
+  sync::EstateOf<Family>& estate = *feed().estate;
   if (estate.is_through) return true;
   if (estate.at == 0 && !estate.templates && !estate.is_last && estate.pass != 0 &&
-      now_ms_ - estate.passed_ms < kPauseMs) {
+      now_ms() - estate.passed_ms < kPauseMs) {
     return true;
   }
-  if (estate.templates) return bequeath_templates();
-  const uint32_t end = table_.high_water();
+  if constexpr (kHasTemplates) {
+    if (estate.templates) return self().bequeath_templates();
+  }
+  const uint32_t end = table().high_water();
   uint32_t looks = looks_of(estate);
   uint32_t skips = kSkips;
   while (estate.at < end && looks != 0) {
     if (estate.at % 8 == 0 && estate.at + 8 <= end &&
-        (load<uint64_t>(&feed_.notes(estate.at)) & kEightClean) == kEightClean) {
+        (load<uint64_t>(&feed().notes(estate.at)) & kEightClean) == kEightClean) {
       estate.at += 8;
       if (--skips == 0) return false;
       continue;
@@ -60,38 +64,49 @@ bool Worker::bequeath() {
   }
   if (estate.at < end) return false;
   estate.at = 0;
-  estate.templates = estate.pass == 0;
+  estate.templates = kHasTemplates && estate.pass == 0;
   if (estate.templates) return false;
-  ++estate.pass;
-  estate.passed_ms = now_ms_;
+  end_pass();
   if (estate.is_last) estate.is_through = true;
   return true;
 }
 
-void Worker::bequeath(uint32_t record) {
-  uint8_t& notes = feed_.notes(record);
+// After the first one everything has been told once.
+template <class Half, class Family>
+void SyncHalf<Half, Family>::end_pass() {
+  sync::EstateOf<Family>& estate = *feed().estate;
+  estate.passed_ms = now_ms();
+  if (estate.pass++ != 0) return;
+  Told mark{};
+  mark.tale = Tale::swept;
+  estate.out.push(mark);
+}
+
+template <class Half, class Family>
+void SyncHalf<Half, Family>::bequeath(uint32_t record) {
+  uint8_t& notes = feed().notes(record);
   if (notes & sync::kClean) return;
-  const Record& c = table_[record];
+  const Flow& c = table()[record];
   // The wheel comes by for those that have run out, and a signpost is put up anew.
-  if (c.state == State::none || c.is_signpost() || is_idle(c)) {
+  if (c.state == State::none || c.is_signpost() || self().is_idle(c)) {
     notes |= sync::kClean;
     return;
   }
-  sync::Record told = as_told(record);
+  Told told = as_told(record);
   told.tale = Tale::inherited;
-  told.told_ms = sync::teller(options_.index, options_.workers);
+  told.told_ms = self().teller();
   told.flags |= sync::kInherited;
   if (notes & sync::kTold) told.flags |= sync::kPeerKnows;
   if (notes & sync::kTheirs) told.flags |= sync::kPeerHas;
-  feed_.estate->out.push(told);
-  sync::tally(feed_.estate->told);
+  feed().estate->out.push(told);
+  sync::tally(feed().estate->told);
   notes |= sync::kBequeathed;
   // What a handshake finds out changes no state.
   if (c.state != State::syn_recv) notes |= sync::kClean;
 }
 
 bool Worker::bequeath_templates() {
-  Estate& estate = *feed_.estate;
+  sync::Estate& estate = *feed_.estate;
   uint32_t looks = looks_of(estate);
   for (; estate.at < templates_.places() && looks != 0; ++estate.at, --looks) {
     const Template& one = templates_[estate.at];
@@ -104,7 +119,7 @@ bool Worker::bequeath_templates() {
     told.request = {one.network, service->address, 0, service->port};
     told.reply = {server->address, 0, server->port, 0};
     told.tale = Tale::persistence;
-    told.told_ms = sync::teller(options_.index, options_.workers);
+    told.told_ms = teller();
     told.flags = sync::kInherited;
     told.protocol = service->protocol;
     told.mode = server->mode;
@@ -115,26 +130,24 @@ bool Worker::bequeath_templates() {
   if (estate.at < templates_.places()) return false;
   estate.at = 0;
   estate.templates = false;
-  ++estate.pass;
-  estate.passed_ms = now_ms_;
-  sync::Record mark{};
-  mark.tale = Tale::swept;
-  estate.out.push(mark);
+  end_pass();
   return true;
 }
 
-void Worker::bequeath_end(uint32_t record) {
-  if (feed_.estate == nullptr) return;
-  sync::Record told = as_told(record);
+template <class Half, class Family>
+void SyncHalf<Half, Family>::bequeath_end(uint32_t record) {
+  if (feed().estate == nullptr) return;
+  Told told = as_told(record);
   told.tale = Tale::end;
-  told.told_ms = sync::teller(options_.index, options_.workers);
+  told.told_ms = self().teller();
   told.flags |= sync::kInherited;
-  if (!feed_.estate->out.push(told)) sync::tally(feed_.estate->lost);
+  if (!feed().estate->out.push(told)) sync::tally(feed().estate->lost);
 }
 
-bool Worker::settle_estate() {
-  if (feed_.estate == nullptr) return true;
-  Estate& estate = *feed_.estate;
+template <class Half, class Family>
+bool SyncHalf<Half, Family>::settle_half() {
+  if (feed().estate == nullptr) return true;
+  sync::EstateOf<Family>& estate = *feed().estate;
   if (estate.is_through) return true;
   if (!estate.is_last) {
     // A first pass that is under way finishes first: templates are told by it alone.
@@ -143,7 +156,7 @@ bool Worker::settle_estate() {
     estate.at = 0;
   }
   if (!bequeath() || !estate.is_through) return false;
-  sync::Record mark{};
+  Told mark{};
   mark.tale = Tale::last;
   if (estate.out.push(mark)) return true;
   estate.is_through = false;  // the reader is slow: a pass more, which finds nothing
@@ -153,42 +166,52 @@ bool Worker::settle_estate() {
 // --- the other side
 
 // What the process before this one tells is true, whatever is here already.
-void Worker::inherit(const sync::Record& told) {
-  const Service* service = snapshot_->service_of_slot(told.service);
-  const Server* server = snapshot_->server_of_slot(told.server);
-  const bool right_service = service != nullptr && service->address == told.request.destination &&
-                             service->port == told.request.destination_port &&
-                             service->protocol == told.protocol;
-  const bool right_server = server != nullptr && server->address == told.reply.source;
-  if (!right_service || !right_server) return sync::tally(feed_.figures.refused_stale);
-  if (told.tale == Tale::persistence) return inherit_template(told, *service, *server);
-
-  const FlowKey<V4> key{told.request, told.protocol};
-  const Found found = table_.find(key, table_.hash(key));
+template <class Half, class Family>
+void SyncHalf<Half, Family>::inherit(const Told& told) {
+  if (!is_of_service(told) || !is_of_server(told)) {
+    return sync::tally(feed().figures.refused_stale);
+  }
+  if constexpr (kHasTemplates) {
+    if (told.tale == Tale::persistence) return self().inherit_template(told);
+  }
+  const FlowKey<Family> key{told.request, told.protocol};
+  const Found found = table().find(key, table().hash(key));
   if (found && found.direction == Direction::reply) {
-    return sync::tally(feed_.figures.refused_conflict);
+    return sync::tally(feed().figures.refused_conflict);
   }
   if (found) {
-    Record& c = table_[found.record];
+    Flow& c = table()[found.record];
     const bool same = !c.is_signpost() && c.server == told.server && c.mode() == told.mode &&
                       c.rport == told.reply.source_port && c.laddr == told.reply.destination &&
                       c.lport == told.reply.destination_port;
     if (same && told.tale == Tale::inherited) {
       take_over_figures(c, told);
-      if (c.state != told.state) change_state(found.record, told.state);
-      return sync::tally(feed_.figures.updated);
+      if (c.state != told.state) self().change_state(found.record, told.state);
+      return sync::tally(feed().figures.updated);
     }
-    end_adopted(found.record, feed_.figures.ended);
+    end_adopted(found.record, feed().figures.ended);
   }
   if (told.tale == Tale::end || !make_room_for(told, kNone)) return;
   make_adopted(told);
 }
 
-void Worker::inherit_template(const sync::Record& told, const Service& service,
-                              const Server& server) {
+// Slots are good.
+void Worker::inherit_template(const sync::Record& told) {
+  const Service& service = *snapshot_->service_of_slot(told.service);
   if (service.persistence_ms == 0 || service.client_bits != told.packets) return;
-  templates_.keep(told.request.source, service.client_bits, service.slot, server.slot, now_ms_,
+  templates_.keep(told.request.source, service.client_bits, told.service, told.server, now_ms_,
                   told.idle_ms, false);
 }
+
+// The other members' are in worker.cc and adopt.cc.
+#define SLUICE_INSTANTIATE(Half, Family)                                                        \
+  template void SyncHalf<Half, Family>::leave_estate(std::unique_ptr<sync::EstateOf<Family>>&); \
+  template bool SyncHalf<Half, Family>::bequeath();                                             \
+  template void SyncHalf<Half, Family>::bequeath_end(uint32_t);                                 \
+  template bool SyncHalf<Half, Family>::settle_half();                                          \
+  template void SyncHalf<Half, Family>::inherit(const sync::RecordOf<Family>&);
+SLUICE_INSTANTIATE(Worker, V4)
+SLUICE_INSTANTIATE(Worker6, V6)
+#undef SLUICE_INSTANTIATE
 
 }  // namespace sluice

@@ -19,14 +19,16 @@ constexpr uint32_t teller(uint16_t worker, uint16_t workers) {
   return uint32_t{workers} << 16 | worker;
 }
 
-struct Estate {
-  static constexpr uint32_t kRing = 1u << 15;  // 2 MiB
+// A family's: IPv6's table has passes of its own.
+template <class Family>
+struct EstateOf {
+  static constexpr uint32_t kRing = 1u << 15;  // 2 MiB, IPv6's 4
 
-  Spsc<Record> out{kRing};  // the worker writes, the thread of the hand-over reads
+  Spsc<RecordOf<Family>> out{kRing};  // the worker writes, the thread of the hand-over reads
 
   // The worker's.
   uint32_t at = 0;          // next record, or, with `templates`, next template
-  bool templates = false;   // the first pass goes over them too
+  bool templates = false;   // the first pass goes over them too; IPv6 has none
   bool is_last = false;     // the pass under way is the last one
   bool is_through = false;  // and it is through
   uint32_t pass = 0;        // that is under way
@@ -34,5 +36,7 @@ struct Estate {
   std::atomic<uint64_t> told{0};
   std::atomic<uint64_t> lost{0};  // ends for which there was no room: these time out over there
 };
+using Estate = EstateOf<V4>;
+using Estate6 = EstateOf<V6>;
 
 }  // namespace sluice::sync

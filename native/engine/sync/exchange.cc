@@ -15,15 +15,21 @@ constexpr size_t kMostPeers = 8;           // sessions at once, proven or not
 constexpr unsigned kBurstMs = 20;          // what the rate lets pass at once
 constexpr unsigned kRecordsAGather = 8192;
 
+template <class Family>
+constexpr unsigned kIndex = std::is_same_v<Family, V6> ? 1 : 0;
+
+template <class Family>
 unsigned most_records(const Settings& settings) {
-  if (settings.protocol == Protocol::sluice) return records_in(settings.datagram_bytes);
-  const size_t fit = (settings.datagram_bytes - ipvs::kHeaderBytes) / ipvs::kRecordBytes;
+  if (settings.protocol == Protocol::sluice) {
+    return static_cast<unsigned>(records_in<Family>(settings.datagram_bytes));
+  }
+  const size_t fit = (settings.datagram_bytes - ipvs::kHeaderBytes) / ipvs::kRecordBytes<Family>;
   return static_cast<unsigned>(std::min<size_t>(fit, UINT8_MAX));
 }
 
 }  // namespace
 
-Exchange::Exchange(const Settings& settings, std::vector<Feed*> feeds, const Steering* steering,
+Exchange::Exchange(const Settings& settings, std::vector<Feeds> feeds, const Steering* steering,
                    uint64_t random, Send send, Wake wake)
     : settings_(settings),
       feeds_(std::move(feeds)),
@@ -31,11 +37,13 @@ Exchange::Exchange(const Settings& settings, std::vector<Feed*> feeds, const Ste
       random_(random),
       send_(std::move(send)),
       wake_(std::move(wake)),
-      datagram_(settings.datagram_bytes),
-      most_(most_records(settings)),
-      marks_(feeds_.size()),
+      four_{std::vector<uint8_t>(settings.datagram_bytes), 0, most_records<V4>(settings)},
+      six_{std::vector<uint8_t>(settings.datagram_bytes), 0, most_records<V6>(settings)},
+      marks_(feeds_.size() * kFamilies),
       wake_worker_(feeds_.size()) {
-  for (const Feed* feed : feeds_) sweep_ = std::max(sweep_, feed->sweeps_wanted.load());
+  for (const Feeds& feeds : feeds_) {
+    sweep_ = std::max({sweep_, feeds.four->sweeps_wanted.load(), feeds.six->sweeps_wanted.load()});
+  }
 }
 
 void Exchange::follow(std::shared_ptr<const Snapshot> snapshot) {
@@ -47,23 +55,37 @@ void Exchange::follow(std::shared_ptr<const Snapshot> snapshot) {
 
 unsigned Exchange::gather(uint64_t now_ms) {
   if (!settings_.tells) return 0;
-  const uint64_t burst = std::max<uint64_t>(most_, uint64_t{settings_.rate} * kBurstMs / 1000);
+  const uint64_t burst = std::max<uint64_t>(four_.most, uint64_t{settings_.rate} * kBurstMs / 1000);
   const uint64_t earned = (now_ms - tokens_at_ms_) * settings_.rate / 1000;
   if (earned != 0) {
     tokens_ = std::min(burst, tokens_ + earned);
     tokens_at_ms_ = now_ms;
   }
+  six_first_ = !six_first_;
+  unsigned taken = six_first_ ? gather_of<V6>(now_ms) : 0;
+  taken += gather_of<V4>(now_ms);
+  if (!six_first_) taken += gather_of<V6>(now_ms);
+  flush_all();
+  if (taken != 0) sent_ms_ = now_ms;
+  wake_told();
+  return taken;
+}
+
+template <class Family>
+unsigned Exchange::gather_of(uint64_t now_ms) {
+  unsigned& next = next_feed_[kIndex<Family>];
+  const unsigned most = filling<Family>().most;
   unsigned taken = 0, empty = 0;
   while (taken < kRecordsAGather && tokens_ != 0 && empty < feeds_.size()) {
-    const unsigned worker = next_feed_;
-    next_feed_ = next_feed_ + 1 == feeds_.size() ? 0 : next_feed_ + 1;
-    Spsc<Record>& ring = feeds_[worker]->out;
+    const unsigned worker = next;
+    next = next + 1 == feeds_.size() ? 0 : next + 1;
+    Spsc<RecordOf<Family>>& ring = feeds_[worker].template of<Family>().out;
     unsigned from_this = 0;
-    for (; from_this < most_ && tokens_ != 0; ++from_this) {
-      const Record* record = ring.peek();
+    for (; from_this < most && tokens_ != 0; ++from_this) {
+      const RecordOf<Family>* record = ring.peek();
       if (record == nullptr) break;
       if (record->tale == Tale::mark) {
-        note_mark(worker, record->told_ms);
+        note_mark(worker, kIndex<Family>, record->told_ms);
       } else {
         add(*record, now_ms);
         remind(worker, *record);
@@ -74,16 +96,14 @@ unsigned Exchange::gather(uint64_t now_ms) {
     }
     empty = from_this == 0 ? empty + 1 : 0;
   }
-  if (filled_ != 0) flush();
-  if (taken != 0) sent_ms_ = now_ms;
-  wake_told();
   return taken;
 }
 
 // A connection that came from the other director, and whose requests arrive at another worker than
 // its replies: while only the server speaks the signpost sees no packet, and would time out before
 // the connection does.
-void Exchange::remind(unsigned worker, Record record) {
+template <class Family>
+void Exchange::remind(unsigned worker, RecordOf<Family> record) {
   if (feeds_.size() == 1 || record.tale != Tale::live) return;
   const Whereabouts::Owners owners = whereabouts_.owners(record);
   if (owners.requests == worker || owners.connection != worker) return;
@@ -100,35 +120,47 @@ void Exchange::wake_told() {
   }
 }
 
-void Exchange::add(const Record& record, uint64_t now_ms) {
+template <class Family>
+void Exchange::add(const RecordOf<Family>& record, uint64_t now_ms) {
+  Filling<Family>& into = filling<Family>();
   const uint32_t lag = static_cast<uint32_t>(now_ms) - record.told_ms;
   // Clocks of worker and sync thread start within moments of one another.
   figures_.lag_ms.store(lag < INT32_MAX ? lag : 0, std::memory_order_relaxed);
   if (settings_.protocol == Protocol::ipvs) {
     if (!ipvs::tellable(record)) return tally(figures_.not_sendable);
-    uint8_t* at = datagram_.data() + ipvs::kHeaderBytes + filled_ * ipvs::kRecordBytes;
+    uint8_t* at =
+        into.datagram.data() + ipvs::kHeaderBytes + into.filled * ipvs::kRecordBytes<Family>;
     ipvs::write_record(at, record, timeouts_s_[static_cast<unsigned>(record.state)]);
   } else {
-    write_record(datagram_.data() + kHeaderBytes + filled_ * kRecordBytes, record);
+    write_record(into.datagram.data() + kHeaderBytes + into.filled * kRecordBytes<Family>, record);
   }
-  if (++filled_ == most_) flush();
+  if (++into.filled == into.most) flush<Family>();
 }
 
+template <class Family>
 void Exchange::flush() {
+  Filling<Family>& from = filling<Family>();
+  if (from.filled == 0) return;
+  uint8_t* const datagram = from.datagram.data();
   size_t n = 0;
   if (settings_.protocol == Protocol::ipvs) {
-    n = ipvs::kHeaderBytes + filled_ * ipvs::kRecordBytes;
-    ipvs::write_header(datagram_.data(), settings_.syncid, static_cast<uint16_t>(n),
-                       static_cast<uint8_t>(filled_));
+    n = ipvs::kHeaderBytes + from.filled * ipvs::kRecordBytes<Family>;
+    ipvs::write_header(datagram, settings_.syncid, static_cast<uint16_t>(n),
+                       static_cast<uint8_t>(from.filled));
   } else {
-    const Header header{Type::records, static_cast<uint16_t>(filled_), settings_.session,
+    const Header header{kRecordsOf<Family>, static_cast<uint16_t>(from.filled), settings_.session,
                         ++sequence_};
-    n = seal(datagram_.data(), header, filled_ * kRecordBytes, settings_.key);
+    n = seal(datagram, header, from.filled * kRecordBytes<Family>, settings_.key);
   }
-  tally(figures_.sent_records, filled_);
+  tally(figures_.sent_records, from.filled);
   tally(figures_.sent_datagrams);
-  filled_ = 0;
-  send_({datagram_.data(), n});
+  from.filled = 0;
+  send_({datagram, n});
+}
+
+void Exchange::flush_all() {
+  flush<V4>();
+  flush<V6>();
 }
 
 // Only between datagrams of records: both are sealed in one place.
@@ -214,14 +246,10 @@ void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint6
   peer.heard_ms = now_ms;
   switch (header.type) {
     case Type::records:
-      tally(figures_.received_records, header.count);
-      for (unsigned i = 0; i < header.count; ++i) {
-        if (const auto record = read_record(body + i * kRecordBytes)) {
-          give(*record);
-        } else {
-          tally(figures_.refused_other);
-        }
-      }
+      take<V4>(header, body);
+      break;
+    case Type::records6:
+      take<V6>(header, body);
       break;
     case Type::ask:
       if (read_u64(body) == settings_.session && settings_.tells) give_everything(peer.session);
@@ -237,6 +265,18 @@ void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint6
   wake_told();
 }
 
+template <class Family>
+void Exchange::take(const Header& header, const uint8_t* body) {
+  tally(figures_.received_records, header.count);
+  for (unsigned i = 0; i < header.count; ++i) {
+    if (const auto record = read_record<Family>(body + i * kRecordBytes<Family>)) {
+      give(*record);
+    } else {
+      tally(figures_.refused_other);
+    }
+  }
+}
+
 void Exchange::answer_challenge(const uint8_t* body) {
   if (read_u64(body) != settings_.session) return;
   const uint64_t words[] = {read_u64(body + 8)};
@@ -245,19 +285,21 @@ void Exchange::answer_challenge(const uint8_t* body) {
 
 void Exchange::receive_ipvs(std::span<const uint8_t> message) {
   ipvs::Refused refused;
-  told_.clear();
+  told_.four.clear();
+  told_.six.clear();
   ipvs::read(message, settings_.syncid, told_, refused);
   tally(figures_.refused_malformed, refused.malformed);
-  tally(figures_.refused_ipv6, refused.ipv6);
   tally(figures_.refused_templates, refused.templates);
   tally(figures_.refused_other, refused.other);
   if (refused.other_syncid) tally(figures_.refused_syncid);
-  tally(figures_.received_records, told_.size());
-  for (const ipvs::Told& told : told_) give(told.record);
+  tally(figures_.received_records, told_.four.size() + told_.six.size());
+  for (const Record& record : told_.four) give(record);
+  for (const Record6& record : told_.six) give(record);
   wake_told();
 }
 
-void Exchange::give(Record record) {
+template <class Family>
+void Exchange::give(RecordOf<Family> record) {
   if (!settings_.adopts) return;
   switch (whereabouts_.find(record)) {
     case Found::no_service:
@@ -279,8 +321,9 @@ void Exchange::give(Record record) {
   put(owners.requests, record);
 }
 
-bool Exchange::put(unsigned worker, const Record& record) {
-  if (!feeds_[worker]->in.push(record)) {
+template <class Family>
+bool Exchange::put(unsigned worker, const RecordOf<Family>& record) {
+  if (!feeds_[worker].template of<Family>().in.push(record)) {
     tally(figures_.refused_busy);
     return false;
   }
@@ -294,16 +337,19 @@ void Exchange::give_everything(uint64_t to) {
   if (asker_ == to) return;  // under way
   asker_ = to;
   ++sweep_;
-  for (Feed* feed : feeds_) feed->sweeps_wanted.store(sweep_, std::memory_order_release);
+  for (const Feeds& feeds : feeds_) {
+    feeds.four->sweeps_wanted.store(sweep_, std::memory_order_release);
+    feeds.six->sweeps_wanted.store(sweep_, std::memory_order_release);
+  }
   for (unsigned worker = 0; worker < feeds_.size(); ++worker) wake_worker_[worker] = true;
 }
 
 // What a sweep has told lies before its mark.
-void Exchange::note_mark(unsigned worker, uint32_t number) {
-  marks_[worker] = number;
+void Exchange::note_mark(unsigned worker, unsigned family, uint32_t number) {
+  marks_[worker * kFamilies + family] = number;
   const bool through = std::ranges::all_of(marks_, [this](uint32_t m) { return m == sweep_; });
   if (asker_ == 0 || !through) return;
-  if (filled_ != 0) flush();
+  flush_all();
   const uint64_t words[] = {asker_};
   send(Type::done, words);
   tally(figures_.bulks_given);

@@ -37,7 +37,7 @@ struct Settings {
 #define SLUICE_EXCHANGE_FIGURES(FIGURE)                                                      \
   FIGURE(sent_records, "connections sent")                                                   \
   FIGURE(sent_datagrams, "datagrams sent, of any kind")                                      \
-  FIGURE(not_sendable, "not sent: FullNAT and ENAT can't be told by IPVS' protocol")         \
+  FIGURE(not_sendable, "not sent: FullNAT, ENAT and 6in4 can't be told by IPVS' protocol")   \
   FIGURE(received_datagrams, "datagrams received, of any kind")                              \
   FIGURE(received_records, "connections received from peers that proved themselves")         \
   FIGURE(lost_datagrams, "sequence numbers that never came")                                 \
@@ -46,7 +46,6 @@ struct Settings {
   FIGURE(refused_replayed, "datagrams refused: sequence number not above the last")          \
   FIGURE(refused_unproven, "datagrams refused: their sender has not proved to live yet")     \
   FIGURE(refused_syncid, "messages refused: another syncid")                                 \
-  FIGURE(refused_ipv6, "connections refused: IPv6, which the dataplane has no modes for")    \
   FIGURE(refused_templates, "connections refused: persistence templates")                    \
   FIGURE(refused_other, "connections refused: protocol, state or forwarding method unknown") \
   FIGURE(refused_service, "connections refused: no such virtual service here")               \
@@ -73,7 +72,7 @@ class Exchange {
   using Wake = std::function<void(unsigned worker)>;
 
   // `feeds` by worker; `random` a seed for nonces. All pointers outlive this.
-  Exchange(const Settings& settings, std::vector<Feed*> feeds, const Steering* steering,
+  Exchange(const Settings& settings, std::vector<Feeds> feeds, const Steering* steering,
            uint64_t random, Send send, Wake wake);
 
   // Sends what workers have told, as the rate allows. How many records.
@@ -87,6 +86,8 @@ class Exchange {
   const ExchangeFigures& figures() const { return figures_; }
 
  private:
+  static constexpr unsigned kFamilies = 2;
+
   struct Peer {
     uint64_t session;
     uint64_t sequence = 0;  // highest seen
@@ -95,48 +96,75 @@ class Exchange {
     bool complete = false;  // has told everything
   };
 
-  void add(const Record& record, uint64_t now_ms);
-  void remind(unsigned worker, Record record);
+  // A datagram of a family's records that is being filled.
+  template <class Family>
+  struct Filling {
+    std::vector<uint8_t> datagram;
+    unsigned filled = 0;  // records in it
+    unsigned most = 0;    // records a datagram
+  };
+
+  // How many records.
+  template <class Family>
+  unsigned gather_of(uint64_t now_ms);
+  template <class Family>
+  void add(const RecordOf<Family>& record, uint64_t now_ms);
+  template <class Family>
+  void remind(unsigned worker, RecordOf<Family> record);
   void wake_told();
+  template <class Family>
   void flush();
+  void flush_all();
   void send(Type type, std::span<const uint64_t> words);
   Peer* peer_of(uint64_t session, uint64_t now_ms);
   void hear(Peer& peer, const Header& header, const uint8_t* body, uint64_t now_ms);
+  template <class Family>
+  void take(const Header& header, const uint8_t* body);
   void receive_ipvs(std::span<const uint8_t> message);
   void answer_challenge(const uint8_t* body);
   void give_everything(uint64_t to);
-  void note_mark(unsigned worker, uint32_t number);
-  void give(Record record);
-  bool put(unsigned worker, const Record& record);
+  void note_mark(unsigned worker, unsigned family, uint32_t number);
+  template <class Family>
+  void give(RecordOf<Family> record);
+  template <class Family>
+  bool put(unsigned worker, const RecordOf<Family>& record);
+  template <class Family>
+  Filling<Family>& filling() {
+    if constexpr (std::is_same_v<Family, V4>) {
+      return four_;
+    } else {
+      return six_;
+    }
+  }
   uint64_t nonce() {
     const uint64_t drawn = mix64(random_);
     return drawn == 0 ? 1 : drawn;
   }
 
   const Settings settings_;
-  const std::vector<Feed*> feeds_;
+  const std::vector<Feeds> feeds_;
   Whereabouts whereabouts_;
   uint64_t random_;
   Send send_;
   Wake wake_;
   ExchangeFigures figures_;
 
-  std::vector<uint8_t> datagram_;  // being filled
-  unsigned filled_ = 0;            // records in it
-  const unsigned most_;            // records a datagram
+  Filling<V4> four_;
+  Filling<V6> six_;
+  bool six_first_ = false;  // of two families that would send all the time each gets its turn
   uint64_t sequence_ = 0;
   uint64_t tokens_ = 0, tokens_at_ms_ = 0;
   uint64_t sent_ms_ = 0;
-  unsigned next_feed_ = 0;
+  unsigned next_feed_[kFamilies]{};
   uint32_t timeouts_s_[kStates]{};
 
   std::vector<Peer> peers_;
   // The sweep that a peer has asked for.
   uint64_t asker_ = 0;
   uint32_t sweep_ = 0;
-  std::vector<uint32_t> marks_;  // by worker: number of its last sweep
+  std::vector<uint32_t> marks_;  // by worker and family: number of its last sweep
   std::vector<bool> wake_worker_;
-  std::vector<ipvs::Told> told_;
+  ipvs::Told told_;
 };
 
 }  // namespace sluice::sync

@@ -6,11 +6,15 @@
 // was never told, costs a few bytes of a queue and nothing else. A sweep goes over all records once
 // in `refresh_ms`, some at a time, and tells again what lives: it repairs whatever was lost on the
 // way. A peer that has just started asks for a sweep of its own, as fast as the ring takes it.
+//
+// IPv4 and IPv6 have tables of their own, so a worker has a feed of each.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 #include "../table/memory.h"
 #include "estate.h"
@@ -50,6 +54,13 @@ struct FeedOptions {
   uint32_t after_ms = 100;
   uint32_t refresh_ms = 60'000;
 };
+
+// Often enough that what lives is told again before the shortest of its timeouts.
+inline uint32_t sweep_ms(const sync::FeedOptions& options, const uint32_t* timeouts) {
+  const uint32_t shortest = std::min(timeouts[static_cast<unsigned>(State::established)],
+                                     timeouts[static_cast<unsigned>(State::udp)]);
+  return std::max(1u, std::min(options.refresh_ms, shortest / 3));
+}
 
 // Of a record of the connection table.
 enum Note : uint8_t {
@@ -94,11 +105,12 @@ class Queue {
   uint32_t added_ = 0, taken_ = 0;
 };
 
-class Feed {
+template <class Family>
+class FeedOf {
  public:
-  static constexpr uint32_t kRing = 1u << 15;  // records each way: 2 MiB
+  static constexpr uint32_t kRing = 1u << 15;  // records each way: 2 MiB, of IPv6 4
 
-  explicit Feed(uint32_t max_connections) : out(kRing), in(kRing), notes_(max_connections) {}
+  explicit FeedOf(uint32_t max_connections) : out(kRing), in(kRing), notes_(max_connections) {}
 
   // The worker's. Once started notes are kept for good; without `tells` nothing more comes of them.
   bool on() const { return on_; }
@@ -125,16 +137,32 @@ class Feed {
   } sweep;
 
   // Shared with the sync thread.
-  Spsc<Record> out;                        // the worker writes
-  Spsc<Record> in;                         // the worker reads
-  std::unique_ptr<Estate> estate;          // the worker's while another process takes over
-  std::atomic<uint32_t> sweeps_wanted{0};  // by the sync thread: number of the latest request
-  FeedFigures figures;                     // the worker writes
+  Spsc<RecordOf<Family>> out;                // the worker writes
+  Spsc<RecordOf<Family>> in;                 // the worker reads
+  std::unique_ptr<EstateOf<Family>> estate;  // the worker's while another process takes over
+  std::atomic<uint32_t> sweeps_wanted{0};    // by the sync thread: number of the latest request
+  FeedFigures figures;                       // the worker writes
 
  private:
   bool on_ = false;
   FeedOptions options_;
   TableMemory<uint8_t> notes_;  // Note, by record
+};
+using Feed = FeedOf<V4>;
+using Feed6 = FeedOf<V6>;
+
+// A worker's, for the sync thread.
+struct Feeds {
+  Feed* four;
+  Feed6* six;
+  template <class Family>
+  FeedOf<Family>& of() const {
+    if constexpr (std::is_same_v<Family, V4>) {
+      return *four;
+    } else {
+      return *six;
+    }
+  }
 };
 
 }  // namespace sluice::sync

@@ -17,7 +17,6 @@ constexpr uint8_t kIpv6 = 1;
 constexpr size_t kV0HeaderBytes = 4;
 constexpr size_t kV0RecordBytes = 24;
 constexpr size_t kV0OptionBytes = 24;
-constexpr size_t kIpv6RecordBytes = 72;
 constexpr uint8_t kMostTcpStates = 11;
 
 uint16_t read_u16(const uint8_t* from) {
@@ -32,12 +31,14 @@ uint32_t method_of(Mode mode) {
 }
 
 // A TCP connection that nobody tells a time for isn't watched over there: LVS counts it inactive.
-bool is_inactive(const Record& record) {
-  return record.state != State::established;
+bool is_inactive(State state) {
+  return state != State::established;
 }
 
 // Fields that both versions have. False: not for us, counted.
-bool take(Record& record, uint8_t protocol, uint32_t flags, uint16_t state, Refused& refused) {
+template <class Family>
+bool take(RecordOf<Family>& record, uint8_t protocol, uint32_t flags, uint16_t state,
+          Refused& refused) {
   if (flags & (kTemplate | kNoClientPort)) {
     ++refused.templates;
     return false;
@@ -60,45 +61,51 @@ bool take(Record& record, uint8_t protocol, uint32_t flags, uint16_t state, Refu
   return true;
 }
 
-void take_ends(Record& record, const uint8_t* ports, const uint8_t* addresses) {
+template <class Family>
+void take_ends(RecordOf<Family>& record, const uint8_t* ports, const uint8_t* addresses) {
+  constexpr size_t kAddress = sizeof record.request.source;
   std::memcpy(&record.request.source_port, ports, 2);
   std::memcpy(&record.request.destination_port, ports + 2, 2);
   std::memcpy(&record.reply.source_port, ports + 4, 2);
-  std::memcpy(&record.request.source, addresses, 4);
-  std::memcpy(&record.request.destination, addresses + 4, 4);
-  std::memcpy(&record.reply.source, addresses + 8, 4);
+  std::memcpy(&record.request.source, addresses, kAddress);
+  std::memcpy(&record.request.destination, addresses + kAddress, kAddress);
+  std::memcpy(&record.reply.source, addresses + 2 * kAddress, kAddress);
   if (record.mode != Mode::nat) return;
   record.reply.destination = record.request.source;
   record.reply.destination_port = record.request.source_port;
 }
 
-void read_v1(std::span<const uint8_t> message, std::vector<Told>& out, Refused& refused) {
+template <class Family>
+void take_v1(const uint8_t* r, std::vector<RecordOf<Family>>& out, Refused& refused) {
+  RecordOf<Family> record{};
+  if (!take(record, r[1], read_u32(r + 4), read_u16(r + 8), refused)) return;
+  take_ends(record, r + 10, r + 24);
+  out.push_back(record);
+}
+
+void read_v1(std::span<const uint8_t> message, Told& out, Refused& refused) {
   const unsigned count = message[4];
   size_t at = kHeaderBytes;
   for (unsigned i = 0; i < count; ++i) {
     if (at + 4 > message.size()) return void(++refused.malformed);
     const uint8_t* r = message.data() + at;
-    const bool ipv6 = (r[0] & kIpv6) != 0;
+    const bool six = (r[0] & kIpv6) != 0;
     const uint16_t version_size = read_u16(r + 2);
     const size_t size = version_size & 0xfff;
-    if (version_size >> 12 != 0 || size < (ipv6 ? kIpv6RecordBytes : kRecordBytes) ||
+    if (version_size >> 12 != 0 || size < (six ? kRecordBytes<V6> : kRecordBytes<V4>) ||
         at + size > message.size()) {
       return void(++refused.malformed);
     }
     at += (size + 3) & ~size_t{3};
-    if (ipv6) {
-      ++refused.ipv6;
-      continue;
+    if (six) {
+      take_v1(r, out.six, refused);
+    } else {
+      take_v1(r, out.four, refused);
     }
-    Told told{};
-    if (!take(told.record, r[1], read_u32(r + 4), read_u16(r + 8), refused)) continue;
-    take_ends(told.record, r + 10, r + 24);
-    told.timeout_s = read_u32(r + 20);
-    out.push_back(told);
   }
 }
 
-void read_v0(std::span<const uint8_t> message, std::vector<Told>& out, Refused& refused) {
+void read_v0(std::span<const uint8_t> message, Told& out, Refused& refused) {
   const unsigned count = message[0];
   size_t at = kV0HeaderBytes;
   for (unsigned i = 0; i < count; ++i) {
@@ -107,10 +114,10 @@ void read_v0(std::span<const uint8_t> message, std::vector<Told>& out, Refused& 
     const uint16_t flags = read_u16(r + 20);
     at += kV0RecordBytes + ((flags & kSequenceDeltas) != 0 ? kV0OptionBytes : 0);
     if (at > message.size()) return void(++refused.malformed);
-    Told told{};
-    if (!take(told.record, r[1], flags, read_u16(r + 22), refused)) continue;
-    take_ends(told.record, r + 2, r + 8);
-    out.push_back(told);
+    Record record{};
+    if (!take(record, r[1], flags, read_u16(r + 22), refused)) continue;
+    take_ends(record, r + 2, r + 8);
+    out.four.push_back(record);
   }
 }
 
@@ -120,11 +127,19 @@ bool tellable(const Record& record) {
   return record.mode != Mode::fullnat && record.mode != Mode::enat && record.tale == Tale::live;
 }
 
-void write_record(uint8_t* to, const Record& record, uint32_t timeout_s) {
-  std::memset(to, 0, kRecordBytes);
+// Linux' connection has one family, its server's included.
+bool tellable(const Record6& record) {
+  return record.mode != Mode::fullnat && record.tale == Tale::live && !is_v4(record.reply.source);
+}
+
+template <class Family>
+void write_record(uint8_t* to, const RecordOf<Family>& record, uint32_t timeout_s) {
+  constexpr size_t kBytes = kRecordBytes<Family>, kAddress = sizeof record.request.source;
+  std::memset(to, 0, kBytes);
+  to[0] = std::is_same_v<Family, V6> ? kIpv6 : 0;
   to[1] = record.protocol;
-  store(to + 2, to_be(static_cast<uint16_t>(kRecordBytes)));
-  store(to + 4, to_be(method_of(record.mode) | (is_inactive(record) ? kInactive : 0u)));
+  store(to + 2, to_be(static_cast<uint16_t>(kBytes)));
+  store(to + 4, to_be(method_of(record.mode) | (is_inactive(record.state) ? kInactive : 0u)));
   const bool udp = record.state == State::udp;
   store(to + 8, to_be(static_cast<uint16_t>(udp ? 0 : static_cast<uint16_t>(record.state))));
   store(to + 10, record.request.source_port);
@@ -132,9 +147,11 @@ void write_record(uint8_t* to, const Record& record, uint32_t timeout_s) {
   store(to + 14, record.reply.source_port);
   store(to + 20, to_be(timeout_s));
   store(to + 24, record.request.source);
-  store(to + 28, record.request.destination);
-  store(to + 32, record.reply.source);
+  store(to + 24 + kAddress, record.request.destination);
+  store(to + 24 + 2 * kAddress, record.reply.source);
 }
+template void write_record(uint8_t*, const Record&, uint32_t);
+template void write_record(uint8_t*, const Record6&, uint32_t);
 
 void write_header(uint8_t* to, uint8_t syncid, uint16_t bytes, uint8_t count) {
   to[0] = 0;
@@ -145,8 +162,7 @@ void write_header(uint8_t* to, uint8_t syncid, uint16_t bytes, uint8_t count) {
   to[6] = to[7] = 0;
 }
 
-void read(std::span<const uint8_t> message, uint8_t syncid, std::vector<Told>& out,
-          Refused& refused) {
+void read(std::span<const uint8_t> message, uint8_t syncid, Told& out, Refused& refused) {
   if (message.size() < kV0HeaderBytes || read_u16(message.data() + 2) != message.size()) {
     return void(++refused.malformed);
   }

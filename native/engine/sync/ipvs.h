@@ -2,7 +2,7 @@
 // 0 read only.
 //
 //   v1 header   0 syncid8 size16 nr8 1 0[2]
-//   record      type8 (bit 0: IPv6) protocol8 version4|size12 flags32 state16
+//   record      type8 (bit 0: IPv6, of 16-byte addresses) protocol8 version4|size12 flags32 state16
 //               cport vport dport fwmark32 timeout32 s caddr vaddr daddr
 //               then options type8 length8 …, padded to 4 bytes
 //   v0 header   nr8 (not 0) syncid8 size16
@@ -23,29 +23,31 @@
 namespace sluice::sync::ipvs {
 
 inline constexpr size_t kHeaderBytes = 8;
-inline constexpr size_t kRecordBytes = 36;
+template <class Family>
+inline constexpr size_t kRecordBytes = 24 + 3 * sizeof(typename Family::Address);
+static_assert(kRecordBytes<V4> == 36 && kRecordBytes<V6> == 72);
 
 // What a message has that isn't taken, by reason.
 struct Refused {
   uint32_t malformed = 0;  // lengths that don't fit one another; the rest of it is lost
-  uint32_t ipv6 = 0;       // the dataplane has no IPv6 modes
   uint32_t templates = 0;  // persistence, which there is none of; connections without client port
   uint32_t other = 0;      // protocols and forwarding methods that there are not
   bool other_syncid = false;
 };
 
-// nullopt: FullNAT and ENAT can't be told. `timeout_ms`: what is left of it.
+// False: FullNAT and ENAT can't be told, nor a tunnel to a server of the other family.
 bool tellable(const Record& record);
-// Writes kRecordBytes.
-void write_record(uint8_t* to, const Record& record, uint32_t timeout_s);
+bool tellable(const Record6& record);
+// Writes kRecordBytes<Family>.
+template <class Family>
+void write_record(uint8_t* to, const RecordOf<Family>& record, uint32_t timeout_s);
 void write_header(uint8_t* to, uint8_t syncid, uint16_t bytes, uint8_t count);
 
 struct Told {
-  Record record;
-  uint32_t timeout_s;  // 0: not told
+  std::vector<Record> four;
+  std::vector<Record6> six;
 };
 // Appends what it has to `out`. `syncid` 0 takes any.
-void read(std::span<const uint8_t> message, uint8_t syncid, std::vector<Told>& out,
-          Refused& refused);
+void read(std::span<const uint8_t> message, uint8_t syncid, Told& out, Refused& refused);
 
 }  // namespace sluice::sync::ipvs

@@ -19,6 +19,7 @@ enum class Tale : uint8_t {
   persistence,  // a template: client's network, service, server; idle_ms is what is left of it
   swept,        // everything has been told once
   last,         // and nothing changes any more
+  six,          // `told_ms` is the number of IPv6's records that follow
 };
 
 enum Flag : uint8_t {
@@ -29,9 +30,10 @@ enum Flag : uint8_t {
   kPeerHas = 16,   // inherited: is the peer's
 };
 
-struct alignas(64) Record {
-  TupleOf<V4> request, reply;  // DR and TUN: of reply only the source (RIP:rport)
-  uint32_t service, server;    // slots on this machine
+template <class Family>
+struct alignas(64) RecordOf {
+  TupleOf<Family> request, reply;  // DR and TUN: of reply only the source (RIP:rport)
+  uint32_t service, server;        // slots on this machine
   union {
     uint32_t server_isn1;  // TCP, see Connection
     uint32_t age_ms;       // UDP: from the first packet to the latest
@@ -45,6 +47,9 @@ struct alignas(64) Record {
   uint8_t flags;
   uint8_t packets;  // UDP from the client, see Connection
 };
+using Record = RecordOf<V4>;
+using Record6 = RecordOf<V6>;
 static_assert(sizeof(Record) == 64, "one cache line");
+static_assert(sizeof(Record6) == 128, "two cache lines");
 
 }  // namespace sluice::sync

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "../net/ipv6.h"
 #include "../table/hash.h"
 
 namespace sluice::sync {
@@ -34,24 +35,31 @@ void Whereabouts::follow(std::shared_ptr<const Snapshot> snapshot) {
   if (snapshot == snapshot_) return;
   size_t servers = 0;
   for (const Service& service : snapshot->services()) servers += service.servers.size();
+  for (const Service6& service : snapshot->six().services()) servers += service.servers.size();
   index_.assign(std::bit_ceil(servers * 4 + 1), {});
-  for (const Service& service : snapshot->services()) {
-    for (const Server& server : service.servers) {
-      add(service, server, server.port);
-      // DR and TUN leave a packet's port alone, whatever the server's says.
-      if (keeps_port(server.mode) && server.port != service.port) {
-        add(service, server, service.port);
-      }
-    }
-  }
+  for (const Service& service : snapshot->services()) add(service);
+  for (const Service6& service : snapshot->six().services()) add(*service.common);
   snapshot_ = std::move(snapshot);
 }
 
-const Server* Whereabouts::server_of(const Service& service, be32 address, be16 port) const {
+void Whereabouts::add(const Service& service) {
+  for (const Server& server : service.servers) {
+    add(service, server, server.port);
+    // DR and TUN leave a packet's port alone, whatever the server's says.
+    if (keeps_port(server.mode) && server.port != service.port) {
+      add(service, server, service.port);
+    }
+  }
+}
+
+template <class IsIt>
+const Server* Whereabouts::server_of(const Service& service, be32 address, be16 port,
+                                     IsIt is_it) const {
   for (size_t at = home(service.slot, address, port); index_[at].server != nullptr;
        at = (at + 1) & (index_.size() - 1)) {
     const Entry& entry = index_[at];
-    if (entry.service == service.slot && entry.port == port && entry.server->address == address) {
+    if (entry.service == service.slot && entry.port == port && entry.server->address == address &&
+        is_it(*entry.server)) {
       return entry.server;
     }
   }
@@ -62,7 +70,8 @@ Found Whereabouts::find(Record& record) const {
   const Service* service = snapshot_->service_at(record.request.destination,
                                                  record.request.destination_port, record.protocol);
   if (service == nullptr) return Found::no_service;
-  const Server* server = server_of(*service, record.reply.source, record.reply.source_port);
+  const Server* server = server_of(*service, record.reply.source, record.reply.source_port,
+                                   [](const Server&) { return true; });
   if (server == nullptr) return Found::no_server;
   if (has_local_port(record.mode)) {
     const be32 local = record.reply.destination;
@@ -71,6 +80,29 @@ Found Whereabouts::find(Record& record) const {
     if (!known) return Found::no_local_address;
   }
   record.service = service->slot;
+  record.server = server->slot;
+  return Found::here;
+}
+
+Found Whereabouts::find(Record6& record) const {
+  const Service6* service = snapshot_->six().service_at(
+      record.request.destination, record.request.destination_port, record.protocol);
+  if (service == nullptr) return Found::no_service;
+  const Service& common = *service->common;
+  const WideAddress& address = record.reply.source;
+  // Nothing but a tunnel leads to a server of the other family.
+  if (is_v4(address) && record.mode != Mode::tun) return Found::no_server;
+  const Server* server = server_of(
+      common, net::folded(address), record.reply.source_port,
+      [service, &common, &address](const Server& one) {
+        return service->servers[static_cast<size_t>(&one - common.servers.data())] == address;
+      });
+  if (server == nullptr) return Found::no_server;
+  if (has_local_port(record.mode) &&
+      std::ranges::find(service->locals, record.reply.destination) == service->locals.end()) {
+    return Found::no_local_address;
+  }
+  record.service = common.slot;
   record.server = server->slot;
   return Found::here;
 }
@@ -92,6 +124,15 @@ Whereabouts::Owners Whereabouts::owners(const Record& record) const {
           ? steering_->owner(record.reply)
           : static_cast<uint16_t>(from_be(record.reply.destination_port) % workers_);
   return {replies, requests};
+}
+
+// As pipeline6/2_owner.cc has it.
+Whereabouts::Owners Whereabouts::owners(const Record6& record) const {
+  if (workers_ == 1) return {0, 0};
+  const TupleOf<V6>& request = record.request;
+  const uint16_t requests = owner_of_client(request.source, request.source_port, workers_);
+  if (!has_local_port(record.mode)) return {requests, requests};
+  return {static_cast<uint16_t>(from_be(record.reply.destination_port) % workers_), requests};
 }
 
 }  // namespace sluice::sync

@@ -24,12 +24,14 @@ class Whereabouts {
   void follow(std::shared_ptr<const Snapshot> snapshot);
   // Writes the slots.
   Found find(Record& record) const;
+  Found find(Record6& record) const;
 
   struct Owners {
     uint16_t connection;  // whoever gets it
     uint16_t requests;    // where the client's packets arrive
   };
   Owners owners(const Record& record) const;
+  Owners owners(const Record6& record) const;
 
  private:
   struct Entry {
@@ -37,8 +39,11 @@ class Whereabouts {
     be16 port = 0;
     uint32_t service = 0;  // slot
   };
+  void add(const Service& service);
   void add(const Service& service, const Server& server, be16 port);
-  const Server* server_of(const Service& service, be32 address, be16 port) const;
+  // `is_it` tells servers apart whose addresses, folded to 32 bits, are the same.
+  template <class IsIt>
+  const Server* server_of(const Service& service, be32 address, be16 port, IsIt is_it) const;
   size_t home(uint32_t service, be32 address, be16 port) const;
 
   const Steering* const steering_;

@@ -99,6 +99,7 @@ struct alignas(64) Connection<V6> {
   uint16_t l4, l3[2];
 
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
+  bool is_signpost() const { return (flags & kModeMask) == kModeMask; }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
   uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
   TupleOf<V6> request() const { return {caddr, vaddr, cport, vport}; }

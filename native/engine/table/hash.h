@@ -59,4 +59,10 @@ inline uint16_t owner_of_client(be32 address, be16 port, uint16_t workers) {
   return static_cast<uint16_t>((uint64_t{static_cast<uint32_t>(h >> 16)} * workers) >> 32);
 }
 
+inline uint16_t owner_of_client(const WideAddress& address, be16 port, uint16_t workers) {
+  const uint64_t halves = mum(load<uint64_t>(address.data()) ^ 0x2545f4914f6cdd1du,
+                              load<uint64_t>(address.data() + 8) ^ 0x9e3779b97f4a7c15u);
+  return owner_of_client(static_cast<be32>(halves ^ halves >> 32), port, workers);
+}
+
 }  // namespace sluice

@@ -232,7 +232,7 @@ export class Uml {
       joined += `${joined && ' && '}${line}`;
     }
     await this.sh(joined);
-    await this.#ask({ do: 'barrier', probes }, 5);
+    await this.#ask({ do: 'barrier', probes }, 30);
   }
 
   #ask(request: object, seconds: number): Promise<Answer> {

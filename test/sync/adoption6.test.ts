@@ -40,18 +40,18 @@ function reply(flow: number, asked: Step, flags: string, seq: number): Arriving 
 }
 
 /** Established TCP, UDP that has gone on for a while. Returns the steps of the SYNs. */
-function establish(bench: Bench, way: Way, flows = numbers): Step[] {
+function establish(bench: Bench, way: Way, atMs = 0): Step[] {
   const asked = bench.run(
-    flows.map((flow) => request(way, flow, 'S', 0)),
-    0,
+    numbers.map((flow) => request(way, flow, 'S', 0)),
+    atMs,
   );
   if (seesReplies(way)) {
-    const said = flows.map((flow, at) => reply(flow, asked[at] as Step, 'SA', 7));
-    bench.run(said, 10);
+    const said = numbers.map((flow) => reply(flow, asked[flow] as Step, 'SA', 7));
+    bench.run(said, atMs + 10);
   }
   bench.run(
-    flows.map((flow) => request(way, flow, 'A', 1, 8)),
-    20,
+    numbers.map((flow) => request(way, flow, 'A', 1, 8)),
+    atMs + 20,
   );
   return asked;
 }
@@ -173,7 +173,8 @@ test('a client that only listens finds its way after longer than a timeout', () 
 test('a director that starts later asks for everything, of both families in one answer', () => {
   const pair = new Pair(one(), { first: { workers: 4 } });
   pair.wire = () => false;
-  for (const way of ['nat', 'fullnat'] as const) establish(pair.first, way);
+  establish(pair.first, 'nat');
+  establish(pair.first, 'fullnat', 30);
   for (let at = 200; at <= 9000; at += 400) pair.exchange(at);
   assert.is(pair.second.connections().length, 0);
   pair.wire = () => true;

@@ -33,8 +33,6 @@ export interface FiveModesOptions {
   /** Room in the director's table. */
   maxConnections?: number;
   onServerRemoved?: 'drop' | 'reset';
-  /** Has the last word on the director's configuration. */
-  alter?: (yaml: string) => string;
 }
 
 export function devargs(driver: 'af_packet' | 'af_xdp', index: number, iface: string): string {
@@ -68,11 +66,11 @@ function service(mode: ModeName, what: 'http' | 'iperf' | 'dns', lab: Lab): stri
 /** director.yaml for a lab's director. */
 export function fiveModesYaml(lab: Lab, socket: string, options: FiveModesOptions = {}): string {
   const { modes = ALL_MODES, driver = 'af_packet', workers = 1 } = options;
-  const { maxConnections = 65536, alter = (yaml: string) => yaml } = options;
+  const { maxConnections = 65536 } = options;
   const services = modes.flatMap((mode) =>
     (['http', 'iperf', 'dns'] as const).map((what) => service(mode, what, lab)),
   );
-  return alter(`director:
+  return `director:
   name: lab-${lab.id}
   socket: ${socket}
   workers: ${workers}
@@ -92,7 +90,7 @@ routes:
   - { to: 0.0.0.0/0, via: ${ROUTER.front} }
 services:
 ${services.join('\n')}
-`);
+`;
 }
 
 export interface FiveModes {

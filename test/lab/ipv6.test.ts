@@ -1,7 +1,8 @@
-// timeout: 180
+// timeout: 300
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { endSuccessor, upgradeUnderLoad } from '../../bench/upgrade/course.js';
 import type { ServiceReport } from '../../src/api/types.js';
 import { until } from '../../src/lab/command.js';
 import type { Director } from '../../src/lab/director.js';
@@ -18,6 +19,9 @@ import {
   VIP6,
 } from '../../src/lab/six.js';
 import { skip } from '../support/skip.js';
+
+/** TCP connections a mode that an upgrade must not break. */
+const HELD = 8;
 
 let lab: Lab;
 let director: Director;
@@ -42,7 +46,10 @@ if (process.getuid?.() !== 0) {
     await director.start();
     assert.ok(await sixIsReachable(lab), director.log);
   });
-  test.after(() => lab.destroy());
+  test.after(async () => {
+    if (director) await endSuccessor(director);
+    await lab.destroy();
+  });
 
   for (const mode of SIX_MODES) {
     test(`${mode}: HTTP over IPv6 reaches every server`, async () => {
@@ -76,6 +83,27 @@ if (process.getuid?.() !== 0) {
       .ns('router')
       .try(['ping', '-6', '-c', '2', '-i', '0.2', '-W', '2', '2001:db8:1::1']);
     assert.is(ping.status, 0, ping.stdout);
+  });
+
+  test('upgraded twice under load: no connection is lost, addresses and routes stay', async () => {
+    const more = SIX_MODES.map((mode) => VIP6[mode]);
+    const options = { modes: [], more, held: HELD, rate: 50 };
+    const { reports, seen } = await upgradeUnderLoad(lab, director, options, 2);
+    for (const one of seen) {
+      const text = JSON.stringify(one);
+      assert.is(one.held, HELD, text);
+      assert.is(one.broken, 0, text);
+      assert.is(one.failed, 0, text);
+      assert.ok((one.udp?.answered ?? 0) >= (one.udp?.sent ?? 0) * 0.98, text);
+    }
+    for (const { connections, refused } of reports) {
+      assert.ok(connections >= HELD * more.length, `${connections} connections`);
+      assert.is(refused, 0);
+    }
+    const shown = (what: string) =>
+      director.namespace.exec(['ip', '-6', ...what.split(' '), 'show', 'dev', 'slback']);
+    assert.match(shown('address'), /2001:db8:2::1\/64/);
+    assert.match(shown('route'), /2001:db8:2::\/64/);
   });
 
   test('services and connections are listed, health checks go to IPv6 servers', async () => {

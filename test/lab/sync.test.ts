@@ -1,4 +1,4 @@
-// timeout: 180
+// timeout: 300
 /**
  * Two directors and real connections: the first is killed outright, the second goes on. Addresses
  * are moved by hand, as a router and a neighbour table would be by VRRP.

@@ -25,11 +25,9 @@ import { ALL_MODES, startFiveModes } from '../../src/lab/five-modes.js';
 import { HttpServer } from '../../src/lab/fixtures.js';
 import { Lab } from '../../src/lab/lab.js';
 import { routeToPair, said, startKeepalived, startSluice } from '../../src/lab/pair.js';
-import { addSix, SIX_MODES, sixIsReachable, VIP6, withSix } from '../../src/lab/six.js';
 import { native } from '../../src/native.js';
 import { skip } from '../support/skip.js';
 
-const DECAPSULATE = new URL('decapsulate6.py', import.meta.url).pathname;
 const USURPER = new URL('usurper.mjs', import.meta.url).pathname;
 const HELD = 8;
 
@@ -52,22 +50,15 @@ async function connsOf(director: Director): Promise<number> {
 if (process.getuid?.() !== 0) {
   skip('hot upgrade in the lab', 'network namespaces need root');
 } else {
-  test('an upgrade, and one of the upgraded: nothing is lost, in all modes of both families', async () => {
+  test('an upgrade, and one of the upgraded: nothing is lost, in all modes', async () => {
     await Lab.use({ realServers: 2 }, async (lab) => {
-      addSix(lab);
-      const { director } = await startFiveModes(lab, { alter: (yaml) => withSix(lab, yaml) });
-      for (const { role } of lab.spaces.realServers) {
-        const tunnel = lab.ns(role).spawn(['python3', DECAPSULATE]);
-        assert.ok(await until(() => tunnel.stdout.includes('listening\n')), tunnel.output);
-      }
-      assert.ok(await sixIsReachable(lab), director.log);
+      const { director } = await startFiveModes(lab);
       try {
         // An edit that no file has goes over, and so does what was counted.
         const edited = director.cli('drain', 'fullnat-http', '198.51.100.11');
         assert.is(edited.status, 0, edited.stderr);
         const first = await pidOf(director);
-        const more = SIX_MODES.map((mode) => VIP6[mode]);
-        const options = { modes: ALL_MODES, more, held: HELD, rate: 50 };
+        const options = { modes: ALL_MODES, held: HELD, rate: 50 };
         const { reports, seen } = await upgradeUnderLoad(lab, director, options, 2);
 
         for (const one of seen) {
@@ -83,7 +74,7 @@ if (process.getuid?.() !== 0) {
         assert.is(reports[0]?.formerPid, first);
         assert.is(reports[1]?.formerPid, reports[0]?.pid);
         for (const report of reports) {
-          assert.ok(report.connections >= HELD * seen.length, JSON.stringify(report));
+          assert.ok(report.connections >= HELD * ALL_MODES.length, JSON.stringify(report));
           assert.is(report.refused, 0);
         }
         const status = await statusOf(director);
@@ -95,9 +86,7 @@ if (process.getuid?.() !== 0) {
         assert.ok((await connsOf(director)) >= seen.reduce((sum, one) => sum + one.new, 0));
         // The twins are the same interfaces, with their addresses.
         const twins = director.namespace.exec(['ip', '-br', 'address', 'show', 'slfront']);
-        assert.match(twins, /slfront +U\S+ +\d.*2001:db8:1::1\/64/);
-        const routes = director.namespace.exec(['ip', '-6', 'route', 'show', 'dev', 'slback']);
-        assert.match(routes, /2001:db8:2::\/64/);
+        assert.match(twins, /slfront +U\S+ +\d/);
         assert.is(director.running, false, 'the first process has ended');
         assert.match(director.log, /has taken over: \d+ connections/);
       } finally {

@@ -59,7 +59,12 @@ void add(Run& sum, const Run& one) {
 class Wire {
  public:
   explicit Wire(std::shared_ptr<const Snapshot> snapshot)
-      : told_(1), heard_(1), told6_(1), heard6_(1), sender_(socket_options()), receiver_(socket_options()) {
+      : told_(1),
+        heard_(1),
+        told6_(1),
+        heard6_(1),
+        sender_(socket_options()),
+        receiver_(socket_options()) {
     sync::Settings settings;
     settings.rate = kRate;
     settings.datagram_bytes = sender_.datagram_bytes();

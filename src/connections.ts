@@ -11,7 +11,8 @@ import {
 
 export interface Connection {
   worker: number;
-  protocol: 'tcp' | 'udp';
+  /** `ip`: a template of a service for a mark, which has that in place of the virtual address. */
+  protocol: 'tcp' | 'udp' | 'ip';
   client: string;
   clientPort: number;
   virtual: string;
@@ -31,7 +32,7 @@ export interface Connection {
   timeoutMs: number;
 }
 
-const PROTOCOLS: Record<number, Connection['protocol']> = { 6: 'tcp', 17: 'udp' };
+const PROTOCOLS: Record<number, Connection['protocol']> = { 0: 'ip', 6: 'tcp', 17: 'udp' };
 
 /** Reads records in place: `at(i)` makes one object, the rest stays bytes. */
 export class ConnectionView {

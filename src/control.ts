@@ -19,6 +19,7 @@ import type {
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
 import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
+import { formatEnd } from './config/marks.js';
 import type { Model, ServerModel } from './config/model.js';
 import { clientNetwork } from './config/persistence.js';
 import { listConnections } from './connections.js';
@@ -29,6 +30,7 @@ import type { Logger } from './log.js';
 import { changeLine } from './model-diff.js';
 import { type Engine, native, type Watching } from './native.js';
 import { serviceKey } from './plan.js';
+import { servingIndex } from './serving.js';
 import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
 import { metrics } from './stats/metrics.js';
@@ -113,13 +115,11 @@ export class Control implements Handlers {
   }
 
   /** What persistence knows of the client. */
-  async #templateOf({ protocol, from, to }: Flow): Promise<ConnectionReport | null> {
-    const service = this.#running.model.services.find(
-      ({ listen, protocol: own }) =>
-        own === protocol && listen.address === to.address && listen.port === to.port,
-    );
+  async #templateOf(flow: Flow): Promise<ConnectionReport | null> {
+    const { model } = this.#running;
+    const service = model.services[servingIndex(model, flow)];
     if (!service?.persistence) return null;
-    const client = clientNetwork(from.address, service.persistence);
+    const client = clientNetwork(flow.from.address, service.persistence);
     for await (const one of this.connections({ client, service: service.name, limit: 0 })) {
       if (one.state === 'NONE') return one;
     }
@@ -293,15 +293,15 @@ export class Control implements Handlers {
 
   #serviceSlots(wanted: string): Set<number> {
     const { services } = this.#running.planned.slots;
-    const matches = this.#running.model.services.filter(({ name, listen, protocol }) =>
-      [name, formatEndpoint(listen), `${protocol} ${formatEndpoint(listen)}`].includes(wanted),
+    const matches = this.#running.model.services.filter((one) =>
+      [one.name, formatEnd(one.protocol, one.listen), serviceKey(one)].includes(wanted),
     );
     if (matches.length === 0) {
       throw new SluiceError('ERR_API', `no service is called or listens on ${wanted}`);
     }
     return new Set(
-      matches.flatMap(({ protocol, listen }) => {
-        const entry = services.get(`${protocol} ${formatEndpoint(listen)}`);
+      matches.flatMap((one) => {
+        const entry = services.get(serviceKey(one));
         return entry ? [entry.slot] : [];
       }),
     );

@@ -5,10 +5,12 @@
  */
 import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
 import { type Endpoint, formatEndpoint } from './config/address.js';
+import { addressesOf, formatEnd, ruleFor } from './config/marks.js';
 import type { Model, ServiceModel } from './config/model.js';
 import { IPIP, type Tunnel } from './config/tunnel.js';
 import { formatPlace, type Place } from './errors.js';
 import type { Mode } from './native.js';
+import { portAtServer, servingIndex } from './serving.js';
 
 export interface Flow {
   protocol: 'tcp' | 'udp';
@@ -66,10 +68,7 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     reasons: [],
     rewrite: undefined,
   };
-  const index = model.services.findIndex(
-    ({ listen, protocol: own }) =>
-      own === protocol && listen.address === to.address && listen.port === to.port,
-  );
+  const index = servingIndex(model, flow);
   const service = model.services[index];
   const report = services[index];
   if (!service || !report) {
@@ -83,10 +82,13 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     place: placeText(sources.locate(index)),
   };
   explanation.reasons.push(
-    `${protocol.toUpperCase()} ${formatEndpoint(to)} is service ${service.name}`,
+    `${protocol.toUpperCase()} ${formatEndpoint(to)} is service ${service.name}${by(service, flow, model)}`,
   );
   explanation.candidates = report.servers.map((server, at) => ({
-    server: formatEndpoint(server),
+    server: formatEndpoint({
+      address: server.address,
+      port: portAtServer(service, server.port, to.port),
+    }),
     mode: server.mode,
     weight: server.weight,
     active: server.active,
@@ -112,6 +114,16 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     explanation.rewrite = rewrite(chosen.mode, chosen.server, from, service);
   }
   return explanation;
+}
+
+/** How a service came by a packet that is not for its own address and port. */
+function by({ protocol, listen }: ServiceModel, flow: Flow, { marks }: Model): string {
+  if (protocol === 'fwmark') {
+    const port = ruleFor(flow, marks)?.port;
+    return `, by mark ${listen.port}${port === undefined ? '' : `, if it comes by port ${port}`}`;
+  }
+  if (listen.port === flow.to.port) return '';
+  return listen.port === 0 ? ', for any port' : ', whose FTP data this may be';
 }
 
 /** The address is in a VRRP instance whose master we are not. */
@@ -178,8 +190,14 @@ function throughTemplate(
     );
     return false;
   }
-  const server = formatEndpoint({ address: template.server, port: template.serverPort });
-  const now = candidates.find((one) => one.server === server);
+  // Of a template for all ports there is no port.
+  const { server: address, serverPort } = template;
+  const now = candidates.find(({ server: one }) =>
+    serverPort === 0
+      ? one.startsWith(formatEndpoint({ address, port: 0 }).slice(0, -1))
+      : one === formatEndpoint({ address, port: serverPort }),
+  );
+  const server = now?.server ?? formatEndpoint({ address, port: serverPort });
   const moves = persistence.whenDrained === 'move' && now?.weight === 0;
   if (!now || now.against?.startsWith('down') || moves) {
     reasons.push(`persistent: ${who} has ${server}, which takes nobody now, and gets another`);
@@ -195,7 +213,7 @@ function throughTemplate(
 
 /** Why nothing is forwarded to an address without a service. */
 function withoutService({ protocol, to }: Flow, model: Model): string[] {
-  const same = model.services.filter(({ listen }) => listen.address === to.address);
+  const same = model.services.filter((one) => addressesOf(one, model.marks).includes(to.address));
   const isOurs =
     same.length > 0 ||
     model.services.some(({ localAddresses }) => localAddresses.includes(to.address));
@@ -203,7 +221,7 @@ function withoutService({ protocol, to }: Flow, model: Model): string[] {
   if (!isOurs)
     return [`${what}, and the address is not the director's: the kernel gets the packet`];
   const others = same.map(
-    (one) => `${one.name} (${one.protocol.toUpperCase()} ${formatEndpoint(one.listen)})`,
+    (one) => `${one.name} (${one.protocol.toUpperCase()} ${formatEnd(one.protocol, one.listen)})`,
   );
   const answer =
     protocol === 'tcp'

@@ -14,7 +14,7 @@ import type { Mode, Scheduler } from './native.js';
 import { serviceKey } from './plan.js';
 
 export interface ServiceId {
-  protocol: 'tcp' | 'udp';
+  protocol: ServiceModel['protocol'];
   listen: Endpoint;
 }
 
@@ -157,7 +157,10 @@ class Draft {
   }
 
   #freeName({ protocol, listen }: ServiceId): string {
-    const base = `${protocol}-${listen.address.replaceAll(':', '.')}-${listen.port}`;
+    const base =
+      protocol === 'fwmark'
+        ? serviceKey({ protocol, listen }).replace(' ', '-')
+        : `${protocol}-${listen.address.replaceAll(':', '.')}-${listen.port}`;
     let name = base;
     for (let count = 2; this.#names.has(name); count++) name = `${base}-${count}`;
     return name;
@@ -173,7 +176,8 @@ class Draft {
     const service = this.#service(edit.service, 'ERR_SERVICE_NOT_DEFINED');
     const { settings } = edit;
     // As ipvsadm does: a mode that cannot change the port has the service's.
-    const port = keepsPort(settings.mode) ? service.listen.port : edit.server.port;
+    const keeps = keepsPort(settings.mode) && service.protocol !== 'fwmark';
+    const port = keeps ? service.listen.port : edit.server.port;
     const address = { ...edit.server, port };
     if (settings.lowerThreshold > settings.upperThreshold) {
       const { lowerThreshold: lower, upperThreshold: upper } = settings;

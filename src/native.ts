@@ -40,6 +40,9 @@ export const SCHEDULERS = [
   'nq',
   'fo',
   'ovf',
+  'twos',
+  'lblc',
+  'lblcr',
 ] as const;
 export type Scheduler = (typeof SCHEDULERS)[number];
 

@@ -5,7 +5,8 @@
  * object again: services and servers that a change leaves alone cost a comparison, and whoever
  * encodes or compares snapshots sees at once what they share.
  */
-import { formatEndpoint, parseMac, toBytes } from './config/address.js';
+import { formatEndpoint, isSix, parseMac, toBytes } from './config/address.js';
+import { addressesOf, type MarkModel, rulesOf } from './config/marks.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
 import { STATES } from './native.js';
 import { sameData } from './same-data.js';
@@ -21,6 +22,7 @@ import {
 import {
   DEFAULT_TIMEOUTS,
   type Snapshot,
+  type SnapshotMark,
   type SnapshotRoleAddress,
   type SnapshotServer,
   type SnapshotService,
@@ -72,7 +74,9 @@ export interface Planned {
 }
 
 export function serviceKey(service: Pick<ServiceModel, 'protocol' | 'listen'>): string {
-  return `${service.protocol} ${formatEndpoint(service.listen)}`;
+  const { protocol, listen } = service;
+  if (protocol !== 'fwmark') return `${protocol} ${formatEndpoint(listen)}`;
+  return `${isSix(listen.address) ? 'fwmark6' : 'fwmark'} ${listen.port}`;
 }
 
 export function serverKey(
@@ -97,7 +101,9 @@ export function plan(
   const drafts = model.services.map((service, index) => draft(service, partOf(service, index)));
   const assigned = assignSlots(drafts, slots, busy, model.director);
   const slotsStay = assigned.servers === slots.servers;
-  const parts = drafts.map((one) => planService(one, health, role, assigned, slotsStay));
+  const parts = drafts.map((one) =>
+    planService(one, health, roleOf(one.model, model.marks, role), assigned, slotsStay),
+  );
   const services = parts.map(({ service }) => service);
   const portIndex = new Map(model.ports.map((port, index) => [port.name, index]));
   const generation = slots.generation + 1;
@@ -124,6 +130,7 @@ export function plan(
         port: index,
       })),
     ),
+    marks: marksOf(model, services, portIndex),
   };
   return {
     snapshot,
@@ -131,6 +138,29 @@ export function plan(
     taken: assigned.taken,
     warnings: warningsOf(model, services),
   };
+}
+
+function marksOf(
+  { marks, services }: Model,
+  planned: readonly SnapshotService[],
+  portIndex: ReadonlyMap<string, number>,
+): SnapshotMark[] {
+  return marks.flatMap((rule) => {
+    const { to, from, protocol, ports, port } = rule;
+    const anywhere = isSix(to.address) ? '::' : '0.0.0.0';
+    const service = services.findIndex((one) => rulesOf(one, [rule]).length > 0);
+    return ports.map(({ low, high }) => ({
+      destination: toBytes(to.address),
+      destinationLength: to.length,
+      source: toBytes(from?.address ?? anywhere),
+      sourceLength: from?.length ?? 0,
+      protocol,
+      low,
+      high,
+      service: planned[service]?.slot,
+      port: port === undefined ? undefined : portIndex.get(port),
+    }));
+  });
 }
 
 function warningsOf(model: Model, services: readonly SnapshotService[]): string[] {
@@ -166,7 +196,7 @@ function partFinder(parts: readonly Part[]): PartFinder {
     const { protocol, listen } = service;
     if (
       part?.address === listen.address &&
-      part.service.port === listen.port &&
+      (part.service.mark || part.service.port) === listen.port &&
       part.service.protocol === protocol
     ) {
       return part;
@@ -207,7 +237,7 @@ function isAt({ address }: ServerModel, part: Part, at: number): boolean {
 function planService(
   { key, serverKeys, sorryKey, model, part }: Draft,
   health: Health,
-  role: Role,
+  role: SnapshotService['role'],
   slots: Assigned,
   slotsStay: boolean,
 ): Part {
@@ -223,10 +253,12 @@ function planService(
     const weight = inhibited || server.drained ? 0 : (state?.weight ?? server.weight);
     return planServer(server, slot, (up || inhibited) && !standsIn, weight, before);
   });
+  const marked = model.protocol === 'fwmark';
   const service: SnapshotService = {
     address: part?.service.address ?? toBytes(model.listen.address),
-    port: model.listen.port,
+    port: marked ? 0 : model.listen.port,
     protocol: model.protocol,
+    mark: marked ? model.listen.port : 0,
     scheduler: model.scheduler,
     schedulePort: model.schedulePort,
     scheduleFallback: model.scheduleFallback,
@@ -243,7 +275,7 @@ function planService(
       part && sameData(model.localAddresses, part.localAddresses)
         ? part.service.localAddresses
         : model.localAddresses.map(toBytes),
-    role: roleOf(model, role),
+    role,
   };
   if (part && sameData(service, part.service) && serverKeys === part.serverKeys) {
     return sorryKey === part.sorryKey ? part : { ...part, sorryKey };
@@ -310,9 +342,15 @@ function timeouts(model: Model): Timeouts {
   return table.map(Math.round);
 }
 
-function roleOf({ listen }: ServiceModel, { addresses }: Role): SnapshotService['role'] {
-  const address = addresses.get(listen.address);
-  return address === undefined ? 'none' : address.ours ? 'active' : 'standby';
+/** A mark's service is here as long as one of its addresses is. */
+function roleOf(
+  service: ServiceModel,
+  marks: readonly MarkModel[],
+  { addresses }: Role,
+): SnapshotService['role'] {
+  const following = addressesOf(service, marks).flatMap((one) => addresses.get(one) ?? []);
+  if (following.length === 0) return 'none';
+  return following.some(({ ours }) => ours) ? 'active' : 'standby';
 }
 
 const NO_MAC = new Uint8Array(6);
@@ -328,10 +366,15 @@ function ownedAddresses(
 ): Pick<Snapshot, 'owned' | 'roleAddresses'> {
   const owned = new Map<string, Uint8Array>();
   const locals = new Map<string, { bytes: Uint8Array; role: RoleAddress }>();
-  model.services.forEach(({ listen, localAddresses }, index) => {
+  model.services.forEach((one, index) => {
     const service = planned[index] as SnapshotService;
-    const follows = role.addresses.get(listen.address);
-    if (!follows) owned.set(listen.address, service.address);
+    const { localAddresses } = one;
+    let follows: RoleAddress | undefined;
+    for (const address of addressesOf(one, model.marks)) {
+      const own = role.addresses.get(address);
+      if (!own) owned.set(address, one.protocol === 'fwmark' ? toBytes(address) : service.address);
+      else if (!follows?.ours) follows = own;
+    }
     localAddresses.forEach((address, at) => {
       const bytes = service.localAddresses[at] as Uint8Array;
       if (!follows) owned.set(address, bytes);

@@ -22,6 +22,7 @@ const OTHERS: Record<string, (snapshot: Snapshot) => unknown> = {
   'own addresses': (snapshot) => snapshot.portAddresses,
   'addresses by role': (snapshot) => snapshot.roleAddresses,
   'owned addresses': (snapshot) => snapshot.owned,
+  marks: (snapshot) => snapshot.marks,
   timeouts: (snapshot) => snapshot.timeouts,
 };
 

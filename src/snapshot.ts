@@ -27,7 +27,10 @@ export interface SnapshotServer {
 export interface SnapshotService {
   address: Uint8Array;
   port: number;
-  protocol: 'tcp' | 'udp';
+  /** Of a service for a mark none: `fwmark`, and address and port are zero. */
+  protocol: 'tcp' | 'udp' | 'fwmark';
+  /** 0: none. */
+  mark: number;
   scheduler: Scheduler;
   /** sh/mh also hash the source port (ipvsadm's sh-port, mh-port). */
   schedulePort: boolean;
@@ -85,6 +88,24 @@ export interface SnapshotPortAddress {
   port: number;
 }
 
+/** Gives first packets to a service for a mark; the first that fits counts. */
+export interface SnapshotMark {
+  /** 16 bytes, and a length in the family's own terms. */
+  destination: Uint8Array;
+  destinationLength: number;
+  source: Uint8Array;
+  sourceLength: number;
+  /** undefined: both. */
+  protocol: 'tcp' | 'udp' | undefined;
+  /** Destination ports. */
+  low: number;
+  high: number;
+  /** Slot; undefined: no service is for the mark, and packets are as if unmarked. */
+  service: number | undefined;
+  /** The director's port that a packet comes by; undefined: any. */
+  port: number | undefined;
+}
+
 /** Timeouts in milliseconds by connection state; order of STATES in native.ts. */
 export type Timeouts = number[];
 
@@ -100,6 +121,7 @@ export interface Snapshot {
   neighbours: SnapshotNeighbour[];
   /** The ports' own addresses: DIPs, and the connected routes that follow from them. */
   portAddresses: SnapshotPortAddress[];
+  marks: SnapshotMark[];
 }
 
 /** LVS's defaults (ms), order of STATES: NONE ES SS SR FW TW CL CW LA LI SA UDP. */
@@ -110,7 +132,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = [
 
 const MAGIC = 0x49554c53; // "SLUI"
 const VERSION = 1;
-const HEADER = 128;
+const HEADER = 136;
 const SERVICE = 64;
 const SERVER = 48;
 const ADDRESS = 16;
@@ -118,9 +140,12 @@ const ROUTE = 40;
 const NEIGHBOUR = 24;
 const PORT_ADDRESS = 24;
 const ROLE_ADDRESS = 24;
+const MARK = 48;
+const ANY_PORT = 255;
+const NO_SLOT = 0xffff_ffff;
 
 /** Sections in the order of the header's (offset, count) pairs. */
-const SECTIONS = 8;
+const SECTIONS = 9;
 
 /** Their bytes do not depend on what stands around them, and most outlive many snapshots. */
 const encodedServers = new WeakMap<SnapshotService, Uint8Array>();
@@ -138,6 +163,7 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     [snapshot.neighbours.length, NEIGHBOUR],
     [snapshot.portAddresses.length, PORT_ADDRESS],
     [snapshot.roleAddresses.length, ROLE_ADDRESS],
+    [snapshot.marks.length, MARK],
   ];
   const total = sizes.reduce((sum, [count, bytes]) => sum + align8(count * bytes), HEADER);
   const bytes = new Uint8Array(total);
@@ -169,7 +195,8 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     atNeighbours,
     atPortAddresses,
     atRoleAddresses,
-  ] = starts as [number, number, number, number, number, number, number, number];
+    atMarks,
+  ] = starts as [number, number, number, number, number, number, number, number, number];
   putServices(bytes, view, atServices, services);
   let at = atServers;
   for (const service of services) {
@@ -213,6 +240,7 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     bytes[at + 22] = role.port;
     at += ROLE_ADDRESS;
   }
+  putMarks(bytes, view, atMarks, snapshot.marks);
   return bytes;
 }
 
@@ -228,7 +256,7 @@ function putServices(
   for (const service of services) {
     bytes.set(service.address, at);
     view.setUint16(at + 16, service.port, true);
-    bytes[at + 18] = service.protocol === 'tcp' ? 6 : 17;
+    bytes[at + 18] = PROTOCOLS[service.protocol];
     bytes[at + 19] = family(service.address);
     bytes[at + 20] = SCHEDULERS.indexOf(service.scheduler);
     bytes[at + 21] =
@@ -248,10 +276,34 @@ function putServices(
     view.setUint32(at + 40, service.localAddresses.length, true);
     view.setUint32(at + 44, service.persistenceMs, true);
     bytes[at + 48] = service.clientBits;
+    view.setUint32(at + 52, service.mark, true);
     firstServer += service.servers.length;
     firstLip += service.localAddresses.length;
     at += SERVICE;
   }
+}
+
+const PROTOCOLS = { fwmark: 0, tcp: 6, udp: 17 } as const;
+
+function putMarks(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  marks: readonly SnapshotMark[],
+): void {
+  marks.forEach((rule, index) => {
+    const at = start + index * MARK;
+    bytes.set(rule.destination, at);
+    bytes.set(rule.source, at + 16);
+    bytes[at + 32] = rule.destinationLength;
+    bytes[at + 33] = rule.sourceLength;
+    bytes[at + 34] = family(rule.destination);
+    bytes[at + 35] = rule.protocol === undefined ? 0 : PROTOCOLS[rule.protocol];
+    view.setUint16(at + 36, rule.low, true);
+    view.setUint16(at + 38, rule.high, true);
+    view.setUint32(at + 40, rule.service ?? NO_SLOT, true);
+    bytes[at + 44] = rule.port ?? ANY_PORT;
+  });
 }
 
 function encodeServers({ servers }: SnapshotService): Uint8Array {

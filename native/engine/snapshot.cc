@@ -67,9 +67,13 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   for (const wire::Service& w : services) {
     if (w.family != 4 && w.family != 6) reject(place(w) + 19, "unknown address family");
     const bool six = w.family == 6;
-    if (is_v4(w.address) == six) reject(place(w), "address is not of the service's family");
-    if (w.protocol != kTcp && w.protocol != kUdp)
-      reject(place(w) + 18, "protocol is not TCP or UDP");
+    if (w.mark != 0) {
+      if (w.protocol != 0 || w.port != 0) reject(place(w) + 16, "a mark's service has an end");
+    } else {
+      if (is_v4(w.address) == six) reject(place(w), "address is not of the service's family");
+      if (w.protocol != kTcp && w.protocol != kUdp)
+        reject(place(w) + 18, "protocol is not TCP or UDP");
+    }
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
     if (w.client_bits > (six ? 128 : 32)) reject(place(w) + 48, "more bits than an address has");
     if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
@@ -122,7 +126,8 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));
     }
-    const Service service{six ? net::folded(w.address) : v4_of(w.address),
+    const be32 address = w.mark != 0 ? 0 : six ? net::folded(w.address) : v4_of(w.address);
+    const Service service{address,
                           to_be(w.port),
                           w.protocol,
                           static_cast<SchedulerKind>(w.scheduler),
@@ -136,7 +141,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                           std::max(gcd, 1u),
                           fingerprint,
                           w.persistence_ms,
-                          w.client_bits};
+                          w.client_bits,
+                          w.mark};
+    s.has_wide_ |= service.is_wide();
     for (const WideAddress& local : locals.subspan(w.first_local, w.local_count)) {
       if (is_v4(local) == six) reject(place(local), "address is not of the service's family");
     }
@@ -149,8 +156,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   }
 
   const auto roles = section<wire::RoleAddress>(bytes, n, header, wire::kRoleAddresses);
+  const auto marks = section<wire::Mark>(bytes, n, header, wire::kMarks);
   const size_t addresses =
-      owned.size() + roles.size() + locals.size() + services.size() + servers.size();
+      owned.size() + roles.size() + locals.size() + services.size() + servers.size() + marks.size();
   s.owned_.assign(std::bit_ceil(addresses * 2 + 2), {0, 0});
   s.owned_mask_ = s.owned_.size() - 1;
   for (const WideAddress& address : owned) s.own(address, kOwned);
@@ -160,13 +168,15 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   }
   s.has_roles_ |= !roles.empty();
   std::sort(s.virtual_addresses_.begin(), s.virtual_addresses_.end());
+  s.add_marks(marks, bytes, limits, ports);
   for (const Service& service : s.services_) {
+    uint8_t flags_of_vip = 0;
     const bool standby = service.has(wire::kStandby);
     for (const be32 local : service.locals) {
       s.own(local, standby ? kLocalAddress : kOwned | kLocalAddress);
     }
     if (service.persistence_ms != 0) {
-      s.own(service.address, kPersistent);
+      flags_of_vip |= kPersistent;
       s.has_persistence_ = true;
       s.client_mask_ &= prefix_mask(service.client_bits);
     }
@@ -174,12 +184,25 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (server.mode == Mode::nat) {
         s.nat_persists_ |= service.persistence_ms != 0;
         s.own(server.address, kNatServer);
-        s.own(service.address, kNatService);
+        flags_of_vip |= kNatService;
         s.has_nat_ = true;
       } else if (server.mode == Mode::enat && service.locals.empty()) {
-        s.own(service.address, kEnatSource);
+        flags_of_vip |= kEnatSource;
       }
     }
+    if (flags_of_vip == 0) continue;
+    if (service.mark != 0) {
+      s.own_marked(service, flags_of_vip);
+    } else {
+      s.own(service.address, flags_of_vip);
+    }
+  }
+  for (const Service& service : s.services6_) {
+    if (service.mark == 0) continue;
+    const bool nat =
+        std::ranges::any_of(service.servers, [](auto& one) { return one.mode == Mode::nat; });
+    s.own_marked(service, static_cast<uint8_t>((service.persistence_ms != 0 ? kPersistent : 0) |
+                                               (nat ? kNatService : 0)));
   }
   for (const wire::Route& w : section<wire::Route>(bytes, n, header, wire::kRoutes)) {
     const bool six = w.family == 6;
@@ -242,12 +265,16 @@ void Snapshot::build_lookups(const Snapshot* previous) {
   lookups_.reserve(services_.size());
   for (size_t i = 0; i < services_.size(); ++i) {
     Service& service = services_[i];
-    const uint64_t key = service_key(service.address, service.port, service.protocol);
-    size_t at = spread(key) & service_mask_;
-    while (service_index_[at].key != 0) at = (at + 1) & service_mask_;
-    service_index_[at] = {key, &service};
-    const Service* before =
-        previous ? previous->service_at(service.address, service.port, service.protocol) : nullptr;
+    const Service* before = nullptr;
+    if (service.mark != 0) {
+      if (previous) before = previous->service_of_mark(service.mark);
+    } else {
+      const uint64_t key = service_key(service.address, service.port, service.protocol);
+      size_t at = spread(key) & service_mask_;
+      while (service_index_[at].key != 0) at = (at + 1) & service_mask_;
+      service_index_[at] = {key, &service};
+      if (previous) before = previous->service_at(service.address, service.port, service.protocol);
+    }
     lookups_.push_back(lookup_table(
         service, before,
         before ? previous->lookups_[static_cast<size_t>(before - previous->services_.data())]
@@ -257,7 +284,9 @@ void Snapshot::build_lookups(const Snapshot* previous) {
   for (Service& service : services6_) {
     const Service6& six = *six_.service_of_slot(service.slot);
     const Service6* before =
-        previous ? previous->six_.service_at(six.address, service.port, service.protocol) : nullptr;
+        previous && service.mark == 0
+            ? previous->six_.service_at(six.address, service.port, service.protocol)
+            : nullptr;
     // Servers whose addresses fold to the same 32 bits have the same tables.
     lookups6_.push_back(lookup_table(
         service, before ? before->common : nullptr,
@@ -281,6 +310,89 @@ std::shared_ptr<const Snapshot::Table> Snapshot::lookup_table(const Service& ser
   auto table = std::make_shared<Table>(entries);
   fill_lookup_table(service, *table);
   return table;
+}
+
+void Snapshot::add_marks(std::span<const wire::Mark> marks, const uint8_t* bytes,
+                         const Limits& limits, size_t ports) {
+  for (const wire::Mark& w : marks) {
+    const auto place = static_cast<size_t>(reinterpret_cast<const uint8_t*>(&w) - bytes);
+    const bool six = w.family == 6;
+    if (!six && w.family != 4) reject(place + 34, "unknown address family");
+    if (is_v4(w.destination) == six) reject(place, "address is not of the rule's family");
+    if (is_v4(w.source) == six) reject(place + 16, "address is not of the rule's family");
+    if (std::max(w.destination_length, w.source_length) > (six ? 128 : 32)) {
+      reject(place + 32, "longer than an address");
+    }
+    if (w.protocol != 0 && w.protocol != kTcp && w.protocol != kUdp) {
+      reject(place + 35, "protocol is not TCP or UDP");
+    }
+    if (w.service != kNone && w.service >= limits.max_services) {
+      reject(place + 40, "service slot beyond the limit");
+    }
+    if (w.port != kAnyPort && w.port >= ports) reject(place + 44, "port that is not there");
+    const unsigned before = six ? 0 : 96;
+    marks_.add({w.destination, w.source, static_cast<uint8_t>(before + w.destination_length),
+                static_cast<uint8_t>(before + w.source_length), w.protocol, w.port, w.low, w.high,
+                w.service});
+  }
+  has_wide_ |= !marks.empty();
+}
+
+// Of the addresses that a mark's service has.
+void Snapshot::own_marked(const Service& service, uint8_t flags) {
+  for (const MarkRule& rule : marks_.all()) {
+    if (rule.service != service.slot) continue;
+    if (rule.destination_bits == 128) {
+      own(rule.destination, flags);
+    } else {
+      network_flags_ |= flags;
+    }
+  }
+}
+
+const Service* Snapshot::wide_service_for(const TupleOf<V4>& t, uint8_t protocol,
+                                          uint16_t port) const {
+  if (!marks_.empty()) {
+    const MarkRule* rule = marks_.find(widened(t.source), widened(t.destination),
+                                       t.destination_port, protocol, static_cast<uint8_t>(port));
+    if (rule != nullptr && rule->service != kNone) return service_of_slot(rule->service);
+  }
+  const Service* own = service_at(t.destination, t.destination_port, protocol);
+  if (own != nullptr) return own;
+  const bool data = t.destination_port == kFtpData || from_be(t.destination_port) >= 1024;
+  if (protocol == kTcp && data) {
+    const Service* ftp = service_at(t.destination, kFtp, kTcp);
+    if (ftp != nullptr && ftp->is_ftp()) return ftp;
+  }
+  return service_at(t.destination, 0, protocol);
+}
+
+const Service6* Snapshot::service_for(const TupleOf<V6>& t, uint8_t protocol, uint16_t port) const {
+  if (!marks_.empty()) {
+    const MarkRule* rule = marks_.find(t.source, t.destination, t.destination_port, protocol,
+                                       static_cast<uint8_t>(port));
+    if (rule != nullptr && rule->service != kNone) return six_.service_of_slot(rule->service);
+  }
+  const Service6* own = six_.service_at(t.destination, t.destination_port, protocol);
+  if (own != nullptr || !has_wide_) return own;
+  const bool data = t.destination_port == kFtpData || from_be(t.destination_port) >= 1024;
+  if (protocol == kTcp && data) {
+    const Service6* ftp = six_.service_at(t.destination, kFtp, kTcp);
+    if (ftp != nullptr && ftp->common->is_ftp()) return ftp;
+  }
+  return six_.service_at(t.destination, 0, protocol);
+}
+
+const Service* Snapshot::service_of_mark(uint32_t mark) const {
+  const auto found = std::ranges::find(services_, mark, &Service::mark);
+  return found == services_.end() ? nullptr : &*found;
+}
+
+uint8_t Snapshot::flow_flags(const WideAddress& source, const WideAddress& destination) const {
+  const uint8_t flags = six_.address_flags(destination);
+  if ((flags & kOwned) != 0 || !marks_.has_networks()) return flags;
+  const bool request = (six_.address_flags(source) & kNatServer) == 0;
+  return request && marks_.covers(destination) ? flags | network_flags_ : flags;
 }
 
 void Snapshot::own(be32 address, uint8_t flags) {

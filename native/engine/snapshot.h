@@ -11,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "marks.h"
 #include "snapshot6.h"
 #include "snapshot_wire.h"
+#include "table/connection.h"
 #include "table/fib.h"
 #include "types.h"
 
@@ -32,9 +34,11 @@ struct Server {
   bool operator==(const Server&) const = default;
 };
 
+inline constexpr be16 kFtp = to_be(uint16_t{21}), kFtpData = to_be(uint16_t{20});
+
 struct Service {
   be32 address;
-  be16 port;
+  be16 port;  // 0: any
   uint8_t protocol;
   SchedulerKind scheduler;
   uint8_t flags;  // wire::ServiceFlag
@@ -50,7 +54,23 @@ struct Service {
   uint64_t fingerprint;     // of the servers' slots and weights: tells schedulers of a change
   uint32_t persistence_ms;  // 0: not persistent
   uint8_t client_bits;      // of a client's address that persistence looks at
+  uint32_t mark;            // not 0: address, port and protocol are 0
   bool has(wire::ServiceFlag flag) const { return (flags & flag) != 0; }
+  // A client of FTP is sent to other ports for its data: with persistence they are the service's.
+  bool is_ftp() const { return port == kFtp && protocol == kTcp && persistence_ms != 0; }
+  // Serves more ports than one.
+  bool is_wide() const { return port == 0 || is_ftp(); }
+  // May a flow be its?
+  bool takes(be32 destination, be16 destination_port, uint8_t its) const {
+    if (mark != 0) return true;
+    return destination == address && its == protocol && (is_wide() || destination_port == port);
+  }
+  // Where a packet to this port goes at a server: to its port, unless it has none, or the client's
+  // persistence spans ports (as LVS).
+  be16 port_at(const Server& server, be16 destination_port) const {
+    const bool own = port == destination_port || (port == 0 && persistence_ms == 0);
+    return own && server.port != 0 ? server.port : destination_port;
+  }
 };
 
 class Snapshot {
@@ -78,6 +98,16 @@ class Snapshot {
       if (indexed.key == 0) return nullptr;
     }
   }
+  // What a first packet is for: the service of its mark, else the one of its very destination, else
+  // one that serves more ports of that address. `port`: the director's that it came by.
+  const Service* service_for(const TupleOf<V4>& t, uint8_t protocol, uint16_t port) const {
+    if (!has_wide_) [[likely]]
+      return service_at(t.destination, t.destination_port, protocol);
+    return wide_service_for(t, protocol, port);
+  }
+  const Service6* service_for(const TupleOf<V6>& t, uint8_t protocol, uint16_t port) const;
+  // nullptr: no IPv4 service has it.
+  const Service* service_of_mark(uint32_t mark) const;
   const Service* service_of_slot(uint32_t slot) const {
     return slot < by_service_slot_.size() ? by_service_slot_[slot] : nullptr;
   }
@@ -105,6 +135,17 @@ class Snapshot {
       if (owned.address == address || owned.flags == 0) return owned.flags;
     }
   }
+  // The same of a packet's destination, whole networks of marks included.
+  uint8_t flow_flags(be32 source, be32 destination) const {
+    const uint8_t flags = address_flags(destination);
+    if (!marks_.has_networks() || (flags & kOwned) != 0) [[likely]]
+      return flags;
+    // What a NAT server sends is a reply, wherever it goes.
+    const bool request = (address_flags(source) & kNatServer) == 0;
+    return request && marks_.covers(widened(destination)) ? flags | network_flags_ : flags;
+  }
+  // The same of IPv6.
+  uint8_t flow_flags(const WideAddress& source, const WideAddress& destination) const;
   bool has_nat() const { return has_nat_; }
   bool has_persistence() const { return has_persistence_; }
   // Some persistent service has NAT servers: their replies name no service, so all NAT
@@ -132,7 +173,8 @@ class Snapshot {
   // Fragments have no ports to look a connection up by: those to an owned address, and those from
   // a NAT real server, may belong to one.
   bool fragments_concern_us(be32 source, be32 destination) const {
-    return owns(destination) || (address_flags(source) & kNatServer) != 0;
+    return owns(destination) || (address_flags(source) & kNatServer) != 0 ||
+           (marks_.has_networks() && marks_.covers(widened(destination)));
   }
 
   // GUE's packets for a real server go there: what tells them from a client's in an ICMP error.
@@ -153,6 +195,10 @@ class Snapshot {
   void build_lookups(const Snapshot* previous);
   static std::shared_ptr<const Table> lookup_table(const Service& service, const Service* before,
                                                    std::shared_ptr<const Table> its);
+  const Service* wide_service_for(const TupleOf<V4>& t, uint8_t protocol, uint16_t port) const;
+  void add_marks(std::span<const wire::Mark> marks, const uint8_t* bytes, const Limits& limits,
+                 size_t ports);
+  void own_marked(const Service& service, uint8_t flags);
   void own(be32 address, uint8_t flags);
   void own(const WideAddress& address, uint8_t flags);
   void take_role(const WideAddress& address, uint8_t port, const Mac& mac);
@@ -177,6 +223,9 @@ class Snapshot {
 
   uint32_t generation_ = 0;
   bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false;
+  bool has_wide_ = false;           // a service for more than an address and a port
+  uint8_t network_flags_ = kOwned;  // AddressFlag of what marks' networks have
+  MarkRules marks_;
   be32 client_mask_ = 0xffffffff;
   bool has_roles_ = false;
   uint32_t timeouts_[kStates]{};

@@ -11,14 +11,14 @@ void Snapshot6::add(const Service6& service) {
   const auto index = static_cast<uint32_t>(services_.size());
   const Service& common = *service.common;
   services_.push_back(service);
-  by_end_[{service.address, common.port, common.protocol}] = index;
+  if (common.mark == 0) by_end_[{service.address, common.port, common.protocol}] = index;
   by_slot_[common.slot] = index;
   const bool standby = common.has(wire::kStandby);
   for (const WideAddress& local : service.locals) {
     own(local, standby ? Snapshot::kLocalAddress : Snapshot::kOwned | Snapshot::kLocalAddress);
   }
   if (common.persistence_ms != 0) {
-    own(service.address, Snapshot::kPersistent);
+    if (common.mark == 0) own(service.address, Snapshot::kPersistent);
     client_bits_ = std::min<unsigned>(client_bits_, common.client_bits);
   }
   for (size_t i = 0; i < service.servers.size(); ++i) {
@@ -26,7 +26,7 @@ void Snapshot6::add(const Service6& service) {
     if (common.servers[i].mode != Mode::nat) continue;
     nat_persists_ |= common.persistence_ms != 0;
     own(service.servers[i], Snapshot::kNatServer);
-    own(service.address, Snapshot::kNatService);
+    if (common.mark == 0) own(service.address, Snapshot::kNatService);
   }
 }
 

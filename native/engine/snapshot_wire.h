@@ -22,6 +22,7 @@ enum Section : unsigned {
   kNeighbours,
   kPortAddresses,
   kRoleAddresses,
+  kMarks,
   kSections
 };
 
@@ -35,7 +36,7 @@ struct Header {
   SectionRef sections[kSections];
   uint32_t timeouts[kStates];  // ms
 };
-static_assert(sizeof(Header) == 128);
+static_assert(sizeof(Header) == 136);
 
 enum ServiceFlag : uint8_t {
   kSchedulePort = 1,
@@ -50,12 +51,14 @@ enum ServiceFlag : uint8_t {
 
 struct Service {
   WideAddress address;
-  uint16_t port;
+  uint16_t port;  // 0: any that no other service of the address has
   uint8_t protocol, family, scheduler, flags, toa_kind, reserved0;
   uint32_t slot, first_server, server_count, first_local, local_count;
   uint32_t persistence_ms;  // 0: not persistent
   uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32
-  uint8_t reserved[15];
+  uint8_t reserved1[3];
+  uint32_t mark;  // not 0: for packets with this mark; address, port and protocol are 0
+  uint8_t reserved[8];
 };
 static_assert(sizeof(Service) == 64 && offsetof(Service, slot) == 24);
 
@@ -96,5 +99,16 @@ struct RoleAddress {
   uint8_t port, reserved;
 };
 static_assert(sizeof(RoleAddress) == 24);
+
+// First packets that get a mark (marks.h).
+struct Mark {
+  WideAddress destination, source;
+  uint8_t destination_length, source_length, family;  // lengths as the family counts
+  uint8_t protocol;                                   // 0: TCP and UDP
+  uint16_t low, high;                                 // destination ports
+  uint32_t service;                                   // slot; all ones: nothing has the mark
+  uint8_t port, reserved[3];                          // 255: any
+};
+static_assert(sizeof(Mark) == 48);
 
 }  // namespace sluice::wire

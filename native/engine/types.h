@@ -80,8 +80,23 @@ inline constexpr unsigned kModes = 5;
 enum class Wrap : uint8_t { ipip, gre, gre_checked, gue, gue_checked };
 inline constexpr unsigned kWraps = 5;
 
-enum class SchedulerKind : uint8_t { rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo, ovf };
-inline constexpr unsigned kSchedulers = 11;
+enum class SchedulerKind : uint8_t {
+  rr,
+  wrr,
+  lc,
+  wlc,
+  sh,
+  mh,
+  dh,
+  sed,
+  nq,
+  fo,
+  ovf,
+  twos,
+  lblc,
+  lblcr
+};
+inline constexpr unsigned kSchedulers = 14;
 
 // Order is the boundary's (STATES in src/native.ts).
 enum class State : uint8_t {

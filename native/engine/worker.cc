@@ -36,6 +36,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       templates_(options.limits.max_connections, options.seed),
       feed_(options.limits.max_connections),
       schedulers_(options.limits.max_services),
+      scheduler_own_(options.seed ^ (uint64_t{options.index} << 32), now_ms_),
       overloaded_(options.limits.max_servers),
       local_cursor_(options.limits.max_services),
       fragments_(make_fragments()),
@@ -86,6 +87,7 @@ void Worker::receive_handed_off(rte_mbuf** packets, uint16_t n) {
 void Worker::take_note(const Snapshot* snapshot, const Fib* fib, bool new_fib) {
   epoch_.advance(new_fib);
   snapshot_ = snapshot;
+  if (some_rest_) think_again_of_thresholds();
   fib_ = fib;
   snapshot_generation_ = snapshot->generation();
   fib_generation_ = fib->generation();
@@ -96,6 +98,20 @@ void Worker::take_note(const Snapshot* snapshot, const Fib* fib, bool new_fib) {
   }
   for (uint16_t port = 0; port < options_.ports; ++port) {
     plain_[port] = net::PlainFrame(fib->port(port).mac);
+  }
+}
+
+// As LVS when a server is edited: a threshold that was raised or taken away ends its rest, also
+// when it is as before by the time that a connection asks.
+void Worker::think_again_of_thresholds() {
+  some_rest_ = false;
+  for (uint32_t slot = 0; slot < overloaded_.size(); ++slot) {
+    uint32_t& reached = overloaded_[slot];
+    if (reached == 0) continue;
+    if (const Server* server = snapshot_->server_of_slot(slot); server != nullptr) {
+      reached = server->upper > reached ? 0 : server->upper;
+    }
+    some_rest_ |= reached != 0;
   }
 }
 
@@ -320,10 +336,13 @@ unsigned Worker::list_template(const Template& one, std::vector<uint8_t>& out) c
   const uint64_t left = one.until_ms > now_ms_ ? one.until_ms - now_ms_ : 0;
   ListRecord r;
   r.address(0, one.network);
-  r.address(16, service->address);
+  // In place of an address a mark, as in LVS; ports where there is but one.
+  r.address(16, service->mark != 0 ? to_be(service->mark) : service->address);
   r.address(48, server->address);
-  r.port(66, service->port);
-  r.port(70, server->port);
+  if (!service->is_wide()) {
+    r.port(66, service->port);
+    r.port(70, server->port);
+  }
   r.byte(72, service->protocol);
   r.byte(73, static_cast<uint8_t>(server->mode));
   r.byte(74, static_cast<uint8_t>(State::none));

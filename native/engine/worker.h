@@ -187,8 +187,8 @@ class Worker : public SyncHalf<Worker, V4> {
   uint32_t connect(const Packet& packet, const Service& service, const Server& server,
                    End& failure);
   bool take_local_end(Record& record, const Service& service, const Server& server, End& failure);
-  bool take_port(Record& record, const Server& server, be32 local);
-  static void set_reply(Record& record, const Server& server, be32 local, be16 port);
+  bool take_port(Record& record, be32 server, be16 server_port, be32 local);
+  static void set_reply(Record& record, be32 server, be16 server_port, be32 local, be16 port);
   SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
 
   // pipeline/4_evict.cc: room for first packets.
@@ -322,6 +322,11 @@ class Worker : public SyncHalf<Worker, V4> {
     return (counted[kActive] + counted[kInactive]) * options_.workers;
   }
   SLUICE_ASIDE void relieve(uint32_t server);
+  void think_again_of_thresholds();
+  void rest(const Server& server) {
+    overloaded_[server.slot] = server.upper;
+    some_rest_ = true;
+  }
   be16 fresh_ip_id() { return to_be(static_cast<uint16_t>(++ip_id_)); }
   // Of a tunnel's outer header; see mode/tunnel.h.
   be16 tunnel_id(const net::Ipv4& inner) { return inner.dont_fragment() ? be16{0} : fresh_ip_id(); }
@@ -355,8 +360,10 @@ class Worker : public SyncHalf<Worker, V4> {
   sync::Feed feed_;
   uint32_t port_hand_ = 0;                  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot
-  std::vector<uint32_t> overloaded_;        // by server slot, see ScheduleContext
-  std::vector<uint32_t> local_cursor_;      // by service slot: next LIP to try
+  SchedulerOwn scheduler_own_;
+  std::vector<uint32_t> overloaded_;    // by server slot, see ScheduleContext
+  bool some_rest_ = false;              // of them one may not be 0
+  std::vector<uint32_t> local_cursor_;  // by service slot: next LIP to try
 
   std::unique_ptr<Fragments, void (*)(Fragments*)> fragments_;
   std::unique_ptr<Worker6> six_;

@@ -66,9 +66,13 @@ export const serverReport = z
 export const serviceReport = z
   .strictObject({
     name: z.string(),
-    protocol: z.enum(['tcp', 'udp']),
+    protocol: z.enum(['tcp', 'udp', 'fwmark']),
     address,
-    port,
+    port: z
+      .int()
+      .min(0)
+      .max(0xffff_ffff)
+      .describe('0: any; of protocol fwmark the mark, and the address says the family.'),
     scheduler: z.enum(SCHEDULERS),
     flags: z.array(z.string()).describe('In ipvsadm’s words: sh-port, ops …'),
     persistence: z
@@ -88,7 +92,9 @@ export const serviceReport = z
 export const connectionReport = z
   .strictObject({
     worker: count,
-    protocol: z.enum(['tcp', 'udp']),
+    protocol: z
+      .enum(['tcp', 'udp', 'ip'])
+      .describe('ip: a persistence template of a service for a mark.'),
     client: address,
     clientPort: port,
     virtual: address,

@@ -23,7 +23,7 @@ import {
 import { formatChange, formatDiffReport, formatHistory } from '../cli/format-changes.js';
 import { formatHealth } from '../cli/format-health.js';
 import { targetOf } from '../cli/options.js';
-import { parseAnyEndpoint } from '../config/address.js';
+import { parseWideEndpoint } from '../config/address.js';
 import { SluiceError } from '../errors.js';
 import type { Explanation } from '../explain.js';
 import type { Edit, ServerSettings } from '../model-edit.js';
@@ -163,7 +163,7 @@ export class RunningDirector {
     settings: Partial<ServerSettings> = {},
   ): Promise<EditReport> {
     const found = findService(await this.#client.services(), service);
-    const parsed = parseAnyEndpoint(server);
+    const parsed = parseWideEndpoint(server);
     if ('fault' in parsed) {
       const message = `server is ${JSON.stringify(server)}, expected an address and port`;
       throw new SluiceError('ERR_API', message);

@@ -32,13 +32,16 @@ const whole = z.coerce
   .int('expected a whole number')
   .min(0);
 const address = text('an address', parseAddress);
-const endpoint = z.strictObject({ address, port: z.int().min(1).max(65535) });
+const endpoint = z.strictObject({
+  address,
+  port: z.int().min(0).max(65535).describe('0: any; of a server, the packet’s own.'),
+});
 const protocol = z.enum(['tcp', 'udp']);
-const newService = z.strictObject({ protocol, listen: endpoint });
-/** Asking for port 0 is no mistake: there is no such service. */
 const service = z.strictObject({
-  protocol,
-  listen: z.strictObject({ address, port: z.int().min(0).max(65535) }),
+  protocol: z.enum(['tcp', 'udp', 'fwmark']),
+  listen: z
+    .strictObject({ address, port: z.int().min(0).max(0xffff_ffff) })
+    .describe('Port 0 is any; of protocol fwmark 0.0.0.0 or ::, and the mark as the port.'),
 });
 const serviceSettings = z.strictObject({
   scheduler: z.enum(SCHEDULERS),
@@ -68,7 +71,7 @@ const timeout = z.int().min(0).max(2_678_400);
 export const edit = z.discriminatedUnion('edit', [
   z.strictObject({
     edit: z.literal('addService'),
-    service: newService,
+    service,
     settings: serviceSettings,
   }),
   z.strictObject({ edit: z.literal('editService'), service, settings: serviceSettings }),

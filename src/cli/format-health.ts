@@ -1,6 +1,7 @@
 /** `sluice show health`. */
 import type { ServiceReport } from '../api/types.js';
 import { formatEndpoint } from '../config/address.js';
+import { formatEnd } from '../config/marks.js';
 
 /** The part of a listing that is about health, as JSON. */
 export function healthOf(services: ServiceReport[]) {
@@ -24,7 +25,7 @@ export function healthOf(services: ServiceReport[]) {
 export function formatHealth(services: ServiceReport[]): string {
   return services
     .flatMap((service) => [
-      `${service.name} (${service.protocol.toUpperCase()} ${formatEndpoint(service)})`,
+      `${service.name} (${service.protocol.toUpperCase()} ${formatEnd(service.protocol, service)})`,
       ...service.servers.flatMap((server) => [
         `  ${formatEndpoint(server).padEnd(22)} ${server.up ? 'up  ' : 'down'} weight ${server.weight}` +
           (server.drained ? ' drained' : '') +

@@ -7,6 +7,7 @@ import type {
   StatusReport,
 } from '../api/types.js';
 import { formatEndpoint } from '../config/address.js';
+import { formatEnd } from '../config/marks.js';
 import { table } from './format.js';
 
 export interface Look {
@@ -107,7 +108,7 @@ function serviceLines(before: Look, now: Look, seconds: number, order: Order): s
   }
   const rowsOf = services.flatMap(({ service, rate }) => [
     [
-      `${service.name} ${service.protocol} ${formatEndpoint(service)}`,
+      `${service.name} ${service.protocol} ${formatEnd(service.protocol, service)}`,
       service.scheduler,
       '',
       '',

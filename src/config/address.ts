@@ -91,15 +91,13 @@ export function parseAnyCidr(text: string): { value: Cidr } | { fault: AddressFa
     : { fault: 'invalid' };
 }
 
-/** `192.0.2.1:80` or `[2001:db8::1]:80`. */
-export function parseAnyEndpoint(text: string): { value: Endpoint } | { fault: AddressFault } {
+/** `192.0.2.1:80` or `[2001:db8::1]:80`; port 0 is any. */
+export function parseWideEndpoint(text: string): { value: Endpoint } | { fault: AddressFault } {
   const [, six, four, portText] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const parsed = parseAddress(six ?? four ?? '');
   if ('fault' in parsed || isSix(parsed.value) !== (six !== undefined)) return { fault: 'invalid' };
   const port = Number(portText);
-  return port >= 1 && port <= 65535
-    ? { value: { address: parsed.value, port } }
-    : { fault: 'invalid' };
+  return port <= 65535 ? { value: { address: parsed.value, port } } : { fault: 'invalid' };
 }
 
 /** Of an address as text. */

@@ -1,9 +1,12 @@
 /** Checks of services and their real servers against the rest of the file. */
 import { checkPassive, checkToVip } from '../health/check.js';
+import { serviceKey } from '../plan.js';
 import { type Cidr, formatEndpoint, isLinkLocal, isSix, unusableAs } from './address.js';
 import type { Findings } from './check.js';
 import { checkFamily } from './check-family.js';
+import { checkMarked, checkMarks } from './check-marks.js';
 import type { Path } from './load.js';
+import { addressesOf, isMarked } from './marks.js';
 import { keepsPort, type Model, type ServiceModel, usesLocalAddress } from './model.js';
 import { portTowards } from './reach.js';
 import type { Parsed } from './schema.js';
@@ -43,7 +46,9 @@ export function checkServices(
   const routesKnown = !dropped.has('ports') && !dropped.has('routes');
   const owners: Owners = { vips: new Map(), lips: new Map(), ports: new Map() };
   for (const service of model.services) {
-    owners.vips.set(service.listen.address, `the address of service ${service.name}`);
+    for (const vip of addressesOf(service, model.marks)) {
+      owners.vips.set(vip, `the address of service ${service.name}`);
+    }
     for (const lip of service.localAddresses) {
       owners.lips.set(lip, `a local address of service ${service.name}`);
     }
@@ -59,17 +64,23 @@ export function checkServices(
     const raw = parsed.services?.[index] as ParsedService;
     const name = `${service.name} is also the name of`;
     findings.unique(names, service.name, here, [...path, 'name'], name);
-    const listen = `${service.protocol} ${formatEndpoint(service.listen)}`;
+    const marked = isMarked(service);
+    const listen = serviceKey(service);
     const taken = `${listen} is already taken by service`;
-    findings.unique(listens, listen, service.name, [...path, 'listen'], taken);
-    checkAddress(
-      service.listen.address,
-      [...path, 'listen'],
-      [owners.ports],
-      'expected a virtual address of its own',
-      findings,
-    );
+    findings.unique(listens, listen, service.name, [...path, marked ? 'mark' : 'listen'], taken);
+    if (marked) {
+      checkMarked(service, model, path, dropped, findings);
+    } else {
+      checkAddress(
+        service.listen.address,
+        [...path, 'listen'],
+        [owners.ports],
+        'expected a virtual address of its own',
+        findings,
+      );
+    }
     checkOptions(service, raw, path, findings);
+    checkWide(model, service, raw, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
     checkTunnels(service, raw, path, findings);
@@ -78,6 +89,7 @@ export function checkServices(
     checkToVip(service, raw, path, findings);
     if (!dropped.has('servers')) checkPresence(service, raw, path, findings);
   });
+  checkMarks(model, dropped, [owners.ports, owners.lips], findings);
   checkLimits(model, findings);
 }
 
@@ -107,6 +119,10 @@ function checkOptions(
 ): void {
   const modes = new Set([service.mode, ...service.servers.map((server) => server.mode)]);
   const rewrites = [...modes].some(usesLocalAddress);
+  if (raw.protocol !== undefined && isMarked(service)) {
+    const message = 'a mark has every protocol: it is ignored';
+    findings.warning('WARN_CONFIG_IGNORED', [...path, 'protocol'], message);
+  }
   if (service.onePacket && service.protocol === 'tcp') {
     const message = 'one-packet scheduling is for UDP only, expected false or protocol: udp';
     findings.error('ERR_CONFIG_CONFLICT', [...path, 'onePacket'], message);
@@ -189,7 +205,14 @@ function checkServers(
     const key = formatEndpoint(server.address);
     findings.unique(seen, key, `servers[${index}]`, at, `${key} is also`);
     const given = raw.servers?.[index]?.address.port;
-    if (keepsPort(server.mode) && given !== service.listen.port) {
+    if (server.address.port === 0) {
+      checkPortOfChecks(server, at, findings);
+    } else if (ownPort(service)) {
+      const message = 'persistence that spans ports leaves packets theirs';
+      findings.warning('WARN_CONFIG_IGNORED', at, `${message}: ${given} is ignored`);
+    }
+    const own = isMarked(service) || ownPort(service);
+    if (keepsPort(server.mode) && given !== service.listen.port && !own) {
       findings.warning(
         'WARN_CONFIG_IGNORED',
         at,
@@ -236,6 +259,52 @@ function checkTunnels(
   });
   const given = raw.health?.sorryServer?.tunnel;
   judge(given, sorry?.mode !== 'tun', [...path, 'health', 'sorryServer']);
+}
+
+/** Packets of a persistent service for any port keep theirs, whatever a server's says (as LVS). */
+function ownPort({ protocol, listen, persistence }: ServiceModel): boolean {
+  return persistence !== null && (protocol === 'fwmark' || listen.port === 0);
+}
+
+/** A service for any port: port 0. */
+function checkWide(
+  { services }: Model,
+  service: ServiceModel,
+  raw: ParsedService,
+  path: Path,
+  findings: Findings,
+): void {
+  const { listen, protocol } = service;
+  if (listen.port === 0 && service.persistence === null) {
+    const message = 'a service for any port needs persistence, as with LVS';
+    findings.error('ERR_CONFIG_MISSING', [...path, 'listen'], message);
+  }
+  const speaksAsVip =
+    service.localAddresses.length === 0 && service.servers.some(({ mode }) => mode === 'enat');
+  const wide = services.find(
+    (one) =>
+      one.listen.port === 0 && one.protocol === protocol && one.listen.address === listen.address,
+  );
+  if (!wide || !speaksAsVip) return;
+  const at = raw.localAddresses ? [...path, 'localAddresses'] : [...path, 'listen'];
+  const message =
+    `mode enat without localAddresses speaks from ${listen.address}, all of whose ports are ` +
+    `service ${wide.name}'s, expected localAddresses`;
+  findings.error('ERR_CONFIG_CONFLICT', at, message);
+}
+
+/** Where a check would go that has no port of its own. */
+function checkPortOfChecks(
+  { health: { checks } }: ServiceModel['servers'][number],
+  path: Path,
+  findings: Findings,
+): void {
+  const lost = checks.find(
+    (one) => one.type !== 'ping' && 'connectPort' in one && one.connectPort === undefined,
+  );
+  if (!lost) return;
+  const message = `its ${lost.type} check goes to port 0 and fails, expected connectPort`;
+  findings.warning('WARN_CONFIG_CHECK_PORT', path, message);
 }
 
 function checkPresence(

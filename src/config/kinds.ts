@@ -7,10 +7,10 @@ import {
   type AddressFault,
   parseAddress,
   parseAnyCidr,
-  parseAnyEndpoint,
   parseEndpoint,
   parseIPv4,
   parseMac,
+  parseWideEndpoint,
 } from './address.js';
 
 export const expected = (text: string) => ({ error: () => `expected ${text}` });
@@ -63,8 +63,9 @@ export const address = () => text('an IPv4 address such as 192.0.2.1', parseIPv4
 /** Of either family. */
 export const anyAddress = () => text('an address such as 192.0.2.1', parseAddress);
 export const network = () => text('a network such as 192.0.2.0/24', parseAnyCidr);
-export const anyEndpoint = (example: string) =>
-  text(`an address and port such as ${example}`, parseAnyEndpoint);
+/** Of either family; port 0 is any. */
+export const wideEndpoint = (example: string) =>
+  text(`an address and port such as ${example}`, parseWideEndpoint);
 export const endpoint = (example: string) =>
   text(`an IPv4 address and port such as ${example}`, parseEndpoint);
 

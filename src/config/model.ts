@@ -9,7 +9,8 @@ import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/mod
 import type { Mode, Scheduler } from '../native.js';
 import { buildSync, type SyncModel } from '../sync/model.js';
 import { buildVrrp, type VrrpModel } from '../vrrp/model.js';
-import type { Cidr, Endpoint } from './address.js';
+import { type Cidr, type Endpoint, isSix } from './address.js';
+import { buildMarks, type MarkModel, markEnd } from './marks.js';
 import { buildPersistence, type Persistence } from './persistence.js';
 import { connectedPort, nextHopPort } from './reach.js';
 import type { Parsed } from './schema.js';
@@ -21,6 +22,7 @@ export interface Model {
   ports: PortModel[];
   routes: RouteModel[];
   neighbours: NeighbourModel[];
+  marks: MarkModel[];
   services: ServiceModel[];
   sync: SyncModel | undefined;
   vrrp: VrrpModel;
@@ -95,8 +97,9 @@ export interface NeighbourModel {
 
 export interface ServiceModel {
   name: string;
+  /** Of a service for a mark (`fwmark`): no address of the family, and the mark as its port. */
   listen: Endpoint;
-  protocol: 'tcp' | 'udp';
+  protocol: 'tcp' | 'udp' | 'fwmark';
   mode: Mode;
   scheduler: Scheduler;
   schedulePort: boolean;
@@ -194,6 +197,7 @@ export function buildModel(parsed: Parsed): Model {
     })),
     routes: [],
     neighbours: [],
+    marks: buildMarks(parsed.marks),
     services: (parsed.services ?? []).map(buildService),
     sync: buildSync(parsed.sync),
     vrrp: buildVrrp(parsed.vrrp),
@@ -212,12 +216,16 @@ export function buildModel(parsed: Parsed): Model {
 }
 
 function buildService(service: NonNullable<Parsed['services']>[number]): ServiceModel {
-  // ipvsadm, too, gives a Route or Tunnel server the port of its service.
-  const portIn = (mode: Mode, port: number) => (keepsPort(mode) ? service.listen.port : port);
+  const six = service.servers?.some(({ address }) => isSix(address.address)) ?? false;
+  const isSixth = service.family === undefined ? six : service.family === 'ipv6';
+  const listen = service.listen ?? markEnd(service.mark ?? 0, isSixth);
+  // ipvsadm, too, gives a Route or Tunnel server the port of its service, if that has one.
+  const marked = service.listen === undefined;
+  const portIn = (mode: Mode, port: number) => (keepsPort(mode) && !marked ? listen.port : port);
   return {
     name: service.name,
-    listen: service.listen,
-    protocol: service.protocol ?? 'tcp',
+    listen,
+    protocol: marked ? 'fwmark' : (service.protocol ?? 'tcp'),
     mode: service.mode,
     scheduler: service.scheduler ?? 'wlc',
     schedulePort: service.schedulePort ?? false,

@@ -13,7 +13,6 @@ import { FEATURE_NAMES } from './keepalived/support.js';
 import {
   absolute,
   anyAddress,
-  anyEndpoint,
   duration,
   endpoint,
   expected,
@@ -26,8 +25,10 @@ import {
   oneOf,
   section,
   text,
+  wideEndpoint,
   word,
 } from './kinds.js';
+import { mark, markRule } from './marks.js';
 import { persistenceSchema } from './persistence.js';
 import { tunnel } from './tunnel.js';
 
@@ -132,7 +133,7 @@ const neighbour = section({
 });
 
 const server = section({
-  address: anyEndpoint('198.51.100.11:8080'),
+  address: wideEndpoint('198.51.100.11:8080'),
   weight: integer(0, 65535).optional(),
   mode: oneOf(MODES).optional(),
   tunnel: tunnel.optional(),
@@ -143,7 +144,9 @@ const server = section({
 
 const service = section({
   name: name(),
-  listen: anyEndpoint('203.0.113.10:80'),
+  listen: wideEndpoint('203.0.113.10:80').optional(),
+  mark: mark().optional(),
+  family: oneOf(['ipv4', 'ipv6']).optional(),
   protocol: oneOf(['tcp', 'udp']).optional(),
   mode: oneOf(MODES),
   tunnel: tunnel.optional(),
@@ -158,6 +161,18 @@ const service = section({
   localAddresses: list(anyAddress(), 'addresses').optional(),
   servers: list(server, 'real servers').optional(),
   health: serviceHealth.optional(),
+}).superRefine(({ listen, mark: marked, family }, context) => {
+  const issue = (path: string, message: string, code?: string) =>
+    context.addIssue({ code: 'custom', path: [path], message, params: { code } });
+  if (listen === undefined && marked === undefined) {
+    issue('listen', 'expected an address and port such as 203.0.113.10:80, or a mark');
+  }
+  if (listen !== undefined && marked !== undefined) {
+    issue('mark', 'a service has an address and port or a mark', 'ERR_CONFIG_CONFLICT');
+  }
+  if (family !== undefined && marked === undefined) {
+    issue('family', 'only a service for a mark needs it', 'ERR_CONFIG_CONFLICT');
+  }
 });
 
 const keepalivedSettings = section({
@@ -178,6 +193,7 @@ export const schema = section({
   ports: list(port, 'ports').min(1, expected('at least one port')),
   routes: list(route, 'routes').optional(),
   neighbours: list(neighbour, 'neighbours').optional(),
+  marks: list(markRule, 'rules').optional(),
   services: list(service, 'services').optional(),
   sync: sync.optional(),
   vrrp: vrrp.optional(),

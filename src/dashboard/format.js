@@ -23,6 +23,10 @@ export function duration(seconds) {
 
 export const endpoint = ({ address, port }) => `${address}:${port}`;
 
+/** Of a service for a mark the port is the mark, and the address says the family. */
+export const serviceEnd = ({ protocol, address, port }) =>
+  protocol === 'fwmark' ? `${port}${address === '::' ? ' IPv6' : ''}` : `${address}:${port}`;
+
 export function plural(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
 }

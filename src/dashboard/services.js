@@ -1,7 +1,7 @@
 /** Services with their servers: how they are, and, with a token that may write, the controls. */
 import { edit } from './api.js';
 import { el, keyed, show, text } from './dom.js';
-import { endpoint, figure, plural } from './format.js';
+import { endpoint, figure, plural, serviceEnd } from './format.js';
 import { draw, Past, spark } from './spark.js';
 import { toast } from './toast.js';
 
@@ -104,7 +104,7 @@ function updateService(node, service, session) {
   const up = servers.filter((server) => server.up).length;
   part(node, 'dot').className = `dot ${state}`;
   text(part(node, 'name'), service.name);
-  text(part(node, 'listen'), `${service.protocol.toUpperCase()} ${endpoint(service)}`);
+  text(part(node, 'listen'), `${service.protocol.toUpperCase()} ${serviceEnd(service)}`);
   const live = part(node, 'live');
   live.className = `pill ${state}`;
   text(live, servers.length === 0 ? 'no servers' : `${up} of ${servers.length} up`);

@@ -18,16 +18,23 @@ export function checkToVip(
   path: Path,
   findings: Findings,
 ): void {
+  const marked = service.protocol === 'fwmark';
   const refuse = (mode: Mode, at: Path) => {
-    const message = `in mode ${mode} packets to the server have its own address, expected dr or tun`;
+    const message = marked
+      ? 'a mark has no one VIP to check'
+      : `in mode ${mode} packets to the server have its own address, expected dr or tun`;
     findings.error('ERR_CONFIG_CONFLICT', [...at, 'health', 'toVip'], message);
   };
   const { servers, mode } = service;
-  if (raw.health?.toVip && servers.length > 0 && !servers.some((one) => keepsPort(one.mode))) {
+  if (
+    raw.health?.toVip &&
+    servers.length > 0 &&
+    (marked || !servers.some((one) => keepsPort(one.mode)))
+  ) {
     refuse(mode, path);
   }
   servers.forEach((server, index) => {
-    if (!raw.servers?.[index]?.health?.toVip || keepsPort(server.mode)) return;
+    if (!raw.servers?.[index]?.health?.toVip || (keepsPort(server.mode) && !marked)) return;
     refuse(server.mode, [...path, 'servers', index]);
   });
 }

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import {
   address,
-  anyEndpoint,
   duration,
   expected,
   flag,
@@ -10,6 +9,7 @@ import {
   list,
   oneOf,
   section,
+  wideEndpoint,
   word,
 } from '../config/kinds.js';
 import { tunnel } from '../config/tunnel.js';
@@ -225,7 +225,7 @@ export const serviceHealth = section({
   quorumDown: script().optional(),
   omega: flag().optional(),
   sorryServer: section({
-    address: anyEndpoint('198.51.100.99:80'),
+    address: wideEndpoint('198.51.100.99:80'),
     mode: oneOf(MODES).optional(),
     tunnel: tunnel.optional(),
     inhibit: flag().optional(),

@@ -1,5 +1,6 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
 import { isSix } from '../config/address.js';
+import { markEnd } from '../config/marks.js';
 import { netmaskBits, type Persistence } from '../config/persistence.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Edit, ServiceId } from '../model-edit.js';
@@ -14,9 +15,6 @@ const MODES: Record<Forward, Mode> = {
   fullnat: 'fullnat',
   enat: 'enat',
 };
-
-/** Linux has them, Sluice does not; any other name is nobody's. */
-const OTHER_SCHEDULERS = ['lblc', 'lblcr', 'twos'];
 
 const LARGEST_WEIGHT = 65_535;
 
@@ -51,7 +49,9 @@ export function editsOf(line: CommandLine): Edit {
 }
 
 export function serviceId(line: CommandLine): ServiceId {
-  if (line.fwmark !== undefined) throw unsupported('there are no firewall-mark services yet');
+  if (line.fwmark !== undefined) {
+    return { protocol: 'fwmark', listen: markEnd(line.fwmark, line.ipv6 === true) };
+  }
   const { protocol, address, port } = line.service as ServiceAddress;
   if (protocol === 'sctp') throw unsupported('there are no SCTP services yet');
   return { protocol, listen: { address, port } };
@@ -63,7 +63,6 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
   if (persistence && isSix(service.listen.address)) {
     throw unsupported('persistence is for IPv4 services so far');
   }
-  if (service.listen.port === 0) throw unsupported('a service has a port of its own here');
   if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
   if (line.given.has('synproxy')) throw unsupported('there is no SYN proxy yet');
   const flags = new Set(line.schedFlags);
@@ -94,7 +93,6 @@ function persistenceOf({
 function schedulerOf(name: string): Scheduler {
   const known = SCHEDULERS.find((scheduler) => scheduler === name);
   if (known) return known;
-  if (OTHER_SCHEDULERS.includes(name)) throw unsupported(`there is no scheduler ${name} yet`);
   throw new IpvsadmError(STATUS.refused, 'Scheduler or persistence engine not found');
 }
 
@@ -125,6 +123,5 @@ function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
 
 function serverEnd({ server }: CommandLine): { address: string; port: number } {
   const { address, port = 0 } = server as NonNullable<CommandLine['server']>;
-  if (port === 0) throw unsupported('a real server has a port of its own here');
   return { address, port };
 }

@@ -1,9 +1,10 @@
 /** Listings, to the column as ipvsadm prints them. */
 import type { ConnectionReport, Rates, ServerReport, ServiceReport } from '../api/types.js';
 import { formatEndpoint, isSix, toBytes } from '../config/address.js';
+import { formatEnd } from '../config/marks.js';
 import { tunnelText } from '../config/tunnel.js';
 import type { ServiceFigures } from '../stats/counters.js';
-import type { Names, Protocol } from './names.js';
+import type { Named, Names } from './names.js';
 
 export type Shape = 'plain' | 'stats' | 'rate' | 'thresholds' | 'persistent' | 'tunnel';
 
@@ -66,7 +67,7 @@ export function formatListing(services: readonly ServiceReport[], options: Listi
       .join('') ?? '';
   for (const service of services) {
     const { protocol } = service;
-    const name = `${protocol.toUpperCase().padEnd(4)} ${end(service, protocol, names)}`;
+    const name = serviceName(service, names);
     if (figures) lines.push(name.padEnd(33) + columns(service));
     else lines.push([name, service.scheduler, ...serviceWords(service)].join(' '));
     for (const server of service.servers) {
@@ -76,6 +77,12 @@ export function formatListing(services: readonly ServiceReport[], options: Listi
     }
   }
   return lines.join('\n');
+}
+
+function serviceName(service: ServiceReport, names: Names | undefined): string {
+  const { protocol } = service;
+  if (protocol === 'fwmark') return `FWM  ${formatEnd(protocol, service)}`;
+  return `${protocol.toUpperCase().padEnd(4)} ${end(service, protocol, names)}`;
 }
 
 type Counted = ServiceFigures & { rates: Rates };
@@ -131,7 +138,7 @@ function serviceWords({ flags, persistence }: ServiceReport): string[] {
 
 export function end(
   { address, port }: { address: string; port: number },
-  protocol: Protocol,
+  protocol: Named,
   names: Names | undefined,
 ): string {
   if (!names) return formatEndpoint({ address, port });
@@ -153,16 +160,22 @@ export function scaled(value: number, exact: boolean): string {
 }
 
 /**
- * Services by protocol, address and port, servers by address and port. ipvsadm compares addresses
+ * Services by protocol, address and port, then those for marks by these; servers by address and port. ipvsadm compares addresses
  * as signed differences, so that those in the upper half may come before those in the lower.
  */
 export function sorted(services: readonly ServiceReport[]): ServiceReport[] {
-  const numbers: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
+  const numbers = { tcp: 6, udp: 17, sctp: 132 };
   const byEnd = (a: { address: string; port: number }, b: { address: string; port: number }) =>
     byAddress(a.address, b.address) || a.port - b.port;
   return services
     .map((service) => ({ ...service, servers: [...service.servers].sort(byEnd) }))
-    .sort((a, b) => numbers[a.protocol] - numbers[b.protocol] || byEnd(a, b));
+    .sort((a, b) => {
+      if (a.protocol === 'fwmark' || b.protocol === 'fwmark') {
+        const markOf = ({ protocol, port }: ServiceReport) => (protocol === 'fwmark' ? port : 0);
+        return markOf(a) - markOf(b) || byEnd(a, b);
+      }
+      return numbers[a.protocol] - numbers[b.protocol] || byEnd(a, b);
+    });
 }
 
 /** IPv4 before IPv6, which is in the order of its bytes. */
@@ -202,8 +215,7 @@ export function connectionLine(connection: ConnectionReport, names?: Names): str
 export function savedLines(services: readonly ServiceReport[], names?: Names): string[] {
   return services.flatMap((service) => {
     const { persistence } = service;
-    const letter = service.protocol === 'tcp' ? '-t' : '-u';
-    const address = `${letter} ${end(service, service.protocol, names)}`;
+    const address = savedAddress(service, names);
     const flags = service.flags.filter((flag) => flag !== 'ops');
     const words = [
       `-A ${address} -s ${service.scheduler}`,
@@ -231,6 +243,12 @@ function tunnelWords(tunnel: ServerReport['tunnel']): string {
   const { type, port, checksum } = tunnel;
   const rest = type === 'ipip' ? '' : ` --tun-${checksum}`;
   return ` --tun-type ${type}${type === 'gue' ? ` --tun-port ${port}` : ''}${rest}`;
+}
+
+function savedAddress(service: ServiceReport, names: Names | undefined): string {
+  const { protocol, address, port } = service;
+  if (protocol === 'fwmark') return `-f ${port}${isSix(address) ? ' -6' : ''}`;
+  return `${protocol === 'tcp' ? '-t' : '-u'} ${end(service, protocol, names)}`;
 }
 
 const METHODS: Record<ServerReport['mode'], string> = {

@@ -35,7 +35,8 @@ SERVICE is -t|--tcp-service or -u|--udp-service with HOST:PORT; SERVER and HOST 
 names, PORT a number or a name of /etc/services.
 
 Options:
-  -s --scheduler NAME    rr wrr lc wlc sh mh dh sed nq fo ovf; wlc unless given
+  -s --scheduler NAME    rr wrr lc wlc sh mh dh sed nq fo ovf twos lblc lblcr; wlc
+                         unless given
   -b --sched-flags LIST  with -A, -E: sh-port sh-fallback mh-port mh-fallback
   -o --ops               one-packet scheduling (UDP)
   -g --gatewaying        direct routing (the default)     -b --fullnat   with -a, -e: FullNAT

@@ -10,6 +10,8 @@ import ipaddr from 'ipaddr.js';
 const LOOKUP_MS = 5_000;
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
+/** Ports of services for marks, and of their templates, have no names. */
+export type Named = Protocol | 'fwmark' | 'ip';
 
 export class Names {
   readonly #ports = new Map<string, number>();
@@ -38,7 +40,7 @@ export class Names {
   }
 
   /** `http`, or the number. */
-  portName(port: number, protocol: Protocol): string {
+  portName(port: number, protocol: Named): string {
     return this.#services.get(`${port}/${protocol}`) ?? String(port);
   }
 

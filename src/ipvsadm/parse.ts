@@ -369,7 +369,8 @@ function checkServer(state: State): void {
     const rest = `conflicts with the '${both[1]}' option in the '${tunnel.type}' tunnel type`;
     throw usage(`The option '${both[0]}' ${rest}`);
   }
-  if (server && service && server.family !== service.family && forward !== 'ipip') {
+  const family = service?.family ?? (state.ipv6 ? 6 : 4);
+  if (server && server.family !== family && forward !== 'ipip') {
     throw usage('Different address family is allowed only for tunneling servers');
   }
 }

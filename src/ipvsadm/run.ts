@@ -4,7 +4,7 @@
  */
 import type { ControlClient } from '../api/client.js';
 import type { EditReport, ServiceReport } from '../api/types.js';
-import { formatEndpoint } from '../config/address.js';
+import { formatEnd } from '../config/marks.js';
 import { codeOf } from '../errors.js';
 import type { Edit } from '../model-edit.js';
 import { changeDaemon, daemonLines, NO_INTERFACE } from './daemon.js';
@@ -223,10 +223,10 @@ class Session {
     }
     print(out, ['VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS']);
     for (const service of wanted.filter(({ localAddresses }) => localAddresses.length > 0)) {
-      const name = formatEndpoint(service);
+      const name = formatEnd(service.protocol, service);
       const used = new Map<string, number>();
       for await (const { local } of client.connections({
-        service: `${service.protocol} ${name}`,
+        service: service.name,
       })) {
         used.set(local, (used.get(local) ?? 0) + 1);
       }

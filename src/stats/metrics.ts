@@ -147,10 +147,7 @@ function* ipvs(services: ServiceReport[]): Generator<string> {
   }
   const backends = () =>
     each(services, (service, server) => ({
-      local_address: service.address,
-      local_mark: '',
-      local_port: service.port,
-      proto: service.protocol.toUpperCase(),
+      ...localEnd(service),
       remote_address: server.address,
       remote_port: server.port,
     }));
@@ -164,6 +161,20 @@ function* ipvs(services: ServiceReport[]): Generator<string> {
       server[of],
     ]);
   }
+}
+
+/** As node exporters name it: of a mark there is no address, and it is hexadecimal. */
+function localEnd({ protocol, address, port }: ServiceReport): Record<string, string | number> {
+  if (protocol !== 'fwmark') {
+    return {
+      local_address: address,
+      local_mark: '',
+      local_port: port,
+      proto: protocol.toUpperCase(),
+    };
+  }
+  const mark = port.toString(16).toUpperCase().padStart(8, '0');
+  return { local_address: '', local_mark: mark, local_port: 0, proto: 'FWM' };
 }
 
 /** Figures that are not sums. */

@@ -25,6 +25,12 @@ function hexEndpoint({ address, port }: { address: string; port: number }): stri
   return `[${words.join(':')}]:${hex(port, 4)}`;
 }
 
+/** Of a mark it is the number, in as many digits as an address has. */
+function hexService({ protocol, address, port }: ServiceReport): string {
+  if (protocol === 'fwmark') return `FWM  ${hex(port, 8)}`;
+  return `${protocol.toUpperCase().padEnd(4)} ${hexEndpoint({ address, port })}`;
+}
+
 export function ipvsTable(services: ServiceReport[], size: number): string {
   const lines = [
     `IP Virtual Server version ${IPVS_VERSION} (size=${size})`,
@@ -32,14 +38,13 @@ export function ipvsTable(services: ServiceReport[], size: number): string {
     '  -> RemoteAddress:Port Forward Weight ActiveConn InActConn',
   ];
   for (const service of services) {
-    const protocol = service.protocol.toUpperCase().padEnd(4);
     const flags = service.flags.filter((flag) => flag !== 'ops');
     const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
     const ops = service.flags.includes('ops') ? 'ops ' : '';
     const keeps = service.persistence
       ? `persistent ${service.persistence.timeoutS} ${hexAddress(service.persistence.netmask)}`
       : '';
-    lines.push(`${protocol} ${hexEndpoint(service)} ${service.scheduler} ${said}${ops}${keeps}`);
+    lines.push(`${hexService(service)} ${service.scheduler} ${said}${ops}${keeps}`);
     for (const server of service.servers) {
       const { forward, weight, active, inactive } = server;
       const column = (value: string | number, width: number) => String(value).padEnd(width);

@@ -3,6 +3,7 @@
 import type { ServicesQuery } from '../api/requests.js';
 import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
 import { formatCidr, formatEndpoint } from '../config/address.js';
+import { formatEnd } from '../config/marks.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import { formatNetmask } from '../config/persistence.js';
 import { IPIP } from '../config/tunnel.js';
@@ -74,7 +75,7 @@ function mentions({ name, protocol, listen, servers }: ServiceModel, text: strin
   return (
     text === '' ||
     name.includes(text) ||
-    `${protocol} ${formatEndpoint(listen)}`.includes(text) ||
+    `${protocol} ${formatEnd(protocol, listen)}`.includes(text) ||
     servers.some(({ address }) => formatEndpoint(address).includes(text))
   );
 }

@@ -74,17 +74,40 @@ function figures<Row extends Counted>(
   ];
 }
 
+/** virtualServerType. */
+const FWMARK = 1;
 const IP = 2;
 export const SERVICE_COLUMNS: readonly Column<ServiceReport>[] = [
-  { number: 2, name: 'virtualServerType', type: 'integer', value: () => IP },
+  {
+    number: 2,
+    name: 'virtualServerType',
+    type: 'integer',
+    value: ({ protocol }) => (protocol === 'fwmark' ? FWMARK : IP),
+  },
+  {
+    number: 4,
+    name: 'virtualServerFwMark',
+    type: 'gauge',
+    value: ({ protocol, port }) => (protocol === 'fwmark' ? port : undefined),
+  },
   {
     number: 5,
     name: 'virtualServerAddrType',
     type: 'integer',
     value: ({ address }) => familyOf(address),
   },
-  { number: 6, name: 'virtualServerAddress', type: 'octet', value: ({ address }) => hex(address) },
-  { number: 7, name: 'virtualServerPort', type: 'gauge', value: ({ port }) => port },
+  {
+    number: 6,
+    name: 'virtualServerAddress',
+    type: 'octet',
+    value: ({ protocol, address }) => (protocol === 'fwmark' ? undefined : hex(address)),
+  },
+  {
+    number: 7,
+    name: 'virtualServerPort',
+    type: 'gauge',
+    value: ({ protocol, port }) => (protocol === 'fwmark' ? undefined : port),
+  },
   {
     number: 8,
     name: 'virtualServerProtocol',

@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js';
 import { unusableAs } from '../config/address.js';
 import type { Findings } from '../config/check.js';
 import type { Path } from '../config/load.js';
+import { addressesOf } from '../config/marks.js';
 import type { Model } from '../config/model.js';
 import { OWNER } from './machine.js';
 import { type InstanceModel, isSix } from './model.js';
@@ -233,8 +234,10 @@ function checkLocals(model: Model, findings: Findings): void {
     ),
   );
   const owners = new Map<string, { instance: string | undefined; service: string }>();
-  model.services.forEach(({ name, listen, localAddresses }, index) => {
-    const instance = instanceOf.get(listen.address);
+  model.services.forEach((service, index) => {
+    const { name, localAddresses } = service;
+    const vips = addressesOf(service, model.marks);
+    const instance = vips.map((vip) => instanceOf.get(vip)).find((one) => one !== undefined);
     localAddresses.forEach((address, at) => {
       const first = owners.get(address);
       if (first === undefined) owners.set(address, { instance, service: name });

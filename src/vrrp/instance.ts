@@ -1,5 +1,6 @@
 /** One VRRP instance at work: its machine, its place, its counters, its gratuitous ARP. */
 
+import { addressesOf } from '../config/marks.js';
 import type { Model } from '../config/model.js';
 import { connectedPort } from '../config/reach.js';
 import type { Advert, Herald } from '../native.js';
@@ -114,8 +115,9 @@ export class Instance {
   /** Its addresses, and the local addresses that move with its VIPs, each on the port it is behind. */
   follow(model: Model, macs: readonly Uint8Array[]): void {
     const own = new Set(this.addresses);
-    for (const { listen, localAddresses } of model.services) {
-      if (own.has(listen.address)) for (const address of localAddresses) own.add(address);
+    for (const service of model.services) {
+      if (!addressesOf(service, model.marks).some((vip) => own.has(vip))) continue;
+      for (const address of service.localAddresses) own.add(address);
     }
     this.#announced = [...own].map((address) => {
       const name = connectedPort(model.ports, address);

@@ -1,6 +1,8 @@
 /** Names and places for what the workers know by number. */
+
 import { formatEndpoint, fromBytes } from '../config/address.js';
 import type { Loaded } from '../config/load.js';
+import { addressesOf } from '../config/marks.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import type { Place } from '../errors.js';
 import type { CounterLayout, Mode } from '../native.js';
@@ -69,8 +71,8 @@ export function namesOf(
     serviceAt: (address) =>
       named(
         model.services.findIndex(
-          ({ listen, localAddresses }) =>
-            listen.address === address || localAddresses.includes(address),
+          (one) =>
+            addressesOf(one, model.marks).includes(address) || one.localAddresses.includes(address),
         ),
       ),
     locate: (...path) => loaded.locate(path),

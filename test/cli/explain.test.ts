@@ -168,6 +168,79 @@ test('no server, no service, not our address', () => {
   assert.match(explain(elsewhere, sources('')).reasons[0] ?? '', /the kernel gets the packet$/);
 });
 
+const wide = (text: string, more: Partial<ExplainSources> = {}): ExplainSources => {
+  const { model, locate } = parseConfig(text, 'director.yaml');
+  const services = model.services.map((service) => ({
+    ...service,
+    servers: service.servers.map((server) => ({
+      ...server,
+      ...server.address,
+      up: true,
+      active: 0,
+      inactive: 0,
+      checks: [],
+    })),
+  })) as unknown as ServiceReport[];
+  const place = (index: number) => locate(['services', index]);
+  return { model, services, connection: null, workers: 1, locate: place, ...more };
+};
+
+const WIDE = `ports: [{ name: front, mac: 02:00:00:00:01:01, addresses: [198.51.100.1/24] }]
+marks:
+  - { mark: 5, to: 203.0.113.10, protocol: tcp, ports: 8000-8010, port: front }
+services:
+  - { name: any, listen: 203.0.113.10:0, mode: nat, persistence: 5m, servers: [{ address: 198.51.100.11:0 }] }
+  - { name: web, listen: 203.0.113.10:80, mode: nat, servers: [{ address: 198.51.100.12:8080 }] }
+  - { name: ftp, listen: 203.0.113.11:21, mode: nat, persistence: 5m, servers: [{ address: 198.51.100.13:21 }] }
+  - { name: mark, mark: 5, mode: nat, servers: [{ address: 198.51.100.14:0 }, { address: 198.51.100.15:9000 }] }
+`;
+
+test('services of more than a port: which it is, by what, and the port at its servers', () => {
+  const at = (address: string, port: number) =>
+    explain({ ...FLOW, to: { address, port } }, wide(WIDE));
+  const told = ({ reasons, candidates }: ReturnType<typeof explain>) => [
+    reasons[0],
+    ...candidates.map(({ server }) => server),
+  ];
+  assert.equal(told(at('203.0.113.10', 80)), [
+    'TCP 203.0.113.10:80 is service web',
+    '198.51.100.12:8080',
+  ]);
+  assert.equal(told(at('203.0.113.10', 443)), [
+    'TCP 203.0.113.10:443 is service any, for any port',
+    '198.51.100.11:443',
+  ]);
+  assert.equal(told(at('203.0.113.11', 30_000)), [
+    'TCP 203.0.113.11:30000 is service ftp, whose FTP data this may be',
+    '198.51.100.13:30000',
+  ]);
+  assert.equal(told(at('203.0.113.10', 8_001)), [
+    'TCP 203.0.113.10:8001 is service mark, by mark 5, if it comes by port front',
+    '198.51.100.14:8001',
+    '198.51.100.15:9000',
+  ]);
+  assert.match(at('203.0.113.11', 99).reasons[0] ?? '', /the address has ftp/);
+});
+
+test('the template of a service for any port is for all of them', () => {
+  const template = connection({
+    state: 'NONE',
+    clientPort: 0,
+    local: '',
+    virtualPort: 0,
+    server: '198.51.100.11',
+    serverPort: 0,
+    idleMs: 100_000,
+    timeoutMs: 300_000,
+  });
+  const it = explain(
+    { ...FLOW, to: { address: '203.0.113.10', port: 443 } },
+    wide(WIDE, { template }),
+  );
+  assert.equal(it.choice, ['198.51.100.11:443']);
+  assert.match(it.reasons[1] ?? '', /^persistent: the client keeps 198\.51\.100\.11:443 for 200 s/);
+});
+
 test('for people: a table with an arrow, and where it is configured', () => {
   const text = formatExplanation(
     explain(FLOW, sources('    scheduler: wlc', [{}, { active: 9 }, { active: 9 }])),

@@ -173,7 +173,7 @@ servers:
         '203.0.113.10:80',
       '12:15: services[0].protocol: is "sctp", expected tcp or udp',
       '13:11: services[0].mode: is "masq", expected nat, dr, tun, fullnat or enat',
-      '14:16: services[0].scheduler: is "random", expected rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo or ovf',
+      '14:16: services[0].scheduler: is "random", expected rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo, ovf, twos, lblc or lblcr',
       '15:19: services[0].schedulePort: is 1, expected true or false',
       '16:22: services[0].onServerRemoved: is "fail", expected drop or reset',
       '17:20: services[0].clientAddress: is "proxy", expected toa or none',
@@ -217,13 +217,13 @@ servers: [{ address: "[fe80::1%eth0]:80" }, { address: "[::ffff:198.51.100.11]:8
 name: web
 listen: 203.0.113.010:80
 mode: nat
-servers: [{ address: 198.51.11:80 }, { address: 198.51.100.11:0 }]`),
+servers: [{ address: 198.51.11:80 }, { address: 198.51.100.11:65536 }]`),
     says: [
       '11:13: services[0].listen: is "203.0.113.010:80", expected an address and port such ' +
         'as 203.0.113.10:80',
       '13:26: services[0].servers[0].address: is "198.51.11:80", expected an address and ' +
         'port such as 198.51.100.11:8080',
-      '13:53: services[0].servers[1].address: is "198.51.100.11:0", expected an address and ' +
+      '13:53: services[0].servers[1].address: is "198.51.100.11:65536", expected an address and ' +
         'port such as 198.51.100.11:8080',
     ],
   },
@@ -306,6 +306,7 @@ test('defaults are filled in', () => {
     ],
     routes: [{ to: { address: '0.0.0.0', length: 0 }, via: '192.0.2.254', port: 'front' }],
     neighbours: [],
+    marks: [],
     services: [
       {
         name: 'web',

@@ -119,14 +119,41 @@ UDP  [2001:db8::9]:53 sh
   await good('-d -t [2001:db8::10]:80 -r [2001:db8:2::b]:8080', '-D -u [2001:db8::9]:53');
 });
 
+test('services for marks and for any port: as -S prints them they come back', async () => {
+  await good(
+    '-A -f 5 -s wlc -p 50 -M 255.255.255.0',
+    '-a -f 5 -r 198.51.100.7 -g',
+    '-a -f 5 -r 198.51.100.8:80 -m -w 3',
+    '-A -f 4294967295 -6 -s rr',
+    '-a -f 4294967295 -6 -r [2001:db8:2::b]:80 -m',
+    '-A -t 203.0.113.10 -s rr -p 60',
+    '-a -t 203.0.113.10 -r 198.51.100.9 -i',
+  );
+  const saved = await run('-Sn');
+  assert.is(
+    saved.out,
+    `\
+-A -t 203.0.113.10:0 -s rr -p 60
+-a -t 203.0.113.10:0 -r 198.51.100.9:0 -i -w 1 --tun-type ipip
+-A -f 5 -s wlc -p 50 -M 255.255.255.0
+-a -f 5 -r 198.51.100.7:0 -g -w 1
+-a -f 5 -r 198.51.100.8:80 -m -w 3
+-A -f 4294967295 -6 -s rr
+-a -f 4294967295 -6 -r [2001:db8:2::b]:80 -m -w 1
+`,
+  );
+  await good('-C');
+  assert.equal(await run('-R', saved.out), { status: 0, out: '', error: '' });
+  assert.is((await run('-Sn')).out, saved.out);
+  await good('-d -f 5 -r 198.51.100.8:80', '-E -f 5 -s rr', '-Z -f 5', '-D -f 4294967295 -6');
+  assert.match((await run('-Ln -f 5')).out, /^FWM {2}5 rr$/m);
+});
+
 test('what the dataplane lacks is refused with a code and status 255, and nothing changes', async () => {
   await good('-A -t 203.0.113.10:80');
   for (const line of [
-    '-A -f 5',
     '-A -t 203.0.113.10:81 -p --pe sip',
-    '-A -t 203.0.113.10:0 -p 600',
     '-A -u 203.0.113.10:81 --pe sip',
-    '-A -t 203.0.113.10:81 -s lblc',
     '-A -t 203.0.113.10:81 -b flag-3',
     '-A -t 203.0.113.10:81 -j enable',
     '-A --sctp-service 203.0.113.10:81',
@@ -134,7 +161,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
-    '-a -t 203.0.113.10:80 -r 198.51.100.7:0 -m',
     '--start-daemon master --mcast-interface vec1 --mcast-group ff02::5',
     '-U',
     '-W',

@@ -43,7 +43,21 @@ type Answer = {
 };
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh', 'dh', 'sed', 'nq', 'fo', 'ovf'];
+const schedulers = [
+  'rr',
+  'wrr',
+  'lc',
+  'wlc',
+  'sh',
+  'mh',
+  'dh',
+  'sed',
+  'nq',
+  'fo',
+  'ovf',
+  'lblc',
+  'lblcr',
+];
 const needed = [
   ['/usr/bin/linux.uml', 'user-mode-linux'],
   ['/usr/sbin/ipvsadm', 'ipvsadm'],

@@ -180,6 +180,23 @@ test('thresholds: a server over its upper one gets no new connections', () => {
   story.close();
 });
 
+test('thresholds: one that was taken away and is back has let the server rest no more', () => {
+  const story = new Story();
+  story.reload([
+    { at: A, upper: 1 },
+    { at: B, weight: 0 },
+  ]);
+  assert.is(story.step(client('S', 41000)), toA('nat'));
+  story.reload([A, { at: B, weight: 0 }]);
+  story.reload([
+    { at: A, upper: 1 },
+    { at: B, weight: 0 },
+  ]);
+  assert.is(story.step(client('S', 41001)), toA('nat'));
+  assert.not.match(story.step(client('S', 41002)), 'forwarded');
+  story.close();
+});
+
 /** 20 s apart, so that connections can be made to end one by one. */
 function threshold(more: Partial<ServerWords>, lasting: number): string {
   const slots: Slots = new Map();

@@ -11,7 +11,14 @@ import { predict, type SchedulingState } from '../support/model/schedulers.js';
 import * as p from '../support/packet.js';
 import { Bench } from '../support/replay.js';
 import { fromFront } from '../support/table.js';
-import { type Slots, serverAddress, type World, type WorldWords, world } from '../support/world.js';
+import {
+  type ServerWords,
+  type Slots,
+  serverAddress,
+  type World,
+  type WorldWords,
+  world,
+} from '../support/world.js';
 
 const VIP = '203.0.113.10:80';
 const name = (slot: number | undefined) =>
@@ -54,6 +61,10 @@ const CASES: Case[] = [
   { scheduler: 'mh', weights: [1, 1, 1], picks: 'ACBCACCCBBBABBCAABBACABCAAACBBABABBBCAAB' },
   { scheduler: 'mh', weights: [1, 2, 3], picks: 'ACBCACCCBBBCBBCAABBCCABCCAACCCABCBBBCBAB' },
   { scheduler: 'mh', weights: [1, 0, 1], picks: 'ACCCACCCAACACACAACCACACCAAACCCAAACCCCAAA' },
+  { scheduler: 'lblc', weights: [1, 1, 1], picks: 'CCBBAAAAAA' },
+  { scheduler: 'lblc', weights: [1, 0, 2], picks: 'CCCAAAAAAA' },
+  { scheduler: 'lblc', weights: [1, 1, 1], picks: 'CCCCCCCCCC', protocol: 'udp' },
+  { scheduler: 'lblcr', weights: [1, 1, 1], picks: 'CCBBAAABCABC' },
 ];
 
 function wordsOf({ scheduler, weights, protocol, fallback }: Case): WorldWords {
@@ -193,6 +204,87 @@ for (const scheduler of ['sh', 'mh'] as const) {
     bench.close();
   });
 }
+
+const HOUR = 3_600_000;
+
+/** One new UDP flow at each of these hours: it is forgotten before the next. */
+function picksAt(scheduler: Scheduler, hours: number[]): string {
+  const bench = new Bench(world(wordsOf({ scheduler, weights: [1, 1, 1], picks: '' })));
+  // Established connections, so that the destination has moved to A.
+  enginePicks(
+    bench,
+    [...'CCBBA'].map((_, n) => `${clientOf(n)}:40000`),
+  );
+  const picks = hours.map((hour, n) => {
+    const packet = packetFrom(`198.18.3.${n + 1}:40000`);
+    const [step] = bench.run([fromFront(packet)], hour * HOUR);
+    return name(step?.server);
+  });
+  bench.close();
+  return picks.join('');
+}
+
+test('lblc: a destination keeps its server for a day after its last connection', () => {
+  assert.is(picksAt('wlc', [1, 2]), 'CC', 'what the load says');
+  assert.is(picksAt('lblc', [1, 24, 47.9]), 'AAA');
+  assert.is(picksAt('lblc', [1, 25.1]), 'AC');
+});
+
+test('lblcr: a set that has been as it is for a day lets its most loaded server go', () => {
+  assert.is(picksAt('lblcr', [1, 23]), 'AA', 'the newest of three that are idle');
+  // The day over, the first of the idle three goes: the packet that finds out still has it.
+  assert.is(picksAt('lblcr', [1, 23, 25, 26, 27]), 'AAABB');
+  assert.is(picksAt('lblcr', [1, 25.1]), 'AC', 'not asked for in a day, all is forgotten');
+});
+
+test('lblc: a server that is over its threshold is kept all the same, one that is down is not', () => {
+  const slots: Slots = new Map();
+  const words = wordsOf({ scheduler: 'lblc', weights: [5, 5], picks: '' });
+  const second = words.services[0]!.servers[1] as ServerWords;
+  second.upper = 1;
+  const bench = new Bench(world(words, slots));
+  const clients = (from: number) =>
+    Array.from({ length: 3 }, (_, n) => `${clientOf(from + n)}:40000`);
+  assert.is(enginePicks(bench, clients(0)), 'BBB');
+  second.up = false;
+  bench.publish(world(words, slots, 2).snapshot);
+  assert.is(enginePicks(bench, clients(3)), 'AAA');
+  second.up = true;
+  bench.publish(world(words, slots, 3).snapshot);
+  assert.is(enginePicks(bench, clients(6)), 'AAA', 'the destination has moved');
+  bench.close();
+});
+
+test('lblcr: of more than ten servers ten are a destination’s', () => {
+  const words = wordsOf({ scheduler: 'lblcr', weights: [], picks: '' });
+  words.services[0]!.servers = Array.from(
+    { length: 12 },
+    (_, n) => `${serverAddress((n >> 1) + 1)}:${80 + (n % 2)}`,
+  );
+  const bench = new Bench(world(words));
+  const clients = Array.from({ length: 60 }, (_, n) => `${clientOf(n)}:40000`);
+  const picks = enginePicks(bench, clients);
+  assert.is(new Set(picks).size, 12, 'all are in it in turn');
+  assert.is(picks.slice(0, 6), 'LLKKJJ');
+  bench.close();
+});
+
+test('twos: shares follow the weights, far closer than drawing would', () => {
+  const weights = [1, 0, 2, 5];
+  const bench = new Bench(
+    world(wordsOf({ scheduler: 'twos', weights, picks: '', protocol: 'udp' })),
+  );
+  const clients = Array.from({ length: 1600 }, (_, n) => `198.18.3.${(n % 200) + 1}:${20000 + n}`);
+  const picks = enginePicks(bench, clients, 'udp');
+  const share = (server: string) => [...picks].filter((one) => one === server).length / 200;
+  weights.forEach((weight, at) => {
+    const is = share(name(at));
+    // Drawing alone strays by some 5 % at this many (one standard deviation of the smallest).
+    assert.ok(Math.abs(is - weight) <= 0.1, `${name(at)}: ${is} of 8, weight ${weight}`);
+  });
+  assert.is.not(picks.slice(0, 8), picks.slice(8, 16), 'it is no fixed turn');
+  bench.close();
+});
 
 test('mh: when a server goes, the clients of the others stay where they are', () => {
   const clients = Array.from({ length: 250 }, (_, n) => `198.18.3.${n + 1}:40000`);

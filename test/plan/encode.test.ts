@@ -12,6 +12,7 @@ const snapshot: Snapshot = {
       address: toBytes('203.0.113.10'),
       port: 80,
       protocol: 'tcp',
+      mark: 0,
       scheduler: 'mh',
       schedulePort: true,
       scheduleFallback: false,
@@ -52,6 +53,7 @@ const snapshot: Snapshot = {
       address: toBytes('203.0.113.11'),
       port: 53,
       protocol: 'udp',
+      mark: 0,
       scheduler: 'rr',
       schedulePort: false,
       scheduleFallback: true,
@@ -67,6 +69,26 @@ const snapshot: Snapshot = {
       localAddresses: [toBytes('198.51.100.201'), toBytes('198.51.100.202')],
       role: 'standby',
     },
+    {
+      address: toBytes('::'),
+      port: 0,
+      protocol: 'fwmark',
+      mark: 0xdeadbeef,
+      scheduler: 'lblc',
+      schedulePort: false,
+      scheduleFallback: false,
+      onePacket: false,
+      persistenceMs: 0,
+      clientBits: 0,
+      movesDrained: false,
+      resetOnServerRemoved: false,
+      clientAddress: false,
+      toaKind: 254,
+      slot: 7,
+      servers: [],
+      localAddresses: [],
+      role: 'none',
+    },
   ],
   owned: [toBytes('203.0.113.10'), toBytes('203.0.113.11'), toBytes('198.51.100.200')],
   routes: [{ address: toBytes('0.0.0.0'), length: 0, via: toBytes('192.0.2.254'), port: 1 }],
@@ -77,6 +99,30 @@ const snapshot: Snapshot = {
   roleAddresses: [
     { address: toBytes('192.0.2.100'), mac: Uint8Array.of(0, 0, 0x5e, 0, 1, 51), port: 1 },
   ],
+  marks: [
+    {
+      destination: toBytes('2001:db8::'),
+      destinationLength: 64,
+      source: toBytes('2001:db8:1::'),
+      sourceLength: 48,
+      protocol: 'udp',
+      low: 5_000,
+      high: 5_010,
+      service: 7,
+      port: 1,
+    },
+    {
+      destination: toBytes('203.0.113.12'),
+      destinationLength: 32,
+      source: toBytes('0.0.0.0'),
+      sourceLength: 0,
+      protocol: undefined,
+      low: 0,
+      high: 65_535,
+      service: undefined,
+      port: undefined,
+    },
+  ],
 };
 
 const bytes = encodeSnapshot(snapshot);
@@ -84,7 +130,7 @@ const view = new DataView(bytes.buffer);
 const u32 = (at: number) => view.getUint32(at, true);
 const u16 = (at: number) => view.getUint16(at, true);
 const address = (at: number) => fromBytes(bytes.subarray(at, at + 16));
-/** Offset and count of section i: services servers lips owned routes neighbours port- and role-addresses. */
+/** Offset and count of section i: services servers lips owned routes neighbours port- and role-addresses, marks. */
 const section = (index: number): [number, number] => [u32(16 + index * 8), u32(20 + index * 8)];
 
 test('the header: magic, version, generation, length, sections, timeouts', () => {
@@ -93,18 +139,18 @@ test('the header: magic, version, generation, length, sections, timeouts', () =>
   assert.is(u32(8), 77);
   assert.is(u32(12), bytes.length);
   assert.equal(
-    [0, 1, 2, 3, 4, 5, 6, 7].map((index) => section(index)[1]),
-    [2, 2, 3, 3, 1, 1, 1, 1],
+    [0, 1, 2, 3, 4, 5, 6, 7, 8].map((index) => section(index)[1]),
+    [3, 2, 3, 3, 1, 1, 1, 1, 2],
   );
   assert.equal(
-    DEFAULT_TIMEOUTS.map((_, state) => u32(80 + state * 4)),
+    DEFAULT_TIMEOUTS.map((_, state) => u32(88 + state * 4)),
     DEFAULT_TIMEOUTS,
   );
 });
 
 test('sections are 8-byte aligned, in order, inside the message, without overlap', () => {
-  const sizes = [64, 48, 16, 16, 40, 24, 24, 24];
-  let end = 128;
+  const sizes = [64, 48, 16, 16, 40, 24, 24, 24, 48];
+  let end = 136;
   sizes.forEach((size, index) => {
     const [start, count] = section(index);
     assert.is(start, end);
@@ -131,6 +177,11 @@ test('services', () => {
     [24, 28, 32, 36, 40, 44].map((at) => u32(second + at)),
     [6, 2, 0, 1, 2, 0],
   );
+  assert.is(u32(second + 52), 0);
+  const third = second + 64;
+  assert.is(u16(third + 16), 0);
+  assert.equal([...bytes.subarray(third + 18, third + 21)], [0, 6, 12]);
+  assert.is(u32(third + 52), 0xdeadbeef);
 });
 
 test('servers', () => {
@@ -165,6 +216,21 @@ test('local and owned addresses, routes, neighbours, port addresses', () => {
   assert.equal([...bytes.subarray(own + 16, own + 18)], [24, 1]);
 });
 
+test('marks', () => {
+  const [first] = section(8);
+  assert.is(address(first), '2001:db8::');
+  assert.is(address(first + 16), '2001:db8:1::');
+  assert.equal([...bytes.subarray(first + 32, first + 36)], [64, 48, 6, 17]);
+  assert.equal([u16(first + 36), u16(first + 38), u32(first + 40)], [5_000, 5_010, 7]);
+  assert.is(bytes[first + 44], 1);
+  const second = first + 48;
+  assert.is(address(second), '203.0.113.12');
+  assert.is(address(second + 16), '0.0.0.0');
+  assert.equal([...bytes.subarray(second + 32, second + 36)], [32, 0, 4, 0]);
+  assert.equal([u16(second + 36), u16(second + 38), u32(second + 40)], [0, 65_535, 0xffff_ffff]);
+  assert.is(bytes[second + 44], 255, 'any');
+});
+
 test('an empty snapshot is its header', () => {
   const empty = encodeSnapshot({
     generation: 1,
@@ -175,8 +241,9 @@ test('an empty snapshot is its header', () => {
     neighbours: [],
     portAddresses: [],
     roleAddresses: [],
+    marks: [],
   });
-  assert.is(empty.length, 128);
+  assert.is(empty.length, 136);
 });
 
 test('IPv4 is told from IPv6', () => {

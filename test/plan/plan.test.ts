@@ -75,6 +75,7 @@ test('a model becomes a snapshot with nothing lost', () => {
         address: '203.0.113.10',
         port: 80,
         protocol: 'tcp',
+        mark: 0,
         scheduler: 'sh',
         schedulePort: true,
         scheduleFallback: false,
@@ -116,6 +117,7 @@ test('a model becomes a snapshot with nothing lost', () => {
         address: '203.0.113.10',
         port: 53,
         protocol: 'udp',
+        mark: 0,
         scheduler: 'wlc',
         schedulePort: false,
         scheduleFallback: false,
@@ -154,6 +156,7 @@ test('a model becomes a snapshot with nothing lost', () => {
       { address: '198.51.100.1', length: 24, port: 1 },
     ],
     roleAddresses: [],
+    marks: [],
   });
   assert.equal(warnings, []);
 });

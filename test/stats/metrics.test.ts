@@ -148,6 +148,17 @@ test('figures have the names and values that they should', () => {
   }
 });
 
+test('a service for a mark, as the kernel and node exporter name it', () => {
+  const marked = { ...SERVICES[1], protocol: 'fwmark', address: '0.0.0.0', port: 0x3e8 };
+  const services = [marked] as unknown as ServiceReport[];
+  assert.match(ipvsTable(services, 4096), /^FWM {2}000003E8 rr ops $/m);
+  const lines = [...metrics({ ...SOURCES, services })].join('').split('\n');
+  const labels =
+    'local_address="",local_mark="000003E8",local_port="0",proto="FWM",' +
+    'remote_address="198.51.100.11",remote_port="53"';
+  assert.ok(lines.includes(`node_ipvs_backend_weight{${labels}} 1`), lines.join('\n'));
+});
+
 test('ip_vs and ip_vs_stats as the kernel writes them', () => {
   assert.is(
     ipvsTable(SERVICES, 4096),

@@ -8,6 +8,7 @@ import type { Mode, Scheduler } from '../../src/native.js';
 import {
   DEFAULT_TIMEOUTS,
   type Snapshot,
+  type SnapshotMark,
   type SnapshotServer,
   type SnapshotService,
 } from '../../src/snapshot.js';
@@ -62,6 +63,8 @@ export interface WorldWords {
   /** Owned addresses beyond VIPs and LIPs. */
   owned?: string[];
   timeouts?: number[];
+  /** Rules of marks; they may ask for a service's slot by its name. */
+  marks?: (slot: (kind: string, name: string) => number) => SnapshotMark[];
   /** Owned as the master of a VRRP instance on the front port. */
   roleAddresses?: { address: string; virtualMac?: string }[];
 }
@@ -98,6 +101,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
       toaKind: 254,
       role: 'none',
       ...rest,
+      mark: service.mark ?? 0,
       scheduler: service.scheduler ?? 'rr',
       protocol,
       address: mapped(address),
@@ -154,6 +158,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
         { address: mapped(FRONT_ADDRESS), length: 24, port: FRONT },
         { address: mapped(BACK_ADDRESS), length: 24, port: BACK },
       ],
+      marks: words.marks?.(slot) ?? [],
       roleAddresses: (words.roleAddresses ?? []).map(({ address, virtualMac }) => ({
         address: mapped(address),
         mac: virtualMac === undefined ? new Uint8Array(6) : mac(virtualMac),

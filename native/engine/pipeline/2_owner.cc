@@ -22,17 +22,16 @@ using namespace net;
 uint16_t Worker::owner_of(const Packet& packet) const {
   const TupleOf<V4>& t = packet.key.tuple;
   const uint16_t n = options_.workers;
-  const uint8_t flags = snapshot_->address_flags(t.destination);
+  const uint8_t flags = snapshot_->flow_flags(t.source, t.destination);
   if ((flags & Snapshot::kOwned) == 0) {
     return snapshot_->nat_persists()
                ? owner_of_client(t.destination & snapshot_->client_mask(), 0, n)
                : owner_of_client(t.destination, t.destination_port, n);
   }
   // To a port of ours, as replies are, and errors about what ENAT has sent.
-  const bool local =
-      (flags & Snapshot::kLocalAddress) != 0 ||
-      ((flags & Snapshot::kEnatSource) != 0 &&
-       snapshot_->service_at(t.destination, t.destination_port, packet.key.protocol) == nullptr);
+  const bool local = (flags & Snapshot::kLocalAddress) != 0 ||
+                     ((flags & Snapshot::kEnatSource) != 0 &&
+                      snapshot_->service_for(t, packet.key.protocol, packet.port) == nullptr);
   const bool persists = (flags & Snapshot::kPersistent) != 0 ||
                         ((flags & Snapshot::kNatService) != 0 && snapshot_->nat_persists());
   if (!local && persists) return owner_of_client(t.source & snapshot_->client_mask(), 0, n);

@@ -83,20 +83,26 @@ void Worker::first_packet(Packet& packet) {
     if (owner != options_.index) return give_to(owner, packet);
   }
   const TupleOf<V4>& tuple = packet.key.tuple;
-  const Service* service =
-      snapshot_->service_at(tuple.destination, tuple.destination_port, packet.key.protocol);
+  const Service* service = snapshot_->service_for(tuple, packet.key.protocol, packet.port);
   if (service == nullptr) return owned_or_punt(packet);
   if (service->has(wire::kStandby)) return drop(packet, End::standby);
+  // Rules for whole networks leave the director its own addresses.
+  if (service->mark != 0 &&
+      (fib_->is_own(tuple.destination) ||
+       (snapshot_->address_flags(tuple.destination) & Snapshot::kLocalAddress) != 0)) {
+    return owned_or_punt(packet);
+  }
   if (snapshot_->owns(tuple.source) || fib_->is_own(tuple.source)) {
     return drop(packet, End::martian);
   }
   if (packet.key.protocol == kTcp) {
+    // What goes on to an address that only a mark has brought here is the kernel's.
+    if (service->mark != 0 && !(packet.tcp()->flags & kSyn)) return owned_or_punt(packet);
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
-  const ScheduleContext context{*service,     schedulers_[service->slot],
-                                counters_,    overloaded_.data(),
-                                tuple.source, tuple.source_port};
+  const ScheduleContext context{
+      *service, schedulers_[service->slot], counters_, overloaded_.data(), tuple, scheduler_own_};
   const uint32_t chosen =
       service->persistence_ms == 0 ? schedule_at_once(context) : schedule_persistent(context);
   if (chosen == kNone) {
@@ -120,7 +126,7 @@ void Worker::first_packet(Packet& packet) {
 // gone; else the scheduler's.
 uint32_t Worker::schedule_persistent(const ScheduleContext& context) {
   const Service& service = context.service;
-  const be32 network = context.client & prefix_mask(service.client_bits);
+  const be32 network = context.client() & prefix_mask(service.client_bits);
   const Template* known = templates_.find(network, service.client_bits, service.slot, now_ms_);
   if (known == nullptr) return schedule(context);
   const Server* server = snapshot_->server_of_slot(known->server);
@@ -203,7 +209,7 @@ inline uint32_t Worker::connect(const Packet& packet, const Service& service, co
   ++counters_.service(c.service)[kConns];
   ++counted[(flags & kCountedActive) != 0 ? kActive : kInactive];
   if (server.upper != 0 && connections_of(server.slot) >= server.upper) {
-    overloaded_[server.slot] = server.upper;
+    rest(server);
   }
   counters_.add(Extra::connections_created);
   counters_.add(Extra::connections);
@@ -214,8 +220,9 @@ inline uint32_t Worker::connect(const Packet& packet, const Service& service, co
 // Gives a NAT, FullNAT or ENAT connection the tuple that replies come back with.
 inline bool Worker::take_local_end(Record& c, const Service& service, const Server& server,
                                    End& failure) {
+  const be16 port = service.port_at(server, c.vport);
   if (server.mode == Mode::nat) {
-    set_reply(c, server, c.caddr, c.cport);
+    set_reply(c, server.address, port, c.caddr, c.cport);
     mode::nat::prepare(c);
     const FlowKey<V4> key{c.reply(), c.protocol()};
     if (!table_.find(key, table_.hash(key))) return true;
@@ -225,33 +232,33 @@ inline bool Worker::take_local_end(Record& c, const Service& service, const Serv
   }
   // ENAT without local addresses speaks from the VIP itself.
   const std::span<const be32> locals =
-      service.locals.empty() ? std::span<const be32>(&service.address, 1) : service.locals;
+      service.locals.empty() ? std::span<const be32>(&c.vaddr, 1) : service.locals;
   uint32_t& cursor = local_cursor_[service.slot];
   for (size_t tried = 0; tried < locals.size(); ++tried) {
     if (cursor >= locals.size()) cursor = 0;
-    if (take_port(c, server, locals[cursor++])) return true;
+    if (take_port(c, server.address, port, locals[cursor++])) return true;
   }
-  set_reply(c, server, 0, 0);
-  if (evict_for_port(c, locals) && take_port(c, server, c.laddr)) return true;
+  set_reply(c, server.address, port, 0, 0);
+  if (evict_for_port(c, locals) && take_port(c, server.address, port, c.laddr)) return true;
   note(Note::local_ports_exhausted, service.slot);
   failure = End::local_ports_exhausted;
   return false;
 }
 
-inline bool Worker::take_port(Record& c, const Server& server, be32 local) {
-  const be16 port = local_ports_.take({local, server.address, server.port, c.protocol()});
+inline bool Worker::take_port(Record& c, be32 server, be16 server_port, be32 local) {
+  const be16 port = local_ports_.take({local, server, server_port, c.protocol()});
   if (port == 0) return false;
-  set_reply(c, server, local, port);
+  set_reply(c, server, server_port, local, port);
   c.flags |= kOwnsLocalPort;
   mode::fullnat::prepare(c);
   return true;
 }
 
 // In the pieces that translate() reads.
-inline void Worker::set_reply(Record& c, const Server& server, be32 local, be16 port) {
+inline void Worker::set_reply(Record& c, be32 server, be16 server_port, be32 local, be16 port) {
   c.flags |= kHasReplyTuple;
-  store(&c.raddr, uint64_t{local} << 32 | server.address);
-  store(&c.rport, uint32_t{port} << 16 | server.port);
+  store(&c.raddr, uint64_t{local} << 32 | server);
+  store(&c.rport, uint32_t{port} << 16 | server_port);
 }
 
 // One-packet scheduling (ipvsadm -o): forwarded like a connection's packet, but none is kept.
@@ -263,7 +270,8 @@ void Worker::forward_once(Packet& packet, const Service& service, const Server& 
   c.vaddr = tuple.destination;
   c.vport = tuple.destination_port;
   c.raddr = server.address;
-  c.rport = server.mode == Mode::nat ? server.port : tuple.destination_port;
+  c.rport = server.mode == Mode::nat ? service.port_at(server, tuple.destination_port)
+                                     : tuple.destination_port;
   c.server = server.slot;
   c.service = static_cast<uint16_t>(service.slot);
   c.flags = static_cast<uint8_t>(static_cast<uint8_t>(server.mode) | kUdpConnection);

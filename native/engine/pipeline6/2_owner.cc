@@ -8,7 +8,7 @@ namespace sluice {
 uint16_t Worker6::owner_of(const Packet6& packet) const {
   const TupleOf<V6>& t = packet.key.tuple;
   const uint16_t n = worker_.options_.workers;
-  const uint8_t flags = six().address_flags(t.destination);
+  const uint8_t flags = worker_.snapshot_->flow_flags(t.source, t.destination);
   if ((flags & Snapshot::kOwned) == 0) {
     return owner_of_client(t.destination, t.destination_port, n);
   }

@@ -56,26 +56,30 @@ bool Worker6::begins_anew(const Packet6& packet, const Record& c) {
 
 void Worker6::first_packet(Packet6& packet) {
   const TupleOf<V6>& tuple = packet.key.tuple;
-  const Service6* service =
-      six().service_at(tuple.destination, tuple.destination_port, packet.protocol);
+  const Service6* service = worker_.snapshot_->service_for(tuple, packet.protocol, packet.port);
   if (service == nullptr) return owned_or_punt(packet);
   const Service& common = *service->common;
   if (common.has(wire::kStandby)) return drop(packet, End::standby);
+  if (common.mark != 0 &&
+      (fib().is_own(tuple.destination) ||
+       (six().address_flags(tuple.destination) & Snapshot::kLocalAddress) != 0)) {
+    return owned_or_punt(packet);
+  }
   // A link-local client can't be answered by routing (RFC 4007 section 9), nor one without address.
   if (owns(tuple.source) || fib().is_own(tuple.source) || is_link_local(tuple.source) ||
       is_unspecified(tuple.source)) {
     return drop(packet, End::martian);
   }
   if (packet.protocol == kTcp) {
+    if (common.mark != 0 && !(packet.tcp()->flags & kSyn)) return owned_or_punt(packet);
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
-  const ScheduleContext context{common,
-                                worker_.schedulers_[common.slot],
-                                counters(),
-                                worker_.overloaded_.data(),
-                                folded(tuple.source),
-                                tuple.source_port};
+  const TupleOf<V4> request{folded(tuple.source), folded(tuple.destination), tuple.source_port,
+                            tuple.destination_port};
+  const ScheduleContext context{common,     worker_.schedulers_[common.slot],
+                                counters(), worker_.overloaded_.data(),
+                                request,    worker_.scheduler_own_};
   const uint32_t chosen = schedule(context);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable6, 4, 0, tuple.destination,
@@ -144,7 +148,7 @@ uint32_t Worker6::connect(const Packet6& packet, const Service6& service, uint32
   ++counters().service(c.service)[kConns];
   ++counted[c.has(kCountedActive) ? kActive : kInactive];
   if (server.upper != 0 && worker_.connections_of(server.slot) >= server.upper) {
-    worker_.overloaded_[server.slot] = server.upper;
+    worker_.rest(server);
   }
   counters().add(Extra::connections_created);
   counters().add(Extra::connections);
@@ -155,7 +159,7 @@ uint32_t Worker6::connect(const Packet6& packet, const Service6& service, uint32
 // Gives a NAT or FullNAT connection the tuple that replies come back with.
 bool Worker6::take_local_end(Record& c, const Service6& service, uint32_t chosen, End& failure) {
   const Service& common = *service.common;
-  c.rport = common.servers[chosen].port;
+  c.rport = common.port_at(common.servers[chosen], c.vport);
   c.flags |= kHasReplyTuple;
   if (common.servers[chosen].mode == Mode::nat) {
     c.laddr = c.caddr;
@@ -202,7 +206,8 @@ void Worker6::forward_once(Packet6& packet, const Service6& service, uint32_t ch
   c.vaddr = tuple.destination;
   c.vport = tuple.destination_port;
   c.raddr = service.servers[chosen];
-  c.rport = server.mode == Mode::nat ? server.port : tuple.destination_port;
+  c.rport = server.mode == Mode::nat ? service.common->port_at(server, tuple.destination_port)
+                                     : tuple.destination_port;
   c.server = server.slot;
   c.service = static_cast<uint16_t>(service.common->slot);
   c.flags = static_cast<uint8_t>(static_cast<uint8_t>(server.mode) | kUdpConnection);

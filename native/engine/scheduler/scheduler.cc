@@ -5,10 +5,12 @@
 #include "destination_hash.h"
 #include "failover.h"
 #include "least_connection.h"
+#include "locality_based.h"
 #include "maglev_hash.h"
 #include "round_robin.h"
 #include "shortest_delay.h"
 #include "source_hash.h"
+#include "two_choices.h"
 #include "weighted_round_robin.h"
 
 namespace sluice {
@@ -57,6 +59,12 @@ uint32_t choose(const ScheduleContext& c) {
       return schedule_failover<false>(c);
     case SchedulerKind::ovf:
       return schedule_failover<true>(c);
+    case SchedulerKind::twos:
+      return schedule_twos(c);
+    case SchedulerKind::lblc:
+      return schedule_lblc(c);
+    case SchedulerKind::lblcr:
+      return schedule_lblcr(c);
   }
   return kNone;
 }

@@ -9,7 +9,9 @@
 
 #include "../counters.h"
 #include "../snapshot.h"
+#include "../table/connection.h"
 #include "../types.h"
+#include "localities.h"
 
 namespace sluice {
 
@@ -22,13 +24,27 @@ struct SchedulerState {
   uint32_t bar = 1;           // wrr: weight that this round asks for
 };
 
+// A worker's own, of all its services.
+struct SchedulerOwn {
+  SchedulerOwn(uint64_t seed, const uint64_t& now_ms)
+      : localities(seed), random(seed), now_ms(now_ms) {}
+  Localities localities;
+  uint64_t random;         // mix64's state
+  const uint64_t& now_ms;  // worker's clock
+};
+
 struct ScheduleContext {
   const Service& service;
   SchedulerState& state;
   Counters& counters;
   const uint32_t* overloaded;  // by server slot: upper threshold that it has reached, 0 for none
-  be32 client;
-  be16 client_port;
+  const TupleOf<V4>& request;
+  SchedulerOwn& own;
+
+  be32 client() const { return request.source; }
+  be16 client_port() const { return request.source_port; }
+  // Of a service for a mark one of many.
+  be32 destination() const { return request.destination; }
 
   // May this server get a new connection? LVS: weight above 0, and not over its upper threshold; a
   // threshold raised since counts at once.

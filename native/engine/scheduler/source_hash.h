@@ -10,9 +10,9 @@
 namespace sluice {
 
 inline uint32_t schedule_sh(const ScheduleContext& c) {
-  const uint32_t port = c.service.has(wire::kSchedulePort) ? from_be(c.client_port) : 0;
+  const uint32_t port = c.service.has(wire::kSchedulePort) ? from_be(c.client_port()) : 0;
   auto bucket = [&](uint32_t offset) {
-    const uint32_t hash = (port + from_be(c.client)) * 0x61c88647u;
+    const uint32_t hash = (port + from_be(c.client())) * 0x61c88647u;
     return (offset + (hash >> 24)) & (kShSize - 1);
   };
   const uint32_t first = bucket(0);

@@ -97,11 +97,12 @@ bool SyncHalf<Half, Family>::is_of_service(const Told& told) const {
   const Service* service = snapshot().service_of_slot(told.service);
   if constexpr (std::is_same_v<Family, V6>) {
     const Service6* six = snapshot().six().service_of_slot(told.service);
-    if (six == nullptr || six->address != told.request.destination) return false;
+    return six != nullptr && six->address == told.request.destination &&
+           service->port == told.request.destination_port && service->protocol == told.protocol;
   } else {
-    if (service == nullptr || service->address != told.request.destination) return false;
+    return service != nullptr &&
+           service->takes(told.request.destination, told.request.destination_port, told.protocol);
   }
-  return service->port == told.request.destination_port && service->protocol == told.protocol;
 }
 
 // It was found by its address, of a snapshot ago at the most: of IPv6 the folded one tells whether

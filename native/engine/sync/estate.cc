@@ -116,7 +116,8 @@ bool Worker::bequeath_templates() {
     if (!one.is_live(now_ms_) || one.until_ms <= now_ms_) continue;
     if (service == nullptr || server == nullptr) continue;
     sync::Record told{};
-    told.request = {one.network, service->address, 0, service->port};
+    const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
+    told.request = {one.network, virtual_end, 0, service->port};
     told.reply = {server->address, 0, server->port, 0};
     told.tale = Tale::persistence;
     told.told_ms = teller();

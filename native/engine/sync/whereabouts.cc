@@ -45,10 +45,11 @@ void Whereabouts::follow(std::shared_ptr<const Snapshot> snapshot) {
 void Whereabouts::add(const Service& service) {
   for (const Server& server : service.servers) {
     add(service, server, server.port);
-    // DR and TUN leave a packet's port alone, whatever the server's says.
-    if (keeps_port(server.mode) && server.port != service.port) {
-      add(service, server, service.port);
-    }
+    // DR and TUN leave a packet's port alone, whatever the server's says; so does persistence that
+    // spans ports.
+    const bool keeps = keeps_port(server.mode) && !service.is_wide();
+    if (keeps && server.port != service.port) add(service, server, service.port);
+    if (service.is_wide() && server.port != 0) add(service, server, 0);
   }
 }
 
@@ -63,19 +64,22 @@ const Server* Whereabouts::server_of(const Service& service, be32 address, be16 
       return entry.server;
     }
   }
-  return nullptr;
+  // At a wide service's servers packets may have any port.
+  return port != 0 && service.is_wide() ? server_of(service, address, 0, is_it) : nullptr;
 }
 
 Found Whereabouts::find(Record& record) const {
-  const Service* service = snapshot_->service_at(record.request.destination,
-                                                 record.request.destination_port, record.protocol);
+  // A template of a mark's service has that in place of an address.
+  const Service* service = record.protocol == 0
+                               ? snapshot_->service_of_mark(from_be(record.request.destination))
+                               : snapshot_->service_for(record.request, record.protocol, kAnyPort);
   if (service == nullptr) return Found::no_service;
   const Server* server = server_of(*service, record.reply.source, record.reply.source_port,
                                    [](const Server&) { return true; });
   if (server == nullptr) return Found::no_server;
   if (has_local_port(record.mode)) {
     const be32 local = record.reply.destination;
-    const bool known = local == service->address ||
+    const bool known = local == record.request.destination ||
                        std::ranges::find(service->locals, local) != service->locals.end();
     if (!known) return Found::no_local_address;
   }
@@ -111,7 +115,7 @@ Found Whereabouts::find(Record6& record) const {
 Whereabouts::Owners Whereabouts::owners(const Record& record) const {
   if (workers_ == 1) return {0, 0};
   const TupleOf<V4>& request = record.request;
-  const uint8_t flags = snapshot_->address_flags(request.destination);
+  const uint8_t flags = snapshot_->flow_flags(request.source, request.destination);
   const bool nat = (flags & Snapshot::kNatService) != 0;
   const bool persists = (flags & Snapshot::kPersistent) != 0 || (nat && snapshot_->nat_persists());
   const uint16_t requests =

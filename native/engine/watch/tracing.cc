@@ -66,8 +66,9 @@ uint32_t keep(const rte_mbuf* frame, uint8_t* to) {
 
 }  // namespace
 
-Tracing::Sight Tracing::look(const rte_mbuf& frame) const {
+Tracing::Sight Tracing::look(const rte_mbuf& frame, uint16_t port) const {
   Sight sight;
+  sight.port = port;
   const auto* start = rte_pktmbuf_mtod(&frame, const uint8_t*);
   const uint8_t* end = start + rte_pktmbuf_data_len(&frame);
   const auto& ethernet = *reinterpret_cast<const Ethernet*>(start);
@@ -127,8 +128,7 @@ bool Tracing::matches(const FlowFilter& flow, const Sight& sight) const {
 
 const Service* Tracing::service_of(const Sight& sight) const {
   if (!sight.has_key || sight.icmp_error) return nullptr;
-  const TupleOf<V4>& t = sight.key.tuple;
-  return worker_.snapshot_->service_at(t.destination, t.destination_port, sight.key.protocol);
+  return worker_.snapshot_->service_for(sight.key.tuple, sight.key.protocol, sight.port);
 }
 
 uint32_t Tracing::record_bytes(const Sight& sight) const {
@@ -174,8 +174,9 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
   if (!before.found) before.service = service_of(sight);
   if (before.service != nullptr) {
     const Service& service = *before.service;
-    const ScheduleContext context{
-        service, w.schedulers_[service.slot], w.counters_, w.overloaded_.data(), 0, 0};
+    const ScheduleContext context{service,         w.schedulers_[service.slot],
+                                  w.counters_,     w.overloaded_.data(),
+                                  sight.key.tuple, w.scheduler_own_};
     record.service = service.slot;
     record.servers = static_cast<uint16_t>(std::min<size_t>(service.servers.size(), UINT16_MAX));
     record.candidates =

@@ -19,8 +19,9 @@ class Tracing {
     bool has_key = false;  // `key`: of the flow, or of the one that an ICMP error is about
     FlowKey<V4> key;       // ports 0 where there are none
     be32 source = 0, destination = 0;
+    uint16_t port = 0;  // that it came by
   };
-  Sight look(const rte_mbuf& frame) const;
+  Sight look(const rte_mbuf& frame, uint16_t port) const;
   bool matches(const FlowFilter& flow, const Sight& sight) const;
   // Bytes that its record takes at the most.
   uint32_t record_bytes(const Sight& sight) const;

@@ -94,9 +94,8 @@ void Watcher::run(Worker& worker, uint16_t port, rte_mbuf** packets, uint16_t n,
   uint16_t done = 0;
   for (uint16_t i = 0; i < n; ++i) {
     Watch::Lane* lanes[kMostWatches];
-    const Tracing::Sight sight = tracing.look(*packets[i]);
-    const unsigned wanted =
-        wanted_by(tracing, sight, handed_off ? packets[i]->port : port, now, lanes);
+    const Tracing::Sight sight = tracing.look(*packets[i], handed_off ? packets[i]->port : port);
+    const unsigned wanted = wanted_by(tracing, sight, sight.port, now, lanes);
     if (wanted == 0) continue;
     together(done, i);
     tracing.run(sight, port, packets[i], handed_off, lanes, wanted);

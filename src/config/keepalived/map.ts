@@ -6,8 +6,10 @@
 import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
 import { sameData } from '../../same-data.js';
 import { syncBlock } from '../../sync/keepalived.js';
+import { LARGEST_MARK } from '../marks.js';
 import { keepsPort } from '../model.js';
 import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
+import { isRecord } from '../source.js';
 import { tunnelFault } from '../tunnel.js';
 import { checkCommands } from './commands.js';
 import { argument, child, children, type Names, named, serverKey } from './find.js';
@@ -25,6 +27,7 @@ import {
 } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
 import { type MappedVrrp, mapVrrp } from './map-vrrp.js';
+import { isMarked } from './semantics.js';
 import { Unsupported } from './support.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
@@ -50,17 +53,17 @@ export interface Mapped {
   vrrp: MappedVrrp;
 }
 
-/** `ports`: as the YAML file says them. */
+/** `ports`, `marks`: as the YAML file says them. */
 export function mapKeepalived(
   tree: readonly Node[],
-  ports: unknown,
+  { ports, marks }: { ports: unknown; marks: unknown },
   accepted: readonly string[],
   problems: Problems,
 ): Mapped {
   const unsupported = new Unsupported(problems, accepted);
   unsupported.walk(tree);
   checkCommands(tree, problems);
-  const mapper = new Mapper(tree, unsupported, problems);
+  const mapper = new Mapper(tree, unsupported, problems, marksIn(marks));
   const services = tree
     .filter(({ words, children: inside }) => words[0].text === 'virtual_server' && inside)
     .flatMap((node) => mapper.service(node));
@@ -83,6 +86,23 @@ const METHODS: Record<string, Mode> = {
   ENAT: 'enat',
 };
 
+interface Listen {
+  address: string;
+  port: number;
+  /** In place of both. */
+  mark: number | undefined;
+  member: Node | undefined;
+}
+
+const NO_END = { address: '', port: 0 };
+const WITHOUT_PORT: Data = { timeout: `${DEFAULT_PERSISTENCE_S}s` };
+
+/** Of the YAML file; what is wrong with them is told by the schema. */
+function marksIn(rules: unknown): Set<number> {
+  const list = Array.isArray(rules) ? rules : [];
+  return new Set(list.flatMap((rule) => (isRecord(rule) ? [Number(rule.mark)] : [])));
+}
+
 class Mapper {
   readonly #problems: Problems;
   readonly #unsupported: Unsupported;
@@ -93,8 +113,15 @@ class Mapper {
   readonly #names = new Set<string>();
   /** Lines with words that are of no use. */
   readonly #told = new Set<Node>();
+  readonly #marks: ReadonlySet<number>;
 
-  constructor(tree: readonly Node[], unsupported: Unsupported, problems: Problems) {
+  constructor(
+    tree: readonly Node[],
+    unsupported: Unsupported,
+    problems: Problems,
+    marks: ReadonlySet<number>,
+  ) {
+    this.#marks = marks;
     this.#problems = problems;
     this.#unsupported = unsupported;
     this.#groups = named(tree, 'virtual_server_group');
@@ -160,7 +187,9 @@ class Mapper {
     if (servers.length === 0) return [];
     const scheduler = this.#scheduler(node, values);
     const mode = this.#mode(node) ?? 'nat';
-    const protocol = values.text('protocol')?.toLowerCase() ?? 'udp';
+    const marked = isMarked(node, this.#groups);
+    // A mark has every protocol: what is said is ignored.
+    const protocol = marked ? undefined : (values.text('protocol')?.toLowerCase() ?? 'udp');
     const engine = child(node, 'persistence_engine');
     if (engine) this.#unsupported.packets('persistence_engine', engine);
     const suspend = child(node, 'ha_suspend');
@@ -178,18 +207,26 @@ class Mapper {
       scheduler,
       schedulePort: flags(`${scheduler}-port`, 'flag-2') || undefined,
       scheduleFallback: flags(`${scheduler}-fallback`, 'flag-1') || undefined,
-      onePacket: protocol === 'udp' ? values.flag('ops') : undefined,
-      persistence: this.#persistence(values),
+      onePacket: protocol === 'tcp' ? undefined : values.flag('ops'),
+      family: marked ? (this.#isSix(node, values, servers) ? 'ipv6' : undefined) : undefined,
       localAddresses: this.#localAddresses(node),
       health: this.#health(node, values, servers, mode),
     });
-    return this.#listens(node).map(({ address, port, member }) => {
+    const persistence = this.#persistence(values);
+    return this.#listens(node).map(({ address, port, mark, member }) => {
       const mapped = servers.map((server) => this.#server(server, node, port, mode));
+      // Without a port keepalived makes it persistent.
+      const keeps = persistence ?? (mark === undefined && port === 0 ? WITHOUT_PORT : undefined);
+      const ends =
+        mark === undefined
+          ? { name: serviceName(protocol ?? '', address, port), listen: endpoint(address, port) }
+          : { name: `fwmark-${mark}`, mark };
       return {
         data: {
-          name: this.#name(values.text('snmp_name'), serviceName(protocol, address, port)),
-          listen: endpoint(address, port),
+          ...ends,
+          name: this.#name(values.text('snmp_name'), ends.name),
           ...common,
+          ...(keeps ? { persistence: keeps } : {}),
           servers: mapped.map(({ data }) => data),
         },
         node,
@@ -215,41 +252,63 @@ class Mapper {
     return name;
   }
 
-  #listens(node: Node): { address: string; port: number; member: Node | undefined }[] {
+  /** The family of a service for a mark: said, or that of its servers. */
+  #isSix(node: Node, values: Values, servers: readonly Node[]): boolean {
+    const said = values.text('ip_family') ?? this.#familyOfGroup(node);
+    if (said !== undefined) return said === 'inet6';
+    return servers.some((server) => argument(server)?.includes(':'));
+  }
+
+  #familyOfGroup({ words: [, first, second] }: Node): string | undefined {
+    if (first?.text !== 'group') return undefined;
+    const members = this.#groups.get(second?.text ?? '')?.children ?? [];
+    return members.map(({ words }) => words[2]?.text).find((word) => word !== undefined);
+  }
+
+  /** Without a rule of the YAML file no packet would have it. */
+  #marked(text: string | undefined, node: Node, what: string): { mark: number }[] {
+    const mark = Number(text);
+    if (!Number.isInteger(mark) || mark < 1 || mark > LARGEST_MARK) return [];
+    if (this.#marks.has(mark)) return [{ mark }];
+    this.#unsupported.packets('fwmark', node, what, node.words[1]);
+    return [];
+  }
+
+  #listens(node: Node): Listen[] {
     const [, first, second] = node.words;
     if (!first) return [];
     if (first.text === 'fwmark') {
-      this.#unsupported.packets('fwmark', node, 'virtual_server fwmark', first);
-      return [];
+      return this.#marked(second?.text, node, 'virtual_server fwmark').map(({ mark }) => ({
+        ...NO_END,
+        mark,
+        member: undefined,
+      }));
     }
     if (first.text !== 'group') {
       const port = portOf(second?.text);
       if (!isAddress(first.text) || port === undefined) return [];
-      if (port === 0) {
-        this.#unsupported.packets('any_port', node, 'virtual_server without port', first);
-        return [];
-      }
-      return [{ address: first.text, port, member: undefined }];
+      return [{ address: first.text, port, mark: undefined, member: undefined }];
     }
     return (this.#groups.get(second?.text ?? '')?.children ?? []).flatMap((member) =>
       this.#member(member),
     );
   }
 
-  #member(member: Node): { address: string; port: number; member: Node }[] {
+  #member(member: Node): Listen[] {
     const text = member.words[0].text;
     if (text === 'fwmark') {
-      this.#unsupported.packets('fwmark', member, 'fwmark');
-      return [];
+      const marks = this.#marked(argument(member), member, 'fwmark');
+      return marks.map(({ mark }) => ({ ...NO_END, mark, member }));
     }
     const range = parseRange(text);
     const port = portOf(argument(member));
     if (!range || port === undefined) return [];
-    if (port === 0) {
-      this.#unsupported.packets('any_port', member, 'an address without port');
-      return [];
-    }
-    return this.#addresses(range, member).map((address) => ({ address, port, member }));
+    return this.#addresses(range, member).map((address) => ({
+      address,
+      port,
+      mark: undefined,
+      member,
+    }));
   }
 
   #addresses({ first, count }: { first: string; count: number }, node: Node): string[] {

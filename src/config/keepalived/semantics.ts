@@ -59,7 +59,7 @@ function checkService(node: Node, groups: Names, local: Names, problems: Problem
     problems.warning('WARN_CONFIG_NO_SERVER', placeOf(node), path, message);
     return;
   }
-  const fwmark = argument(node) === 'fwmark';
+  const fwmark = isMarked(node, groups);
   const protocol = argument(child(node, 'protocol'))?.toUpperCase();
   if (fwmark && protocol !== undefined) {
     const line = child(node, 'protocol') as Node;
@@ -85,6 +85,13 @@ function checkService(node: Node, groups: Names, local: Names, problems: Problem
   checkQuorum(node, servers, problems);
   checkPorts(node, servers, groups, problems);
   checkServers(servers, problems);
+}
+
+/** A service for a mark, or for a group of nothing else. */
+export function isMarked({ words: [, first, second] }: Node, groups: Names): boolean {
+  if (first?.text !== 'group') return first?.text === 'fwmark';
+  const members = groups.get(second?.text ?? '')?.children ?? [];
+  return members.length > 0 && members.every(({ words }) => words[0].text === 'fwmark');
 }
 
 function checkQuorum(node: Node, servers: readonly Node[], problems: Problems): void {
@@ -124,12 +131,11 @@ function checkPorts(node: Node, servers: readonly Node[], groups: Names, problem
 function listenPorts(node: Node, groups: Names): string[] {
   const [, first, second] = node.words.map(({ text }) => text);
   if (first === 'fwmark') return [];
-  if (first !== 'group') return second === undefined ? [] : [second];
+  if (first !== 'group') return [second ?? '0'];
   const members = groups.get(second ?? '')?.children ?? [];
   return members
     .filter(({ words }) => words[0].text !== 'fwmark')
-    .map((member) => argument(member))
-    .filter((port) => port !== undefined);
+    .map((member) => argument(member) ?? '0');
 }
 
 /** Which packets: `address [port]`, `fwmark N` or `group NAME`. */

@@ -70,7 +70,8 @@ export class KeepalivedSource implements ConfigSource {
     const { tree, problems: found } = parseKeepalived(text, file, options);
     const accepted = [...settings.accept, ...this.#accept];
     const ports = this.portless ? undefined : value.ports;
-    const mapped = mapKeepalived(tree, ports, accepted, new Problems(found));
+    const yaml = { ports, marks: value.marks };
+    const mapped = mapKeepalived(tree, yaml, accepted, new Problems(found));
     this.#mapped = mapped;
     if (this.portless) found.push(noPorts(file));
     this.#others = [...this.#others, ...found];
@@ -196,7 +197,7 @@ function findIn(service: MappedService, path: Path): { place: Place; what: strin
   }
   if (rest[0] === 'health') rest = rest.slice(1);
   const key = String(rest[0] ?? '');
-  if (key === 'listen' || key === 'address') return endpoint(service, node, key);
+  if (key === 'listen' || key === 'mark' || key === 'address') return endpoint(service, node, key);
   const line = child(node, ...(KEYWORDS[key] ?? [snake(key)]));
   return line
     ? { place: placeOf(line, line.words[1]), what: line.words[0].text }
@@ -207,7 +208,7 @@ const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []
 
 function endpoint(service: MappedService, node: Node, key: string): { place: Place; what: string } {
   const { member } = service;
-  if (key === 'listen' && member) return { place: placeOf(member), what: title(service.node) };
+  if (key !== 'address' && member) return { place: placeOf(member), what: title(service.node) };
   return { place: placeOf(node, node.words[1]), what: node.words[0].text };
 }
 

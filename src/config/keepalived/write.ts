@@ -3,6 +3,8 @@
 import type { Script } from '../../health/model.js';
 import type { Mode } from '../../native.js';
 import { sameData } from '../../same-data.js';
+import { isSix } from '../address.js';
+import { formatEnd, isMarked } from '../marks.js';
 import type { Model, ServerModel, ServiceModel } from '../model.js';
 import { formatNetmask, type Persistence } from '../persistence.js';
 import type { Tunnel } from '../tunnel.js';
@@ -81,14 +83,17 @@ function writeService(
   extras: Extras,
 ): void {
   const { address, port } = service.listen;
+  const marked = isMarked(service);
   if (service.servers.length === 0) {
     lines.note(
-      `service ${service.name} (${address}:${port}) has no server: keepalived leaves it out`,
+      `service ${service.name} (${formatEnd(service.protocol, service.listen)}) has no server: keepalived leaves it out`,
     );
     return;
   }
-  lines.block(`virtual_server ${address} ${port}`, () => {
-    if (service.name !== serviceName(service.protocol, address, port)) {
+  const usual = marked ? `fwmark-${port}` : serviceName(service.protocol, address, port);
+  lines.block(`virtual_server ${marked ? 'fwmark' : address} ${port}`, () => {
+    if (marked && isSix(address)) lines.add('ip_family inet6');
+    if (service.name !== usual) {
       lines.add(`snmp_name ${service.name}`);
     }
     lines.add(`lvs_sched ${service.scheduler}`);
@@ -97,7 +102,7 @@ function writeService(
       if (service.scheduleFallback) lines.add(`${service.scheduler}-fallback`);
     }
     lines.add(`lvs_method ${methodWords(service.mode, commonTunnel(service))}`);
-    lines.add(`protocol ${service.protocol.toUpperCase()}`);
+    if (!marked) lines.add(`protocol ${service.protocol.toUpperCase()}`);
     if (service.onePacket) lines.add('ops');
     if (service.persistence) writePersistence(service.persistence, lines);
     if (service.localAddresses.length > 0) {
@@ -165,7 +170,7 @@ function writeServer(
   extras: Extras,
 ): void {
   const { address, port } = server.address;
-  lines.block(`real_server ${address} ${port}`, () => {
+  lines.block(`real_server ${address}${port === 0 ? '' : ` ${port}`}`, () => {
     if (server.weight !== 1) lines.add(`weight ${server.weight}`);
     if (server.mode !== service.mode || differs(server, commonTunnel(service))) {
       lines.add(`lvs_method ${methodWords(server.mode, server.tunnel)}`);

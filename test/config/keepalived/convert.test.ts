@@ -83,6 +83,28 @@ services:
   assert.match(text, /^ {4}snmp_name web$/m);
 });
 
+test('services for marks and for any port, both ways', () => {
+  const yaml = `${BASE}marks:
+  - { mark: 5, to: 203.0.113.10 }
+  - { mark: 5, to: "2001:db8:1::10" }
+services:
+  - { name: fwmark-5, mark: 5, mode: dr, persistence: 50s, servers: [{ address: 198.51.100.11:0 }] }
+  - { name: six, mark: 5, mode: tun, servers: [{ address: "[2001:db8:2::11]:0" }] }
+  - { name: any, listen: 203.0.113.12:0, mode: nat, persistence: 50s, servers: [{ address: 198.51.100.12:0 }] }
+`;
+  const first = loadConfig(put('wide.yaml', yaml)).model;
+  const conf = convert(path('wide.yaml')).text;
+  assert.match(conf, /^virtual_server fwmark 5 \{\n {4}lvs_sched/m);
+  assert.match(conf, /^virtual_server fwmark 5 \{\n {4}ip_family inet6\n {4}snmp_name six$/m);
+  assert.match(conf, /^virtual_server 203\.0\.113\.12 0 \{$/m);
+  writeFileSync(path('sluice.yaml'), yaml.slice(0, yaml.indexOf('services:')));
+  const again = loadConfig(put('wide.conf', conf)).model;
+  const back = convert(path('wide.conf')).text;
+  writeFileSync(path('sluice.yaml'), BASE);
+  assert.equal(data(again), data(first));
+  assert.equal(data(loadConfig(put('back.yaml', back)).model), data(first));
+});
+
 test('a file with mistakes is not converted', () => {
   const file = put('wrong.conf', RICH.replace('lb_algo', 'lb_alg'));
   assert.throws(

@@ -219,14 +219,14 @@ const rows: [it: string, conf: string, says: string[]][] = [
       SERVICE('').replace('203.0.113.10 80', 'fwmark 3').replace('    protocol TCP\n', ''),
     [
       '4:5: protocol SCTP: not supported: only TCP and UDP are forwarded: the service is left out (to go without, add protocol to keepalived.accept)',
-      '10:16: virtual_server fwmark: not supported: there are no fwmarks: the service is left out (to go without, add fwmark to keepalived.accept)',
+      '10:16: virtual_server fwmark: not supported: no rule in marks of sluice.yaml gives packets that mark: the service is left out (to go without, add fwmark to keepalived.accept)',
     ],
   ],
   [
     'a scheduler, and what a tunnel has no use for',
-    SERVICE('').replace('rr', 'lblcr').replace('NAT', 'TUN type gre remcsum'),
+    SERVICE('').replace('rr', 'conhash').replace('NAT', 'TUN type gre remcsum'),
     [
-      '2:15: lvs_sched lblcr: not supported: there is no such scheduler: wlc schedules instead (to go without, add scheduler to keepalived.accept)',
+      '2:15: lvs_sched conhash: not supported: there is no such scheduler: wlc schedules instead (to go without, add scheduler to keepalived.accept)',
       '3:29: warning: remcsum: has no effect: a tunnel of type gre has none',
       "6:31: warning: real_server 198.51.100.11 8080: TUN cannot change the port: 8080 is ignored and the service's 80 used",
     ],
@@ -330,11 +330,77 @@ for (const [it, conf, expected] of rows) {
   test(it, () => assert.equal(says(conf), expected));
 }
 
+const ANY_PORT = (words: string, more = '') => `\
+virtual_server ${words} {
+    lvs_sched rr
+    lvs_method DR
+    ${more}
+    real_server 198.51.100.11 {
+    }
+}
+`;
+
+test('without a port: a service for any, made persistent as keepalived has it', () => {
+  const conf =
+    ANY_PORT('203.0.113.10', 'protocol TCP') +
+    ANY_PORT('203.0.113.11 0', 'protocol UDP\n    persistence_timeout 50');
+  assert.equal(says(conf), [
+    '1:1: warning: virtual_server 203.0.113.10: only a persistent service can do without a port: it is made persistent',
+  ]);
+  const { services } = loadConfig(write(conf, BASE)).model;
+  assert.equal(
+    services.map(({ name, listen, persistence, servers }) => [
+      name,
+      listen.port,
+      persistence?.timeoutS,
+      servers[0]?.address.port,
+    ]),
+    [
+      ['tcp-203.0.113.10-0', 0, 360, 0],
+      ['udp-203.0.113.11-0', 0, 50, 0],
+    ],
+  );
+});
+
+test('fwmarks: of the rules in sluice.yaml, alone and in groups, of either family', () => {
+  const marks = `marks:
+  - { mark: 5, to: 203.0.113.10, protocol: tcp, ports: [80, 443] }
+  - { mark: 6, to: 203.0.113.11 }
+  - { mark: 7, to: "2001:db8:1::10" }
+`;
+  const conf = `${ANY_PORT('fwmark 5', 'persistence_timeout 50')}\
+virtual_server_group G {
+    fwmark 6
+}
+${ANY_PORT('group G')}
+${ANY_PORT('fwmark 7', 'ip_family inet6').replace('198.51.100.11', '2001:db8:2::11')}
+${ANY_PORT('fwmark 8')}`;
+  assert.equal(says(conf, BASE + marks), [
+    "23:17: warning: real_server: no route of this file leads to 2001:db8:2::11; the kernel's routes may",
+    '27:16: virtual_server fwmark: not supported: no rule in marks of sluice.yaml gives packets that mark: the service is left out (to go without, add fwmark to keepalived.accept)',
+  ]);
+  const yaml = `${BASE}${marks}keepalived: { accept: [fwmark] }\n`;
+  const { services } = loadConfig(write(conf, yaml)).model;
+  assert.equal(
+    services.map(({ name, protocol, listen, persistence }) => [
+      name,
+      protocol,
+      `${listen.address} ${listen.port}`,
+      persistence?.timeoutS,
+    ]),
+    [
+      ['fwmark-5', 'fwmark', '0.0.0.0 5', 50],
+      ['fwmark-6', 'fwmark', '0.0.0.0 6', undefined],
+      ['fwmark-7', 'fwmark', ':: 7', undefined],
+    ],
+  );
+});
+
 test('accepted: a warning, and the rest goes on', () => {
-  const conf = SERVICE('persistence_engine sip').replace('rr', 'lblc');
+  const conf = SERVICE('persistence_engine sip').replace('rr', 'conhash');
   const yaml = `keepalived: { accept: [persistence_engine, scheduler] }\n${BASE}`;
   assert.equal(says(conf, yaml), [
-    '2:15: warning: lvs_sched lblc: accepted: there is no such scheduler: wlc schedules instead',
+    '2:15: warning: lvs_sched conhash: accepted: there is no such scheduler: wlc schedules instead',
     '5:5: warning: persistence_engine: accepted: there are no persistence engines: clients are known by their addresses',
   ]);
   assert.is(loadConfig(write(conf, yaml)).model.services[0]?.scheduler, 'wlc');

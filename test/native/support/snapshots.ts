@@ -31,6 +31,7 @@ export function udpService(vip: string, port: number, server: string, mode: 'nat
     address: wide(vip),
     port,
     protocol: 'udp',
+    mark: 0,
     scheduler: 'rr',
     schedulePort: false,
     scheduleFallback: false,
@@ -62,6 +63,7 @@ export function snapshot(parts: Partial<Snapshot>): Uint8Array {
     neighbours: [],
     portAddresses: [],
     roleAddresses: [],
+    marks: [],
     ...parts,
   });
 }

@@ -44,13 +44,14 @@ const weightings = [
   [100, 1, 50],
 ];
 
+const LITTLE: readonly OracleScheduler[] = ['dh', 'fo', 'lblc', 'lblcr'];
 /** Where the order says little. */
 const few = [[1], [1, 1, 1], [1, 0, 2], [0, 0, 1], [4, 3, 2, 1], [10, 7, 0, 7, 3]];
 
 const orders: Scenario[] = (
-  ['rr', 'wrr', 'lc', 'wlc', 'dh', 'sed', 'nq', 'fo', 'ovf'] as const
+  ['rr', 'wrr', 'lc', 'wlc', 'dh', 'sed', 'nq', 'fo', 'ovf', 'lblc', 'lblcr'] as const
 ).flatMap((scheduler) =>
-  (scheduler === 'dh' || scheduler === 'fo' ? few : weightings).flatMap((weights) => [
+  (LITTLE.includes(scheduler) ? few : weightings).flatMap((weights) => [
     {
       say: `${scheduler} ${weights.join(',')}: order of 40 new TCP connections`,
       services: tcp(scheduler, weights),
@@ -64,20 +65,20 @@ const orders: Scenario[] = (
   ]),
 );
 
-const leastConnections: Scenario[] = (['lc', 'wlc', 'sed', 'nq', 'ovf'] as const).map(
-  (scheduler) => ({
-    say: `${scheduler}: connections that close make room`,
-    services: tcp(scheduler, [1, 2, 1]),
-    steps: (s) => [
-      ...range(8).flatMap((host) => [s.tcp('S', { host }), s.tcp('A', { host })]),
-      ...[1, 4, 5].map((host) => s.tcp('FA', { host })),
-      ...range(6, 20).map((host) => s.tcp('S', { host })),
-      ...[2, 3].map((host) => s.tcp('R', { host })),
-      ...range(6, 30).map((host) => s.tcp('S', { host })),
-      'listing',
-    ],
-  }),
-);
+const leastConnections: Scenario[] = (
+  ['lc', 'wlc', 'sed', 'nq', 'ovf', 'lblc', 'lblcr'] as const
+).map((scheduler) => ({
+  say: `${scheduler}: connections that close make room`,
+  services: tcp(scheduler, [1, 2, 1]),
+  steps: (s) => [
+    ...range(8).flatMap((host) => [s.tcp('S', { host }), s.tcp('A', { host })]),
+    ...[1, 4, 5].map((host) => s.tcp('FA', { host })),
+    ...range(6, 20).map((host) => s.tcp('S', { host })),
+    ...[2, 3].map((host) => s.tcp('R', { host })),
+    ...range(6, 30).map((host) => s.tcp('S', { host })),
+    'listing',
+  ],
+}));
 
 const changes: [say: string, OracleScheduler, number[], number[]][] = [
   ['a server is added', 'rr', [1, 1], [1, 1, 1]],
@@ -92,6 +93,11 @@ const changes: [say: string, OracleScheduler, number[], number[]][] = [
   ['a server is added', 'dh', [1, 1], [1, 1, 1]],
   ['the best server is drained', 'fo', [1, 3, 2], [1, 0, 2]],
   ['a server is added', 'sh', [1, 1], [1, 1, 1]],
+  ['a server is added', 'lblc', [1, 1], [1, 1, 1]],
+  ['the first server is removed', 'lblc', [1, 1, 1], [-1, 1, 1]],
+  ['a weight is set to 0', 'lblc', [1, 1, 1], [1, 1, 0]],
+  ['the last server is removed', 'lblcr', [1, 2, 1], [1, 2, -1]],
+  ['a weight is set to 0', 'lblcr', [1, 1, 1], [1, 1, 0]],
 ];
 
 const reloads: Scenario[] = changes.flatMap(([say, scheduler, before, after]) =>

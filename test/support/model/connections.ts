@@ -109,12 +109,22 @@ export function findService(
   address: string,
   port: number,
 ): SnapshotService | undefined {
-  return services.find(
-    (service) =>
-      (service.protocol === 'tcp' ? 6 : 17) === protocol &&
-      service.port === port &&
-      v4Text(service.address) === address,
-  );
+  const at = (wanted: number) =>
+    services.find(
+      (service) =>
+        (service.protocol === 'tcp' ? 6 : 17) === protocol &&
+        service.port === wanted &&
+        v4Text(service.address) === address,
+    );
+  return at(port) ?? at(0);
+}
+
+/** The connection's service as the snapshot has it now, or undefined: removed. */
+export function serviceOf(
+  services: SnapshotService[],
+  { serviceSlot }: Connection,
+): SnapshotService | undefined {
+  return services.find(({ slot }) => slot === serviceSlot);
 }
 
 /** The connection's server as the snapshot has it now, or undefined: removed. */
@@ -122,8 +132,7 @@ export function findServer(
   services: SnapshotService[],
   connection: Connection,
 ): SnapshotServer | undefined {
-  const { protocol, virtual, serverSlot } = connection;
-  return findService(services, protocol, virtual.ip, virtual.port)?.servers.find(
-    (candidate) => candidate.slot === serverSlot,
+  return serviceOf(services, connection)?.servers.find(
+    (candidate) => candidate.slot === connection.serverSlot,
   );
 }

@@ -20,6 +20,7 @@ import {
   findServer,
   findService,
   seesReplies,
+  serviceOf,
   text,
 } from './connections.js';
 import { type Hop, type ModelPort, routeTo, v4Text } from './fib.js';
@@ -213,19 +214,16 @@ export class Model {
   private known(a: Arrival, connection: Connection): Expected {
     const server = findServer(this.snapshot.services, connection);
     const { protocol, virtual } = connection;
-    const service = findService(this.snapshot.services, protocol, virtual.ip, virtual.port);
-    const resets = service?.resetOnServerRemoved === true;
-    if (beginsAnew(a.fields, connection)) {
-      this.connections.remove(connection);
-      this.weigh(connection.serverSlot, false);
-      if (service) return this.first(a, service, connection.client, virtual);
-      return this.isOwned(virtual.ip) ? this.noService(a) : this.leave(a);
+    const resets = serviceOf(this.snapshot.services, connection)?.resetOnServerRemoved === true;
+    if (!beginsAnew(a.fields, connection)) {
+      if (server && (server.up || !resets)) return this.request(a, connection);
+      if (!resets) return drop('server_removed');
     }
-    if (server && (server.up || !resets)) return this.request(a, connection);
-    if (!service || !resets) return drop('server_removed');
     this.connections.remove(connection);
     this.weigh(connection.serverSlot, false);
-    return this.first(a, service, connection.client, connection.virtual);
+    const service = findService(this.snapshot.services, protocol, virtual.ip, virtual.port);
+    if (service) return this.first(a, service, connection.client, virtual);
+    return this.isOwned(virtual.ip) ? this.noService(a) : this.leave(a);
   }
 
   /** The first packet of a client: scheduled if it may open a connection. */
@@ -245,7 +243,10 @@ export class Model {
       client,
       virtual: to,
       // DR and TUN leave the packet's port alone, whatever the server's says.
-      server: { ip: v4Text(chosen.address), port: keepsPort(chosen.mode) ? to.port : chosen.port },
+      server: {
+        ip: v4Text(chosen.address),
+        port: keepsPort(chosen.mode) || chosen.port === 0 ? to.port : chosen.port,
+      },
       serviceSlot: service.slot,
       serverSlot: chosen.slot,
       state: 'NONE',
@@ -278,7 +279,8 @@ export class Model {
     const state = this.scheduling.get(service.slot) ?? {};
     this.scheduling.set(service.slot, state);
     const loadOf = (server: SnapshotServer) => this.ledger.load(this.connections, server.slot);
-    const choice = predict(service, state, loadOf, ip4(client.ip), client.port);
+    const [source, destination] = [ip4(client.ip), ip4(a.fields.dst)];
+    const choice = predict(service, state, loadOf, source, client.port, destination, this.now);
     if (choice.kind === 'none') return undefined;
     if (choice.kind === 'server') return service.servers.find(({ slot }) => slot === choice.slot);
     const virtual = { ip: v4Text(service.address), port: service.port };
@@ -329,12 +331,7 @@ export class Model {
     if (a.fields.ttl <= 1) return this.answerIcmp(a, 'answered_time_exceeded', 11, 0);
     const hop = routeTo(this.snapshot, this.ports, connection.server.ip);
     if (typeof hop === 'string') return { ...drop(hop), ...about };
-    const service = findService(
-      this.snapshot.services,
-      connection.protocol,
-      connection.virtual.ip,
-      connection.virtual.port,
-    );
+    const service = serviceOf(this.snapshot.services, connection);
     const illegal = this.wrap(a, connection);
     const out = toServer(connection, a.fields, hop, service, freeId(a));
     if (isTooBig(a, out, hop)) {
@@ -381,12 +378,7 @@ export class Model {
     }
     const hop = routeTo(this.snapshot, this.ports, connection.client.ip);
     if (typeof hop === 'string') return { ...drop(hop), ...about };
-    const service = findService(
-      this.snapshot.services,
-      connection.protocol,
-      connection.virtual.ip,
-      connection.virtual.port,
-    );
+    const service = serviceOf(this.snapshot.services, connection);
     const out = toClient(connection, a.fields, service);
     if (isTooBig(a, out, hop)) {
       return this.icmpTo(a, 'answered_too_big', speaker, a.packet, [3, 4, hop.mtu]);

@@ -19,6 +19,8 @@ export interface SchedulingState {
   bar?: number;
   /** Servers and weights the last choice was made from. */
   among?: string;
+  /** lblc, lblcr: by destination the server slots, newest first, and when they changed (ms). */
+  localities?: Map<number, { slots: number[]; used: number; changed: number }>;
 }
 
 export function usable(server: SnapshotServer, load: Load): boolean {
@@ -51,6 +53,8 @@ export function predict(
   loadOf: (server: SnapshotServer) => Load,
   client: Uint8Array,
   clientPort: number,
+  destination: Uint8Array = service.address,
+  now = 0,
 ): Choice {
   // rr and the least-connection ones pass a server that is down by; for the others it is as if
   // health checks had taken it out of the list, which shapes their tables and rounds.
@@ -100,7 +104,7 @@ export function predict(
       return chosen(lowest(room, (server) => -server.weight));
     }
     case 'dh': {
-      const bucket = Math.imul(readU32(service.address, 12), 0x61c88647) >>> 24;
+      const bucket = Math.imul(readU32(destination, destination.length - 4), 0x61c88647) >>> 24;
       const pick = servers[bucket % servers.length] as SnapshotServer;
       return chosen(fit.includes(pick) ? pick : undefined);
     }
@@ -115,6 +119,11 @@ export function predict(
       const offsets = Array.from({ length: 256 }, (_, n) => (n + bucket(0)) & 255);
       return chosen(offsets.map((n) => table[bucket(n)]).find((one) => one && fit.includes(one)));
     }
+    case 'twos':
+      return fit.length > 0 ? { kind: 'any' } : NONE;
+    case 'lblc':
+    case 'lblcr':
+      return chosen(localityBased(service, servers, state, loadOf, destination, now));
     case 'mh': {
       const table = maglevTable(servers);
       const port = service.schedulePort ? clientPort : 0;
@@ -128,6 +137,64 @@ export function predict(
 /** LVS's load: an active connection weighs 256 inactive ones. */
 function cost(load: Load): number {
   return load.active * 256 + load.inactive;
+}
+
+const DAY = 86_400_000;
+
+/** Servers that a destination's connections went to, until they carry more than their weight. */
+function localityBased(
+  { scheduler }: SnapshotService,
+  servers: SnapshotServer[],
+  state: SchedulingState,
+  loadOf: (server: SnapshotServer) => Load,
+  destination: Uint8Array,
+  now: number,
+): SnapshotServer | undefined {
+  const burden = (server: SnapshotServer) => cost(loadOf(server)) / server.weight;
+  const overburdened = (server: SnapshotServer) =>
+    loadOf(server).active > server.weight &&
+    servers.some((other) => other.up && loadOf(other).active * 2 < other.weight);
+  const fit = servers.filter((server) => usable(server, loadOf(server)));
+  state.localities ??= new Map();
+  const key = readU32(destination, destination.length - 4);
+  let known = state.localities.get(key);
+  if (known && now - known.used >= DAY) known = undefined;
+  const newest = (slots: number[]) =>
+    slots.flatMap((slot) => servers.filter((server) => server.slot === slot));
+  let pick: SnapshotServer | undefined;
+  if (known) {
+    known.used = now;
+    known.slots = newest(known.slots).map(({ slot }) => slot);
+    const members = newest(known.slots);
+    pick =
+      scheduler === 'lblc'
+        ? members.find(({ up, weight }) => up && weight > 0)
+        : lowest(
+            members.filter((server) => fit.includes(server)),
+            burden,
+          );
+    if (scheduler === 'lblcr' && members.length > 1 && now - known.changed > DAY) {
+      const most = lowest(
+        members.filter(({ weight }) => weight > 0),
+        (server) => -burden(server),
+      );
+      if (most) {
+        known.slots = known.slots.filter((slot) => slot !== most.slot);
+        known.changed = now;
+      }
+    }
+    if (pick && !overburdened(pick)) return pick;
+  }
+  pick = lowest(fit, burden);
+  if (!pick) return undefined;
+  const { slot } = pick;
+  if (!known || scheduler === 'lblc') {
+    state.localities.set(key, { slots: [slot], used: now, changed: now });
+  } else if (!known.slots.includes(slot)) {
+    known.slots.unshift(slot);
+    known.changed = now;
+  }
+  return pick;
 }
 
 function lowest(

@@ -4,7 +4,7 @@ export const VERSION_LINE = `ipvsadm v1.31 (as Sluice ${VERSION} has it)`;
 
 export const HELP = `${VERSION_LINE}
 Usage:
-  ipvsadm -A|-E SERVICE [-s SCHEDULER] [-b FLAGS] [-o]
+  ipvsadm -A|-E SERVICE [-s SCHEDULER] [-b FLAGS] [-o] [-p [SECONDS]] [-M MASK]
   ipvsadm -D SERVICE
   ipvsadm -a|-e SERVICE -r SERVER [-g|-i|-m|-b|--enat] [-w WEIGHT] [-x UPPER] [-y LOWER]
   ipvsadm -d SERVICE -r SERVER
@@ -31,14 +31,17 @@ Commands:
   -P --add-laddr        a local address for FullNAT   -Q --del-laddr       remove one
   -G --get-laddr        show local addresses          -h --help, -v --version
 
-SERVICE is -t|--tcp-service or -u|--udp-service with HOST:PORT; SERVER and HOST are addresses or
-names, PORT a number or a name of /etc/services.
+SERVICE is -t|--tcp-service or -u|--udp-service with HOST:PORT, PORT 0 for any (with -p), or
+-f|--fwmark-service with the mark that a rule of the configuration gives (-6: IPv6); SERVER and HOST
+are addresses or names, PORT a number or a name of /etc/services.
 
 Options:
   -s --scheduler NAME    rr wrr lc wlc sh mh dh sed nq fo ovf twos lblc lblcr; wlc
                          unless given
   -b --sched-flags LIST  with -A, -E: sh-port sh-fallback mh-port mh-fallback
   -o --ops               one-packet scheduling (UDP)
+  -p --persistent [N]    a client's connections go to one server, for N seconds (360 unless given)
+  -M --netmask MASK      of clients that count as one: a netmask, for IPv6 a length
   -g --gatewaying        direct routing (the default)     -b --fullnat   with -a, -e: FullNAT
   -i --ipip              tunnel (--tun-type ipip)         --enat         ENAT
   --tun-type TYPE        with -i: ipip (unless given), gre, gue; gue needs --tun-port N
@@ -51,7 +54,7 @@ Options:
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T
 
-Of the real ipvsadm this lacks -f, -p, -M, --pe, --sctp-service:
-they are understood and refused (status 255).
+Of the real ipvsadm this lacks --pe and --sctp-service, and -p for IPv6 services: they are understood
+and refused (status 255).
 The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
 `;

@@ -30,6 +30,7 @@ import {
 } from './kinds.js';
 import { mark, markRule } from './marks.js';
 import { persistenceSchema } from './persistence.js';
+import { isRecord } from './source.js';
 import { tunnel } from './tunnel.js';
 
 const timeout = () =>
@@ -142,6 +143,14 @@ const server = section({
   health: serverHealth.optional(),
 });
 
+/** Of a check across keys, made whatever else is wrong with the block: all errors are told at once. */
+const whatever = (path: string, message: string, code?: string) => ({
+  path: [path],
+  message,
+  params: { code },
+  when: ({ value }: { value: unknown }) => isRecord(value),
+});
+
 const service = section({
   name: name(),
   listen: wideEndpoint('203.0.113.10:80').optional(),
@@ -161,19 +170,19 @@ const service = section({
   localAddresses: list(anyAddress(), 'addresses').optional(),
   servers: list(server, 'real servers').optional(),
   health: serviceHealth.optional(),
-}).superRefine(({ listen, mark: marked, family }, context) => {
-  const issue = (path: string, message: string, code?: string) =>
-    context.addIssue({ code: 'custom', path: [path], message, params: { code } });
-  if (listen === undefined && marked === undefined) {
-    issue('listen', 'expected an address and port such as 203.0.113.10:80, or a mark');
-  }
-  if (listen !== undefined && marked !== undefined) {
-    issue('mark', 'a service has an address and port or a mark', 'ERR_CONFIG_CONFLICT');
-  }
-  if (family !== undefined && marked === undefined) {
-    issue('family', 'only a service for a mark needs it', 'ERR_CONFIG_CONFLICT');
-  }
-});
+})
+  .refine(
+    ({ listen, mark: marked }) => listen !== undefined || marked !== undefined,
+    whatever('listen', 'expected an address and port such as 203.0.113.10:80, or a mark'),
+  )
+  .refine(
+    ({ listen, mark: marked }) => listen === undefined || marked === undefined,
+    whatever('mark', 'a service has an address and port or a mark', 'ERR_CONFIG_CONFLICT'),
+  )
+  .refine(
+    ({ family, mark: marked }) => family === undefined || marked !== undefined,
+    whatever('family', 'only a service for a mark needs it', 'ERR_CONFIG_CONFLICT'),
+  );
 
 const keepalivedSettings = section({
   file: word('the path of a keepalived.conf', /^.+$/).optional(),

@@ -35,7 +35,7 @@ test('a bad file: every error with its place, and status 1', async () => {
     status: 1,
     stdout: '',
     stderr:
-      'bad.yaml:9:5: services[0].listen: missing, expected an address and port such as 203.0.113.10:80\n' +
+      'bad.yaml:9:5: services[0].listen: missing, expected an address and port such as 203.0.113.10:80, or a mark\n' +
       'bad.yaml:10:5: services[0].listem: unknown key, did you mean listen?\n' +
       'bad.yaml:11:11: services[0].mode: is "masq", expected nat, dr, tun, fullnat or enat\n' +
       'bad.yaml: 3 errors\n',

@@ -19,7 +19,7 @@ export const serverAddress = (name: ServerName) => `198.51.100.${11 + SERVERS.in
 export const serverMac = (name: ServerName) => `02:00:00:00:02:${11 + SERVERS.indexOf(name)}`;
 
 /** Each scenario has a virtual address and clients to itself: connections outlive a scenario. */
-const CLIENTS_AT_MOST = 128;
+const CLIENTS_AT_MOST = 120;
 export const vipOf = (scenario: number) => `198.19.${1 + (scenario >> 8)}.${scenario & 0xff}`;
 export function clientOf(scenario: number, host: number): string {
   const at = scenario * CLIENTS_AT_MOST + host;

@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /** `sluice realserver` as a program: its errors, its life, its ways to hang on an interface. */
 import { test } from 'uvu';

@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /** ENAT: requests come by the director, replies leave straight for the client as VIP:vport. */
 import { mkdirSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /**
  * ICMP errors about packets of rewritten flows, both ways: what the server sends quotes what the

@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /**
  * Frames as a virtual machine gets and sends them: checksums still partial, TCP segments of up to

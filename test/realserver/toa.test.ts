@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /** FullNAT TCP: accept() and getpeername() answer with the client the TOA option tells of. */
 import { test } from 'uvu';

@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /** TUN: IPIP taken off at tc ingress, for real sockets that listen on the VIP. */
 import { test } from 'uvu';

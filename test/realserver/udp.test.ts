@@ -1,3 +1,4 @@
+// lab
 // timeout: 180
 /**
  * FullNAT UDP: the director's IP option is taken out, requests get the client's address as source,

@@ -94,8 +94,9 @@ class Worker : public SyncHalf<Worker, V4> {
   [[gnu::flatten]] void receive(uint16_t port, rte_mbuf** packets, uint16_t n);
   // Packets that another worker received and handed off; mbuf->port says where they arrived.
   void receive_handed_off(rte_mbuf** packets, uint16_t n);
-  // Expiry in bounded steps: at most `budget` connections are looked at. True when up to date.
-  bool housekeep(unsigned budget = 64) {
+  // Expiry in bounded steps: at most `budget` connections are looked at, more than a burst can
+  // begin, or the table would grow for as long as one follows another. True when up to date.
+  bool housekeep(unsigned budget = 2 * kBurst) {
     // Nothing more is due before the clock goes on.
     if (now_ms_ == expired_at_ms_ && relink_cursor_ == kNone && !feed_.on()) return true;
     return keep_house(budget);

@@ -64,6 +64,7 @@ async function runScenario(
     const name = scenario.describe(one);
     const steady = again.steady(name);
     if (steady !== undefined) {
+      say(`${scenario.name} ${index + 1}/${cases.length}: ${name}: stays as it is\n`);
       outcomes.push(steady);
       continue;
     }

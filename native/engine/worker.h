@@ -225,7 +225,8 @@ class Worker : public SyncHalf<Worker, V4> {
   void forward_on(Packet& packet, Record& record);
   void forward_reply(Packet& packet, uint32_t record);
   void emit_request(Packet& packet, Record& record, const NextHop& hop, End end);
-  unsigned overhead_of(Record& record) const;
+  void renew_wrap(Record& record) const;
+  static unsigned overhead_of(const Record& record);
   bool wrap_up(Packet& packet, const Record& record, const NextHop& hop);
   bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
   bool server_gone(Packet& packet, uint32_t record);

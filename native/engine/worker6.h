@@ -78,7 +78,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void forward_reply(Packet6& packet, uint32_t record);
   void emit_request(Packet6& packet, Record& c, End end);
   void emit_in_ipv4(Packet6& packet, Record& c, End end);
-  Wrap wrap_of(Record& c) const;
+  Wrap renewed_wrap(Record& c) const;
   bool tell_client(Packet6& packet, const Record& c, const NextHop6& hop);
   bool without_server(Packet6& packet, uint32_t record);
   const NextHop6* next_hop(Record& c, Direction towards, End& failure);

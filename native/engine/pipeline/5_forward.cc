@@ -68,6 +68,7 @@ void Worker::forward_on(Packet& packet, Record& c) {
 
 // The mode's rewrite, and out.
 void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end) {
+  renew_wrap(c);
   const unsigned overhead = overhead_of(c);
   if (!fits(packet, hop, overhead)) {
     // Linux has lowered the TTL by then, and quotes it so.
@@ -94,13 +95,17 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
   send_to(packet, hop, end, &c);
 }
 
-// What the mode adds to a packet. TUN's wrap is its server's, and a change of it holds from the
-// next publication on, as with LVS; when the server is gone it stays what it was.
-inline unsigned Worker::overhead_of(Record& c) const {
-  if (c.mode() != Mode::tun) return 0;
+// TUN's wrap is its server's, and a change of it holds from the next publication on, as with LVS;
+// when the server is gone it stays what it was.
+inline void Worker::renew_wrap(Record& c) const {
+  if (c.mode() != Mode::tun) return;
   const Server* server = snapshot_->server_of_slot(c.server);
   if (server != nullptr) mode::tunnel::keep(c, server->wrap, server->tunnel_port);
-  return mode::tunnel::overhead_bytes(mode::tunnel::wrap_of(c));
+}
+
+// What the mode adds to a packet.
+inline unsigned Worker::overhead_of(const Record& c) {
+  return c.mode() == Mode::tun ? mode::tunnel::overhead_bytes(mode::tunnel::wrap_of(c)) : 0;
 }
 
 // False when the mbuf has no room in front.
@@ -274,7 +279,7 @@ void Worker::settle(Record& c) {
   } else if (tells_client(c.mode()) && c.packets < kUdpOptionPackets) {
     return;
   }
-  overhead_of(c);
+  renew_wrap(c);
   c.settled = epoch_.settled(way_of(c.mode(), mode::tunnel::wrap_of(c), protocol));
 }
 

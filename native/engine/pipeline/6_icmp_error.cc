@@ -75,6 +75,7 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
   const NextHop* hop = next_hop(c, to_server ? Direction::request : Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, direction, packet.total_length());
+  renew_wrap(c);
   const unsigned overhead = overhead_of(c);
   if (!fits(packet, *hop, overhead)) return drop(packet, End::icmp_too_big, &c);
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {

@@ -61,7 +61,7 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
   const NextHop6* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   const bool tunnel = c.mode() == Mode::tun;
-  const Wrap wrap = tunnel ? wrap_of(c) : Wrap::ipip;
+  const Wrap wrap = tunnel ? renewed_wrap(c) : Wrap::ipip;
   const uint32_t overhead = sizeof(Ipv6) + mode::tunnel::shim_bytes(wrap);
   const uint32_t mtu = tunnel ? hop->mtu - overhead : hop->mtu;
   if (packet.total_length() > mtu) {
@@ -101,7 +101,7 @@ void Worker6::emit_in_ipv4(Packet6& packet, Record& c, End end) {
   End failure{};
   const NextHop* hop = next_hop_v4(c, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  const Wrap wrap = wrap_of(c);
+  const Wrap wrap = renewed_wrap(c);
   const unsigned overhead = mode::tunnel::overhead_bytes(wrap);
   const uint32_t mtu = hop->mtu - overhead;
   if (packet.total_length() > mtu) {
@@ -117,8 +117,8 @@ void Worker6::emit_in_ipv4(Packet6& packet, Record& c, End end) {
   send(packet, hop->header, hop->port, end, &c);
 }
 
-// As Worker::overhead_of.
-Wrap Worker6::wrap_of(Record& c) const {
+// As Worker::renew_wrap.
+Wrap Worker6::renewed_wrap(Record& c) const {
   const Server* server = snapshot().server_of_slot(c.server);
   if (server != nullptr) mode::tunnel::keep(c, server->wrap, server->tunnel_port);
   return mode::tunnel::wrap_of(c);

@@ -68,7 +68,7 @@ void Worker6::translate_error(Packet6& packet, uint32_t record, Direction direct
   count(c, direction, packet.total_length());
   // No error is sent about an error (RFC 4443 section 2.4), so what is too long is lost.
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
-    const unsigned shim = c.mode() == Mode::tun ? mode::tunnel::shim_bytes(wrap_of(c)) : 0;
+    const unsigned shim = c.mode() == Mode::tun ? mode::tunnel::shim_bytes(renewed_wrap(c)) : 0;
     if (packet.total_length() > kLeastMtu6 - sizeof(Ipv6) - shim) {
       // RFC 4443 has errors fit 1280 bytes; the tunnel's headers may not fit behind them.
       return drop(packet, End::icmp_too_big, &c);

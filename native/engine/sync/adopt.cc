@@ -195,24 +195,36 @@ void SyncHalf<Half, Family>::update_adopted(uint32_t record, const Told& told) {
   sync::tally(feed().figures.updated);
 }
 
+// A record with what every kind of it has; kNone: there is no room, which is tallied.
 template <class Half, class Family>
-void SyncHalf<Half, Family>::make_adopted(const Told& told) {
+uint32_t SyncHalf<Half, Family>::begin_adopted(const Told& told) {
   uint32_t record = table().allocate();
   if (record == kNone && self().evict()) record = table().allocate();
-  if (record == kNone) return sync::tally(feed().figures.refused_full);
+  if (record == kNone) {
+    sync::tally(feed().figures.refused_full);
+    return kNone;
+  }
   Flow& c = table()[record];
   c = Flow{};
   c.caddr = told.request.source;
   c.cport = told.request.source_port;
   c.vaddr = told.request.destination;
   c.vport = told.request.destination_port;
-  c.raddr = told.reply.source;
-  c.rport = told.reply.source_port;
   c.server = told.server;
   c.service = static_cast<uint16_t>(told.service);
-  c.flags = static_cast<uint8_t>(told.mode);
   if (told.protocol == kUdp) c.flags |= kUdpConnection;
   c.state = told.state;
+  return record;
+}
+
+template <class Half, class Family>
+void SyncHalf<Half, Family>::make_adopted(const Told& told) {
+  const uint32_t record = begin_adopted(told);
+  if (record == kNone) return;
+  Flow& c = table()[record];
+  c.raddr = told.reply.source;
+  c.rport = told.reply.source_port;
+  c.flags |= static_cast<uint8_t>(told.mode);
   c.hop[0] = c.hop[1] = Fib::kNoHop;
   take_over_figures(c, told);
   if (has_local_port(told.mode)) {
@@ -255,20 +267,10 @@ void SyncHalf<Half, Family>::make_adopted(const Told& told) {
 // share. What comes here finds its way by this.
 template <class Half, class Family>
 void SyncHalf<Half, Family>::make_signpost(const Told& told) {
-  uint32_t record = table().allocate();
-  if (record == kNone && self().evict()) record = table().allocate();
-  if (record == kNone) return sync::tally(feed().figures.refused_full);
+  const uint32_t record = begin_adopted(told);
+  if (record == kNone) return;
   Flow& c = table()[record];
-  c = Flow{};
-  c.caddr = told.request.source;
-  c.cport = told.request.source_port;
-  c.vaddr = told.request.destination;
-  c.vport = told.request.destination_port;
-  c.server = told.server;
-  c.service = static_cast<uint16_t>(told.service);
-  c.flags = kModeMask;
-  if (told.protocol == kUdp) c.flags |= kUdpConnection;
-  c.state = told.state;
+  c.flags |= kModeMask;
   c.last_seen_ms = adopted_last_seen(told);
   table().insert(record, Direction::request, table().hash({c.request(), c.protocol()}));
   self().wheel_.add(record, now_ms() + self().timeout_of(c.state));

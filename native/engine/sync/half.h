@@ -65,6 +65,7 @@ class SyncHalf {
   bool is_of_server(const Told& told) const;
   bool make_room_for(const Told& told, uint32_t except);
   void update_adopted(uint32_t record, const Told& told);
+  uint32_t begin_adopted(const Told& told);
   void make_adopted(const Told& told);
   void make_signpost(const Told& told);
   void end_adopted(uint32_t record, std::atomic<uint64_t>& figure);

@@ -278,9 +278,10 @@ if (reason) {
     const bytes = address.split('.').map((byte) => padded(Number(byte), 2));
     return `${bytes.join('').toUpperCase()} ${number}`;
   };
-  /** Neighbour Discovery and group reports are the guest's own. */
+  /** Neighbour Discovery and group reports (MLD's and IGMP's, which it repeats within ten seconds) are the guest's own. */
   const isOwn = ({ bytes }: Frame) =>
-    readU16(bytes, 12) === 0x86dd && [0, 58].includes(bytes[20] as number);
+    (readU16(bytes, 12) === 0x86dd && [0, 58].includes(bytes[20] as number)) ||
+    (readU16(bytes, 12) === 0x0800 && bytes[23] === 2);
   /** A line of /proc/net/ip_vs_conn. */
   const listed = ({ service, client: from }: (typeof FLOWS)[number]) =>
     `${service.protocol.toUpperCase()} ${hex(from)} ${hex(service.listen)} ${hex(service.server)}`;

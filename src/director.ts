@@ -186,8 +186,8 @@ export class Director {
         health: () => health.health(),
         role: () => vrrp.role(),
         adopt: (next) => {
-          health.update(next);
           vrrp.update(next);
+          health.update(next);
         },
         ledger,
         ...(kept && { keep: (...change) => kept.keep(...change) }),
@@ -285,8 +285,8 @@ export class Director {
   }
 
   /** What SIGHUP asks for: the file's changes, and run-time edits stay where it has none. */
-  reload(): void {
-    this.#control.reload({ edits: 'keep', cause: 'SIGHUP' });
+  async reload(): Promise<void> {
+    await this.#control.reload({ edits: 'keep', cause: 'SIGHUP' });
   }
 
   /** Passive checks. */

@@ -127,6 +127,7 @@ export const ERRORS = {
   ERR_NO_NEIGHBOUR: "Log: a next hop's MAC address is not known.",
   ERR_NO_ROUTE: 'Log: no route leads to a next hop.',
   ERR_TUPLE_CONFLICT: 'Log: another connection has the same server-side addresses and ports.',
+  ERR_VRRP_KEY: 'The file of an instance’s hmacKey cannot be read, or is too short.',
   ERR_VRRP_ADVERT: 'Log: a VRRP advert was dropped, or is odd; the line says why.',
   ERR_VRRP_LEASE:
     'Log: the control plane was silent for longer than vrrp.lease, so it resigned as VRRP master.',

@@ -446,6 +446,14 @@ export interface Advert {
   frames: Uint8Array[];
   /** Sent once when it resigns. */
   farewell: Uint8Array[];
+  /** What is put into each of them as it leaves. */
+  seal?: Seal;
+}
+
+/** A sequence number and a code; frames have room for them: see native/engine/live/seal.h. */
+export interface Seal {
+  kind: 'ah' | 'trailer';
+  key: Uint8Array;
 }
 
 /** All that becoming the master of some instances takes, prepared ahead. */
@@ -475,7 +483,7 @@ export interface HeraldNews {
   completeMs: number;
   /** Instances that are repeated. */
   repeating: number[];
-  /** Frames of IP protocol 112 in order, with when they came: ms of the monotonic clock. */
+  /** Frames of IP protocol 112, or of 51 (AH) around it, in order, with when they came: ms of the monotonic clock. */
   heard: { atMs: number; port: number; frame: Uint8Array }[];
   /** Frames that there was no room for. */
   lost: number;
@@ -493,6 +501,11 @@ export interface Herald {
   cease(instance: number, farewell: boolean): void;
   /** In turn with others, at a pace. */
   send(remark: Remark): void;
+  /**
+   * Sequence numbers of an instance's seals go on above this one; the last of them. 0: none yet. They
+   * outlive a control plane.
+   */
+  heed(instance: number, sequence: number): number;
   /**
    * One alarm, the last one counts; goes off once every worker has looked at its queues since.
    * `decided`: everything that was taken has been considered, so that at the alarm, unless something

@@ -2,6 +2,7 @@
 #include "engine/live/herald.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "arguments.h"
@@ -17,6 +18,7 @@ constexpr size_t kMostPeers = 1024;
 constexpr size_t kMostRemarks = 1u << 16;
 constexpr uint32_t kShortestUs = 1'000, kLongestUs = 3'600'000'000;
 constexpr double kNsAMs = 1e6;
+constexpr uint64_t kMostSequence = (uint64_t{1} << 53) - 1;  // Number.MAX_SAFE_INTEGER
 
 Frame read_frame(const Argument& argument) {
   const auto [at, n] = argument.bytes();
@@ -30,6 +32,13 @@ std::vector<Frame> read_frames(const Argument& argument) {
   return frames;
 }
 
+Seal read_seal(const Argument& options) {
+  const std::string kind = options["kind"].text();
+  if (kind != "ah" && kind != "trailer") options["kind"].fail("ah or trailer");
+  const auto [key, n] = options["key"].bytes();
+  return {kind == "ah" ? SealKind::ah : SealKind::trailer, {key, key + n}};
+}
+
 Advert read_advert(const Argument& options) {
   Advert advert;
   advert.port = options["port"].integer<uint16_t>(0, UINT8_MAX);
@@ -37,6 +46,7 @@ Advert read_advert(const Argument& options) {
       uint64_t{options["intervalUs"].integer<uint32_t>(kShortestUs, kLongestUs)} * 1000;
   advert.frames = read_frames(options["frames"]);
   advert.farewell = read_frames(options["farewell"]);
+  if (const Argument seal = options["seal"]; !seal.is_absent()) advert.seal = read_seal(seal);
   return advert;
 }
 
@@ -70,6 +80,7 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
         env, "Herald",
         {InstanceMethod<&HeraldObject::repeat>("repeat"),
          InstanceMethod<&HeraldObject::cease>("cease"), InstanceMethod<&HeraldObject::send>("send"),
+         InstanceMethod<&HeraldObject::heed>("heed"),
          InstanceMethod<&HeraldObject::wake_at>("wakeAt"),
          InstanceMethod<&HeraldObject::prepare>("prepare"),
          InstanceMethod<&HeraldObject::renew_lease>("renewLease"),
@@ -111,6 +122,12 @@ class HeraldObject : public Napi::ObjectWrap<HeraldObject> {
   void send(const Napi::CallbackInfo& info) {
     Remark remark = read_remark(argument(info, 0, "remark"));
     with(info, [&](Herald& herald) { herald.send(std::move(remark)); });
+  }
+  Napi::Value heed(const Napi::CallbackInfo& info) {
+    const uint32_t which = instance(info);
+    const auto sequence = argument(info, 1, "sequence").integer<uint64_t>(0, kMostSequence);
+    const uint64_t last = with(info, [&](Herald& herald) { return herald.heed(which, sequence); });
+    return Napi::Number::New(info.Env(), static_cast<double>(last));
   }
   void wake_at(const Napi::CallbackInfo& info) {
     const uint64_t at = read_ms(argument(info, 0, "atMs"));

@@ -30,6 +30,11 @@ const directorLinkLocal = (n: number) => `fe80::ff:fe00:${n}01`;
 export const ROUTER_ID = 51;
 
 export interface PairOptions {
+  /** Of the instance, where a pair has several. */
+  name?: string;
+  routerId?: number;
+  /** What it shares, if not SHARED or SHARED_V6. */
+  shared?: string;
   version?: 2 | 3;
   advertMs?: number;
   /** By director: 1, 2. */
@@ -38,6 +43,12 @@ export interface PairOptions {
   v6?: boolean;
   virtualMac?: boolean;
   password?: string;
+  /** The password keys AH. */
+  ah?: boolean;
+  /** keepalived's, if not the same. */
+  otherPassword?: string;
+  /** File of the key of HMAC trailers, of two Sluices. */
+  hmacKey?: string;
   preempt?: boolean;
   leaseMs?: number;
   workers?: number;
@@ -68,6 +79,9 @@ export function plugSync(lab: Lab, state: 'up' | 'down'): void {
 }
 
 const settings = (options: PairOptions) => ({
+  name: 'VI_1',
+  routerId: ROUTER_ID,
+  shared: options.v6 ? SHARED_V6 : SHARED,
   version: 3 as 2 | 3,
   advertMs: 1_000,
   priorities: [200, 100] as const,
@@ -86,8 +100,8 @@ const settings = (options: PairOptions) => ({
 /** Local addresses move with the VIP of their service, so both directors say the same ones. */
 const PAIR_LOCALS = ['198.51.100.200', '198.51.100.201'];
 
-const sharedBy = (o: { v6: boolean; modes: readonly ModeName[] }) => [
-  o.v6 ? SHARED_V6 : SHARED,
+const sharedBy = (o: { shared: string; modes: readonly ModeName[] }) => [
+  o.shared,
   ...o.modes.map((mode) => VIP[mode]),
 ];
 
@@ -114,14 +128,13 @@ routes:
 `;
 }
 
-export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions = {}): string {
+function instanceYaml(n: 1 | 2, given: PairOptions): string {
   const o = settings(given);
-  const other = n === 1 ? 2 : 1;
-  const peer = o.v6 ? directorLinkLocal(other) : directorFront(other);
+  const peer = (o.v6 ? directorLinkLocal : directorFront)(3 - n);
   const lines = [
-    `    - name: VI_1`,
+    `    - name: ${o.name}`,
     `      port: front`,
-    `      routerId: ${ROUTER_ID}`,
+    `      routerId: ${o.routerId}`,
     `      version: ${o.version}`,
     `      priority: ${o.priorities[n - 1]}`,
     `      advertInterval: ${o.advertMs}ms`,
@@ -129,8 +142,23 @@ export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions 
     `      preempt: ${o.preempt}`,
     ...(o.unicast ? [`      unicastPeers: ['${peer}']`] : []),
     ...(o.password ? [`      password: ${o.password}`] : []),
+    ...(o.ah ? [`      ah: true`] : []),
+    ...(o.hmacKey ? [`      hmacKey: ${o.hmacKey}`] : []),
     `      addresses: ['${sharedBy(o).join("', '")}']`,
   ];
+  return lines.join('\n');
+}
+
+/** `more`: further instances. */
+export function pairYaml(
+  lab: Lab,
+  n: 1 | 2,
+  socket: string,
+  given: PairOptions = {},
+  more: readonly PairOptions[] = [],
+): string {
+  const o = settings(given);
+  const other = n === 1 ? 2 : 1;
   const services = o.modes.flatMap((mode) => [
     `  - name: ${mode}`,
     `    listen: ${VIP[mode]}:80`,
@@ -146,39 +174,54 @@ export function pairYaml(lab: Lab, n: 1 | 2, socket: string, given: PairOptions 
   lease: ${o.leaseMs}ms
 ${notifyFifo === undefined ? '' : `  notifyFifo: ${notifyFifo}\n`}\
   instances:
-${lines.join('\n')}
+${[given, ...more].map((one) => instanceYaml(n, one)).join('\n')}
 ${services.length > 0 ? `services:\n${services.join('\n')}` : ''}
 `;
 }
 
-export async function startSluice(lab: Lab, n: 1 | 2, options: PairOptions): Promise<Director> {
+export async function startSluice(
+  lab: Lab,
+  n: 1 | 2,
+  options: PairOptions,
+  more: readonly PairOptions[] = [],
+): Promise<Director> {
   const socket = lab.path(`director${n}.sock`);
-  const yaml = pairYaml(lab, n, socket, options);
+  const yaml = pairYaml(lab, n, socket, options, more);
   const { env = {} } = options;
   const director = lab.director({ yaml, socket, number: n, env });
   await director.start();
   return director;
 }
 
-export function keepalivedConf(n: 1 | 2, given: PairOptions = {}): string {
+export function keepalivedConf(
+  n: 1 | 2,
+  given: PairOptions = {},
+  more: readonly PairOptions[] = [],
+): string {
+  return `global_defs {
+  vrrp_garp_master_repeat 5
+}
+${[given, ...more].map((one) => keepalivedInstance(n, one)).join('')}`;
+}
+
+function keepalivedInstance(n: 1 | 2, given: PairOptions): string {
   const o = settings(given);
   const addressOf = o.v6 ? directorLinkLocal : directorFront;
   const own = addressOf(n);
   const peer = addressOf(n === 1 ? 2 : 1);
-  return `global_defs {
-  vrrp_garp_master_repeat 5
-}
-vrrp_instance VI_1 {
+  const password = o.otherPassword ?? o.password;
+  const type = o.ah ? 'AH' : 'PASS';
+  return `vrrp_instance ${o.name} {
   state BACKUP
   interface f0
   ${o.virtualMac ? 'use_vmac' : ''}
   version ${o.version}
-  virtual_router_id ${ROUTER_ID}
+  virtual_router_id ${o.routerId}
   priority ${o.priorities[n - 1]}
   advert_int ${o.advertMs / 1000}
   ${o.preempt ? '' : 'nopreempt'}
   ${o.unicast ? `unicast_src_ip ${own}\n  unicast_peer {\n    ${peer}\n  }` : ''}
-  ${o.password ? `authentication {\n    auth_type PASS\n    auth_pass ${o.password}\n  }` : ''}
+  ${password ? `authentication {\n    auth_type ${type}\n    auth_pass ${password}\n  }` : ''}
   virtual_ipaddress {
     ${sharedBy(o).join(`${o.v6 ? '/64' : ''}\n    `)}${o.v6 ? '/64' : ''}
   }

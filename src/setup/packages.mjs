@@ -12,6 +12,7 @@ export const GROUPS = {
     'libmnl-dev',
     'libbpf-dev',
     'libpcap-dev',
+    'libmd-dev',
     'linux-libc-dev',
     'libc6-dev',
   ],

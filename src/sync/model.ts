@@ -1,17 +1,13 @@
 /** Connection sync as the model has it, and what it takes to start it. */
-import { hkdfSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import type { Findings } from '../config/check.js';
-import { SluiceError } from '../errors.js';
+import { keyFrom, LEAST_KEY_BYTES } from '../key-file.js';
 import type { SyncOptions } from '../native.js';
 import type { sync as schema } from './schema.js';
 
 /** LVS's own. */
 const GROUP = '224.0.0.81';
 const PORTS = { sluice: 8849, ipvs: 8848 } as const;
-/** A shorter one can be guessed. */
-const LEAST_KEY_BYTES = 16;
 
 export interface SyncModel {
   protocol: 'sluice' | 'ipvs';
@@ -89,23 +85,12 @@ function isMulticast(address: string): boolean {
 
 /** What the key file stands for: the datagrams' key, and what RSS is keyed by on both directors. */
 function secrets(path: string): { key: Uint8Array; rssSeed: bigint } {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SluiceError('ERR_SYNC_KEY', `sync.key: cannot read ${path}: ${why}`, { cause });
-  }
-  const end = bytes.at(-1) === 0x0a ? bytes.length - 1 : bytes.length;
-  if (end < LEAST_KEY_BYTES) {
-    throw new SluiceError(
-      'ERR_SYNC_KEY',
-      `sync.key: ${path} has ${end} bytes, expected at least ${LEAST_KEY_BYTES}: openssl rand -hex 32 > ${path}`,
-    );
-  }
-  const material = new Uint8Array(
-    hkdfSync('sha256', bytes.subarray(0, end), '', 'sluice connection sync', 24),
-  );
+  const material = keyFrom(path, {
+    setting: 'sync.key',
+    code: 'ERR_SYNC_KEY',
+    purpose: 'sluice connection sync',
+    bytes: 24,
+  });
   const seed = new DataView(material.buffer).getBigUint64(16);
   return { key: material.slice(0, 16), rssSeed: seed === 0n ? 1n : seed };
 }

@@ -50,7 +50,7 @@ export function checkVrrp(model: Model, dropped: ReadonlySet<string>, findings: 
 }
 
 function checkTiming(instance: InstanceModel, path: Path, findings: Findings): void {
-  const { version, intervalMs, password, priority, preempt, preemptDelayMs } = instance;
+  const { version, intervalMs, priority, preempt, preemptDelayMs } = instance;
   const at = [...path, 'advertInterval'];
   if (version === 2 && intervalMs % 1000 !== 0) {
     findings.error(
@@ -66,14 +66,11 @@ function checkTiming(instance: InstanceModel, path: Path, findings: Findings): v
       'version 3 counts hundredths of a second up to 40.95s',
     );
   }
-  if (version === 3 && password !== undefined) {
-    const message = 'version 3 has no authentication, expected none, or version: 2';
-    findings.error('ERR_CONFIG_CONFLICT', [...path, 'password'], message);
-  }
   if (version === 2 && instance.plainChecksum) {
     const message = 'version 2 has no other checksum, expected false, or version: 3';
     findings.error('ERR_CONFIG_CONFLICT', [...path, 'plainChecksum'], message);
   }
+  checkAuthentication(instance, path, findings);
   if (!preempt && preemptDelayMs > 0) {
     const message = 'there is no preemption to delay';
     findings.warning('WARN_CONFIG_IGNORED', [...path, 'preemptDelay'], message);
@@ -85,8 +82,26 @@ function checkTiming(instance: InstanceModel, path: Path, findings: Findings): v
   }
 }
 
+function checkAuthentication(instance: InstanceModel, path: Path, findings: Findings): void {
+  const { version, password, ah, hmacKey } = instance;
+  const conflict = (key: string, message: string) =>
+    findings.error('ERR_CONFIG_CONFLICT', [...path, key], message);
+  if (version === 3 && password !== undefined) {
+    conflict('password', 'version 3 has no password, expected hmacKey, or version: 2');
+  }
+  if (ah && version === 2 && password === undefined) {
+    findings.error('ERR_CONFIG_MISSING', [...path, 'password'], 'AH needs a password as its key');
+  }
+  if (ah && version === 3) conflict('ah', 'version 3 has no AH, expected hmacKey, or version: 2');
+  if (ah && hmacKey !== undefined) {
+    conflict('hmacKey', 'AH authenticates adverts already, expected one of them');
+  }
+}
+
 /** Of an Ethernet frame of 1500 bytes without the headers (RFC 9568 section 5). */
 const MOST_V6 = 90;
+/** The same with a trailer. */
+const MOST_V6_SEALED = 89;
 
 /** One family a virtual router; what is not in adverts may be of the other. */
 function checkFamily(instance: InstanceModel, path: Path, findings: Findings): void {
@@ -108,8 +123,9 @@ function checkFamily(instance: InstanceModel, path: Path, findings: Findings): v
     const message = 'version 2 has no IPv6, expected 3';
     findings.error('ERR_CONFIG_CONFLICT', [...path, 'version'], message);
   }
-  if (addresses.length > MOST_V6) {
-    const message = `an advert has room for ${MOST_V6} of IPv6, expected the others in excludedAddresses`;
+  const most = instance.hmacKey === undefined ? MOST_V6 : MOST_V6_SEALED;
+  if (addresses.length > most) {
+    const message = `an advert has room for ${most} of IPv6, expected the others in excludedAddresses`;
     findings.error('ERR_CONFIG_LIMIT', [...path, 'addresses'], message);
   }
 }

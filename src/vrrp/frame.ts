@@ -14,6 +14,7 @@ import {
   VRRP_PROTOCOL,
   VRRP_TTL,
 } from './packet.js';
+import { AH_BYTES, AH_PROTOCOL, ahHeader } from './seal.js';
 
 const ETHERNET = 14;
 const IPV4 = 20;
@@ -57,13 +58,17 @@ export interface AdvertFrame {
   source: string;
   destination: string;
   payload: Uint8Array;
+  /** With room for IPsec's AH, over IPv4. */
+  ah?: boolean;
 }
 
 export function advertFrame(advert: AdvertFrame): Uint8Array {
-  const { sourceMac, destination, payload } = advert;
+  const { sourceMac, source, destination } = advert;
+  const payload = advert.ah ? Buffer.concat([ahHeader(source), advert.payload]) : advert.payload;
+  const protocol = advert.ah ? AH_PROTOCOL : VRRP_PROTOCOL;
   const header = isV6(destination)
-    ? ipv6Header(advert.source, destination, VRRP_PROTOCOL, payload.length)
-    : ipv4Header(advert.source, destination, payload.length);
+    ? ipv6Header(source, destination, protocol, payload.length)
+    : ipv4Header(source, destination, protocol, payload.length);
   const target = advert.targetMac ?? groupMac(destination);
   return framed(target, sourceMac, isV6(destination) ? TYPE_IPV6 : TYPE_IPV4, header, payload);
 }
@@ -77,14 +82,19 @@ function framed(
   return Uint8Array.from(Buffer.concat([target, source, Uint8Array.of(type >> 8, type), ...parts]));
 }
 
-function ipv4Header(source: string, destination: string, length: number): Uint8Array {
+function ipv4Header(
+  source: string,
+  destination: string,
+  protocol: number,
+  length: number,
+): Uint8Array {
   const header = new Uint8Array(IPV4);
   const view = new DataView(header.buffer);
   header[0] = 0x45;
   header[1] = CONTROL;
   view.setUint16(2, IPV4 + length);
   header[8] = VRRP_TTL;
-  header[9] = VRRP_PROTOCOL;
+  header[9] = protocol;
   header.set(bytesOf(source), 12);
   header.set(bytesOf(destination), 16);
   view.setUint16(10, folded(addUp(header)));
@@ -111,9 +121,11 @@ export interface Arrived {
   multicast: boolean;
   sourceMac: Uint8Array;
   payload: Uint8Array;
+  /** The whole packet, where an AH header is before the payload. */
+  ah?: Uint8Array;
 }
 
-/** An IP frame of protocol 112, as workers hand them on (header checked); undefined: none. */
+/** An IP frame of protocol 112, as workers hand them on (header checked), or of AH; undefined: none. */
 export function openFrame(frame: Uint8Array): Arrived | undefined {
   if (frame.length < ETHERNET + IPV4) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
@@ -132,13 +144,16 @@ type Opened = Omit<Arrived, 'multicast' | 'sourceMac'>;
 function openIpv4(packet: Uint8Array, frame: DataView): Opened | undefined {
   const header = ((packet[0] as number) & 15) * 4;
   const end = frame.getUint16(ETHERNET + 2);
-  if (header < IPV4 || end > packet.length || end < header) return undefined;
-  return {
+  const around = {
     source: textOf(packet.subarray(12, 16)),
     destination: textOf(packet.subarray(16, 20)),
     ttl: packet[8] as number,
-    payload: packet.subarray(header, end),
   };
+  const ah = packet[9] === AH_PROTOCOL;
+  const begin = header + (ah ? AH_BYTES : 0);
+  if (header < IPV4 || end > packet.length || end < begin) return undefined;
+  const opened = { ...around, payload: packet.subarray(begin, end) };
+  return ah ? { ...opened, ah: packet.subarray(0, end) } : opened;
 }
 
 /** Without extension headers: nobody sends adverts with them. */

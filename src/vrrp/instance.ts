@@ -3,12 +3,15 @@
 import { addressesOf } from '../config/marks.js';
 import type { Model } from '../config/model.js';
 import { connectedPort } from '../config/reach.js';
-import type { Advert, Herald } from '../native.js';
+import type { Advert, Herald, Seal } from '../native.js';
+import { sameData } from '../same-data.js';
 import { type Announced, Announcer } from './announce.js';
+import type { Arrived } from './frame.js';
 import { Machine, type State } from './machine.js';
-import { adverts, type Place, sourceMac } from './messages.js';
+import { adverts, type Guard, type Judgement, judge, type Place, sourceMac } from './messages.js';
 import type { InstanceModel } from './model.js';
 import { type Fault, isV6 } from './packet.js';
+import { Replays } from './seal.js';
 import type { TrackReport } from './tracking.js';
 
 export interface InstanceCounters {
@@ -35,6 +38,8 @@ export interface InstanceReport extends InstanceCounters {
   masterDownMs: number;
   preempt: boolean;
   virtualMac: boolean;
+  /** What adverts have to bear. */
+  authentication: 'none' | 'password' | 'ah' | 'hmac';
   source: string;
   unicastPeers: string[];
   addresses: string[];
@@ -63,13 +68,22 @@ export class Instance {
   since = new Date();
   fault: string | undefined;
   #announced: Announced[] = [];
+  #guard: Guard;
 
-  constructor(model: InstanceModel, startDelayMs: number, place: Place, herald: Herald) {
+  constructor(
+    model: InstanceModel,
+    startDelayMs: number,
+    place: Place,
+    herald: Herald,
+    seal?: Seal,
+  ) {
     this.model = model;
     this.place = place;
     this.#herald = herald;
     this.announcer = new Announcer(herald, () => this.id);
     this.machine = new Machine(model.name, this.#settings(model, startDelayMs));
+    // What an earlier control plane has heard is no news to this one.
+    this.#guard = { seal, replays: new Replays(herald.heed(this.id, 0)) };
   }
 
   /** The herald's number for it: the same after a restart of the control plane. */
@@ -86,9 +100,11 @@ export class Instance {
     return [...this.model.addresses, ...this.model.excludedAddresses];
   }
 
-  configure(now: number, model: InstanceModel, place: Place): void {
+  configure(now: number, model: InstanceModel, place: Place, seal: Seal | undefined): void {
     this.model = model;
     this.place = place;
+    // Of another key nothing has been sent before.
+    if (!sameData(seal, this.#guard.seal)) this.#guard = { seal, replays: new Replays() };
     this.machine.configure(now, this.#settings(model, 0));
   }
 
@@ -100,7 +116,21 @@ export class Instance {
   }
 
   advert(macOf: (peer: string) => Uint8Array | undefined): Advert {
-    return adverts(this.model, this.place, this.machine.priority, macOf);
+    return adverts(this.model, this.place, this.machine.priority, macOf, this.#guard.seal);
+  }
+
+  /** The judgement of another's advert that bears its router ID; what is sent next is above it. */
+  judge(arrived: Arrived): Judgement {
+    const judgement = judge(this.model, this.place, arrived, this.#guard);
+    const sequence = 'fault' in judgement ? undefined : judgement.sequence;
+    if (sequence !== undefined) this.#herald.heed(this.id, sequence);
+    return judgement;
+  }
+
+  get authentication(): InstanceReport['authentication'] {
+    const { password, ah, hmacKey } = this.model;
+    if (hmacKey !== undefined) return 'hmac';
+    return password === undefined ? 'none' : ah ? 'ah' : 'password';
   }
 
   advertise(macOf: (peer: string) => Uint8Array | undefined, atOnce: boolean): void {

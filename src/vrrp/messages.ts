@@ -1,6 +1,6 @@
 /** An instance's own adverts as frames, and its judgement of others'. */
 import type { PortModel } from '../config/model.js';
-import type { Advert } from '../native.js';
+import type { Advert, Seal } from '../native.js';
 import { type Arrived, advertFrame, linkLocal, virtualMac } from './frame.js';
 import { type InstanceModel, isSix } from './model.js';
 import {
@@ -14,6 +14,16 @@ import {
   passwordBytes,
   VRRP_TTL,
 } from './packet.js';
+import {
+  AUTH_AH,
+  emptyTrailer,
+  hasTrailer,
+  type Opened,
+  openAh,
+  openTrailer,
+  type Replays,
+  TRAILER_BYTES,
+} from './seal.js';
 
 /** Where an instance lives. */
 export interface Place {
@@ -57,9 +67,11 @@ export function adverts(
   place: Place,
   priority: number,
   macOf: (peer: string) => Uint8Array | undefined,
+  seal?: Seal,
 ): Advert {
   const peers = instance.unicastPeers;
   const group = isV6(place.address) ? GROUP_V6 : GROUP_V4;
+  const trailer = seal?.kind === 'trailer' ? emptyTrailer() : undefined;
   const frames = (own: number) =>
     (peers.length > 0 ? peers : [group]).map((destination) => {
       const around = { source: place.address, destination };
@@ -67,7 +79,8 @@ export function adverts(
         sourceMac: instance.xmitBase ? place.mac : sourceMac(instance, place),
         targetMac: peers.length > 0 ? (macOf(destination) ?? EVERYBODY) : undefined,
         ...around,
-        payload: encode(message(instance, own), around, !instance.plainChecksum),
+        payload: encode(message(instance, own), around, !instance.plainChecksum, trailer),
+        ah: seal?.kind === 'ah',
       });
     });
   return {
@@ -75,30 +88,53 @@ export function adverts(
     intervalUs: instance.intervalMs * 1000,
     frames: frames(priority),
     farewell: frames(0),
+    ...(seal && { seal }),
   };
 }
 
 const EVERYBODY = new Uint8Array(6).fill(0xff);
 
 function message(instance: InstanceModel, priority: number): Advertisement {
-  const { version, vrid, intervalMs, addresses, password } = instance;
-  const auth = password === undefined ? undefined : { type: 1, data: passwordBytes(password) };
-  return { version, vrid, priority, intervalMs, addresses, ...(auth ? { auth } : {}) };
+  const { version, vrid, intervalMs, addresses } = instance;
+  return { version, vrid, priority, intervalMs, addresses, auth: authentication(instance) };
+}
+
+/** Version 2's own: AH leaves its eight bytes empty. */
+function authentication({ ah, password }: InstanceModel): Advertisement['auth'] {
+  if (ah) return { type: AUTH_AH, data: passwordBytes('') };
+  return password === undefined ? undefined : { type: 1, data: passwordBytes(password) };
 }
 
 export type Judgement =
-  | { message: Advertisement; remark?: string }
+  /** `sequence`: of its seal. */
+  | { message: Advertisement; remark?: string; sequence?: number }
   | { fault: Fault; detail: string | undefined };
 
+/** What authenticates the others' adverts, and which of them have come. */
+export interface Guard {
+  seal: Seal | undefined;
+  replays: Replays;
+}
+
 /** Whether an instance believes an advert that bears its router ID. */
-export function judge(instance: InstanceModel, place: Place, arrived: Arrived): Judgement {
+export function judge(
+  instance: InstanceModel,
+  place: Place,
+  arrived: Arrived,
+  guard: Guard,
+): Judgement {
   const bad = (fault: Fault, detail?: string): Judgement => ({ fault, detail });
   const { source, destination, multicast } = arrived;
   if (source === place.address) return bad('own');
   const unicast = instance.unicastPeers.length > 0;
   // Unicast may have crossed routers; its sender is known by its address.
   const ttl = unicast ? VRRP_TTL : arrived.ttl;
-  const decoded = decode(arrived.payload, { ...arrived, ttl }, !instance.plainChecksum);
+  const { seal, replays } = guard;
+  const trailed = hasTrailer(arrived.payload);
+  if (trailed && seal?.kind !== 'trailer')
+    return bad('auth', 'an HMAC trailer, and no hmacKey here');
+  const trailer = trailed ? TRAILER_BYTES : 0;
+  const decoded = decode(arrived.payload, { ...arrived, ttl }, !instance.plainChecksum, trailer);
   if ('fault' in decoded) return bad(decoded.fault, decoded.detail);
   const { message: heard } = decoded;
   if (heard.version !== instance.version) {
@@ -107,23 +143,38 @@ export function judge(instance: InstanceModel, place: Place, arrived: Arrived): 
   if (unicast ? !instance.unicastPeers.includes(source) : !multicast) {
     return bad('source', `${source} to ${destination}`);
   }
-  if (!authentic(instance, heard)) return bad('auth', `type ${heard.auth?.type}`);
+  const opened = unseal(arrived, seal);
+  if ('wrong' in opened) return bad('auth', `${opened.wrong}, from ${source}`);
+  if (!authentic(instance, heard)) return bad('auth', `type ${heard.auth?.type} from ${source}`);
+  const { sequence } = opened;
+  if (sequence !== undefined && !replays.accepts(source, sequence)) {
+    return bad('replay', `${sequence} from ${source}`);
+  }
   if (heard.version === 2 && heard.intervalMs !== instance.intervalMs) {
     const [mine, theirs] = [instance.intervalMs / 1000, heard.intervalMs / 1000];
     return bad('interval', `mine=${mine} sec rcved'd=${theirs} sec`);
   }
   if (heard.version === 3 && heard.intervalMs === 0) return bad('interval', '0');
   const different = difference(instance.addresses, heard.addresses);
-  if (different === undefined || heard.priority === 0) return { message: heard };
+  const good = { message: heard, ...(sequence !== undefined && { sequence }) };
+  if (different === undefined || heard.priority === 0) return good;
   return heard.version === 2 || instance.strict
     ? bad('addresses', different)
-    : { message: heard, remark: different };
+    : { ...good, remark: different };
 }
 
-function authentic({ version, password }: InstanceModel, { auth }: Advertisement): boolean {
-  if (version === 3) return true;
-  if (password === undefined) return auth?.type === 0;
-  return auth?.type === 1 && Buffer.compare(auth.data, passwordBytes(password)) === 0;
+function unseal(arrived: Arrived, seal: Seal | undefined): Opened | { sequence?: undefined } {
+  const { ah, payload } = arrived;
+  if (seal?.kind === 'ah') return ah ? openAh(ah, seal.key) : { wrong: 'no AH header' };
+  if (ah) return { wrong: 'an AH header, and no ah here' };
+  return seal ? openTrailer(payload, arrived, seal.key) : {};
+}
+
+function authentic(instance: InstanceModel, { auth }: Advertisement): boolean {
+  if (instance.version === 3) return true;
+  const { type, data } = authentication(instance) ?? { type: 0 };
+  if (auth?.type !== type) return false;
+  return type !== 1 || Buffer.compare(auth.data, data as Uint8Array) === 0;
 }
 
 function difference(ours: readonly string[], theirs: readonly string[]): string | undefined {

@@ -37,6 +37,10 @@ export interface InstanceModel {
   unicastPeers: string[];
   /** The password of version 2; undefined: none. */
   password: string | undefined;
+  /** It keys IPsec's AH, and is not in adverts. */
+  ah: boolean;
+  /** Path of the key of adverts' HMAC trailer; undefined: they have none. */
+  hmacKey: string | undefined;
   /** Version 3 over IPv4 without the pseudo-header, as some peers have it. */
   plainChecksum: boolean;
   /** Adverts that list other addresses than ours are dropped; version 2 does so anyway. */
@@ -185,6 +189,8 @@ function buildInstance(instance: NonNullable<ParsedVrrp['instances']>[number]): 
     sourceAddress: instance.sourceAddress,
     unicastPeers: instance.unicastPeers ?? [],
     password: instance.password,
+    ah: instance.ah ?? false,
+    hmacKey: instance.hmacKey,
     plainChecksum: instance.plainChecksum ?? false,
     strict: instance.strict ?? false,
     addresses: instance.addresses ?? [],

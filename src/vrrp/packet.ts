@@ -19,7 +19,8 @@ export const FAULTS = {
   version: 'of another version than ours',
   checksum: 'its checksum is wrong',
   vrid: 'no instance on this port has its virtual router ID',
-  auth: 'authentication of another type, or another password',
+  auth: 'authentication of another type, or another password or key',
+  replay: 'its sequence number is not above the last one: it was sent before',
   interval: 'its interval is not ours, as version 2 demands',
   addresses: 'it lists other addresses than ours',
   source: 'it does not come from a configured unicast peer',
@@ -35,7 +36,7 @@ export interface Advertisement {
   priority: number;
   intervalMs: number;
   addresses: string[];
-  /** Version 2: type 1 is a password of 8 bytes. */
+  /** Version 2: type 1 is a password of 8 bytes, type 2 an AH header before the message. */
   auth?: { type: number; data: Uint8Array };
 }
 
@@ -48,13 +49,23 @@ export interface Envelope {
 const HEADER = 8;
 const AUTH = 8;
 const NO_AUTH = { type: 0, data: new Uint8Array(AUTH) };
+const NOTHING = new Uint8Array(0);
 
-/** `pseudo`: version 3 over IPv4 sums a pseudo-header too; `v3_checksum_as_v2` is without. */
-export function encode(message: Advertisement, around: Envelope, pseudo = true): Uint8Array {
+/**
+ * `pseudo`: version 3 over IPv4 sums a pseudo-header too; `v3_checksum_as_v2` is without. `trailer`:
+ * what stands behind the message and counts for its checksum.
+ */
+export function encode(
+  message: Advertisement,
+  around: Envelope,
+  pseudo = true,
+  trailer: Uint8Array = NOTHING,
+): Uint8Array {
   const addresses = message.addresses.map(bytesOf);
   const auth = message.version === 2 ? (message.auth ?? NO_AUTH) : undefined;
   const length = addresses.reduce((sum, { length: n }) => sum + n, HEADER + (auth ? AUTH : 0));
-  const bytes = new Uint8Array(length);
+  const bytes = new Uint8Array(length + trailer.length);
+  bytes.set(trailer, length);
   const view = new DataView(bytes.buffer);
   bytes[0] = (message.version << 4) | 1;
   bytes[1] = message.vrid;
@@ -78,11 +89,12 @@ export function encode(message: Advertisement, around: Envelope, pseudo = true):
 
 export type Decoded = { message: Advertisement } | { fault: Fault; detail?: string };
 
-/** The payload of an IP packet, without padding. `ttl`: or the hop limit. */
+/** The payload of an IP packet, without padding. `ttl`: or the hop limit. `trailer`: bytes of it. */
 export function decode(
   bytes: Uint8Array,
   around: Envelope & { ttl: number },
   pseudo = true,
+  trailer = 0,
 ): Decoded {
   if (around.ttl !== VRRP_TTL) return { fault: 'ttl', detail: String(around.ttl) };
   if (bytes.length < HEADER) return { fault: 'short' };
@@ -99,7 +111,7 @@ export function decode(
           data: bytes.slice(HEADER + count * size, HEADER + count * size + AUTH),
         }
       : undefined;
-  const length = HEADER + count * size + (auth ? AUTH : 0);
+  const length = HEADER + count * size + (auth ? AUTH : 0) + trailer;
   if (bytes.length < length)
     return { fault: 'short', detail: `${bytes.length} of ${length} bytes` };
   if (bytes.length > length)

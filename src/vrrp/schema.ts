@@ -76,6 +76,8 @@ const instance = section({
   sourceAddress: anyAddress().optional(),
   unicastPeers: list(anyAddress(), 'addresses').optional(),
   password: word('a password of 1 to 8 printable characters', /^[\x21-\x7e]{1,8}$/).optional(),
+  ah: flag().optional(),
+  hmacKey: absolute().optional(),
   plainChecksum: flag().optional(),
   strict: flag().optional(),
   addresses: list(anyAddress(), 'addresses')

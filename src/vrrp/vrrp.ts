@@ -16,12 +16,13 @@ import { openFrame } from './frame.js';
 import { Heir } from './heir.js';
 import { Instance, type InstanceReport } from './instance.js';
 import type { State } from './machine.js';
-import { judge, type Place, placeOf, sourceMac } from './messages.js';
+import { type Place, placeOf, sourceMac } from './messages.js';
 import { type GroupModel, type InstanceModel, isSix, type VrrpModel } from './model.js';
 import { Notices } from './notices.js';
 import { isV6 } from './packet.js';
 import { PeerMacs } from './peers.js';
 import { Router, type Step } from './router.js';
+import { Keys } from './seal.js';
 import { type TrackedEngine, Tracking } from './tracking.js';
 
 /** The state of links and workers is looked at so often. */
@@ -60,6 +61,7 @@ export class Vrrp {
   readonly #log: Logger;
   readonly #notices: Notices;
   readonly #peers = new PeerMacs();
+  readonly #keys = new Keys();
   readonly #complaints: Complaints;
   readonly #instances = new Map<string, Instance>();
   readonly #tracking: Tracking;
@@ -114,13 +116,17 @@ export class Vrrp {
     return { addresses };
   }
 
-  /** Before the first publication, and with each change of the configuration, before its own. */
+  /**
+   * Before the first publication, and with each change of the configuration, before its own. Throws
+   * ERR_VRRP_KEY, and nothing has changed then.
+   */
   update(model: Model): void {
+    const newKeys = this.#keys.follow(model.vrrp);
     this.#model = model;
     this.#peers.configure(model.neighbours);
     const macs = this.#macs();
     const before = new Map([...this.#instances.values()].map((one) => [one, one.announced]));
-    const changed = !sameData(model.vrrp, this.#vrrp);
+    const changed = newKeys || !sameData(model.vrrp, this.#vrrp);
     if (changed) this.#configure(model.vrrp, macs);
     for (const instance of this.#instances.values()) instance.follow(model, macs);
     if (!this.#running) return;
@@ -185,7 +191,7 @@ export class Vrrp {
       const stays = old?.place.port === place.port && sameMachine(old.model, model);
       if (old && stays) {
         before.delete(model.name);
-        old.configure(now(), model, place);
+        old.configure(now(), model, place, this.#keys.sealOf(model));
         this.#instances.set(model.name, old);
       } else {
         this.#instances.set(model.name, this.#make(model, place));
@@ -209,7 +215,8 @@ export class Vrrp {
   #make(model: InstanceModel, place: Place): Instance {
     const herald = this.#openHerald();
     const { startDelayMs } = this.#vrrp as VrrpModel;
-    const instance = new Instance(model, startDelayMs, place, herald);
+    const seal = this.#keys.sealOf(model);
+    const instance = new Instance(model, startDelayMs, place, herald, seal);
     const repeats = () =>
       herald.take().repeating.includes(instance.id) || this.#parts.wasMaster?.(model.name);
     if (!this.#running && repeats()) {
@@ -332,7 +339,7 @@ export class Vrrp {
       return;
     }
     const { name } = instance.model;
-    const judgement = judge(instance.model, instance.place, arrived);
+    const judgement = instance.judge(arrived);
     if ('fault' in judgement) {
       instance.drop(judgement.fault);
       this.#complaints.advert(`(${name})`, judgement.fault, judgement.detail ?? arrived.source);
@@ -467,6 +474,7 @@ export class Vrrp {
       masterDownMs: machine.masterDownMs,
       preempt: model.preempt,
       virtualMac: model.virtualMac,
+      authentication: instance.authentication,
       source: place.address,
       unicastPeers: model.unicastPeers,
       addresses: instance.addresses,

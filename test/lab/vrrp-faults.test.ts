@@ -304,7 +304,13 @@ if (process.getuid?.() !== 0) {
     run(['cc', '-shared', '-fPIC', '-O1', '-o', shim, CLOCK]);
     lab.write('clock', '\0'.repeat(8));
     const env = { LD_PRELOAD: shim, SLUICE_LAB_CLOCK: clockFile(lab) };
-    const options = { ...OPTIONS, env, syncKey: lab.write('sync.key', 'a key that both have\n') };
+    const options = {
+      ...OPTIONS,
+      env,
+      syncKey: lab.write('sync.key', 'a key that both have\n'),
+      // None of all these faults, clocks that are set back among them, may look like a replay.
+      hmacKey: lab.write('vrrp.key', 'another one that both have\n'),
+    };
     const notifyFifo = lab.path('fifo');
     run(['mkfifo', notifyFifo]);
     const fifo = lab.ns('director2').spawn(['sh', '-c', `exec cat <> ${notifyFifo}`]);

@@ -5,15 +5,16 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { VrrpReport } from '../../src/api/types.js';
 import { sleep, until } from '../../src/lab/command.js';
+import type { Director } from '../../src/lab/director.js';
 import { Lab } from '../../src/lab/lab.js';
 import type { LabProcess } from '../../src/lab/namespace.js';
 import {
   holder,
+  keepalivedConf,
   type PairOptions,
   pairPorts,
   pairYaml,
   SHARED,
-  SHARED_V6,
   said,
   startKeepalived,
   startSluice,
@@ -21,17 +22,40 @@ import {
 import { directorFront, directorMac, ROUTER } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
 
-const CASES: [string, PairOptions][] = [
-  ['version 3, multicast', { version: 3, advertMs: 100 }],
-  ['version 3, unicast', { version: 3, advertMs: 100, unicast: true }],
-  ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
-  ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
-  ['IPv6, multicast', { version: 3, advertMs: 100, v6: true }],
-  ['IPv6, unicast', { version: 3, advertMs: 100, v6: true, unicast: true }],
-  ['IPv6, virtual MAC', { version: 3, advertMs: 100, v6: true, virtualMac: true }],
-];
+type Case = PairOptions & { what: string; name: string; shared: string };
+
+/** All in one pair: an instance each, with an address each. */
+const CASES: Case[] = (
+  [
+    ['version 3, multicast', { version: 3, advertMs: 100 }],
+    ['version 3, unicast', { version: 3, advertMs: 100, unicast: true }],
+    ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
+    ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
+    ['version 2 by AH', { version: 2, advertMs: 1000, password: 's3cret', ah: true }],
+    ['AH, unicast', { version: 2, advertMs: 1000, password: 's3cret', ah: true, unicast: true }],
+    ['IPv6, multicast', { version: 3, advertMs: 100, v6: true }],
+    ['IPv6, unicast', { version: 3, advertMs: 100, v6: true, unicast: true }],
+    ['IPv6, virtual MAC', { version: 3, advertMs: 100, v6: true, virtualMac: true }],
+  ] as [string, PairOptions][]
+).map(([what, options], index) => {
+  const shared = `${options.v6 ? '2001:db8:1::1' : '192.0.2.1'}${10 + index}`;
+  return { what, ...options, name: `VI_${1 + index}`, routerId: 51 + index, shared };
+});
+/** AH with another password on each side. */
+const STRANGERS: PairOptions = {
+  version: 2,
+  advertMs: 1000,
+  name: 'VI_STRANGE',
+  routerId: 99,
+  shared: '192.0.2.199',
+  password: 's3cret',
+  otherPassword: 's3creT',
+  ah: true,
+};
+const byAh = CASES.find(({ what }) => what === 'version 2 by AH') as Case;
 
 const LEASE_MS = 500;
+const REPLAY = new URL('replay.py', import.meta.url).pathname;
 
 const answers = (lab: Lab, address = SHARED) =>
   until(() => lab.ns('router').try(['ping', '-c', '1', '-W', '1', address]).status === 0, 10_000);
@@ -46,40 +70,101 @@ function other(lab: Lab, options: PairOptions, text?: string): LabProcess {
 
 /** Every frame of VRRP on the link, dissected. */
 async function dissect(lab: Lab) {
-  const filter = 'proto 112 or ip6 proto 112 or (icmp6 and ip6[40] == 136)';
+  const filter = 'proto 112 or proto 51 or ip6 proto 112 or (icmp6 and ip6[40] == 136)';
   const argv = ['-i', 'f0', '-l', '-V', '-o', 'ip.check_checksum:TRUE', '-f', filter];
   const dump = lab.ns('router').spawn(['tshark', ...argv]);
   await until(() => dump.output.includes('Capturing'), 10_000);
   return dump;
 }
 
-async function takeOver(lab: Lab, options: PairOptions): Promise<void> {
-  const v6 = options.v6 ?? false;
-  const keepalived = other(lab, options);
-  await said(keepalived, 'Entering MASTER');
-  // The router has to know it, to be told of another.
-  if (v6) assert.ok(await answers(lab, SHARED_V6), keepalived.output);
-  const dump = await dissect(lab);
-  const director = await startSluice(lab, 1, options);
-  await said(director, '(VI_1) Entering MASTER STATE');
-  await said(keepalived, 'Entering BACKUP STATE', 2);
-  assert.ok(await answers(lab, v6 ? SHARED_V6 : SHARED), director.log);
-  const mac = options.virtualMac ? `00:00:5e:00:0${v6 ? 2 : 1}:33` : directorMac(1, 'front');
-  await until(() => holder(lab, v6 ? SHARED_V6 : SHARED) === mac, 10_000);
-  assert.is(holder(lab, v6 ? SHARED_V6 : SHARED), mac);
-  const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
-  assert.is(instances[0]?.state, 'MASTER');
-  assert.equal(instances[0]?.dropped, {});
-  const source = v6 ? 'fe80::ff:fe00:101' : '192.0.2.1';
-  assert.is(instances[0]?.source, source);
-  if (!options.unicast) {
-    await until(() => dump.output.includes(`Source Address: ${source}`), 10_000);
+/** Hears an advert by AH, to play it again. */
+const recorder = (lab: Lab, source: string) => {
+  const argv = ['python3', REPLAY, 'f0', source, String(byAh.routerId)];
+  const started = lab.ns('router').spawn(argv);
+  others.push(started);
+  return started;
+};
+
+/** A pair in which both have an instance of each case. */
+class Interop {
+  readonly lab: Lab;
+  keepalived!: LabProcess;
+  director!: Director;
+  dump!: LabProcess;
+  #theirs!: LabProcess;
+  #ours!: LabProcess;
+
+  constructor(lab: Lab) {
+    this.lab = lab;
   }
-  await director.stop();
-  await said(keepalived, 'Entering MASTER STATE', 2);
-  assert.ok(await answers(lab, v6 ? SHARED_V6 : SHARED));
-  await dump.stop();
-  assert.not.match(dump.output, /\[incorrect|Malformed|Expert Info \((Warn|Error)/i);
+
+  /** keepalived is master, and the router knows where all addresses are. */
+  async begin(): Promise<void> {
+    const { lab } = this;
+    const all: PairOptions[] = [...CASES, STRANGERS];
+    this.#theirs = recorder(lab, directorFront(2));
+    this.keepalived = other(lab, { v6: true }, keepalivedConf(2, all[0], all.slice(1)));
+    for (const { name } of all) await said(this.keepalived, `(${name}) Entering MASTER`);
+    // The router has to know an address, to be told of another holder.
+    for (const { what, shared } of CASES) assert.ok(await answers(lab, shared), what);
+    await said(this.#theirs, 'heard');
+    this.dump = await dissect(lab);
+    this.director = await startSluice(lab, 1, all[0] as PairOptions, all.slice(1));
+    for (const { name } of all) await said(this.director, `(${name}) Entering MASTER STATE`);
+    this.#ours = recorder(lab, directorFront(1));
+  }
+
+  async reportOf(name: string | undefined) {
+    const { instances } = (await this.director.get('/v1/vrrp')) as VrrpReport;
+    return instances.find((one) => one.name === name) as VrrpReport['instances'][0];
+  }
+
+  async sluiceIsMaster(one: Case): Promise<void> {
+    const { lab, keepalived, director } = this;
+    const { name, shared, v6 = false, virtualMac, routerId = 0 } = one;
+    await said(keepalived, `(${name}) Entering BACKUP STATE`, 2);
+    assert.ok(await answers(lab, shared), director.log);
+    const virtual = `00:00:5e:00:0${v6 ? 2 : 1}:${routerId.toString(16)}`;
+    const mac = virtualMac ? virtual : directorMac(1, 'front');
+    await until(() => holder(lab, shared) === mac, 10_000);
+    assert.is(holder(lab, shared), mac);
+    const { state, dropped, source } = await this.reportOf(name);
+    assert.equal([state, dropped], ['MASTER', {}]);
+    assert.is(source, v6 ? 'fe80::ff:fe00:101' : '192.0.2.1');
+    if (one.unicast) return;
+    const seen = () => this.dump.output.includes(`Source Address: ${source}`);
+    assert.ok(await until(seen, 10_000));
+  }
+
+  async replaysAreRefused(): Promise<void> {
+    this.#theirs.signal('SIGUSR1');
+    const counted = async () => ((await this.reportOf(byAh.name)).dropped.replay ?? 0) > 0;
+    assert.ok(await until(counted, 10_000), this.director.log);
+    await said(this.director, 'it was sent before');
+    await said(this.#ours, 'heard');
+    this.#ours.signal('SIGUSR1');
+    await said(this.keepalived, `(${byAh.name}) IPSEC-AH : sequence number`);
+    const { state, becameMaster } = await this.reportOf(byAh.name);
+    assert.equal([state, becameMaster], ['MASTER', 1]);
+  }
+
+  async anotherKeyIsRefused(): Promise<void> {
+    await said(this.keepalived, `(${STRANGERS.name}) IPSEC-AH : invalid`);
+    const { state, dropped } = await this.reportOf(STRANGERS.name);
+    assert.equal([state, Object.keys(dropped)], ['MASTER', ['auth']]);
+    await said(this.director, 'another password, or it was changed');
+  }
+
+  async keepalivedIsMaster({ name, shared }: Case): Promise<void> {
+    await said(this.keepalived, `(${name}) Entering MASTER STATE`, 2);
+    assert.ok(await answers(this.lab, shared));
+  }
+
+  async end(): Promise<void> {
+    await this.dump.stop();
+    assert.match(this.dump.output, /Authentication Header/);
+    assert.not.match(this.dump.output, /\[incorrect|Malformed|Expert Info \((Warn|Error)/i);
+  }
 }
 
 /** As in a tutorial, one for both but for what has to differ. */
@@ -213,43 +298,71 @@ if (process.getuid?.() !== 0 || !existsSync('/usr/sbin/keepalived')) {
   skip('VRRP with keepalived', 'needs root and keepalived');
 } else {
   let lab: Lab;
+  let interop: Interop;
   test.before(async () => {
     lab = await Lab.create({ directors: 2, realServers: 0 });
+    interop = new Interop(lab);
   });
   test.after(() => lab.destroy());
-  // Whatever a test has left running.
-  test.after.each(async () => {
+  const stopAll = async () => {
     await Promise.all(lab.directors.map((director) => director.stop()));
     await Promise.all(others.splice(0).map((one) => one.stop()));
-  });
+  };
+  /** A test with a pair of its own. */
+  const alone = (what: string, run: () => Promise<void>) =>
+    test(what, async () => {
+      try {
+        await run();
+      } finally {
+        await stopAll();
+      }
+    });
 
-  for (const [what, options] of CASES) {
-    test(`${what}: each takes over from the other, and adverts are as tshark wants them`, () =>
-      takeOver(lab, options));
+  test('Sluice takes over from keepalived in all ways', () => interop.begin());
+  for (const one of CASES) {
+    test(`${one.what}: Sluice is the master, and the router knows`, () =>
+      interop.sluiceIsMaster(one));
   }
-
-  test('the same keepalived.conf for both, and a reload of it', () => sameFile(lab));
-
-  test('a BFD session that BIRD keeps: without it the instance is in FAULT', () => followBfd(lab));
-
-  test('a master that is killed is replaced, and one that hangs comes back as a backup', async () => {
-    const options: PairOptions = { version: 3, advertMs: 100, leaseMs: LEASE_MS };
-    const keepalived = other(lab, options);
-    await said(keepalived, 'Entering MASTER');
-    const director = await startSluice(lab, 1, options);
-    await said(director, '(VI_1) Entering MASTER STATE');
-    director.process?.signal('SIGSTOP');
-    await said(keepalived, 'Entering MASTER STATE', 2);
-    await sleep(2 * LEASE_MS);
-    director.process?.signal('SIGCONT');
-    await said(director, 'the VRRP lease has run out');
-    // It has the higher priority: once it has listened, it is master again.
-    await said(director, '(VI_1) Entering MASTER STATE', 2);
-    await said(keepalived, 'Entering BACKUP STATE', 3);
-    await director.kill9();
-    await said(keepalived, 'Entering MASTER STATE', 3);
-    assert.ok(await answers(lab));
+  test('an advert of AH that is played again: refused by both, and counted', () =>
+    interop.replaysAreRefused());
+  test('AH with another password: refused by both, and counted', () =>
+    interop.anotherKeyIsRefused());
+  test('Sluice stops', async () => {
+    await interop.director.stop();
   });
+  for (const one of CASES) {
+    test(`${one.what}: keepalived takes over`, () => interop.keepalivedIsMaster(one));
+  }
+  test('no advert of either is complained of by tshark', async () => {
+    await interop.end();
+    await stopAll();
+  });
+
+  alone('the same keepalived.conf for both, and a reload of it', () => sameFile(lab));
+
+  alone('a BFD session that BIRD keeps: without it the instance is in FAULT', () => followBfd(lab));
+
+  alone(
+    'a master that is killed is replaced, and one that hangs comes back as a backup',
+    async () => {
+      const options: PairOptions = { version: 3, advertMs: 100, leaseMs: LEASE_MS };
+      const keepalived = other(lab, options);
+      await said(keepalived, 'Entering MASTER');
+      const director = await startSluice(lab, 1, options);
+      await said(director, '(VI_1) Entering MASTER STATE');
+      director.process?.signal('SIGSTOP');
+      await said(keepalived, 'Entering MASTER STATE', 2);
+      await sleep(2 * LEASE_MS);
+      director.process?.signal('SIGCONT');
+      await said(director, 'the VRRP lease has run out');
+      // It has the higher priority: once it has listened, it is master again.
+      await said(director, '(VI_1) Entering MASTER STATE', 2);
+      await said(keepalived, 'Entering BACKUP STATE', 3);
+      await director.kill9();
+      await said(keepalived, 'Entering MASTER STATE', 3);
+      assert.ok(await answers(lab));
+    },
+  );
 }
 
 test.run();

@@ -37,6 +37,12 @@ class PaperHerald implements Herald {
   send(remark: Remark): void {
     this.sent.push(remark);
   }
+  readonly #sequences = new Map<number, number>();
+  heed(instance: number, sequence: number): number {
+    const last = Math.max(sequence, this.#sequences.get(instance) ?? 0);
+    this.#sequences.set(instance, last);
+    return last;
+  }
   wakeAt(atMs: number, decided: boolean): void {
     clearTimeout(this.#alarm);
     this.decided = decided;

@@ -4,12 +4,15 @@
  */
 
 import { parseConfig } from '../../src/config/load.js';
+import type { Seal } from '../../src/native.js';
 import { openFrame } from '../../src/vrrp/frame.js';
 import { Machine, type State } from '../../src/vrrp/machine.js';
 import { adverts, judge, type Place } from '../../src/vrrp/messages.js';
 import type { InstanceModel } from '../../src/vrrp/model.js';
 import { Router, type Step } from '../../src/vrrp/router.js';
+import { Replays } from '../../src/vrrp/seal.js';
 import { BASE } from '../config/support.js';
+import { sealed } from './sealing.js';
 
 const TRIP_MS = 0.2;
 
@@ -43,6 +46,13 @@ export class Node {
   stoppedAt = 0;
   next = Number.POSITIVE_INFINITY;
   inbox: { at: number; frame: Uint8Array }[] = [];
+  /** With which adverts are authenticated. */
+  seal: Seal | undefined;
+  replays = new Replays();
+  /** Of its last advert, or the last that it has heard. */
+  sequence = 0;
+  /** Of its wall clock, which starts anew with the machine where it has no battery. */
+  clockMs = 1_000_000;
 
   constructor(net: Network, name: string, model: InstanceModel, address: string, mac: number) {
     this.net = net;
@@ -73,6 +83,8 @@ export class Node {
   start(): void {
     [this.machine, this.router] = this.#fresh();
     this.dead = this.stopped = false;
+    this.replays = new Replays();
+    this.sequence = 0;
     this.inbox = [];
     this.apply(this.router.start(this.net.now));
   }
@@ -128,8 +140,18 @@ export class Node {
   }
 
   #send(priority: number): void {
-    const { frames, farewell } = adverts(this.model, this.place, priority, () => undefined);
-    for (const frame of priority === 0 ? farewell : frames) this.net.carry(this, frame);
+    const { frames, farewell, seal } = adverts(
+      this.model,
+      this.place,
+      priority,
+      () => undefined,
+      this.seal,
+    );
+    for (const frame of priority === 0 ? farewell : frames) {
+      if (seal)
+        this.sequence = Math.max(this.sequence + 1, this.clockMs + Math.floor(this.net.now));
+      this.net.carry(this, seal ? sealed(frame, seal, this.sequence) : frame);
+    }
   }
 
   #hear(at: number, frame: Uint8Array): void {
@@ -138,11 +160,12 @@ export class Node {
       this.dropped.vrid = (this.dropped.vrid ?? 0) + 1;
       return;
     }
-    const judgement = judge(this.model, this.place, arrived);
+    const judgement = judge(this.model, this.place, arrived, this);
     if ('fault' in judgement) {
       this.dropped[judgement.fault] = (this.dropped[judgement.fault] ?? 0) + 1;
       return;
     }
+    this.sequence = Math.max(this.sequence, judgement.sequence ?? 0);
     const { priority, intervalMs } = judgement.message;
     const { source } = arrived;
     this.apply(this.router.hear(at, 'VI_1', { source, priority, intervalMs }));

@@ -53,6 +53,16 @@ void keep_off(const std::vector<unsigned>& cpus) {
   if (CPU_COUNT(&set) != 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+uint64_t ns_of(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+uint64_t wall_ns() {
+  return ns_of(CLOCK_REALTIME);
+}
+
 }  // namespace
 
 Herald::Herald(Wiring& wiring, size_t ports, rte_mempool* mbufs, HeraldHooks hooks,
@@ -67,9 +77,7 @@ Herald::Herald(Wiring& wiring, size_t ports, rte_mempool* mbufs, HeraldHooks hoo
 }
 
 uint64_t Herald::now_ns() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+  return ns_of(CLOCK_MONOTONIC);
 }
 
 void Herald::repeat(uint32_t instance, Advert advert, bool at_once) {
@@ -91,7 +99,7 @@ void Herald::cease(uint32_t instance, bool farewell) {
   const auto known = repeated_.find(instance);
   std::erase_if(remarks_, [instance](const Remark& one) { return one.instance == instance; });
   if (known == repeated_.end()) return;
-  if (farewell) put_all(known->second.advert, known->second.advert.farewell);
+  if (farewell) put_all(instance, known->second.advert, known->second.advert.farewell);
   repeated_.erase(known);
 }
 
@@ -107,6 +115,12 @@ void Herald::send(Remark remark) {
     if (remarks_.size() > 1) return;
   }
   wiring_.herald_bell.ring();
+}
+
+uint64_t Herald::heed(uint32_t instance, uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  uint64_t& last = sequences_[instance];
+  return last = std::max(last, sequence);
 }
 
 void Herald::wake_at(uint64_t at_ns, bool decided) {
@@ -166,7 +180,7 @@ void Herald::stop() {
   thread_.join();
   const std::lock_guard lock(mutex_);
   for (const auto& [instance, repeated] : repeated_) {
-    put_all(repeated.advert, repeated.advert.farewell);
+    put_all(instance, repeated.advert, repeated.advert.farewell);
   }
   const bool said = !repeated_.empty();
   repeated_.clear();
@@ -220,7 +234,7 @@ void Herald::speak(uint64_t now) {
   for (auto& [instance, repeated] : repeated_) {
     if (repeated.next_ns > now) continue;
     if (due_ns_ == 0) due_ns_ = repeated.next_ns;
-    put_all(repeated.advert, repeated.advert.frames);
+    put_all(instance, repeated.advert, repeated.advert.frames);
     repeated.next_ns += repeated.advert.interval_ns;
     // Late by more than a beat: what was missed is not made up for.
     if (repeated.next_ns <= now) repeated.next_ns = now + repeated.advert.interval_ns;
@@ -236,7 +250,7 @@ void Herald::watch_lease(uint64_t now) {
       // Found out too late, since the whole process was stopped: somebody else is the master by
       // now, and a farewell would make the others elect again.
       if (now - lease_ns_ < repeated.advert.interval_ns) {
-        put_all(repeated.advert, repeated.advert.farewell);
+        put_all(instance, repeated.advert, repeated.advert.farewell);
       }
     }
     repeated_.clear();
@@ -287,7 +301,7 @@ void Herald::succeed() {
     decided_ = false;
     const uint64_t at = now_ns();
     for (auto& [instance, advert] : now.adverts) {
-      put_all(advert, advert.frames);
+      put_all(instance, advert, advert.frames);
       const uint64_t next = at + advert.interval_ns;
       repeated_[instance] = {std::move(advert), next};
     }
@@ -328,7 +342,7 @@ void Herald::remark(uint64_t now) {
   if (remarks_.empty() || now < remark_ns_) return;
   for (unsigned i = 0; i < kRemarks && !remarks_.empty(); ++i) {
     // No room, or no buffer: worker 0 is behind.
-    if (!put(remarks_.front().port, remarks_.front().frame)) break;
+    if (!put(remarks_.front().port, buffer_of(remarks_.front().frame))) break;
     remarks_.pop_front();
   }
   remark_ns_ = now + kRemarksApartNs;
@@ -397,24 +411,37 @@ void Herald::wait() {
   if (ready > 0) bell.answer();
 }
 
-bool Herald::put(uint16_t port, const Frame& frame) {
-  if (port >= ports_) return false;
+rte_mbuf* Herald::buffer_of(const Frame& frame) {
   rte_mbuf* packet = rte_pktmbuf_alloc(mbufs_);
-  if (packet == nullptr) return false;
+  if (packet == nullptr) return nullptr;
   char* at = rte_pktmbuf_append(packet, static_cast<uint16_t>(frame.size()));
   if (at == nullptr) {
     rte_pktmbuf_free(packet);
-    return false;
+    return nullptr;
   }
   std::memcpy(at, frame.data(), frame.size());
+  return packet;
+}
+
+bool Herald::put(uint16_t port, rte_mbuf* packet) {
+  if (packet == nullptr) return false;
   packet->port = port;
-  if (wiring_.said.push(&packet, 1) == 1) return true;
+  if (port < ports_ && wiring_.said.push(&packet, 1) == 1) return true;
   rte_pktmbuf_free(packet);
   return false;
 }
 
-void Herald::put_all(const Advert& advert, const std::vector<Frame>& frames) {
-  for (const Frame& frame : frames) put(advert.port, frame);
+void Herald::put_all(uint32_t instance, const Advert& advert, const std::vector<Frame>& frames) {
+  const bool sealed = advert.seal.kind != SealKind::none;
+  for (const Frame& frame : frames) {
+    rte_mbuf* packet = buffer_of(frame);
+    if (sealed && packet != nullptr) {
+      uint64_t& last = sequences_[instance];
+      last = next_sequence(advert.seal.kind, last, wall_ns());
+      put_seal(advert.seal, last, rte_pktmbuf_mtod(packet, uint8_t*), frame.size());
+    }
+    put(advert.port, packet);
+  }
   wiring_.worker_bells[0].ring();
   if (leaving_since_ == 0) left_ns_ = now_ns();
   leaving_since_ = rte_rdtsc();

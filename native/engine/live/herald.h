@@ -39,6 +39,7 @@
 
 #include "../port/ethdev.h"
 #include "bell.h"
+#include "seal.h"
 #include "urgent_mutex.h"
 #include "wiring.h"
 
@@ -53,6 +54,7 @@ struct Advert {
   uint64_t interval_ns = 0;
   std::vector<Frame> frames;    // sent together: one, or one a unicast peer
   std::vector<Frame> farewell;  // sent once when it resigns
+  Seal seal;                    // of each of them as it leaves
 };
 
 struct Heard {
@@ -118,6 +120,9 @@ class Herald {
   void cease(uint32_t instance, bool farewell);
   // In turn with others, at a pace that leaves queues room for adverts.
   void send(Remark remark);
+  // The sequence numbers of an instance's seals go on above this one; the last of them. 0: none
+  // yet.
+  uint64_t heed(uint32_t instance, uint64_t sequence);
   // One alarm; the last one counts. 0: none. `decided`: what was prepared may be carried out then.
   void wake_at(uint64_t at_ns, bool decided);
   // In place of what was prepared before; without adverts: nothing.
@@ -153,8 +158,9 @@ class Herald {
   uint64_t deadline() const;  // these under the lock
   bool is_cut_off() const;
   void tell();
-  bool put(uint16_t port, const Frame& frame);
-  void put_all(const Advert& advert, const std::vector<Frame>& frames);
+  rte_mbuf* buffer_of(const Frame& frame);
+  bool put(uint16_t port, rte_mbuf* packet);
+  void put_all(uint32_t instance, const Advert& advert, const std::vector<Frame>& frames);
 
   Wiring& wiring_;
   const size_t ports_;
@@ -164,6 +170,7 @@ class Herald {
 
   UrgentMutex mutex_;  // of all below
   std::map<uint32_t, Repeated> repeated_;
+  std::map<uint32_t, uint64_t> sequences_;  // by instance, whether or not it is repeated
   std::vector<Heard> heard_;
   uint64_t lost_ = 0, unsent_ = 0, late_ns_ = 0;
   std::deque<Remark> remarks_;

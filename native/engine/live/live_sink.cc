@@ -13,8 +13,9 @@ namespace {
 // A full queue of a fast device drains within this many tries; more would hold the worker up.
 constexpr unsigned kTries = 4;
 
+// Also behind IPsec's AH, whose first byte says what follows (RFC 4302 section 2.1).
 bool is_advert(const rte_mbuf& packet) {
-  constexpr uint8_t kVrrp = 112;
+  constexpr uint8_t kVrrp = 112, kAh = 51;
   constexpr uint16_t kEtherIpv6 = 0x86dd;
   constexpr unsigned kNextHeader = 6;  // RFC 8200 section 3; adverts have no extension headers
   const uint16_t n = rte_pktmbuf_data_len(&packet);
@@ -23,8 +24,12 @@ bool is_advert(const rte_mbuf& packet) {
   if (ethernet->type == to_be(kEtherIpv6)) {
     return reinterpret_cast<const uint8_t*>(ethernet + 1)[kNextHeader] == kVrrp;
   }
-  return ethernet->type == net::kEtherIpv4 &&
-         reinterpret_cast<const net::Ipv4*>(ethernet + 1)->protocol == kVrrp;
+  if (ethernet->type != net::kEtherIpv4) return false;
+  const auto* ip = reinterpret_cast<const net::Ipv4*>(ethernet + 1);
+  if (ip->protocol != kAh) return ip->protocol == kVrrp;
+  const unsigned header = ip->header_bytes();
+  return sizeof(net::Ethernet) + header < n &&
+         reinterpret_cast<const uint8_t*>(ip)[header] == kVrrp;
 }
 
 }  // namespace

@@ -114,10 +114,13 @@ function mapInstance(
   const values = new Values(node, VRRP_INSTANCE);
   const strict = strictness(node, globals.flag('vrrp_strict') ?? false);
   const { addresses, excluded, v6 } = addressesOf(node, around);
-  const master = values.text('state') === 'MASTER';
-  const priority = values.number('priority') ?? (master ? OWNER : undefined);
-  const said = values.number('version') ?? globals.number('vrrp_version') ?? 2;
-  const version = v6 ? 3 : said;
+  const said = values.text('state') === 'MASTER';
+  const priority = values.number('priority') ?? (said ? OWNER : undefined);
+  const wanted = values.number('version') ?? globals.number('vrrp_version') ?? 2;
+  const version = v6 ? 3 : wanted;
+  const auth = strict || version === 3 ? {} : authentication(node);
+  // Who authenticates by AH has to hear first where its peers' numbers are.
+  const master = said && !auth.ah;
   const preempt = values.words('nopreempt') === undefined || master || priority === OWNER;
   const delayed = preempt && !master && !strict;
   const peers = lines(node, 'unicast_peer').map(({ words }) => words[0].text);
@@ -145,7 +148,7 @@ function mapInstance(
     trackPort: values.flag('dont_track_primary') ? false : undefined,
     sourceAddress: source,
     unicastPeers: list(peers),
-    password: strict || version === 3 ? undefined : password(node, around.unsupported),
+    ...auth,
     strict: (version === 3 && !skips) || undefined,
     addresses: addresses.map(({ words }) => hostOf(words[0].text)),
     excludedAddresses: list(excluded.map(({ words }) => hostOf(words[0].text))),
@@ -200,16 +203,12 @@ function interval(seconds: number | undefined, version: number): string | undefi
 }
 
 /** Its first eight characters; the last block counts. */
-function password(node: Node, unsupported: Unsupported): string | undefined {
+function authentication(node: Node): { password?: string; ah?: true } {
   const block = child(node, 'authentication');
-  const type = block && child(block, 'auth_type');
+  const type = block && argument(child(block, 'auth_type'));
   const word = block && argument(child(block, 'auth_pass'));
-  if (!type || word === undefined) return undefined;
-  if (argument(type) === 'AH') {
-    unsupported.packets('ah', type, 'auth_type AH');
-    return undefined;
-  }
-  return word.slice(0, 8);
+  if (type === undefined || word === undefined) return {};
+  return { password: word.slice(0, 8), ...(type === 'AH' && { ah: true }) };
 }
 
 function garp(values: Values, globals: Values, strict: boolean): Data | undefined {

@@ -25,6 +25,7 @@ const KEYWORDS: Record<string, readonly string[]> = {
   sourceAddress: ['unicast_src_ip', 'mcast_src_ip'],
   unicastPeers: ['unicast_peer'],
   password: ['authentication'],
+  ah: ['authentication'],
   strict: ['skip_check_adv_addr', 'strict_mode'],
   addresses: ['virtual_ipaddress'],
   excludedAddresses: ['virtual_ipaddress_excluded'],

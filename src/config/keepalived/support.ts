@@ -11,7 +11,6 @@ import type { Word } from './words.js';
 
 /** Features by the names that `keepalived.accept` takes, with what going without means. */
 export const FEATURES = {
-  ah: 'there is no AH authentication: adverts bear none, and others’ are not believed',
   multicast_group: 'adverts go to 224.0.0.18 or ff02::12, and come from there',
   virtual_routes: 'routes and rules do not move with the role: sluice.yaml says them once',
   static: 'addresses, routes and rules are not given to the kernel: ports and routes say them',

@@ -122,8 +122,11 @@ function checkSettings(node: Node, strict: boolean, version: string, problems: P
     if (!line) return;
     problems.warning('WARN_CONFIG_IGNORED', placeOf(line), line.words[0].text, why);
   };
-  const master = argument(child(node, 'state')) === 'MASTER';
-  const owner = (argument(child(node, 'priority')) ?? (master ? '255' : '')) === '255';
+  const said = argument(child(node, 'state')) === 'MASTER';
+  const owner = (argument(child(node, 'priority')) ?? (said ? '255' : '')) === '255';
+  const block = child(node, 'authentication');
+  const ah = argument(block && child(block, 'auth_type')) === 'AH';
+  const master = said && !(ah && (argument(child(node, 'version')) ?? version) === '2' && !strict);
   const nopreempt = child(node, 'nopreempt');
   if (owner) ignored(nopreempt, 'the owner of the addresses (priority 255) always preempts');
   else if (master) ignored(nopreempt, 'it does not go with state MASTER: it is off');

@@ -74,10 +74,11 @@ function writeInstance(
     if (one.plainChecksum) lines.note('plainChecksum: true');
     if (one.password !== undefined) {
       lines.block('authentication', () => {
-        lines.add('auth_type PASS');
+        lines.add(`auth_type ${one.ah ? 'AH' : 'PASS'}`);
         lines.given('auth_pass', one.password);
       });
     }
+    if (one.hmacKey !== undefined) lines.note(`hmacKey: ${one.hmacKey}`);
     writeGarp(one.garp, lines);
     writeList('virtual_ipaddress', one.addresses, lines);
     writeList('virtual_ipaddress_excluded', one.excludedAddresses, lines);

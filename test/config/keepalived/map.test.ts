@@ -74,6 +74,7 @@ vrrp:
       advertInterval: 2s
       preemptDelay: 5s
       password: s3cret
+      ah: true
       addresses: [203.0.113.10, 192.0.2.100]
       excludedAddresses: [203.0.113.20]
       track:
@@ -296,7 +297,6 @@ vrrp_instance C {
 `,
     [
       '2:12: interface: no port is called eth9, expected one of front, back',
-      '12:2: auth_type AH: not supported: there is no AH authentication: adverts bear none, and others’ are not believed (to go without, add ah to keepalived.accept)',
       '16:16: warning: dev: has no effect: the port is the one with the address’s network, or its own',
       '16:25: warning: label: has no effect: the kernel is not given the address',
       "17:2: 192.0.2.1: 192.0.2.1 is port front's own, which the kernel answers for: expected a virtual address",

@@ -399,6 +399,7 @@ export const MUTATIONS: Mutation[] = [
   row('a bad interval', 'advert_int 1', 'advert_int 0'),
   row('a bad preempt delay', 'preempt_delay 5', 'preempt_delay 1001'),
   row('a bad authentication', 'auth_type PASS', 'auth_type MD5'),
+  row('AH', 'auth_type PASS', 'auth_type AH'),
   row('no password', '        auth_pass 1111\n', ''),
   row('a bad virtual address in VRRP', '192.0.2.80/24', '192.0.2.800/24'),
   row('a bad prefix', '192.0.2.80/24', '192.0.2.80/33'),

@@ -52,7 +52,7 @@ vrrp_instance VI_1 {
     advert_int 2
     preempt_delay 5
     authentication {
-        auth_type PASS
+        auth_type AH
         auth_pass s3cret
     }
     virtual_ipaddress {

@@ -1,0 +1,64 @@
+/** The `vrrp` block: authentication of adverts, and what does not go together. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BASE, problemsOf } from './support.js';
+
+const says = (keys: string) =>
+  problemsOf(
+    `${BASE}vrrp:\n  instances:\n    - { name: VI_1, port: front, routerId: 51, ${keys} }\n`,
+  ).map(({ code, path, message }) => `${code} ${path}: ${message}`);
+
+const V4 = 'addresses: [192.0.2.100]';
+const INSTANCE = 'vrrp.instances[0]';
+
+const GOOD = [
+  `version: 2, password: s3cret, ${V4}`,
+  `version: 2, password: s3cret, ah: true, ${V4}`,
+  `version: 2, hmacKey: /etc/key, ${V4}`,
+  `version: 2, password: s3cret, hmacKey: /etc/key, ${V4}`,
+  `hmacKey: /etc/key, ${V4}`,
+  `hmacKey: /etc/key, addresses: ['2001:db8::1']`,
+];
+for (const keys of GOOD) {
+  test(`good: ${keys}`, () => assert.equal(says(keys), []));
+}
+
+const v6 = (count: number) =>
+  `addresses: [${Array.from({ length: count }, (_, i) => `'2001:db8::${(i + 1).toString(16)}'`)}]`;
+
+const BAD: [string, string][] = [
+  [
+    `password: s3cret, ${V4}`,
+    `ERR_CONFIG_CONFLICT ${INSTANCE}.password: version 3 has no password, expected hmacKey, or version: 2`,
+  ],
+  [
+    `version: 2, ah: true, ${V4}`,
+    `ERR_CONFIG_MISSING ${INSTANCE}.password: AH needs a password as its key`,
+  ],
+  [
+    `ah: true, ${V4}`,
+    `ERR_CONFIG_CONFLICT ${INSTANCE}.ah: version 3 has no AH, expected hmacKey, or version: 2`,
+  ],
+  [
+    `version: 2, password: s3cret, ah: true, hmacKey: /etc/key, ${V4}`,
+    `ERR_CONFIG_CONFLICT ${INSTANCE}.hmacKey: AH authenticates adverts already, expected one of them`,
+  ],
+  [
+    `hmacKey: key, ${V4}`,
+    `ERR_CONFIG_VALUE ${INSTANCE}.hmacKey: is "key", expected an absolute path`,
+  ],
+  [
+    `hmacKey: /etc/key, ${v6(90)}`,
+    `ERR_CONFIG_LIMIT ${INSTANCE}.addresses: an advert has room for 89 of IPv6, expected the others in excludedAddresses`,
+  ],
+];
+for (const [keys, expected] of BAD) {
+  test(`bad: ${keys.slice(0, 60)}`, () => assert.equal(says(keys), [expected]));
+}
+
+test('without a trailer there is room for one address more', () => {
+  assert.equal(says(v6(90)), []);
+  assert.equal(says(`hmacKey: /etc/key, ${v6(89)}`), []);
+});
+
+test.run();

@@ -34,6 +34,8 @@ class SyncHalf {
   // What a peer has told is adopted, and what it has to know is told, both in bounded steps;
   // between bursts. True when there is nothing left that can be done now.
   bool synchronise_half();
+  // At once, and without a cache line of its own: there are no connections of this family.
+  bool has_nothing_to_do() const;
   // No packet comes any more: tells what is left in steps. True when all of it has been.
   bool settle_half();
 

@@ -57,7 +57,8 @@ bool Worker::is_told() const {
 
 bool Worker::synchronise() {
   const bool four = synchronise_half();
-  const bool six = six_->synchronise_half();
+  // Most directors have none of IPv6: a look is all that it costs them.
+  const bool six = six_->has_nothing_to_do() || six_->synchronise_half();
   return four && six;
 }
 
@@ -81,6 +82,15 @@ bool SyncHalf<Half, Family>::synchronise_half() {
   const bool swept = tell_swept();
   const bool left = feed().estate == nullptr || bequeath();
   return adopted && told && swept && left;
+}
+
+// Without any record, ever, nothing is queued or due either.
+template <class Half, class Family>
+bool SyncHalf<Half, Family>::has_nothing_to_do() const {
+  const sync::FeedOf<Family>& own = feed();
+  return table().high_water() == 0 && own.in.empty() && own.estate == nullptr &&
+         !own.sweep.everything &&
+         own.sweep.number == own.sweeps_wanted.load(std::memory_order_acquire);
 }
 
 // --- telling
@@ -245,6 +255,7 @@ bool SyncHalf<Half, Family>::tell_swept() {
 
 #define SLUICE_INSTANTIATE(Half, Family)                                     \
   template bool SyncHalf<Half, Family>::synchronise_half();                  \
+  template bool SyncHalf<Half, Family>::has_nothing_to_do() const;           \
   template void SyncHalf<Half, Family>::note_change(uint32_t);               \
   template void SyncHalf<Half, Family>::note_use(const Connection<Family>&); \
   template void SyncHalf<Half, Family>::note_end(uint32_t, Extra);           \

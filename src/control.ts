@@ -18,7 +18,8 @@ import type {
 } from './api/types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
 import { formatEndpoint } from './config/address.js';
-import { type Loaded, loadConfig } from './config/load.js';
+import { loadAside } from './config/aside.js';
+import type { Loaded } from './config/load.js';
 import { formatEnd } from './config/marks.js';
 import type { Model, ServerModel } from './config/model.js';
 import { clientNetwork } from './config/persistence.js';
@@ -170,16 +171,32 @@ export class Control implements Handlers {
     return this.#running.history();
   }
 
-  diff(file: string | undefined, discardEdits: boolean) {
-    const next = loadConfig(file ?? this.#running.loaded.file);
+  async diff(file: string | undefined, discardEdits: boolean) {
+    const next = await loadAside(file ?? this.#running.loaded.file);
     return this.#running.diff(next, discardEdits ? 'discard' : 'keep');
   }
 
-  /** Parse, plan, publish; or throw and leave everything as it is. */
-  reload({ file = this.#running.loaded.file, edits, cause }: ReloadRequest): ReloadReport {
+  /** Parse, plan, publish; or throw and leave everything as it is. One after the other. */
+  reload(request: ReloadRequest): Promise<ReloadReport> {
+    const reloaded = this.#reloading.then(() => this.#reload(request));
+    this.#reloading = reloaded.then(
+      () => {},
+      () => {},
+    );
+    return reloaded;
+  }
+
+  #reloading: Promise<void> = Promise.resolve();
+
+  async #reload({ file = this.#running.loaded.file, edits, cause }: ReloadRequest) {
     try {
       this.#mayChange();
-      const next = loadConfig(file);
+      const next = await loadAside(file, this.#running.loaded.model);
+      // Much may have happened meanwhile.
+      this.#mayChange();
+      if (this.#parts.isStopping()) {
+        throw new SluiceError('ERR_NOT_RUNNING', 'the director has stopped meanwhile');
+      }
       const adopt = this.#parts.prepare?.(next);
       const report = this.#running.load(next, edits, `${cause} of ${file}`);
       adopt?.();

@@ -45,7 +45,7 @@ export interface Handlers {
   syncDaemon(request: SyncDaemonRequest): SyncReport;
   vrrp(): VrrpReport;
   status(): StatusReport;
-  reload(request: ReloadRequest): ReloadReport;
+  reload(request: ReloadRequest): ReloadReport | Promise<ReloadReport>;
   edit(request: EditRequest): EditReport;
   /** `cause` is what shows in the history. */
   rollback(request: RollbackRequest, cause?: string): ReloadReport;
@@ -54,7 +54,7 @@ export interface Handlers {
   upgrade(request: UpgradeRequest): Promise<UpgradeReport>;
   history(): HistoryReport[];
   /** What a file (the running one unless given) would change. */
-  diff(file: string | undefined, discardEdits: boolean): DiffReport;
+  diff(file: string | undefined, discardEdits: boolean): DiffReport | Promise<DiffReport>;
   connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
   /** Both begin with what is watched and end with what was counted. */
   trace(query: TraceQuery, signal: AbortSignal): AsyncIterable<TraceLine>;

@@ -26,6 +26,8 @@ export interface Loaded {
   warnings: Problem[];
   /** Where a path of the file is; a missing one is where its block begins. */
   locate(path: Path): Place;
+  /** The file's data, where it was read here. */
+  whole?: unknown;
   /** SHA-256 of API tokens by their names, where the file has hashes: kept out of the Model's sight. */
   tokenHashes?: ReadonlyMap<string, string>;
 }
@@ -96,7 +98,7 @@ export function load(source: ConfigSource, file: string): Loaded {
     throw new ConfigError(file, problems);
   }
   const locate = (path: Path) => source.locate(path);
-  return { file, model, warnings: problems, locate, tokenHashes: hashesOf(parsed) };
+  return { file, model, warnings: problems, locate, whole, tokenHashes: hashesOf(parsed) };
 }
 
 function hashesOf(parsed: Parsed | undefined): ReadonlyMap<string, string> {

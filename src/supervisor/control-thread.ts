@@ -88,7 +88,7 @@ port.on('message', (message: ToControl) => {
       void leave();
       return;
     case 'reload':
-      reload();
+      void reload();
       return;
     case 'stop':
       void stop();
@@ -97,10 +97,10 @@ port.on('message', (message: ToControl) => {
 });
 
 /** Director.reload() has logged what is wrong, with places; the running state is untouched then. */
-function reload(): void {
+async function reload(): Promise<void> {
   send({ type: 'reloading' });
   try {
-    director?.reload();
+    await director?.reload();
   } catch {
     // Told already.
   }

@@ -1,6 +1,7 @@
 /** One control plane's thread, from its start to its end, as the supervisor sees it. */
 import { Worker } from 'node:worker_threads';
 import { SluiceError } from '../errors.js';
+import { threadEntry } from '../threads.js';
 import { type ControlData, errorFrom, type FromControl, type ToControl } from './protocol.js';
 import { Pulse } from './pulse.js';
 
@@ -111,13 +112,4 @@ export class Control {
   }
 }
 
-export const ENTRY = import.meta.url.endsWith('.ts')
-  ? sources(new URL('./control-thread.ts', import.meta.url))
-  : new URL('./control-thread.js', import.meta.url);
-
-/** In a checkout that runs from its sources a thread has to be told how to read them. */
-function sources(entry: URL): URL {
-  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const code = `import { register } from ${loader}; register(); await import(${JSON.stringify(entry.href)});`;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
-}
+export const ENTRY = threadEntry('control-thread', import.meta.url);

@@ -243,7 +243,8 @@ function planService(
 ): Part {
   const standsIn = sorryKey !== undefined && health.lost.has(key);
   const states = health.servers.size > 0 ? health.servers : undefined;
-  const servers = model.servers.map((server, at) => {
+  let changed = part?.servers.length !== model.servers.length;
+  const planned = model.servers.map((server, at) => {
     const own = serverKeys[at] as string;
     const before = part && own === part.serverKeys[at] ? part.servers[at] : undefined;
     const slot = before && slotsStay ? before.slot : slotOf(slots.servers, own);
@@ -251,8 +252,12 @@ function planService(
     const up = state?.up ?? true;
     const inhibited = !up && server.health.inhibitOnFailure;
     const weight = inhibited || server.drained ? 0 : (state?.weight ?? server.weight);
-    return planServer(server, slot, (up || inhibited) && !standsIn, weight, before);
+    const now = planServer(server, slot, (up || inhibited) && !standsIn, weight, before);
+    changed ||= now !== before;
+    return now;
   });
+  // The very list where nothing differs: it needs no comparing then, server by server.
+  const servers = part && !changed ? part.servers : planned;
   const marked = model.protocol === 'fwmark';
   const service: SnapshotService = {
     address: part?.service.address ?? toBytes(model.listen.address),
@@ -348,6 +353,7 @@ function roleOf(
   marks: readonly MarkModel[],
   { addresses }: Role,
 ): SnapshotService['role'] {
+  if (addresses.size === 0) return 'none';
   const following = addressesOf(service, marks).flatMap((one) => addresses.get(one) ?? []);
   if (following.length === 0) return 'none';
   return following.some(({ ours }) => ours) ? 'active' : 'standby';

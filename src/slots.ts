@@ -40,7 +40,7 @@ export interface Part extends Wanted {
   service: SnapshotService;
   /** Addresses of the configured servers, and what became of them. */
   addresses: readonly string[];
-  servers: readonly SnapshotServer[];
+  servers: SnapshotServer[];
 }
 
 export const NO_SLOTS: Slots = {

@@ -49,6 +49,7 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets) {
   // numbers, the full way finds out.
   const uint32_t over = now - std::min<uint32_t>(timeout, INT32_MAX);
   const Packet* packet = packets.packets;
+  [[maybe_unused]] rte_mbuf* const* mbuf = packets.mbufs;
   const uint32_t settled = packet->record->settled;
   const uint16_t service = packet->record->service;
   uint32_t other_services = 0;  // not 0 when there is another than the first one's
@@ -77,9 +78,8 @@ Worker::Forwarded Worker::forward_run(Worker& worker, const Group& packets) {
       }
     }
     if constexpr (mode == Mode::tun) {
-      rte_mbuf* const mbuf = packets.mbufs[packet - packets.packets];
-      if (rte_pktmbuf_headroom(mbuf) < kOverhead) break;
-      rte_pktmbuf_prepend(mbuf, kOverhead);
+      if (rte_pktmbuf_headroom(*mbuf) < kOverhead) break;
+      rte_pktmbuf_prepend(*mbuf++, kOverhead);
       mode::tunnel::request<wrap>(ip, ip_bytes, hop.own, c.raddr, worker.tunnel_id(*ip),
                                   mode::tunnel::ports_of(c));
     } else if constexpr (mode == Mode::dr) {

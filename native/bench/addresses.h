@@ -13,6 +13,15 @@ inline constexpr be32 v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
   return to_be(uint32_t{a} << 24 | uint32_t{b} << 16 | uint32_t{c} << 8 | d);
 }
 
+// In IPv6 every address of the plan is 2001:db8:: with the IPv4 one as its last four bytes.
+inline constexpr unsigned kPrefixBytes = 12;
+inline constexpr WideAddress kPrefix6{0x20, 0x01, 0x0d, 0xb8};
+inline WideAddress v6(be32 last) {
+  WideAddress address = kPrefix6;
+  store(address.data() + kPrefixBytes, last);
+  return address;
+}
+
 inline constexpr Mac kDirectorMac{2, 0, 0, 0, 1, 1};
 inline constexpr Mac kRouterMac{2, 0, 0, 0, 9, 254};
 inline constexpr Mac server_mac(unsigned server) {

@@ -13,7 +13,7 @@
 namespace sluice::bench {
 namespace {
 
-WideAddress wide(be32 address) {
+WideAddress v4_mapped(be32 address) {
   WideAddress a{};
   a[10] = a[11] = 0xff;
   store(a.data() + 12, address);
@@ -55,6 +55,8 @@ class Writer {
 };
 
 std::vector<uint8_t> snapshot_bytes(const Case& c) {
+  const bool six = c.family == 6;
+  auto wide = [six](be32 address) { return six ? plan::v6(address) : v4_mapped(address); };
   std::vector<wire::Server> servers;
   std::vector<wire::Neighbour> neighbours{{wide(plan::kRouter), plan::kRouterMac, 0, 0}};
   for (unsigned i = 0; i < plan::kServers; ++i) {
@@ -77,16 +79,16 @@ std::vector<uint8_t> snapshot_bytes(const Case& c) {
   service.address = owned[0];
   service.port = from_be(plan::kVport);
   service.protocol = c.protocol;
-  service.family = 4;
+  service.family = static_cast<uint8_t>(c.family);
   service.scheduler = static_cast<uint8_t>(SchedulerKind::rr);
   service.flags = wire::kClientAddress;
   service.toa_kind = 254;
   service.server_count = plan::kServers;
   service.local_count = static_cast<uint32_t>(locals.size());
   wire::Route route{};
-  route.address = wide(0);
+  route.address = six ? WideAddress{} : v4_mapped(0);
   route.via = wide(plan::kRouter);
-  route.family = 4;
+  route.family = static_cast<uint8_t>(c.family);
 
   Writer writer;
   writer.section(std::vector{service});
@@ -95,8 +97,9 @@ std::vector<uint8_t> snapshot_bytes(const Case& c) {
   writer.section(owned);
   writer.section(std::vector{route});
   writer.section(neighbours);
-  writer.section(std::vector<wire::PortAddress>{{wide(plan::kDip), 24, 0, {}},
-                                                {wide(plan::kFrontAddress), 24, 0, {}}});
+  const uint8_t length = six ? 120 : 24;
+  writer.section(std::vector<wire::PortAddress>{{wide(plan::kDip), length, 0, {}},
+                                                {wide(plan::kFrontAddress), length, 0, {}}});
   return writer.finish();
 }
 

@@ -130,7 +130,7 @@ void Forward::add_fill() {
     add(Segment::ack, Traffic::request);
     return;
   }
-  const bool tells = case_.mode == Mode::fullnat || case_.mode == Mode::enat;
+  const bool tells = case_.tells_client();
   for (unsigned i = 0; i < (tells ? 3 : 1); ++i) add(Segment::data, Traffic::request);
 }
 
@@ -344,7 +344,8 @@ const char* Forward::learn(const Job& job, const rte_mbuf* mbuf) {
   }
   const unsigned mss = job.segment == Segment::syn ? 4 : 0;
   const unsigned options = case_.protocol == kTcp ? sent.tcp_options - mss : sent.ip_options;
-  if (job.first_packets && options == 0) return "client's address is not told";
+  if (job.first_packets && options == 0 && case_.tells_client())
+    return "client's address is not told";
   if (!job.first_packets && options != 0 && case_.mode != Mode::enat) {
     return "client's address is told for ever";
   }

@@ -5,10 +5,12 @@
 #include <rte_mbuf.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "case.h"
 #include "engine/net/checksum.h"
 #include "engine/net/headers.h"
+#include "engine/net/ipv6.h"
 
 namespace sluice::bench {
 
@@ -29,22 +31,24 @@ using Words = uint64_t __attribute__((vector_size(32)));
 struct Head {
   static constexpr unsigned kBytes = 64;  // one cache line
 
-  // From a client to the virtual service.
+  // From a client to the virtual service. IPv6 addresses are named by their last four bytes.
+  template <class Family = V4>
   void write_request(rte_mbuf* mbuf, uint32_t flow, be32 client, be16 client_port) const {
     uint8_t* ip = copy(mbuf, flow);
-    store(ip + kSourceAt, client);
-    store(ip + kPortsAt, client_port);
+    store(ip + kSourceAt<Family>, client);
+    store(ip + Family::kHeader, client_port);
     const uint32_t address = halves(client);
-    write_checksums(ip, address, address + client_port);
+    write_checksums<Family>(ip, address, address + client_port);
   }
   // From a real server to the director or, with NAT, to a client.
+  template <class Family = V4>
   void write_reply(rte_mbuf* mbuf, uint32_t flow, be32 server, be32 to, be16 to_port) const {
     uint8_t* ip = copy(mbuf, flow);
-    store(ip + kSourceAt, server);
-    store(ip + kSourceAt + 4, to);
-    store(ip + kPortsAt + 2, to_port);
+    store(ip + kSourceAt<Family>, server);
+    store(ip + kSourceAt<Family> + sizeof(typename Family::Address), to);
+    store(ip + Family::kHeader + 2, to_port);
     const uint32_t addresses = halves(server) + halves(to);
-    write_checksums(ip, addresses, addresses + to_port);
+    write_checksums<Family>(ip, addresses, addresses + to_port);
   }
 
   Words low{}, high{};
@@ -53,8 +57,10 @@ struct Head {
   uint16_t checksum_at = 0;         // of L4, behind the start of the IP header
 
  private:
-  static constexpr unsigned kSourceAt = offsetof(net::Ipv4, source);
-  static constexpr unsigned kPortsAt = sizeof(net::Ipv4);
+  // The last four bytes of the source.
+  template <class Family>
+  static constexpr unsigned kSourceAt = Family::kHeader - sizeof(typename Family::Address) -
+                                        sizeof(be32);
 
   uint8_t* copy(rte_mbuf* mbuf, uint32_t flow) const {
     auto* at = rte_pktmbuf_mtod(mbuf, uint8_t*);
@@ -65,8 +71,11 @@ struct Head {
     mbuf->hash.usr = flow;  // where a NIC leaves its RSS hash
     return at + sizeof(net::Ethernet);
   }
+  template <class Family>
   void write_checksums(uint8_t* ip, uint32_t addresses, uint32_t ends) const {
-    store(ip + offsetof(net::Ipv4, checksum), complement(ip_sum + addresses));
+    if constexpr (std::is_same_v<Family, V4>) {
+      store(ip + offsetof(net::Ipv4, checksum), complement(ip_sum + addresses));
+    }
     // UDP sends 0xffff for 0 (RFC 768); for TCP they are the same number.
     const uint16_t l4 = complement(l4_sum + ends);
     store(ip + checksum_at, static_cast<uint16_t>(l4 == 0 ? 0xffff : l4));
@@ -84,11 +93,11 @@ class Frame {
   static constexpr unsigned kMost = 1518 - kFcs;
 
   Frame() = default;
-  // `bytes`: with FCS, as in Case.
-  Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes);
+  // `bytes`: with FCS, as in Case; what has no room in them makes the frame longer.
+  Frame(uint8_t protocol, Segment segment, bool reply, unsigned bytes, unsigned family = 4);
 
   const Head& head() const { return head_; }
-  // What follows the head in a longer frame.
+  // What follows the head in a longer frame. Written before the head, whose checksum may lie in it.
   void write_tail(rte_mbuf* mbuf) const {
     if (head_.length <= Head::kBytes) return;
     std::memcpy(rte_pktmbuf_mtod_offset(mbuf, uint8_t*, Head::kBytes), tail_,
@@ -103,7 +112,7 @@ class Frame {
 // What a frame says that the director has sent.
 struct Sent {
   Mac to;
-  Ends ends;                        // of the inner packet in a tunnel
+  Ends ends;                        // of the inner packet in a tunnel; IPv6: the last four bytes
   be32 tunnel_to;                   // 0: in none
   uint8_t ip_options, tcp_options;  // bytes
 };

@@ -50,15 +50,21 @@ class Generator {
     turn_ = turn_ + 1 == kMixed ? 0 : turn_ + 1;
     return frames_[reply][size];
   }
+  template <class Family>
   void write_request(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const {
-    frame.head().write_request(mbuf, flow, plan::client(flow), plan::client_port(flow));
     frame.write_tail(mbuf);
+    frame.head().write_request<Family>(mbuf, flow, plan::client(flow), plan::client_port(flow));
   }
+  template <class Family>
   void write_reply(const Frame& frame, rte_mbuf* mbuf, uint32_t flow) const;
+  template <class Family>
+  uint16_t make_any(rte_mbuf** mbufs, uint16_t n);
+  template <class Family>
   void make_requests(rte_mbuf** mbufs, uint16_t n);
 
   const Mode mode_;
   const uint8_t protocol_;
+  const unsigned family_;
   const unsigned bytes_;
   const uint32_t flows_;
   Traffic traffic_ = Traffic::request;

@@ -16,7 +16,7 @@ import { BenchError } from './errors.js';
 import { benchBinary } from './native.js';
 import { round } from './statistics.js';
 
-/** Established flows: mode/protocol/direction/flows. */
+/** Established flows: mode/protocol/direction/flows, of IPv6 with the frame's bytes and the 6. */
 const FORWARD = [
   'fullnat/udp/request/1000',
   'fullnat/tcp/request/1000',
@@ -25,6 +25,7 @@ const FORWARD = [
   'nat/tcp/reply/1000',
   'enat/udp/request/1000',
   'fullnat/udp/mixed/1000',
+  'dr/udp/request/1000/64/6',
 ];
 /** New ones, a packet each, as many expiring: connect/mode/protocol/connections. */
 const CONNECT = ['connect/fullnat/udp/10000'];
@@ -107,7 +108,7 @@ export function countInstructions(packets = 8192): Record<string, number> {
   }
   return Object.fromEntries(
     CASES.map((one) => {
-      const name = FORWARD.includes(one) ? `${one}/64` : one;
+      const name = FORWARD.includes(one) && !one.endsWith('/64/6') ? `${one}/64` : one;
       const director = difference(parts, `${name} director `);
       const floor = difference(parts, `${name} floor `);
       return [one, round((director - floor) / packets, 1)];

@@ -63,7 +63,7 @@ const FLOWS = ['1000', '100000', '1000000', '10000000'];
 const MATRIX: Record<keyof ForwardCase, string[]> = {
   mode: MODES,
   protocol: ['udp', 'tcp'],
-  family: ['4'],
+  family: ['4', '6'],
   flows: FLOWS,
   bytes: ['64', '512', '1500', 'imix'],
   direction: ['request', 'reply', 'mixed'],
@@ -92,11 +92,19 @@ function short(): ForwardCase[] {
   add({ direction: 'reply' }, ['100000']);
   add({ mode: 'nat', protocol: 'tcp', direction: 'reply' }, ['100000']);
   for (const bytes of ['512', '1500', 'imix']) add({ bytes }, ['100000']);
+  add({ family: '6' }, small);
+  add({ family: '6', mode: 'dr' }, small);
   return cases;
 }
 
-/** Replies pass the director in NAT and FullNAT only. */
+/** udp6 is UDP over IPv6. */
+function withFamily(protocol: string, family: string | number): string {
+  return String(family) === '6' ? `${protocol}6` : protocol;
+}
+
+/** Replies pass the director in NAT and FullNAT only; ENAT is IPv4's alone. */
 function canBe(one: ForwardCase): boolean {
+  if (one.mode === 'enat' && one.family === '6') return false;
   return one.direction === 'request' || one.mode === 'nat' || one.mode === 'fullnat';
 }
 
@@ -160,12 +168,12 @@ function summarise(native: NativeForward & NativeHost & { calm: Calm }): Outcome
 }
 
 async function run(one: ForwardCase, options: Arguments): Promise<Outcome<ForwardResult>> {
-  const { mode, protocol, flows, bytes, direction } = one;
+  const { mode, protocol, family, flows, bytes, direction } = one;
   const args = ['forward', ...commonArguments(options)];
-  for (const [name, value] of Object.entries({ mode, protocol, flows, bytes, direction })) {
+  for (const [name, value] of Object.entries({ mode, protocol, family, flows, bytes, direction })) {
     args.push(`--${name}`, value);
   }
-  const kind = [protocol, bytes, direction].join();
+  const kind = [withFamily(protocol, family), bytes, direction].join();
   const measure = () => runNative<NativeForward>(args);
   return summarise(await quiet.measure(kind, options, ['offered', 'accounted'], measure));
 }
@@ -178,9 +186,10 @@ const MODE_NAMES: Record<string, string> = {
   enat: 'ENAT',
 };
 
-function nameOf({ mode, protocol, direction }: Omit<NativeCase, 'flows' | 'bytes'>): string {
+function nameOf({ mode, protocol, family, direction }: Omit<NativeCase, 'flows' | 'bytes'>) {
   const what = direction === 'mixed' ? ', requests and replies in turn' : '';
-  return `${MODE_NAMES[mode]} ${protocol.toUpperCase()}${direction === 'reply' ? ' replies' : what}`;
+  const kind = `${MODE_NAMES[mode]} ${protocol.toUpperCase()}${family === 6 ? ' over IPv6' : ''}`;
+  return `${kind}${direction === 'reply' ? ' replies' : what}`;
 }
 
 function targetNs(result: ForwardResult): number | undefined {
@@ -245,7 +254,7 @@ ${markdownTable([...HEAD, 'DPVS ns', 'DPVS ÷ Sluice'], all.map(row))}
 
 - The port is a DPDK null device whose receive function makes each frame (the flow's address and port and both checksums written into a template) and whose transmit function reads every byte that leaves. The **floor** is macswap alone on this port, in turn with the director's runs; every figure includes it. DPVS's floor, on a port made in the same way, was ${DPVS_FLOOR_NS} ns.
 - Flows come in uniformly random order; in the mixed rows a request and a reply of independent random flows alternate within each burst. The table is filled through the packet path before, expiry runs, counters and clock are those of the live loop. The table has room for 1 M connections, the configuration's default, or for as many flows as there are.
-- Frame sizes include the FCS; IMIX is 7 of 64, 4 of 594, 1 of 1518. TCP segments belong to established connections and carry no client address any more.
+- Frame sizes include the FCS; IMIX is 7 of 64, 4 of 594, 1 of 1518; in IPv6 the shortest of UDP is 66 and of TCP 78. TCP segments belong to established connections and carry no client address any more.
 - Every packet offered is found in the counters as forwarded in its own way, and as a frame that left; else the case is void and the run fails. ${grouped(offered)} packets were, here.
 - Each figure comes from [results/forward.json](results/forward.json).
 `;
@@ -281,21 +290,24 @@ export const forward: Scenario<ForwardCase, ForwardResult> = {
     );
     return left.length > 0 ? left : matrix(filters);
   },
-  describe: ({ mode, protocol, flows, bytes, direction }) =>
-    `${mode} ${protocol} ${grouped(Number(flows))} flows, ${bytes} B, ${direction}`,
+  describe: ({ mode, protocol, family, flows, bytes, direction }) =>
+    `${mode} ${withFamily(protocol, family)} ${grouped(Number(flows))} flows, ${bytes} B, ${direction}`,
   run,
   progress: ({ nsPerPacket, floorNs }) => `${nsPerPacket} ns, floor ${floorNs}`,
   tableHead: () => textLine('', ['ns/packet', '± MAD', 'floor', 'cycles', 'DPVS', 'target']),
   tableLine(result) {
-    const { mode, protocol, flows, bytes, direction } = result;
-    return textLine(`${mode} ${protocol} ${direction}, ${flows} flows, ${bytes} B`, [
-      result.nsPerPacket.toFixed(1),
-      result.madNs.toFixed(1),
-      result.floorNs.toFixed(1),
-      result.cyclesPerPacket.toFixed(0),
-      String(dpvsNs(result) ?? '–'),
-      String(targetNs(result) ?? '–'),
-    ]);
+    const { mode, protocol, family, flows, bytes, direction } = result;
+    return textLine(
+      `${mode} ${withFamily(protocol, family)} ${direction}, ${flows} flows, ${bytes} B`,
+      [
+        result.nsPerPacket.toFixed(1),
+        result.madNs.toFixed(1),
+        result.floorNs.toFixed(1),
+        result.cyclesPerPacket.toFixed(0),
+        String(dpvsNs(result) ?? '–'),
+        String(targetNs(result) ?? '–'),
+      ],
+    );
   },
   report,
   figures,

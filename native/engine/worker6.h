@@ -46,6 +46,9 @@ class Worker6 : public SyncHalf<Worker6, V6> {
  private:
   using Record = Connection<V6>;
 
+  // worker6.cc
+  void look_ahead(Packet6& packet) const;
+
   // 1_parse.cc
   void parse(Packet6& packet);
   bool find_upper_layer(Packet6& packet);

@@ -5,8 +5,10 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "headers.h"
+#include "ipv6.h"
 
 namespace sluice::net {
 
@@ -25,6 +27,10 @@ class PlainFrame {
     const __m256i wanted = _mm256_load_si256(reinterpret_cast<const __m256i*>(frame_));
     const __m256i mask = _mm256_load_si256(reinterpret_cast<const __m256i*>(kMask));
     return _mm256_testz_si256(_mm256_xor_si256(found, wanted), mask) != 0;
+  }
+  // A frame with an IPv6 packet for the same station.
+  bool is_six(const Ethernet* frame) const {
+    return frame->type == kEtherIpv6 && std::memcmp(frame, frame_, sizeof(Mac)) == 0;
   }
 
  private:

@@ -113,6 +113,13 @@ void Worker::unfold(Packet& packet, const Group& group) {
 void Worker::parse_other(Packet& packet, rte_mbuf* mbuf, const Group& group) {
   packet.mbuf = mbuf;
   packet.port = group.handed_off ? mbuf->port : group.port;
+  // Straight on with what is commonest here.
+  if (rte_pktmbuf_data_len(mbuf) >= PlainFrame::kBytes &&
+      plain_[packet.port].is_six(packet.ethernet())) {
+    packet.bucket = Table::empty_bucket();
+    packet.hash = 1;
+    return leave_to_six(packet, group.handed_off);
+  }
   if (was_for_virtual_mac(packet) && parse_plain(packet, mbuf, plain_[packet.port])) {
     packet.bucket = table_.home_bucket(packet.hash);
     __builtin_prefetch(packet.bucket);

@@ -80,8 +80,7 @@ struct alignas(64) Connection<V4> {
 };
 static_assert(sizeof(Connection<V4>) == 64, "one cache line");
 
-// IPv6: tuples fill the first line and a half; same trailing members. Its modes come later; the
-// layout is fixed here so that tables and listings are built for both.
+// IPv6: addresses fill the first line, ports and the rest, as in IPv4, half of the second.
 template <>
 struct alignas(64) Connection<V6> {
   WideAddress caddr, vaddr, raddr, laddr;
@@ -151,8 +150,15 @@ inline bool is_tuple_of(const void* at, const FlowKey<V4>& key) {
 inline bool operator==(const TupleOf<V4>& a, const TupleOf<V4>& b) {
   return is_tuple(&a, b);
 }
+// In registers: comparing arrays is a call of memcmp().
 inline bool operator==(const TupleOf<V6>& a, const TupleOf<V6>& b) {
-  return a.source == b.source && a.destination == b.destination && a.source_port == b.source_port &&
+  const auto differs = [](const WideAddress& one, const WideAddress& other) {
+    return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(one.data())),
+                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(other.data())));
+  };
+  const __m128i difference =
+      _mm_or_si128(differs(a.source, b.source), differs(a.destination, b.destination));
+  return _mm_testz_si128(difference, difference) != 0 && a.source_port == b.source_port &&
          a.destination_port == b.destination_port;
 }
 

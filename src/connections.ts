@@ -12,7 +12,7 @@ import {
 export interface Connection {
   worker: number;
   /** `ip`: a template of a service for a mark, which has that in place of the virtual address. */
-  protocol: 'tcp' | 'udp' | 'ip';
+  protocol: 'tcp' | 'udp' | 'sctp' | 'ip';
   client: string;
   clientPort: number;
   virtual: string;
@@ -32,7 +32,12 @@ export interface Connection {
   timeoutMs: number;
 }
 
-const PROTOCOLS: Record<number, Connection['protocol']> = { 0: 'ip', 6: 'tcp', 17: 'udp' };
+const PROTOCOLS: Record<number, Connection['protocol']> = {
+  0: 'ip',
+  6: 'tcp',
+  17: 'udp',
+  132: 'sctp',
+};
 
 /** Reads records in place: `at(i)` makes one object, the rest stays bytes. */
 export class ConnectionView {

@@ -13,7 +13,7 @@ import type { Mode } from './native.js';
 import { portAtServer, servingIndex } from './serving.js';
 
 export interface Flow {
-  protocol: 'tcp' | 'udp';
+  protocol: 'tcp' | 'udp' | 'sctp';
   from: Endpoint;
   to: Endpoint;
 }
@@ -211,6 +211,13 @@ function throughTemplate(
   return true;
 }
 
+/** What a flow to an address of ours without a service gets. */
+const ANSWERS: Record<Flow['protocol'], string> = {
+  tcp: 'a reset is the answer, but for a SYN|ACK or a reset',
+  udp: 'ICMP port unreachable is the answer',
+  sctp: 'ICMP protocol unreachable is the answer',
+};
+
 /** Why nothing is forwarded to an address without a service. */
 function withoutService({ protocol, to }: Flow, model: Model): string[] {
   const same = model.services.filter((one) => addressesOf(one, model.marks).includes(to.address));
@@ -223,15 +230,11 @@ function withoutService({ protocol, to }: Flow, model: Model): string[] {
   const others = same.map(
     (one) => `${one.name} (${one.protocol.toUpperCase()} ${formatEnd(one.protocol, one.listen)})`,
   );
-  const answer =
-    protocol === 'tcp'
-      ? 'a reset is the answer, but for a SYN|ACK or a reset'
-      : 'ICMP port unreachable is the answer';
   return [
     others.length > 0
       ? `${what}; the address has ${others.join(', ')}`
       : `${what}; a local address`,
-    answer,
+    ANSWERS[protocol],
   ];
 }
 

@@ -46,7 +46,10 @@ export const SCHEDULERS = [
 ] as const;
 export type Scheduler = (typeof SCHEDULERS)[number];
 
-/** Connection states in wire order, as ipvsadm -lnc prints them. */
+/**
+ * Connection states in wire order, as ipvsadm -lnc prints them: TCP's, UDP's, and behind it those of
+ * SCTP, some of which have the same names.
+ */
 export const STATES = [
   'NONE',
   'ESTABLISHED',
@@ -60,6 +63,19 @@ export const STATES = [
   'LISTEN',
   'SYNACK',
   'UDP',
+  'INIT1',
+  'INIT',
+  'C-SENT',
+  'C-REPLIED',
+  'C-WAIT',
+  'COOKIE',
+  'C-ECHOED',
+  'ESTABLISHED',
+  'S-SENT',
+  'S-RECEIVED',
+  'S-ACK-SENT',
+  'REJECTED',
+  'CLOSED',
 ] as const;
 export type ConnectionState = (typeof STATES)[number];
 

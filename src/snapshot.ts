@@ -28,7 +28,7 @@ export interface SnapshotService {
   address: Uint8Array;
   port: number;
   /** Of a service for a mark none: `fwmark`, and address and port are zero. */
-  protocol: 'tcp' | 'udp' | 'fwmark';
+  protocol: 'tcp' | 'udp' | 'sctp' | 'fwmark';
   /** 0: none. */
   mark: number;
   scheduler: Scheduler;
@@ -95,8 +95,8 @@ export interface SnapshotMark {
   destinationLength: number;
   source: Uint8Array;
   sourceLength: number;
-  /** undefined: both. */
-  protocol: 'tcp' | 'udp' | undefined;
+  /** undefined: TCP and UDP. */
+  protocol: 'tcp' | 'udp' | 'sctp' | undefined;
   /** Destination ports. */
   low: number;
   high: number;
@@ -124,15 +124,16 @@ export interface Snapshot {
   marks: SnapshotMark[];
 }
 
-/** LVS's defaults (ms), order of STATES: NONE ES SS SR FW TW CL CW LA LI SA UDP. */
+/** LVS's defaults (ms), order of STATES: NONE ES SS SR FW TW CL CW LA LI SA UDP, then SCTP's. */
 export const DEFAULT_TIMEOUTS: Timeouts = [
   2_000, 900_000, 120_000, 60_000, 120_000, 120_000, 10_000, 60_000, 30_000, 120_000, 120_000,
-  300_000,
+  300_000, 4_000, 61_000, 61_000, 61_000, 61_000, 61_000, 61_000, 900_000, 61_000, 61_000, 61_000,
+  4_000, 61_000,
 ];
 
 const MAGIC = 0x49554c53; // "SLUI"
 const VERSION = 1;
-const HEADER = 136;
+const HEADER = 192;
 const SERVICE = 64;
 const SERVER = 48;
 const ADDRESS = 16;
@@ -283,7 +284,7 @@ function putServices(
   }
 }
 
-const PROTOCOLS = { fwmark: 0, tcp: 6, udp: 17 } as const;
+const PROTOCOLS = { fwmark: 0, tcp: 6, udp: 17, sctp: 132 } as const;
 
 function putMarks(
   bytes: Uint8Array,

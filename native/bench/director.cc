@@ -21,8 +21,10 @@ WideAddress v4_mapped(be32 address) {
 }
 
 // LVS's defaults, as src/snapshot.ts has them.
-constexpr uint32_t kTimeouts[kStates] = {2'000,  900'000, 120'000, 60'000,  120'000, 120'000,
-                                         10'000, 60'000,  30'000,  120'000, 120'000, 300'000};
+constexpr uint32_t kTimeouts[kStates] = {
+    2'000,   900'000, 120'000, 60'000, 120'000, 120'000, 10'000, 60'000, 30'000,
+    120'000, 120'000, 300'000, 4'000,  61'000,  61'000,  61'000, 61'000, 61'000,
+    61'000,  900'000, 61'000,  61'000, 61'000,  4'000,   61'000};
 
 // Appends a snapshot's sections in their order and notes where each lies.
 class Writer {

@@ -14,6 +14,10 @@ bool is_in(const WideAddress& address, const WideAddress& network, unsigned bits
   return rest == 0 || ((address[bytes] ^ network[bytes]) >> (8 - rest)) == 0;
 }
 
+bool is_of(uint8_t wanted, uint8_t protocol) {
+  return wanted == 0 ? protocol != kSctp : protocol == wanted;
+}
+
 }  // namespace
 
 void MarkRules::add(const MarkRule& rule) {
@@ -33,7 +37,7 @@ const MarkRule* MarkRules::find(const WideAddress& source, const WideAddress& de
     for (const uint32_t index : candidates) {
       const MarkRule& rule = rules_[index];
       if (number < rule.low || number > rule.high) continue;
-      if (rule.protocol != 0 && rule.protocol != protocol) continue;
+      if (!is_of(rule.protocol, protocol)) continue;
       if (rule.port != kAnyPort && rule.port != port) continue;
       if (!is_in(source, rule.source, rule.source_bits)) continue;
       if (is_in(destination, rule.destination, rule.destination_bits)) return index;

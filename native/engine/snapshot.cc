@@ -71,8 +71,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (w.protocol != 0 || w.port != 0) reject(place(w) + 16, "a mark's service has an end");
     } else {
       if (is_v4(w.address) == six) reject(place(w), "address is not of the service's family");
-      if (w.protocol != kTcp && w.protocol != kUdp)
-        reject(place(w) + 18, "protocol is not TCP or UDP");
+      if (!has_ports(w.protocol)) reject(place(w) + 18, "protocol is not TCP, UDP or SCTP");
     }
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
     if (w.client_bits > (six ? 128 : 32)) reject(place(w) + 48, "more bits than an address has");
@@ -101,6 +100,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       }
       if (mode == Mode::fullnat && w.local_count == 0) {
         reject(place(w) + 40, "FullNAT without a local address");
+      }
+      if (mode == Mode::enat && w.protocol == kSctp) {
+        reject(place(ws) + 18, "ENAT does not take SCTP");
       }
       if (six && mode == Mode::enat) reject(place(ws) + 18, "ENAT is IPv4's alone");
       if (six && mode != Mode::tun && is_v4(ws.address)) {
@@ -323,8 +325,8 @@ void Snapshot::add_marks(std::span<const wire::Mark> marks, const uint8_t* bytes
     if (std::max(w.destination_length, w.source_length) > (six ? 128 : 32)) {
       reject(place + 32, "longer than an address");
     }
-    if (w.protocol != 0 && w.protocol != kTcp && w.protocol != kUdp) {
-      reject(place + 35, "protocol is not TCP or UDP");
+    if (w.protocol != 0 && !has_ports(w.protocol)) {
+      reject(place + 35, "protocol is not TCP, UDP or SCTP");
     }
     if (w.service != kNone && w.service >= limits.max_services) {
       reject(place + 40, "service slot beyond the limit");

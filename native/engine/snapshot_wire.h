@@ -35,8 +35,9 @@ struct Header {
   uint32_t magic, version, generation, total;
   SectionRef sections[kSections];
   uint32_t timeouts[kStates];  // ms
+  uint32_t reserved;
 };
-static_assert(sizeof(Header) == 136);
+static_assert(sizeof(Header) == 192);
 
 enum ServiceFlag : uint8_t {
   kSchedulePort = 1,

@@ -70,6 +70,12 @@ inline constexpr uint8_t kIpip = 4;
 inline constexpr uint8_t kTcp = 6;
 inline constexpr uint8_t kUdp = 17;
 inline constexpr uint8_t kGre = 47;
+inline constexpr uint8_t kSctp = 132;
+
+// Those whose flows are told apart by ports, which all have in the same place.
+constexpr bool has_ports(uint8_t protocol) {
+  return protocol == kTcp || protocol == kUdp || protocol == kSctp;
+}
 
 enum class Mode : uint8_t { nat, dr, tun, fullnat, enat };
 inline constexpr unsigned kModes = 5;
@@ -98,7 +104,8 @@ enum class SchedulerKind : uint8_t {
 };
 inline constexpr unsigned kSchedulers = 14;
 
-// Order is the boundary's (STATES in src/native.ts).
+// Order is the boundary's (STATES in src/native.ts). Those of an SCTP association are LVS's, in its
+// order (table/sctp_state.h).
 enum class State : uint8_t {
   none,
   established,
@@ -112,8 +119,40 @@ enum class State : uint8_t {
   listen,
   synack,
   udp,
+  sctp_init1,
+  sctp_init,
+  sctp_cookie_sent,
+  sctp_cookie_replied,
+  sctp_cookie_wait,
+  sctp_cookie,
+  sctp_cookie_echoed,
+  sctp_established,
+  sctp_shutdown_sent,
+  sctp_shutdown_received,
+  sctp_shutdown_ack_sent,
+  sctp_rejected,
+  sctp_closed,
 };
-inline constexpr unsigned kStates = 12;
+inline constexpr unsigned kStates = 25;
+
+// A connection's state tells its protocol; that of no connection is TCP's.
+inline constexpr std::array<uint8_t, kStates> kProtocolOfState = [] {
+  std::array<uint8_t, kStates> protocols{};
+  for (unsigned state = 0; state < kStates; ++state) {
+    protocols[state] = state < static_cast<unsigned>(State::udp)    ? kTcp
+                       : state == static_cast<unsigned>(State::udp) ? kUdp
+                                                                    : kSctp;
+  }
+  return protocols;
+}();
+constexpr uint8_t protocol_of(State state) {
+  return kProtocolOfState[static_cast<unsigned>(state)];
+}
+
+// Both ends of a TCP connection or SCTP association have agreed to it.
+constexpr bool is_established(State state) {
+  return state == State::established || state == State::sctp_established;
+}
 
 enum class Direction : uint8_t { request = 0, reply = 1 };
 

@@ -30,6 +30,7 @@
 #include "table/expendables.h"
 #include "table/fib.h"
 #include "table/local_ports.h"
+#include "table/sctp_state.h"
 #include "table/settled.h"
 #include "table/tcp_state.h"
 #include "table/templates.h"
@@ -240,6 +241,7 @@ class Worker : public SyncHalf<Worker, V4> {
   bool tell_by_ip_option(Packet& packet, const Record& record, const NextHop& hop);
   bool make_room(Packet& packet, unsigned bytes, unsigned head);
   void update_state(uint32_t record, Sight sight, uint8_t flags);
+  SLUICE_ASIDE void update_sctp_state(const Packet& packet, uint32_t record, Sight sight);
   SLUICE_ASIDE void change_state(uint32_t record, State state);
   void count(const Record& record, Direction direction, uint16_t bytes);
 

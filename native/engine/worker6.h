@@ -87,6 +87,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   const NextHop6* next_hop(Record& c, Direction towards, End& failure);
   const NextHop* next_hop_v4(Record& c, End& failure);
   void update_state(uint32_t record, Sight sight, uint8_t flags);
+  void update_sctp_state(const Packet6& packet, uint32_t record, Sight sight);
   void change_state(uint32_t record, State state);
   void count(const Record& c, Direction direction, uint16_t bytes);
   bool is_unanswered(const Record& c) const;

@@ -40,8 +40,8 @@ inline WideAddress wide(be32 address) {
   return a;
 }
 
-// One service a mode and protocol: VIP 203.0.113.(10 + mode), port 80 (TCP) or 53 (UDP), two
-// servers each.
+// One service a mode and protocol: VIP 203.0.113.(10 + mode), port 80 (TCP, and SCTP where the mode
+// takes it) or 53 (UDP), two servers each.
 inline std::vector<uint8_t> snapshot_bytes() {
   std::vector<wire::Service> services;
   std::vector<wire::Server> servers;
@@ -49,10 +49,11 @@ inline std::vector<uint8_t> snapshot_bytes() {
   for (unsigned mode = 0; mode < kModes; ++mode) {
     const WideAddress vip = wide(v4(203, 0, 113, static_cast<uint8_t>(10 + mode)));
     owned.push_back(vip);
-    for (const uint8_t protocol : {kTcp, kUdp}) {
+    for (const uint8_t protocol : {kTcp, kUdp, kSctp}) {
+      if (protocol == kSctp && static_cast<Mode>(mode) == Mode::enat) continue;
       wire::Service s{};
       s.address = vip;
-      s.port = protocol == kTcp ? 80 : 53;
+      s.port = protocol == kUdp ? 53 : 80;
       s.protocol = protocol;
       s.family = 4;
       s.scheduler = static_cast<uint8_t>(mode);
@@ -72,7 +73,7 @@ inline std::vector<uint8_t> snapshot_bytes() {
         server.weight = 1 + i;
         server.slot = static_cast<uint32_t>(servers.size());
         // IPIP and GUE, GRE and GUE with checksums.
-        const unsigned wrap = protocol == kTcp ? 3 * i : 2 + 2 * i;
+        const unsigned wrap = protocol == kUdp ? 2 + 2 * i : 3 * i;
         server.wrap = static_cast<uint8_t>(wrap);
         server.tunnel_port = 6080;
         servers.push_back(server);

@@ -44,6 +44,8 @@ void repair(uint8_t* frame, size_t n) {
     auto* tcp = reinterpret_cast<net::Tcp*>(l4);
     tcp->checksum = 0;
     tcp->checksum = net::l4_checksum(*ip, l4, bytes);
+  } else if (ip->protocol == kSctp && bytes >= sizeof(net::Sctp)) {
+    reinterpret_cast<net::Sctp*>(l4)->checksum = net::sctp_checksum(l4, bytes);
   } else if (ip->protocol == kIcmp && bytes >= sizeof(net::Icmp)) {
     auto* icmp = reinterpret_cast<net::Icmp*>(l4);
     icmp->checksum = 0;

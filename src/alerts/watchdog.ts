@@ -6,7 +6,7 @@ import { type Alert, Alerts, type AlertThresholds, loads, type Reading } from '.
 
 /** Ends of packets that a full ring or queue has cost. */
 const RINGS = ['hand_off_full', 'punt_full', 'transmit_full'];
-const PROTOCOLS: Record<number, string> = { 6: 'TCP', 17: 'UDP' };
+const PROTOCOLS: Record<number, string> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
 
 export class AlertWatch {
   readonly #alerts = new Alerts();

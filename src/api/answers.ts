@@ -66,7 +66,7 @@ export const serverReport = z
 export const serviceReport = z
   .strictObject({
     name: z.string(),
-    protocol: z.enum(['tcp', 'udp', 'fwmark']),
+    protocol: z.enum(['tcp', 'udp', 'sctp', 'fwmark']),
     address,
     port: z
       .int()
@@ -93,7 +93,7 @@ export const connectionReport = z
   .strictObject({
     worker: count,
     protocol: z
-      .enum(['tcp', 'udp', 'ip'])
+      .enum(['tcp', 'udp', 'sctp', 'ip'])
       .describe('ip: a persistence template of a service for a mark.'),
     client: address,
     clientPort: port,

@@ -25,7 +25,7 @@ import { formatHealth } from '../cli/format-health.js';
 import { targetOf } from '../cli/options.js';
 import { parseWideEndpoint } from '../config/address.js';
 import { SluiceError } from '../errors.js';
-import type { Explanation } from '../explain.js';
+import type { Explanation, Flow } from '../explain.js';
 import type { Edit, ServerSettings } from '../model-edit.js';
 import type { EditPolicy } from '../transaction.js';
 import { type ConnectionFilters, ControlClient } from './client.js';
@@ -128,7 +128,11 @@ export class RunningDirector {
   }
 
   /** Where a packet would go, and why. Both are `address:port`. */
-  async explain(from: string, to: string, protocol: 'tcp' | 'udp' = 'tcp'): Promise<Explanation> {
+  async explain(
+    from: string,
+    to: string,
+    protocol: Flow['protocol'] = 'tcp',
+  ): Promise<Explanation> {
     const explanation = await this.#client.explain({ from, to, protocol });
     return shown(explanation, () => formatExplanation(explanation));
   }

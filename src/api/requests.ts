@@ -36,9 +36,9 @@ const endpoint = z.strictObject({
   address,
   port: z.int().min(0).max(65535).describe('0: any; of a server, the packet’s own.'),
 });
-const protocol = z.enum(['tcp', 'udp']);
+const protocol = z.enum(['tcp', 'udp', 'sctp']);
 const service = z.strictObject({
-  protocol: z.enum(['tcp', 'udp', 'fwmark']),
+  protocol: z.enum(['tcp', 'udp', 'sctp', 'fwmark']),
   listen: z
     .strictObject({ address, port: z.int().min(0).max(0xffff_ffff) })
     .describe('Port 0 is any; of protocol fwmark 0.0.0.0 or ::, and the mark as the port.'),

@@ -33,7 +33,7 @@ const rate = (most: number) =>
 export const traceQuery = z.strictObject({
   from: end.optional(),
   to: end.optional(),
-  protocol: z.enum(['tcp', 'udp', 'icmp']).optional(),
+  protocol: z.enum(['tcp', 'udp', 'sctp', 'icmp']).optional(),
   count,
   seconds: seconds.default(30),
   rate: rate(10_000).default(200),
@@ -66,7 +66,7 @@ const headers = z
   .strictObject({
     sourceMac: z.string(),
     destinationMac: z.string(),
-    protocol: z.string().describe('TCP, UDP, ICMP, ARP …: of the innermost packet.'),
+    protocol: z.string().describe('TCP, UDP, SCTP, ICMP, ARP …: of the innermost packet.'),
     from: z.string(),
     to: z.string(),
     outer: z.string().optional().describe('What it is wrapped in.'),

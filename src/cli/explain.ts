@@ -16,7 +16,7 @@ import {
 interface ExplainOptions extends TargetOptions {
   from: string;
   to: string;
-  protocol: 'tcp' | 'udp';
+  protocol: 'tcp' | 'udp' | 'sctp';
   json?: true;
 }
 
@@ -26,7 +26,7 @@ export function registerExplain(program: Command): void {
     .description('where a packet would go and why: connection, service, servers, rewrite')
     .requiredOption('--from <address:port>', 'the client')
     .requiredOption('--to <address:port>', 'the virtual service')
-    .addOption(new Option('--protocol <name>').choices(['tcp', 'udp']).default('tcp'))
+    .addOption(new Option('--protocol <name>').choices(['tcp', 'udp', 'sctp']).default('tcp'))
     .addOption(jsonOption('print JSON'));
   for (const option of targetOptions()) command.addOption(option);
   command.action(async (options: ExplainOptions) => {

@@ -16,7 +16,7 @@ import { untilInterrupted } from './watching.js';
 interface TraceOptions extends TargetOptions {
   from?: string;
   to?: string;
-  proto?: 'tcp' | 'udp' | 'icmp';
+  proto?: 'tcp' | 'udp' | 'sctp' | 'icmp';
   count?: number;
   seconds?: number;
   rate?: number;
@@ -31,7 +31,7 @@ export function registerTrace(program: Command): void {
     .description('watch packets of a flow through the running director, with every decision')
     .option('--from <address[:port]>', 'the client (default: any)')
     .option('--to <address[:port]>', 'the virtual service (default: any)')
-    .addOption(new Option('--proto <name>', 'only these').choices(['tcp', 'udp', 'icmp']))
+    .addOption(new Option('--proto <name>', 'only these').choices(['tcp', 'udp', 'sctp', 'icmp']))
     .option('--count <n>', 'end after n packets', wholeNumber('--count', 1, 1e9))
     .option('--seconds <n>', 'end after so long (default: 30)', wholeNumber('--seconds', 1, 86_400))
     .option('--rate <n>', 'packets a second (default: 200)', wholeNumber('--rate', 1, 10_000))

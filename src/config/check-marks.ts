@@ -24,6 +24,15 @@ export function checkMarks(
       findings.error('ERR_CONFIG_REFERENCE', [...path, 'port'], `no port is called ${port}`);
     }
     const served = model.services.some((one) => rulesOf(one, [rule]).length > 0);
+    if (rule.protocol === 'sctp') {
+      const enat = model.services.find(
+        (one) => rulesOf(one, [rule]).length > 0 && one.servers.some(({ mode }) => mode === 'enat'),
+      );
+      if (enat) {
+        const message = `service ${enat.name} has servers of mode enat, which takes TCP and UDP`;
+        findings.error('ERR_CONFIG_CONFLICT', [...path, 'protocol'], message);
+      }
+    }
     if (!served && !dropped.has('services')) {
       const message = `no service is for mark ${rule.mark}: the packets are as if unmarked`;
       findings.warning('WARN_CONFIG_NO_MARK', [...path, 'mark'], message);

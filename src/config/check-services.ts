@@ -123,7 +123,8 @@ function checkOptions(
     const message = 'a mark has every protocol: it is ignored';
     findings.warning('WARN_CONFIG_IGNORED', [...path, 'protocol'], message);
   }
-  if (service.onePacket && service.protocol === 'tcp') {
+  if (service.protocol === 'sctp') checkSctp(service, raw, path, findings);
+  if (service.onePacket && (service.protocol === 'tcp' || service.protocol === 'sctp')) {
     const message = 'one-packet scheduling is for UDP only, expected false or protocol: udp';
     findings.error('ERR_CONFIG_CONFLICT', [...path, 'onePacket'], message);
   }
@@ -151,6 +152,32 @@ function checkOptions(
   } else if (service.toaKind === SHARED_KIND && modes.has('enat')) {
     const message = 'mode enat has its other option in kind 253, expected another such as 254';
     findings.error('ERR_CONFIG_CONFLICT', [...path, 'toaKind'], message);
+  }
+}
+
+/** No option of SCTP tells a server who the client is, and no agent rewrites its replies. */
+function checkSctp(
+  service: ServiceModel,
+  raw: ParsedService,
+  path: Path,
+  findings: Findings,
+): void {
+  const why = 'the agent of the real server rewrites replies of TCP and UDP only';
+  const message = `mode enat does not take SCTP: ${why}, expected another mode`;
+  const sorry = service.health.sorryServer?.mode;
+  if (service.mode === 'enat') {
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'mode'], message);
+  } else if (sorry === 'enat') {
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'health', 'sorryServer'], message);
+  }
+  service.servers.forEach(({ mode }, index) => {
+    if (mode !== 'enat' || service.mode === 'enat') return;
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'servers', index], message);
+  });
+  for (const key of ['clientAddress', 'toaKind'] as const) {
+    if (raw[key] === undefined || raw[key] === 'none') continue;
+    const none = 'SCTP has no option that tells a server the client’s address: it is ignored';
+    findings.warning('WARN_CONFIG_IGNORED', [...path, key], none);
   }
 }
 

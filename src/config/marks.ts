@@ -19,8 +19,8 @@ import type { ServiceModel } from './model.js';
 export interface MarkModel {
   mark: number;
   to: Cidr;
-  /** undefined: both. */
-  protocol: 'tcp' | 'udp' | undefined;
+  /** undefined: TCP and UDP. */
+  protocol: 'tcp' | 'udp' | 'sctp' | undefined;
   /** Destination ports. */
   ports: { low: number; high: number }[];
   /** undefined: from anywhere. */
@@ -64,7 +64,7 @@ export const mark = () => integer(1, LARGEST_MARK);
 export const markRule = section({
   mark: mark(),
   to: addressOrNetwork('203.0.113.10'),
-  protocol: oneOf(['tcp', 'udp']).optional(),
+  protocol: oneOf(['tcp', 'udp', 'sctp']).optional(),
   ports: portRanges.optional(),
   from: addressOrNetwork('192.0.2.0/24').optional(),
   port: name().optional(),
@@ -131,7 +131,7 @@ export function ruleFor(
 ): MarkModel | undefined {
   return marks.find(
     (rule) =>
-      (rule.protocol === undefined || rule.protocol === protocol) &&
+      (rule.protocol === undefined ? protocol !== 'sctp' : rule.protocol === protocol) &&
       rule.ports.some(({ low, high }) => low <= to.port && to.port <= high) &&
       inNetwork(to.address, rule.to) &&
       (rule.from === undefined || inNetwork(from.address, rule.from)),

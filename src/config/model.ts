@@ -99,7 +99,7 @@ export interface ServiceModel {
   name: string;
   /** Of a service for a mark (`fwmark`): no address of the family, and the mark as its port. */
   listen: Endpoint;
-  protocol: 'tcp' | 'udp' | 'fwmark';
+  protocol: 'tcp' | 'udp' | 'sctp' | 'fwmark';
   mode: Mode;
   scheduler: Scheduler;
   schedulePort: boolean;
@@ -128,7 +128,7 @@ export interface ServerModel {
   health: ServerHealth;
 }
 
-/** Modes that leave the client's TCP or UDP header as it is, destination port included. */
+/** Modes that leave the client's TCP, UDP or SCTP header as it is, destination port included. */
 export function keepsPort(mode: Mode): boolean {
   return mode === 'dr' || mode === 'tun';
 }

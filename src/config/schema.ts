@@ -156,7 +156,7 @@ const service = section({
   listen: wideEndpoint('203.0.113.10:80').optional(),
   mark: mark().optional(),
   family: oneOf(['ipv4', 'ipv6']).optional(),
-  protocol: oneOf(['tcp', 'udp']).optional(),
+  protocol: oneOf(['tcp', 'udp', 'sctp']).optional(),
   mode: oneOf(MODES),
   tunnel: tunnel.optional(),
   scheduler: oneOf(SCHEDULERS).optional(),

@@ -52,9 +52,10 @@ export function checkPassive(
   const own = raw.health?.passive !== undefined;
   const anywhere = own || raw.servers?.some(({ health }) => health?.passive !== undefined);
   if (!anywhere) return;
-  if (service.protocol === 'udp') {
+  if (service.protocol === 'udp' || service.protocol === 'sctp') {
     const at = own ? [...path, 'health', 'passive'] : path;
-    const message = 'passive checks watch TCP handshakes, and UDP has none, expected checks';
+    const has = `${service.protocol.toUpperCase()} has none`;
+    const message = `passive checks watch TCP handshakes, and ${has}, expected checks`;
     findings.error('ERR_CONFIG_CONFLICT', at, message);
     return;
   }

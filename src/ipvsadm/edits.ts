@@ -53,7 +53,6 @@ export function serviceId(line: CommandLine): ServiceId {
     return { protocol: 'fwmark', listen: markEnd(line.fwmark, line.ipv6 === true) };
   }
   const { protocol, address, port } = line.service as ServiceAddress;
-  if (protocol === 'sctp') throw unsupported('there are no SCTP services yet');
   return { protocol, listen: { address, port } };
 }
 
@@ -102,6 +101,9 @@ function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
   const six = isSix(service.listen.address);
   if (!six && line.server?.family === 6) throw unsupported('IPv4 is not put into IPv6 yet');
   if (six && line.forward === 'enat') throw unsupported('ENAT is for IPv4');
+  if (service.protocol === 'sctp' && line.forward === 'enat') {
+    throw unsupported('ENAT takes TCP and UDP');
+  }
   if (weight > LARGEST_WEIGHT) throw unsupported(`weights go to ${LARGEST_WEIGHT}, not ${weight}`);
   return {
     edit,

@@ -248,9 +248,10 @@ function tunnelWords(tunnel: ServerReport['tunnel']): string {
 function savedAddress(service: ServiceReport, names: Names | undefined): string {
   const { protocol, address, port } = service;
   if (protocol === 'fwmark') return `-f ${port}${isSix(address) ? ' -6' : ''}`;
-  return `${protocol === 'tcp' ? '-t' : '-u'} ${end(service, protocol, names)}`;
+  return `${SAVED[protocol]} ${end(service, protocol, names)}`;
 }
 
+const SAVED = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
 const METHODS: Record<ServerReport['mode'], string> = {
   nat: '-m',
   dr: '-g',

@@ -31,9 +31,9 @@ Commands:
   -P --add-laddr        a local address for FullNAT   -Q --del-laddr       remove one
   -G --get-laddr        show local addresses          -h --help, -v --version
 
-SERVICE is -t|--tcp-service or -u|--udp-service with HOST:PORT, PORT 0 for any (with -p), or
--f|--fwmark-service with the mark that a rule of the configuration gives (-6: IPv6); SERVER and HOST
-are addresses or names, PORT a number or a name of /etc/services.
+SERVICE is -t|--tcp-service, -u|--udp-service or --sctp-service with HOST:PORT, PORT 0 for any
+(with -p), or -f|--fwmark-service with the mark that a rule of the configuration gives (-6: IPv6);
+SERVER and HOST are addresses or names, PORT a number or a name of /etc/services.
 
 Options:
   -s --scheduler NAME    rr wrr lc wlc sh mh dh sed nq fo ovf twos lblc lblcr; wlc
@@ -54,7 +54,7 @@ Options:
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T
 
-Of the real ipvsadm this lacks --pe and --sctp-service, and -p for IPv6 services: they are understood
-and refused (status 255).
+Of the real ipvsadm this lacks --pe, and -p for IPv6 services: they are understood and refused
+(status 255).
 The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
 `;

@@ -31,13 +31,22 @@ function hexService({ protocol, address, port }: ServiceReport): string {
   return `${protocol.toUpperCase().padEnd(4)} ${hexEndpoint({ address, port })}`;
 }
 
+/**
+ * node_exporter passes SCTP's services over and takes their servers for the service's before: at the
+ * head of the file there is none.
+ */
+function sctpFirst(services: readonly ServiceReport[]): ServiceReport[] {
+  const isSctp = ({ protocol }: ServiceReport) => protocol === 'sctp';
+  return [...services.filter(isSctp), ...services.filter((one) => !isSctp(one))];
+}
+
 export function ipvsTable(services: ServiceReport[], size: number): string {
   const lines = [
     `IP Virtual Server version ${IPVS_VERSION} (size=${size})`,
     'Prot LocalAddress:Port Scheduler Flags',
     '  -> RemoteAddress:Port Forward Weight ActiveConn InActConn',
   ];
-  for (const service of services) {
+  for (const service of sctpFirst(services)) {
     const flags = service.flags.filter((flag) => flag !== 'ops');
     const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
     const ops = service.flags.includes('ops') ? 'ops ' : '';

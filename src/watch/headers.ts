@@ -3,7 +3,7 @@
 export interface Headers {
   sourceMac: string;
   destinationMac: string;
-  /** ARP, TCP, UDP, ICMP, or a number: of the innermost packet. */
+  /** ARP, TCP, UDP, SCTP, ICMP, or a number: of the innermost packet. */
   protocol: string;
   /** `a.b.c.d:port`, or without a port where there is none. */
   from: string;
@@ -12,7 +12,7 @@ export interface Headers {
   outer?: string;
   /** What it quotes: an ICMP error's packet. */
   quoted?: string;
-  /** SYN, ACK … or an ICMP type; '' for others. */
+  /** SYN, ACK …, an SCTP packet's chunks or an ICMP type; '' for others. */
   what: string;
   ttl?: number;
 }
@@ -21,8 +21,32 @@ const ETHERNET = 14;
 const IPIP = 4;
 const GRE = 47;
 const GRE_CHECKSUM = 0x8000;
-const NAMES: Record<number, string> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP' };
+const NAMES: Record<number, string> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
+const SCTP = 132;
+const SCTP_HEADER = 12;
 const FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG'];
+/** RFC 9260 section 3.2, and what newer ones have added. */
+const CHUNKS: Record<number, string> = {
+  0: 'DATA',
+  1: 'INIT',
+  2: 'INIT-ACK',
+  3: 'SACK',
+  4: 'HEARTBEAT',
+  5: 'HEARTBEAT-ACK',
+  6: 'ABORT',
+  7: 'SHUTDOWN',
+  8: 'SHUTDOWN-ACK',
+  9: 'ERROR',
+  10: 'COOKIE-ECHO',
+  11: 'COOKIE-ACK',
+  12: 'ECNE',
+  13: 'CWR',
+  14: 'SHUTDOWN-COMPLETE',
+  64: 'I-DATA',
+  130: 'RE-CONFIG',
+  132: 'PAD',
+  192: 'FORWARD-TSN',
+};
 const ICMP_TYPES: Record<number, string> = {
   0: 'echo reply',
   3: 'unreachable',
@@ -95,13 +119,14 @@ function readIp(
   };
   if (isLater || frame.length < l4 + 8) return headers;
   const words = isFragment ? ['fragment'] : [];
-  if (number === 6 || number === 17) {
+  if (number === 6 || number === 17 || number === SCTP) {
     headers.from = `${from}:${view.getUint16(l4)}`;
     headers.to = `${to}:${view.getUint16(l4 + 2)}`;
     if (number === 6 && frame.length > l4 + 13) {
       const bits = view.getUint8(l4 + 13);
       words.push(...FLAGS.filter((_, bit) => (bits & (1 << bit)) !== 0));
     }
+    if (number === SCTP && !isFragment) words.push(...chunksOf(view, l4 + SCTP_HEADER));
   } else if (number === 1) {
     const type = view.getUint8(l4);
     const code = view.getUint8(l4 + 1);
@@ -114,6 +139,20 @@ function readIp(
   }
   headers.what = words.join(' ');
   return headers;
+}
+
+/** Of an SCTP packet whose chunks begin at `at`, as far as they are there. */
+function chunksOf(view: DataView, at: number): string[] {
+  const words: string[] = [];
+  let next = at;
+  while (next + 4 <= view.byteLength && words.length < 8) {
+    const type = view.getUint8(next);
+    const length = view.getUint16(next + 2);
+    words.push(CHUNKS[type] ?? `chunk ${type}`);
+    if (length < 4) break;
+    next += (length + 3) & ~3;
+  }
+  return words;
 }
 
 /** Where the IPv4 packet in a tunnel's packet begins; undefined: it is none. */

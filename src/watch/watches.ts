@@ -24,7 +24,7 @@ import { tell } from './story.js';
 /** How often spools are emptied. */
 const POLL_MS = 50;
 const TELL_MS = 500;
-const PROTOCOLS = { icmp: 1, tcp: 6, udp: 17 } as const;
+const PROTOCOLS = { icmp: 1, tcp: 6, udp: 17, sctp: 132 } as const;
 const NO_COUNTS: WatchCounts = { seen: 0, matched: 0, taken: 0, overRate: 0, noRoom: 0 };
 
 export interface Running {

@@ -3,6 +3,10 @@ import { test } from 'uvu';
 import { BASE, service, table } from './support.js';
 
 const SERVER = 'servers: [{ address: 198.51.100.11:80 }]';
+const NO_ENAT =
+  'mode enat does not take SCTP: the agent of the real server rewrites replies of TCP and UDP only, ' +
+  'expected another mode';
+const NO_OPTION = 'SCTP has no option that tells a server the client’s address: it is ignored';
 
 table([
   {
@@ -24,6 +28,31 @@ services:
         'leave out their user, or director.user',
     ],
     codes: ['ERR_CONFIG_CONFLICT'],
+  },
+  {
+    it: 'SCTP and ENAT; SCTP and what it has no option for; passive checks of it; one packet of it',
+    yaml: `${BASE}
+services:
+  - { name: a, listen: "203.0.113.10:80", protocol: sctp, mode: enat, ${SERVER} }
+  - name: b
+    listen: 203.0.113.11:80
+    protocol: sctp
+    mode: fullnat
+    clientAddress: toa
+    toaKind: 200
+    onePacket: true
+    localAddresses: [198.51.100.200]
+    health: { passive: {} }
+    servers: [{ address: 198.51.100.11:80 }, { address: 198.51.100.12:80, mode: enat }]
+`,
+    says: [
+      `11:65: services[0].mode: ${NO_ENAT}`,
+      `16:20: warning: services[1].clientAddress: ${NO_OPTION}`,
+      `17:14: warning: services[1].toaKind: ${NO_OPTION}`,
+      '18:16: services[1].onePacket: one-packet scheduling is for UDP only, expected false or protocol: udp',
+      '20:24: services[1].health.passive: passive checks watch TCP handshakes, and SCTP has none, expected checks',
+      `21:46: services[1].servers[1]: ${NO_ENAT}`,
+    ],
   },
   {
     it: 'two workers on one CPU',

@@ -65,6 +65,17 @@ servers:
     codes: ['WARN_CONFIG_NO_MARK', 'WARN_CONFIG_NO_MARK'],
   },
   {
+    it: 'a rule for SCTP whose service has ENAT',
+    yaml: marked(
+      '{ mark: 1, to: 203.0.113.10, protocol: sctp }',
+      'name: web\nmark: 1\nmode: enat\nlocalAddresses: [198.51.100.200]\nservers: [{ address: 198.51.100.11:80 }]',
+    ),
+    says: [
+      '16:44: marks[0].protocol: service web has servers of mode enat, which takes TCP and UDP',
+    ],
+    codes: ['ERR_CONFIG_CONFLICT'],
+  },
+  {
     it: 'what is wrong with a rule',
     yaml: marked(
       [
@@ -82,7 +93,7 @@ servers:
       '16:20: marks[1].to: is "203.0.113", expected an address or network such as 203.0.113.10',
       '17:41: marks[2].ports: is "90-80", expected a port or a range such as 8000-8010',
       '18:46: marks[3].ports[1]: is "http", expected a port or a range such as 8000-8010',
-      '19:44: marks[4].protocol: is "icmp", expected tcp or udp',
+      '19:44: marks[4].protocol: is "icmp", expected tcp, udp or sctp',
       '20:34: marks[5].dport: unknown key, did you mean port?',
       '21:5: marks[6].to: missing, expected an address or network such as 203.0.113.10',
     ],

@@ -156,7 +156,7 @@ neighbours:
     yaml: service(`
 name: web site
 listen: 203.0.113.10
-protocol: sctp
+protocol: dccp
 mode: masq
 scheduler: random
 schedulePort: 1
@@ -171,7 +171,7 @@ servers:
         'and underscores that starts with a letter',
       '11:13: services[0].listen: is "203.0.113.10", expected an address and port such as ' +
         '203.0.113.10:80',
-      '12:15: services[0].protocol: is "sctp", expected tcp or udp',
+      '12:15: services[0].protocol: is "dccp", expected tcp, udp or sctp',
       '13:11: services[0].mode: is "masq", expected nat, dr, tun, fullnat or enat',
       '14:16: services[0].scheduler: is "random", expected rr, wrr, lc, wlc, sh, mh, dh, sed, nq, fo, ovf, twos, lblc or lblcr',
       '15:19: services[0].schedulePort: is 1, expected true or false',

@@ -149,6 +149,41 @@ test('services for marks and for any port: as -S prints them they come back', as
   assert.match((await run('-Ln -f 5')).out, /^FWM {2}5 rr$/m);
 });
 
+test('SCTP services: listed, saved and restored as such; in ENAT they are refused', async () => {
+  await good(
+    '-A --sctp-service 203.0.113.10:2905 -s rr -p 60',
+    '-a --sctp-service 203.0.113.10:2905 -r 198.51.100.7:2906 -m',
+    '-a --sctp-service 203.0.113.10:2905 -r 198.51.100.8 -g -w 3 -x 9 -y 5',
+    '-A --sctp-service [2001:db8:f::1]:2905 -s wlc',
+    '-a --sctp-service [2001:db8:f::1]:2905 -r [2001:db8:2::11]:2905 -m',
+    '-A -t 203.0.113.10:2905 -s rr',
+  );
+  assert.match(
+    (await run('-Ln')).out,
+    /^SCTP 203\.0\.113\.10:2905 rr persistent 60\n {2}-> 198\.51\.100\.7:2906 +Masq /m,
+  );
+  assert.match((await run('-Ln --sctp-service 203.0.113.10:2905 --stats')).out, /^SCTP 203/m);
+  const saved = await run('-Sn');
+  assert.match(saved.out, /^-A --sctp-service 203\.0\.113\.10:2905 -s rr -p 60$/m);
+  assert.match(
+    saved.out,
+    /^-a --sctp-service \[2001:db8:f::1\]:2905 -r \[2001:db8:2::11\]:2905 -m /m,
+  );
+  await good('-C');
+  assert.equal(await run('-R', saved.out), { status: 0, out: '', error: '' });
+  assert.is((await run('-Sn')).out, saved.out);
+  const enat = await run('-a --sctp-service 203.0.113.10:2905 -r 198.51.100.9 --enat');
+  assert.equal([enat.status, enat.error], [255, 'ERR_UNSUPPORTED: ENAT takes TCP and UDP\n']);
+  const once = await run('-A --sctp-service 203.0.113.10:81 -o');
+  assert.is(once.error, 'One-Packet Scheduling is only for UDP virtual services\n');
+  await good(
+    '-Z --sctp-service 203.0.113.10:2905',
+    '-d --sctp-service 203.0.113.10:2905 -r 198.51.100.8',
+    '-D --sctp-service 203.0.113.10:2905',
+  );
+  assert.is((await run('-D --sctp-service 203.0.113.10:2905')).status, 255);
+});
+
 test('what the dataplane lacks is refused with a code and status 255, and nothing changes', async () => {
   await good('-A -t 203.0.113.10:80');
   for (const line of [
@@ -156,7 +191,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-A -u 203.0.113.10:81 --pe sip',
     '-A -t 203.0.113.10:81 -b flag-3',
     '-A -t 203.0.113.10:81 -j enable',
-    '-A --sctp-service 203.0.113.10:81',
     '-A -t [2001:db8::1]:80 -p',
     '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',

@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { checksum, concat, equalBytes, onesSum, readU16, u16 } from '../support/bytes.js';
 import { dissect } from '../support/dissect.js';
+import { sctpChecksum } from '../support/sctp.js';
 import type { Listing, Reaction, Statistics } from './outcome.js';
 
 export interface Difference {
@@ -39,6 +40,20 @@ export const differences: Difference[] = [
       fixed.set(u16(adjusted(ipvs.input.bytes, ours, quote, at)), at);
       fixed.set(ours.subarray(icmp + 2, icmp + 4), icmp + 2);
       return equalBytes(fixed, ours);
+    },
+  },
+  {
+    name: 'sctp-checksum',
+    sentence:
+      'A wrong SCTP checksum stays as wrong as it was; where NAT changes a port IPVS computes it ' +
+      'anew, which makes it right.',
+    is: (ipvs, sluice) => {
+      const [theirs, ours] = [ipvs.sent[0]?.bytes, sluice.sent[0]?.bytes];
+      if (!theirs || !ours || ipvs.sent.length + sluice.sent.length !== 2) return false;
+      const l4 = IP + headerBytes(ours, IP);
+      const right = Uint8Array.from(ours);
+      right.set(sctpChecksum(ours.subarray(l4)), l4 + 8);
+      return equalBytes(right, theirs) && !equalBytes(ours, theirs);
     },
   },
   {

@@ -3,7 +3,7 @@
 import { ip4, ip4Text } from '../support/bytes.js';
 import { isFrame, type Listing, type Outcome, type Statistics, sortedListing } from './outcome.js';
 import type { Scenario, Scene } from './scene.js';
-import { ipvsadm, type Service } from './services.js';
+import { ipvsadm, SERVICES, type Service } from './services.js';
 import type { Frame, Uml } from './uml.js';
 
 /** All services of all scenarios at once: a process costs the guest 20 ms. */
@@ -93,14 +93,14 @@ export async function ipvsStatistics(
   services: Service[],
 ): Promise<Statistics> {
   const lists = services.map(
-    ({ protocol, port }) => `ipvsadm -L -n --stats --exact -${protocol[0]} ${vip}:${port}`,
+    ({ protocol, port }) => `ipvsadm -L -n --stats --exact ${SERVICES[protocol]} ${vip}:${port}`,
   );
   const result: Statistics = {};
   let service = '';
   for (const line of (await uml.sh(lists.join('; '))).split('\n')) {
     const words = line.trim().split(/\s+/);
     const [first = '', second = ''] = words;
-    const isService = first === 'TCP' || first === 'UDP';
+    const isService = ['TCP', 'UDP', 'SCTP'].includes(first);
     if (isService) service = `${first} ${second}`;
     if (isService || /^\d/.test(second)) {
       result[isService ? service : `${service} ${second}`] = words.slice(-5).map(Number);

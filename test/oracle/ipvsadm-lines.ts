@@ -429,12 +429,64 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
     ],
   },
   {
+    say: 'SCTP services beside TCP ones of the same address and port',
+    lines: [
+      ...lines(
+        '-A --sctp-service 203.0.113.10:2905 -s rr',
+        '-A --sctp-service 203.0.113.10:2905',
+        '-A -t 203.0.113.10:2905 -s wrr',
+        '-A --sctp-service 203.0.113.11:0 -s wlc',
+        '-A --sctp-service 203.0.113.11:0 -s wlc -p 90 -M 255.255.255.0',
+        '-A --sctp-service 203.0.113.12:81 -o',
+        '-A --sctp-service -t 203.0.113.12:81',
+      ),
+      ...lines(
+        '-a --sctp-service 203.0.113.10:2905 -r 10.0.0.9:2906 -m -w 3',
+        '-a --sctp-service 203.0.113.10:2905 -r 10.0.0.8 -g',
+        '-a --sctp-service 203.0.113.10:2905 -r 10.0.0.8 -g',
+        '-a --sctp-service 203.0.113.10:2905 -r 10.0.0.7 -i --tun-type gre',
+        '-a --sctp-service 203.0.113.99:2905 -r 10.0.0.7',
+        '-a -t 203.0.113.10:2905 -r 10.0.0.9 -m',
+      ),
+      ...lines(
+        '-Ln',
+        '-L',
+        '-Ln --stats',
+        '-Ln --rate',
+        '-Ln --thresholds',
+        '-Ln --persistent-conn',
+      ),
+      ...lines(
+        '-Ln --sctp-service 203.0.113.10:2905',
+        '-Ln --sctp-service 203.0.113.10:81',
+        '-Lnc',
+      ),
+      ...lines('-Sn', '-S', '-Z --sctp-service 203.0.113.10:2905'),
+      ...lines(
+        '-e --sctp-service 203.0.113.10:2905 -r 10.0.0.9:2906 -m -w 9',
+        '-e --sctp-service 203.0.113.10:2905 -r 10.0.0.99',
+        '-E --sctp-service 203.0.113.10:2905 -s lc -p 30',
+        '-E --sctp-service 203.0.113.99:2905 -s lc',
+        '-d --sctp-service 203.0.113.10:2905 -r 10.0.0.8',
+        '-Ln',
+      ),
+      restore(
+        '-A --sctp-service 203.0.113.13:36412 -s rr\n-a --sctp-service 203.0.113.13:36412 -r 10.0.0.6 -m\n',
+      ),
+      ...lines(
+        '-Sn',
+        '-D --sctp-service 203.0.113.10:2905',
+        '-D --sctp-service 203.0.113.10:2905',
+        '-Sn',
+      ),
+    ],
+  },
+  {
     say: 'what IPVS does and Sluice does not yet, or never',
     lines: [
       ...lines('-A -t 203.0.113.10:80 -s rr'),
       lacking('-A -t 203.0.113.10:86 -s rr -p --pe sip', '-D -t 203.0.113.10:86'),
       lacking('-A -t 203.0.113.10:85 -s rr -b flag-3', '-D -t 203.0.113.10:85'),
-      lacking('-A --sctp-service 203.0.113.10:80', '-D --sctp-service 203.0.113.10:80'),
       lacking(
         '--start-daemon backup --mcast-interface vec1 --mcast-group ff02::5',
         '--stop-daemon backup',

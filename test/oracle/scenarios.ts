@@ -8,6 +8,7 @@ import { mtuAndStatistics } from './scenarios/mtu.js';
 import { persistence } from './scenarios/persistence.js';
 import { removal } from './scenarios/removal.js';
 import { scheduling } from './scenarios/scheduling.js';
+import { sctp } from './scenarios/sctp.js';
 import { tunnels } from './scenarios/tunnels.js';
 import type { Scenario } from './scene.js';
 
@@ -21,4 +22,5 @@ export const scenarios: Scenario[] = [
   ...scheduling,
   ...persistence,
   ...tunnels,
+  ...sctp,
 ];

@@ -14,6 +14,7 @@ import {
   type UdpFields,
   udp,
 } from '../support/packet.js';
+import { type SctpFields, sctp } from '../support/sctp.js';
 import type { OracleMode, Service } from './services.js';
 import {
   BACK,
@@ -75,13 +76,21 @@ export class Scene {
     return this.front(udp({ payload: 'a query', ...this.#up(fields, 53), ...fields }));
   }
 
-  /** From a server to a client; NAT's ports are mapped (80 → 8080, 53 → 5353). */
+  sctp(fields: Some<SctpFields> & Ends): Frame {
+    return this.front(sctp({ ...this.#up(fields, 2905), ...fields }));
+  }
+
+  /** From a server to a client; NAT's ports are mapped (80 → 8080, 53 → 5353, 2905 → 2906). */
   reply(flags: string, fields: Some<TcpFields> & Ends & { server?: ServerName } = {}): Frame {
     return this.back(tcp({ flags, ...this.#down(fields, 8080), ...fields }));
   }
 
   udpReply(fields: Some<UdpFields> & Ends & { server?: ServerName } = {}): Frame {
     return this.back(udp({ payload: 'answer', ...this.#down(fields, 5353), ...fields }));
+  }
+
+  sctpReply(fields: Some<SctpFields> & Ends & { server?: ServerName }): Frame {
+    return this.back(sctp({ ...this.#down(fields, 2906), ...fields }));
   }
 
   /** An ICMP error towards the VIP, from the gateway unless told. */
@@ -141,6 +150,15 @@ export class Scene {
     const from = `${this.client()}:${CLIENT_PORT}`;
     const to = `${serverAddress(server)}:5353`;
     return this.back(udp({ from, to, payload: 'quoted by an error', ...fields }));
+  }
+
+  asClientSeesSctp(): Uint8Array {
+    return sctp({ from: `${this.vip}:2905`, to: `${this.client()}:${CLIENT_PORT}` });
+  }
+
+  asServerSeesSctp(server: ServerName = 'A'): Uint8Array {
+    const from = `${this.client()}:${CLIENT_PORT}`;
+    return sctp({ from, to: `${serverAddress(server)}:2906` });
   }
 
   /** A SYN from any source at all. */

@@ -15,7 +15,7 @@ export interface Server {
 }
 export interface Service {
   mode: OracleMode;
-  protocol: 'tcp' | 'udp';
+  protocol: 'tcp' | 'udp' | 'sctp';
   port: number;
   /** Of mode tun; IPIP without. */
   tunnel?: Tunnel | undefined;
@@ -29,6 +29,9 @@ export interface Service {
   servers: Server[];
 }
 
+/** ipvsadm's option for a service of the protocol. */
+export const SERVICES = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
+
 const forwarding: Record<OracleMode, string> = { nat: '-m', dr: '-g', tun: '-i' };
 
 export const endpointOf = (service: Service, server: Server) =>
@@ -39,8 +42,7 @@ const id = (service: Service) => `${service.protocol} ${service.port}`;
 /** Lines for `ipvsadm -R` that lead from one state of a virtual address to another. */
 export function ipvsadm(vip: string, before: Service[], after: Service[]): string[] {
   const lines: string[] = [];
-  const words = (service: Service) =>
-    `${service.protocol === 'tcp' ? '-t' : '-u'} ${vip}:${service.port}`;
+  const words = (service: Service) => `${SERVICES[service.protocol]} ${vip}:${service.port}`;
   const old = new Map(before.map((service) => [id(service), service]));
   const wanted = new Map(after.map((service) => [id(service), service]));
   for (const service of before) {

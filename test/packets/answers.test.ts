@@ -298,7 +298,7 @@ const unreachables: Row[] = [
     out: (c) => unreachable(p.tcp({ ...syn, to: `${VIP}:91` }), syn.tos ?? 0, 3, c.id),
     end: 'answered_port_unreachable',
   },
-  ...[47, 132, 253].map((protocol): Row => {
+  ...[47, 33, 253].map((protocol): Row => {
     const frame = p.ip({ from: CIP, to: VIP, tos: 0x28 }, protocol, p.pattern(40));
     return {
       it: `protocol ${protocol} to the VIP: protocol unreachable`,

@@ -22,6 +22,7 @@ import {
 } from '../support/flow.js';
 import * as p from '../support/packet.js';
 import { Bench } from '../support/replay.js';
+import { type Chunk, sctp } from '../support/sctp.js';
 import { fromBack, fromFront } from '../support/table.js';
 import { BACK_ADDRESS, serverAddress, type WorldWords, world } from '../support/world.js';
 
@@ -44,14 +45,16 @@ function generator(seed: number): (below: number) => number {
 
 const words: WorldWords = {
   services: (['nat', 'dr', 'tun', 'fullnat', 'enat'] as const).flatMap((mode, n) =>
-    (['tcp', 'udp'] as const).map((protocol) => ({
-      listen: `${VIP}:${80 + n}`,
-      protocol,
-      mode,
-      scheduler: 'wlc' as const,
-      servers: [1, 2, 3].map((one) => `${serverAddress(one)}:${8080 + n}`),
-      locals: mode === 'fullnat' || mode === 'enat' ? [LIP] : [],
-    })),
+    (mode === 'enat' ? (['tcp', 'udp'] as const) : (['tcp', 'udp', 'sctp'] as const)).map(
+      (protocol) => ({
+        listen: `${VIP}:${80 + n}`,
+        protocol,
+        mode,
+        scheduler: 'wlc' as const,
+        servers: [1, 2, 3].map((one) => `${serverAddress(one)}:${8080 + n}`),
+        locals: mode === 'fullnat' || mode === 'enat' ? [LIP] : [],
+      }),
+    ),
   ),
   backMtu: 1400,
   partialChecksums: true,
@@ -82,6 +85,12 @@ const MODELS: ((n: number) => { port: number; frame: Uint8Array })[] = [
         df: true,
       }),
     ),
+  (n) => {
+    const ends = { from: `${CIP}:${1024 + n}`, to: `${VIP}:${80 + (n % 5)}` };
+    const chunks: Chunk[] = n % 3 === 0 ? ['INIT'] : ['COOKIE-ECHO', 'ABORT'];
+    return fromFront(sctp({ ...ends, chunks, checksum: n % 7 === 0 ? 'none' : 'good' }));
+  },
+  (n) => fromBack(sctp({ from: R, to: `${CIP}:${1024 + n}`, chunks: ['COOKIE-ACK', 'DATA'] })),
   (n) => fromBack(p.tcp({ ...synAck, to: `${CIP}:${1024 + n}` })),
   (n) => fromBack(p.udp({ ...response, to: `${LIP}:${1024 + n}` })),
   (n) => fromBack(p.tcp({ ...answer, to: `${LIP}:${1024 + n}` })),

@@ -148,6 +148,13 @@ test('figures have the names and values that they should', () => {
   }
 });
 
+test('an SCTP service, as the kernel names it', () => {
+  const services = [{ ...(SERVICES[0] as ServiceReport), protocol: 'sctp' as const }];
+  assert.match(ipvsTable(services, 4096), /^SCTP C0A80016:0CEA sh \(sh-port,sh-fallback\) $/m);
+  const text = [...metrics({ ...SOURCES, services })].join('');
+  assert.match(text, /^node_ipvs_backend_weight\{.*proto="SCTP".*\} 100$/m);
+});
+
 test('a service for a mark, as the kernel and node exporter name it', () => {
   const marked = { ...SERVICES[1], protocol: 'fwmark', address: '0.0.0.0', port: 0x3e8 };
   const services = [marked] as unknown as ServiceReport[];
@@ -197,7 +204,13 @@ if (inside(import.meta.url, 'node exporter reads our /proc files')) {
   });
 
   test('node exporter says the same as our own metrics', async () => {
-    await new ProcFiles(proc).write(SERVICES, 4096);
+    // Which the exporter does not know: its servers must not be taken for another service's.
+    const signalling = {
+      ...(SERVICES[0] as ServiceReport),
+      protocol: 'sctp' as const,
+      ...traffic(0),
+    };
+    await new ProcFiles(proc).write([...SERVICES, signalling], 4096);
     const listen = '--web.listen-address=192.0.2.1:9100';
     const flags = ['--collector.disable-defaults', '--collector.ipvs', `--path.procfs=${proc}`];
     exporter = spawn('prometheus-node-exporter', [...flags, listen], { stdio: 'ignore' });
@@ -220,7 +233,7 @@ if (inside(import.meta.url, 'node exporter reads our /proc files')) {
     const ipvs = (text: string) =>
       text
         .split('\n')
-        .filter((line) => line.startsWith('node_ipvs_'))
+        .filter((line) => line.startsWith('node_ipvs_') && !line.includes('proto=""'))
         .map((line) => line.replace(/ (\S+)$/, (_, value) => ` ${Number(value)}`))
         .sort();
     assert.ok(ipvs(theirs).length >= 14, theirs);

@@ -103,6 +103,16 @@ export function checksum(...parts: Uint8Array[]): number {
   return ~onesSum(...parts) & 0xffff;
 }
 
+/** CRC32c of RFC 9260 appendix A, a bit at a time. */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc >>> 0;
+}
+
 /** RFC 793 / 768 pseudo-header. */
 export function pseudoHeader(
   source: Uint8Array,

@@ -2,7 +2,17 @@
  * The dissector: bytes in, every header field out, and whether each checksum verifies. Lenient, since
  * it also reads quoted packets that were cut off; `truncated` says so.
  */
-import { hex, ip4Text, macText, onesSum, pseudoHeader, readU16, readU32 } from './bytes.js';
+import {
+  crc32c,
+  hex,
+  ip4Text,
+  macText,
+  onesSum,
+  pseudoHeader,
+  readU16,
+  readU32,
+  u32,
+} from './bytes.js';
 import { TCP_FLAGS } from './packet.js';
 
 export interface Dissected {
@@ -47,6 +57,7 @@ export interface Ip {
   options: string[];
   tcp?: Tcp;
   udp?: Udp;
+  sctp?: Sctp;
   icmp?: Icmp;
   /** IPIP's inner packet. */
   inner?: Ip;
@@ -79,6 +90,17 @@ export interface Udp {
   checksum: number;
   /** true also for 0, which means none was computed. */
   checksumOk?: boolean;
+  payload: string;
+}
+
+export interface Sctp {
+  sport: number;
+  dport: number;
+  tag: number;
+  checksum: number;
+  /** undefined: not all bytes are here. */
+  checksumOk?: boolean;
+  /** Chunks, as they are. */
   payload: string;
 }
 
@@ -176,6 +198,7 @@ export function dissectIp(bytes: Uint8Array): Ip {
   if (ip.fragmentOffset !== 0) ip.payload = hex(payload);
   else if (ip.protocol === 6 && payload.length >= 8) ip.tcp = dissectTcp(payload, pseudo, whole);
   else if (ip.protocol === 17 && payload.length >= 8) ip.udp = dissectUdp(payload, pseudo, whole);
+  else if (ip.protocol === 132 && payload.length >= 8) ip.sctp = dissectSctp(payload, whole);
   else if (ip.protocol === 1 && payload.length >= 8) ip.icmp = dissectIcmp(payload);
   else if (ip.protocol === 4 && payload.length >= 20) ip.inner = dissectIp(payload);
   else ip.payload = hex(payload);
@@ -215,6 +238,21 @@ function dissectUdp(bytes: Uint8Array, pseudo: Uint8Array, whole: boolean): Udp 
     checksum: sum,
     checksumOk: whole ? sum === 0 || onesSum(pseudo, bytes) === 0xffff : undefined,
     payload: hex(bytes.subarray(8)),
+  };
+}
+
+function dissectSctp(bytes: Uint8Array, whole: boolean): Sctp {
+  const blank = bytes.slice();
+  blank.fill(0, 8, 12);
+  return {
+    sport: readU16(bytes, 0),
+    dport: readU16(bytes, 2),
+    tag: readU32(bytes, 4),
+    checksum: readU32(bytes, 8),
+    checksumOk: whole
+      ? hex(bytes.subarray(8, 12)) === hex(u32(crc32c(blank)).reverse())
+      : undefined,
+    payload: hex(bytes.subarray(12)),
   };
 }
 
@@ -280,6 +318,7 @@ export function badChecksums(packet: Dissected): string[] {
     if (!ip.checksumOk && !(ip.truncated && ip.ihl * 4 > 20)) bad.push(`${path}.checksum`);
     if (ip.tcp?.checksumOk === false) bad.push(`${path}.tcp.checksum`);
     if (ip.udp?.checksumOk === false) bad.push(`${path}.udp.checksum`);
+    if (ip.sctp?.checksumOk === false) bad.push(`${path}.sctp.checksum`);
     if (ip.icmp && !ip.truncated && !ip.icmp.checksumOk) bad.push(`${path}.icmp.checksum`);
     return [
       ...bad,

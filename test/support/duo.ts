@@ -9,6 +9,8 @@ import type { Expected } from './model/verdicts.js';
 import { type Arriving, Bench, type BenchOptions, type Step } from './replay.js';
 import type { World } from './world.js';
 
+const PROTOCOLS: Record<number, string> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
 export class Duo {
   readonly bench: Bench;
   readonly model: Model;
@@ -26,7 +28,7 @@ export class Duo {
       .connections()
       .find(
         (one) =>
-          one.protocol === (protocol === 6 ? 'tcp' : 'udp') &&
+          one.protocol === PROTOCOLS[protocol] &&
           `${one.client}:${one.clientPort}` === text(client) &&
           `${one.virtual}:${one.virtualPort}` === text(virtual),
       );
@@ -71,8 +73,7 @@ export class Duo {
       }),
     );
     for (const ours of this.model.connections.all()) {
-      const protocol = ours.protocol === 6 ? 'tcp' : 'udp';
-      const name = `${protocol} ${text(ours.client)} ${text(ours.virtual)}`;
+      const name = `${PROTOCOLS[ours.protocol]} ${text(ours.client)} ${text(ours.virtual)}`;
       const other = theirs.get(name);
       theirs.delete(name);
       if (!other) {

@@ -32,7 +32,7 @@ export interface ScapyIp {
   };
   udp?: { sport: number; dport: number; len: number };
   icmp?: { type: number; code: number; mtu: number };
-  /** Checksums that do not verify: 'ip', 'tcp', 'udp', 'icmp'. */
+  /** Checksums that do not verify: 'ip', 'tcp', 'udp', 'sctp', 'icmp'. */
   bad: string[];
 }
 

@@ -11,6 +11,7 @@ import sys
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP, in4_chksum  # noqa: E402
 from scapy.layers.l2 import ARP, Ether  # noqa: E402
+from scapy.layers.sctp import SCTP, crc32c  # noqa: E402
 from scapy.utils import RawPcapReader, checksum  # noqa: E402
 
 
@@ -61,6 +62,11 @@ def ip_facts(data, path, out):
             blank = body[:6] + b"\0\0" + body[8:]
             if (in4_chksum(17, ip, blank) or 0xFFFF) != udp.chksum:
                 facts["bad"].append("udp")
+    elif ip.proto == 132 and len(body) >= 12:
+        sctp = SCTP(body)
+        facts["sctp"] = {"sport": sctp.sport, "dport": sctp.dport, "tag": sctp.tag}
+        if complete and crc32c(body[:8] + bytes(4) + body[12:]) != sctp.chksum:
+            facts["bad"].append("sctp")
     elif ip.proto == 1 and len(body) >= 8:
         icmp = ICMP(body)
         facts["icmp"] = {"type": icmp.type, "code": icmp.code, "mtu": getattr(icmp, "nexthopmtu", 0)}

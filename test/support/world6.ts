@@ -1,4 +1,4 @@
-/** The IPv6 world of the packet tests, as a director.yaml: a service a mode, TCP and UDP. */
+/** The IPv6 world of the packet tests, as a director.yaml: a service a mode and protocol, TCP and UDP unless told. */
 import { BACK, BACK_MAC, FRONT, FRONT_MAC, ROUTER_MAC, serverMac } from './world.js';
 
 export const CIP6 = '2001:db8:c::2';
@@ -23,6 +23,7 @@ export interface World6 {
   partial?: boolean;
   servers?: number;
   scheduler?: string;
+  protocols?: string[];
   more?: string;
 }
 
@@ -31,6 +32,7 @@ export function yaml6({
   partial = false,
   servers = 1,
   scheduler = 'rr',
+  protocols = ['tcp', 'udp'],
   more = '',
 }: World6 = {}): string {
   const list = (way: Way) =>
@@ -58,7 +60,7 @@ ${Array.from(
 ).join('')}
 services:
 ${WAYS.flatMap((way) =>
-  ['tcp', 'udp'].map(
+  protocols.map(
     (protocol) => `
   - name: ${way}-${protocol}
     listen: "[${VIPS[way]}]:80"

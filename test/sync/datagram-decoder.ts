@@ -6,7 +6,7 @@ import { SocketAddress } from 'node:net';
 
 export interface ToldConnection {
   tale: 'live' | 'end';
-  protocol: 'tcp' | 'udp';
+  protocol: 'tcp' | 'udp' | 'sctp';
   mode: string;
   state: number;
   client: string;
@@ -20,6 +20,8 @@ export interface ToldConnection {
   isnKnown: boolean;
   answered: boolean;
 }
+
+const PROTOCOLS: Record<number, ToldConnection['protocol']> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 
 export interface SyncDatagram {
   type: 'records' | 'alive' | 'challenge' | 'proof' | 'ask' | 'done' | 'records6';
@@ -72,7 +74,7 @@ function record(view: DataView, at: number, wide: boolean): ToldConnection {
   };
   const rest = at + 2 * tuple;
   const byte = (nth: number) => view.getUint8(rest + 8 + nth);
-  const protocol = { 6: 'tcp', 17: 'udp' }[byte(1)] as 'tcp' | 'udp' | undefined;
+  const protocol = PROTOCOLS[byte(1)];
   const tale = (['live', 'end'] as const)[byte(0)];
   const mode = MODES[byte(2)];
   if (!protocol || !tale || !mode) throw new Error(`protocol ${byte(1)}, tale ${byte(0)}`);

@@ -7,6 +7,7 @@ import { concat, u16, u32 } from '../support/bytes.js';
 import * as p from '../support/packet.js';
 import * as q from '../support/packet6.js';
 import { Bench } from '../support/replay.js';
+import { sctp } from '../support/sctp.js';
 import { fromBack, fromFront } from '../support/table.js';
 import { LIP6, RIP6, VIPS, yaml6 } from '../support/world6.js';
 import { yamlWorld } from '../support/yaml.js';
@@ -19,7 +20,14 @@ const FOUR = `
     mode: dr
     scheduler: rr
     servers: [{ address: 198.51.100.11:80 }]
+  - name: signalling
+    listen: 203.0.113.11:2905
+    protocol: sctp
+    mode: nat
+    scheduler: rr
+    servers: [{ address: 198.51.100.11:2906 }]
 `;
+const SCTP4 = '203.0.113.11:2905';
 const one = () => yamlWorld(yaml6() + FOUR);
 const V4 = '203.0.113.10:80';
 const at = (vip: string) => `[${vip}]:80`;
@@ -49,6 +57,10 @@ test('what is told of each connection is what is listed', () => {
   first.run([fromBack(q.tcp6(answer))], 110);
   first.run([tcp6(VIPS.dr, 'A', 5), tcp6(VIPS.fullnat, 'A', 7001), tcp6(VIPS.sixInFour, 'A')], 120);
   first.run([fromFront(p.tcp({ from: '198.18.0.2:40000', to: V4, flags: 'A' }))], 120);
+  const ends = { from: '198.18.0.2:40001', to: SCTP4 };
+  first.run([fromFront(sctp({ ...ends, chunks: ['INIT'] }))], 110);
+  const back = { from: '198.51.100.11:2906', to: ends.from };
+  first.run([fromBack(sctp({ ...back, chunks: ['COOKIE-ACK'] }))], 120);
   first.run([fromFront(q.udp6({ from: C6, to: at(VIPS.nat), payload: p.pattern(9) }))], 130);
   first.run([fromFront(q.udp6({ from: C6, to: at(VIPS.nat), payload: p.pattern(9) }))], 140);
   first.advance(300);
@@ -71,6 +83,18 @@ test('what is told of each connection is what is listed', () => {
       virtual: V4,
       server: '198.51.100.11:80',
       local: '0.0.0.0:0',
+      idleMs: 180,
+    },
+    {
+      ...established,
+      protocol: 'sctp',
+      state: STATES.lastIndexOf('ESTABLISHED'),
+      mode: 'nat',
+      client: ends.from,
+      virtual: SCTP4,
+      server: back.from,
+      local: ends.from,
+      answered: true,
       idleMs: 180,
     },
     {
@@ -169,7 +193,9 @@ const STRANGE: [string, Over, string | undefined][] = [
   ['a mode that there is not', { mode: 7 }, 'refused_other'],
   ['a state that there is not', { state: 40 }, 'refused_other'],
   ['UDP in a state of TCP', { protocol: 17 }, 'refused_other'],
-  ['SCTP', { protocol: 132 }, 'refused_other'],
+  ['SCTP in a state of TCP', { protocol: 132 }, 'refused_other'],
+  ['TCP in a state of SCTP', { state: STATES.lastIndexOf('ESTABLISHED') }, 'refused_other'],
+  ['SCTP to no service', { protocol: 132, state: STATES.indexOf('INIT1') }, 'refused_service'],
   ['a signpost', { tale: 2 }, 'refused_other'],
   ['no service of ours', { virtual: '2001:db8:f::99' }, 'refused_service'],
   ['no server of ours', { server: '2001:db8:2::99' }, 'refused_server'],

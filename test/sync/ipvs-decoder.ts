@@ -5,7 +5,7 @@
 import { SocketAddress } from 'node:net';
 
 export interface SyncConnection {
-  protocol: 'tcp' | 'udp';
+  protocol: 'tcp' | 'udp' | 'sctp';
   method: 'nat' | 'tun' | 'dr';
   inactive: boolean;
   state: number;
@@ -16,6 +16,7 @@ export interface SyncConnection {
   timeoutSeconds: number;
 }
 
+const PROTOCOLS: Record<number, SyncConnection['protocol']> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 const METHODS: Record<number, SyncConnection['method']> = { 0: 'nat', 2: 'tun', 3: 'dr' };
 
 export function decode(message: Uint8Array): { syncid: number; connections: SyncConnection[] } {
@@ -40,7 +41,7 @@ export function decode(message: Uint8Array): { syncid: number; connections: Sync
     if (size < 24 + 3 * addressBytes) throw new Error(`a record of ${size} bytes`);
     const flags = view.getUint32(at + 4);
     const method = METHODS[flags & 7];
-    const protocol = { 6: 'tcp', 17: 'udp' }[view.getUint8(at + 1)] as 'tcp' | 'udp' | undefined;
+    const protocol = PROTOCOLS[view.getUint8(at + 1)];
     if (!method || !protocol) throw new Error(`flags ${flags}, protocol ${view.getUint8(at + 1)}`);
     const end = (nth: number, port: number) => {
       const from = at + 24 + nth * addressBytes;

@@ -5,6 +5,7 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { SERVICES as OPTIONS } from '../oracle/services.js';
 import { BACK_MAC, FRONT_MAC, GATEWAY_MAC, serverMac, topology } from '../oracle/topology.js';
 import { type Frame, Uml, umlUnavailable } from '../oracle/uml.js';
 import { concat, readU16, u16, u32 } from '../support/bytes.js';
@@ -12,6 +13,7 @@ import { dissect } from '../support/dissect.js';
 import * as p from '../support/packet.js';
 import * as q from '../support/packet6.js';
 import { type Arriving, Bench } from '../support/replay.js';
+import { type Chunk, type SctpFields, sctp, sctp6 } from '../support/sctp.js';
 import { skip } from '../support/skip.js';
 import { fromBack, fromFront } from '../support/table.js';
 import { yamlWorld } from '../support/yaml.js';
@@ -26,12 +28,28 @@ const SERVICES = [
   { listen: `${VIP}:81`, protocol: 'tcp', mode: 'dr', server: '198.51.100.12:81', letter: 'g' },
   { listen: `${VIP}:82`, protocol: 'tcp', mode: 'tun', server: '198.51.100.13:82', letter: 'i' },
   { listen: `${VIP}:53`, protocol: 'udp', mode: 'nat', server: '198.51.100.11:5353', letter: 'm' },
+  { listen: `${VIP}:80`, protocol: 'sctp', mode: 'nat', server: '198.51.100.11:8080', letter: 'm' },
+  { listen: `${VIP}:81`, protocol: 'sctp', mode: 'dr', server: '198.51.100.12:81', letter: 'g' },
   {
     listen: `${VIP6}:80`,
     protocol: 'tcp',
     mode: 'nat',
     server: '[2001:db8:2::11]:8080',
     letter: 'm',
+  },
+  {
+    listen: `${VIP6}:80`,
+    protocol: 'sctp',
+    mode: 'nat',
+    server: '[2001:db8:2::11]:8080',
+    letter: 'm',
+  },
+  {
+    listen: `${VIP6}:82`,
+    protocol: 'sctp',
+    mode: 'tun',
+    server: '[2001:db8:2::13]:82',
+    letter: 'i',
   },
   { listen: `${VIP6}:81`, protocol: 'tcp', mode: 'dr', server: '[2001:db8:2::12]:81', letter: 'g' },
   {
@@ -85,17 +103,31 @@ const client = (flow: number) =>
     : `198.18.0.${10 + flow}:${40000 + flow}`;
 const FLOWS = SERVICES.map((service, flow) => ({ service, client: client(flow) }));
 
+/** What does to an association what a segment with these flags does to a connection. */
+const CHUNKS: Record<string, Chunk> = {
+  S: 'INIT',
+  SA: 'COOKIE-ACK',
+  A: 'COOKIE-ECHO',
+  PA: 'DATA',
+};
+
 function request(service: Service, from: string, flags: string, more: object = {}): Uint8Array {
   const ends = { from, to: service.listen };
   const of = isSix(service) ? { udp: q.udp6, tcp: q.tcp6 } : p;
   if (service.protocol === 'udp') return of.udp({ ...ends, payload: 'ask', ...more });
+  if (service.protocol === 'sctp') return associated(service, { ...ends, ...more }, flags);
   return of.tcp({ ...ends, flags, seq: 1, ack: flags === 'S' ? 0 : 2, ...more });
 }
 function reply(service: Service, to: string, flags: string, more: object = {}): Uint8Array {
   const ends = { from: service.server, to };
   const of = isSix(service) ? { udp: q.udp6, tcp: q.tcp6 } : p;
   if (service.protocol === 'udp') return of.udp({ ...ends, payload: 'say', ...more });
+  if (service.protocol === 'sctp') return associated(service, { ...ends, ...more }, flags);
   return of.tcp({ ...ends, flags, seq: 1, ack: 2, ...more });
+}
+
+function associated(service: Service, fields: SctpFields, flags: string): Uint8Array {
+  return (isSix(service) ? sctp6 : sctp)({ ...fields, chunks: [CHUNKS[flags] as Chunk] });
 }
 
 /** A director with an established connection of each kind, 200 ms old. */
@@ -136,7 +168,7 @@ test('our messages, byte by byte', () => {
         protocol: service.protocol,
         method: service.mode,
         inactive: service.protocol === 'udp',
-        state: service.protocol === 'udp' ? 0 : 1,
+        state: { tcp: 1, udp: 0, sctp: 8 }[service.protocol],
         client: from,
         virtual: service.listen,
         server: service.server,
@@ -185,7 +217,19 @@ const STRANGE: [string, Uint8Array, string | undefined][] = [
   ['a cut IPv6 record', message(record({ type: 1 }).subarray(0, 60)), 'refused_malformed'],
   ['a persistence template', message(record({ flags: 0x1003 })), 'refused_templates'],
   ['a connection without client port', message(record({ flags: 0x803 })), 'refused_templates'],
-  ['SCTP', message(record({ protocol: 132 })), 'refused_other'],
+  ['an SCTP association', message(record({ protocol: 132, state: 8 })), undefined],
+  [
+    'SCTP to no service',
+    message(record({ type: 1, protocol: 132, virtual: '::1' })),
+    'refused_service',
+  ],
+  [
+    'SCTP in a state that there is not',
+    message(record({ protocol: 132, state: 14 })),
+    'refused_other',
+  ],
+  ['SCTP in no state', message(record({ protocol: 132, state: 0 })), 'refused_other'],
+  ['DCCP', message(record({ protocol: 33 })), 'refused_other'],
   ['a bypass', message(record({ flags: 4 })), 'refused_other'],
   ['a state that there is not', message(record({ state: 40 })), 'refused_other'],
   ['another syncid', message(record({}), 6), 'refused_syncid'],
@@ -252,8 +296,8 @@ if (reason) {
   test.before(async () => {
     uml = await Uml.boot({ ...topology, vips: [VIP] });
     const lines = SERVICES.flatMap(({ listen, protocol, server, letter }) => [
-      `-A -${protocol[0]} ${listen} -s rr`,
-      `-a -${protocol[0]} ${listen} -r ${server} -${letter}`,
+      `-A ${OPTIONS[protocol]} ${listen} -s rr`,
+      `-a ${OPTIONS[protocol]} ${listen} -r ${server} -${letter}`,
     ]);
     await giveSix(uml);
     await uml.sh(`printf '%b' '${lines.join('\\n')}\\n' | ipvsadm -R`);
@@ -304,8 +348,8 @@ if (reason) {
       await uml.listen(0.2);
     }
     for (const flow of FLOWS) assert.ok(table.includes(listed(flow)), `${listed(flow)}\n${table}`);
-    const tcp = FLOWS.filter(({ service }) => service.protocol === 'tcp');
-    assert.is(table.match(/ESTABLISHED/g)?.length, tcp.length, table);
+    const with_ = FLOWS.filter(({ service }) => service.protocol !== 'udp');
+    assert.is(table.match(/ESTABLISHED/g)?.length, with_.length, table);
     // No SYN: only who knows the connection forwards this.
     const data = FLOWS.map(({ service, client: from }) =>
       toFront(request(service, from, 'PA', { ...front, payload: 'more' })),

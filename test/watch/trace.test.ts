@@ -7,6 +7,7 @@ import { native } from '../../src/native.js';
 import { readRecords, type TraceRecord } from '../../src/watch/records.js';
 import { arp, icmp, tcp, udp } from '../support/packet.js';
 import { RunningReplay } from '../support/running.js';
+import { chunk, sctp } from '../support/sctp.js';
 
 const FILE = `\
 director: { maxConnections: 1024, maxServices: 16, maxServers: 32 }
@@ -37,9 +38,11 @@ services:
   - { name: silent, listen: '203.0.113.14:80', mode: nat, servers: [{ address: '198.51.100.99:80' }] }
   - { name: empty, listen: '203.0.113.15:80', mode: nat }
   - { name: sticky, listen: '203.0.113.16:80', mode: nat, persistence: 5m, servers: [{ address: '198.51.100.11:80' }] }
+  - { name: signalling, listen: '203.0.113.19:2905', protocol: sctp, mode: nat, servers: [{ address: '198.51.100.11:2906' }] }
   - { name: gre, listen: '203.0.113.17:80', mode: tun, tunnel: { type: gre, checksum: csum }, servers: [{ address: '198.51.100.11:80' }] }
   - { name: gue, listen: '203.0.113.18:80', mode: tun, tunnel: { type: gue, port: 6080 }, servers: [{ address: '198.51.100.11:80' }] }
 `;
+const ASSOCIATION = { from: '198.18.0.7:40000', to: '203.0.113.19:2905' };
 const FRONT = { toMac: '02:00:00:00:01:01', fromMac: '02:00:00:00:00:fe' };
 const BACK = { toMac: '02:00:00:00:01:02', fromMac: '02:00:00:00:02:01' };
 const CLIENT = '198.18.0.7:40000';
@@ -93,6 +96,23 @@ interface Row {
 }
 
 const ROWS: Row[] = [
+  {
+    it: 'an SCTP association: its chunks and its state',
+    before: [['front', sctp({ ...ASSOCIATION, ...FRONT, chunks: ['INIT'] })]],
+    in: [
+      'front',
+      sctp({ ...ASSOCIATION, ...FRONT, chunks: ['COOKIE-ECHO', 'DATA', chunk(64, 'new')] }),
+    ],
+    end: 'forwarded forwarded_nat',
+    steps: [
+      'a connection is there: INIT1 → INIT, last packet 0.0 s ago; a request',
+      'Masq: the destination becomes 198.51.100.11:2906; the source stays 198.18.0.7:40000',
+    ],
+    also: ({ packet, service }) => {
+      assert.equal([packet?.protocol, packet?.what], ['SCTP', 'COOKIE-ECHO DATA I-DATA']);
+      assert.is(service?.name, 'signalling');
+    },
+  },
   {
     it: 'a first packet: what the scheduler chose from, and Masq',
     in: ['front', syn('203.0.113.10:80')],

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "../net/checksum.h"
+#include "../net/crc32c.h"
 #include "../net/headers.h"
 #include "../table/connection.h"
 
@@ -69,11 +70,23 @@ inline void translate(net::Ipv4* ip, uint8_t* l4, const Connection<V4>& c, Direc
   }
 }
 
+// The same for SCTP, whose checksum covers no addresses. `l4_bytes`: length of the L4 part.
+[[gnu::noinline]] inline void translate_sctp(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes,
+                                             const Connection<V4>& c, Direction direction) {
+  const bool request = direction == Direction::request;
+  ip->source = request ? c.laddr : c.vaddr;
+  ip->destination = request ? c.raddr : c.caddr;
+  --ip->ttl;
+  ip->checksum = net::adjusted(ip->checksum, c.l3[static_cast<unsigned>(direction)]);
+  net::set_sctp_ports(l4, request ? c.lport : c.vport, request ? c.rport : c.cport, l4_bytes);
+}
+
 // The same for any packet. LVS fills in a UDP checksum that is not there. `l4_bytes`: length of
 // the L4 part.
 inline void translate_any(net::Ipv4* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V4>& c,
                           Direction direction) {
   if (ip->protocol == kTcp) return translate<kTcp>(ip, l4, c, direction);
+  if (ip->protocol == kSctp) return translate_sctp(ip, l4, l4_bytes, c, direction);
   auto* udp = reinterpret_cast<net::Udp*>(l4);
   const bool fill_in = udp->checksum == 0;
   translate<kUdp>(ip, l4, c, direction);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "../net/crc32c.h"
 #include "../net/ipv6.h"
 #include "../table/connection.h"
 #include "tunnel.h"
@@ -49,6 +50,17 @@ inline void translate(net::Ipv6* ip, uint8_t* l4, uint8_t protocol, const Connec
     auto* udp = reinterpret_cast<net::Udp*>(l4);
     udp->checksum = net::adjusted_udp(udp->checksum, delta);
   }
+}
+
+// The same for SCTP, whose checksum covers no addresses. `l4_bytes`: from its header to the
+// packet's end.
+template <Direction direction>
+inline void translate_sctp(net::Ipv6* ip, uint8_t* l4, uint16_t l4_bytes, const Connection<V6>& c) {
+  constexpr bool request = direction == Direction::request;
+  ip->source = request ? c.laddr : c.vaddr;
+  ip->destination = request ? c.raddr : c.caddr;
+  --ip->hops;
+  net::set_sctp_ports(l4, request ? c.lport : c.vport, request ? c.rport : c.cport, l4_bytes);
 }
 
 namespace tunnel6 {

@@ -80,6 +80,36 @@ struct [[gnu::packed]] Udp {
 };
 static_assert(sizeof(Udp) == 8);
 
+// RFC 9260 section 3.1. The checksum is a CRC32c (crc32c.h), in the order of the CRC's own bits.
+struct [[gnu::packed]] Sctp {
+  be16 source;
+  be16 destination;
+  be32 verification_tag;
+  uint32_t checksum;
+};
+static_assert(sizeof(Sctp) == 12 && offsetof(Sctp, checksum) == 8);
+
+// RFC 9260 section 3.2: what a packet carries, one or more behind the header.
+struct [[gnu::packed]] SctpChunk {
+  uint8_t type;
+  uint8_t flags;
+  be16 length;  // header included, padding not
+};
+static_assert(sizeof(SctpChunk) == 4);
+
+enum SctpChunkType : uint8_t {
+  kSctpData = 0,
+  kSctpInit = 1,
+  kSctpInitAck = 2,
+  kSctpAbort = 6,
+  kSctpShutdown = 7,
+  kSctpShutdownAck = 8,
+  kSctpError = 9,
+  kSctpCookieEcho = 10,
+  kSctpCookieAck = 11,
+  kSctpShutdownComplete = 14,
+};
+
 // RFC 792; `rest` is identifier and sequence of an echo, or 0 and the MTU of a 3/4 (RFC 1191).
 struct [[gnu::packed]] Icmp {
   uint8_t type;

@@ -1,5 +1,5 @@
-// Stage 1: a frame becomes a Packet with its headers found and checked, and for TCP, UDP and ICMP
-// errors the key of its connection, whose bucket is asked for at once. Frames that are no IPv4
+// Stage 1: a frame becomes a Packet with its headers found and checked, and for TCP, UDP, SCTP and
+// ICMP errors the key of its connection, whose bucket is asked for at once. Frames that are no IPv4
 // unicast for this station end here.
 #include "../net/encapsulation.h"
 #include "../worker.h"
@@ -204,6 +204,9 @@ void Worker::parse_packet(Packet& packet, bool handed_off) {
       }
       break;
     }
+    case kSctp:
+      if (packet.l4_bytes < sizeof(Sctp)) return drop(packet, End::bad_l4_header);
+      break;
     case kIcmp:
       if (packet.l4_bytes < sizeof(Icmp)) return drop(packet, End::bad_l4_header);
       packet.concern = Concern::other;
@@ -250,7 +253,7 @@ void Worker::parse_quote(Packet& packet) {
         continue;
       }
     }
-    if (quoted->protocol != kTcp && quoted->protocol != kUdp) return;
+    if (!has_ports(quoted->protocol)) return;
     const uint8_t* l4 = at + header;
     packet.quoted = quoted;
     packet.key = {{quoted->destination, quoted->source, load<be16>(l4 + 2), load<be16>(l4)},
@@ -267,6 +270,12 @@ void Worker::parse_quote(Packet& packet) {
 // A local kernel that expects the device to finish a checksum leaves the folded pseudo-header sum
 // in its place. One in 65 536 right checksums looks the same: those verify.
 void Worker::complete_partial_checksum(Packet& packet) {
+  if (packet.ip->protocol == kSctp) {
+    if (complete_sctp_checksum(packet.l4, packet.l4_bytes)) {
+      counters_.add(Extra::partial_checksum_completed);
+    }
+    return;
+  }
   const bool tcp = packet.ip->protocol == kTcp;
   const uint16_t bytes = tcp ? packet.l4_bytes : from_be(packet.udp()->length);
   const uint64_t pseudo =

@@ -79,6 +79,8 @@ bool Worker::came_to_owner(const Packet& packet) {
 
 void Worker::calibrate(Calibration& calibration, const Packet& packet) {
   if (packet.ip->header_bytes() != sizeof(Ipv4)) return;
+  // Few NICs hash the ports of SCTP, which says nothing of what they do with the rest.
+  if (packet.key.protocol == kSctp) return;
   const Steering& steering = *options_.steering;
   switch (
       calibration.check(*packet.mbuf, steering.hash(packet.key.tuple), options_.index, steering)) {

@@ -21,6 +21,11 @@ FlowKey<V4> fresh_reply_of(const Connection<V4>& c) {
   return key;
 }
 
+SLUICE_ASIDE bool is_init(const Packet& packet) {
+  uint8_t chunk = 0;
+  return find_sctp_chunk(packet.l4, packet.l4_bytes, chunk) && chunk == kSctpInit;
+}
+
 }  // namespace
 
 void Worker::process(const Group& burst) {
@@ -70,12 +75,14 @@ void Worker::process(Packet& packet, const Group& burst) {
 // A client that uses a port again has a new connection, which may go elsewhere: the old one is
 // over, and its server may be by now (as LVS with conn_reuse_mode 1, its default).
 bool Worker::begins_anew(const Packet& packet, const Record& c) {
+  if (packet.key.protocol == kSctp) return c.state == State::sctp_closed && is_init(packet);
   return packet.key.protocol == kTcp && (packet.tcp()->flags & (kSyn | kRst)) == kSyn &&
          (c.state == State::time_wait || c.state == State::close);
 }
 
 // Without a connection only a SYN is scheduled, also one with ACK, FIN or data, as in LVS. RST is
-// dropped, anything else reset as by any host.
+// dropped, anything else reset as by any host. Of SCTP only an INIT is, and
+// the rest told that nobody here speaks it.
 void Worker::first_packet(Packet& packet) {
   // Where NICs are trusted to bring packets to their owners nobody has asked yet.
   if (options_.steering != nullptr) {
@@ -101,6 +108,7 @@ void Worker::first_packet(Packet& packet) {
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
+  if (packet.key.protocol == kSctp && !is_init(packet)) return owned_or_punt(packet);
   const ScheduleContext context{
       *service, schedulers_[service->slot], counters_, overloaded_.data(), tuple, scheduler_own_};
   const uint32_t chosen =
@@ -185,6 +193,8 @@ inline uint32_t Worker::connect(const Packet& packet, const Service& service, co
     flags |= kUdpConnection;
     c.state = State::udp;
     c.born_ms = c.last_seen_ms;
+  } else if (packet.key.protocol == kSctp) [[unlikely]] {
+    c.state = State::sctp_init1;
   } else {
     const Sight sight = server.mode == Mode::nat || server.mode == Mode::fullnat
                             ? Sight::request

@@ -48,6 +48,9 @@ void Worker::forward_request(Packet& packet, uint32_t record) {
         c.flags |= kServerIsnKnown;
       }
     }
+  } else if (packet.key.protocol == kSctp) {
+    const bool sees_replies = c.mode() == Mode::nat || c.mode() == Mode::fullnat;
+    update_sctp_state(packet, record, sees_replies ? Sight::request : Sight::request_only);
   }
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
   forward_on(packet, c);
@@ -119,8 +122,8 @@ inline bool Worker::wrap_up(Packet& packet, const Record& c, const NextHop& hop)
   return true;
 }
 
-// FullNAT and ENAT: nobody but the director tells the real server who the client is. False when
-// the mbuf has no room in front.
+// FullNAT and ENAT: nobody but the director tells the real server who the client is. SCTP has no
+// option that could. False when the mbuf has no room in front.
 inline bool Worker::tell_client(Packet& packet, Record& c, const NextHop& hop) {
   if (packet.key.protocol == kUdp) {
     const bool due = udp_option_due(c);
@@ -129,6 +132,7 @@ inline bool Worker::tell_client(Packet& packet, Record& c, const NextHop& hop) {
       return replace_client_option(packet, c, hop, due);
     return !due || tell_by_ip_option(packet, c, hop);
   }
+  if (packet.key.protocol == kSctp) return true;
   const Tcp& tcp = *packet.tcp();
   const bool due = mode::fullnat::tcp_option_due(tcp, c);
   if (!due && !may_carry_client_option(tcp)) [[likely]]
@@ -202,6 +206,8 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
       c.server_isn1 = from_be(tcp.sequence) + 1;
       c.flags |= kServerIsnKnown;
     }
+  } else if (packet.key.protocol == kSctp) {
+    update_sctp_state(packet, record, Sight::reply);
   }
   c.last_seen_ms = static_cast<uint32_t>(now_ms_);
   // Routers speak from an address of their own; a LIP is the one FullNAT's server knows.
@@ -269,14 +275,14 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
 
 // A connection that has passed the checks above need not pass them again until something changes:
 // a publication ends it for all at once, a change of TCP's state for one. Its packets go by
-// 5_settled.cc, which relies on every condition here.
+// 5_settled.cc, which relies on every condition here. SCTP's always take the full way.
 void Worker::settle(Record& c) {
   if (!snapshot_->serves(c.server) || is_martian(c.raddr)) return;
   const uint8_t protocol = c.protocol();
   if (protocol == kTcp) {
     if (c.state != State::established) return;
     if (c.mode() == Mode::enat && !c.has(kServerIsnKnown)) return;
-  } else if (tells_client(c.mode()) && c.packets < kUdpOptionPackets) {
+  } else if (protocol == kSctp || (tells_client(c.mode()) && c.packets < kUdpOptionPackets)) {
     return;
   }
   renew_wrap(c);
@@ -334,6 +340,13 @@ inline void Worker::update_state(uint32_t record, Sight sight, uint8_t flags) {
     change_state(record, state);
 }
 
+void Worker::update_sctp_state(const Packet& packet, uint32_t record, Sight sight) {
+  uint8_t chunk = 0;
+  if (!find_sctp_chunk(packet.l4, packet.l4_bytes, chunk)) return;
+  const State state = next_sctp_state(table_[record].state, sight, chunk);
+  if (state != table_[record].state) change_state(record, state);
+}
+
 void Worker::change_state(uint32_t record, State state) {
   Record& c = table_[record];
   // The wheel finds out about a later deadline by itself; an earlier one moves the record.
@@ -341,7 +354,7 @@ void Worker::change_state(uint32_t record, State state) {
   c.state = state;
   c.settled = Epoch::unsettled(c.settled);
   tell_soon(record);
-  if (state == State::established) {
+  if (is_established(state)) {
     expendables_.remove(record);
   } else {
     expendables_.add(record);

@@ -24,8 +24,16 @@ void translate_quote(Ipv4* quoted, const uint8_t* end, const mode::Ends& to) {
   be16 checksum = quoted->checksum;
   l3.apply(checksum);
   quoted->checksum = checksum;
+  if (quoted->protocol == kSctp && l4 + sizeof(Sctp) <= end) {
+    // The CRC's change follows from the length of the whole packet, however little of it is here.
+    const auto bytes =
+        static_cast<uint16_t>(from_be(quoted->total_length) - quoted->header_bytes());
+    if (bytes >= sizeof(Sctp))
+      return set_sctp_ports(l4, to.source_port, to.destination_port, bytes);
+  }
   store(l4, to.source_port);
   store(l4 + 2, to.destination_port);
+  if (quoted->protocol == kSctp) return;
   if (quoted->protocol == kUdp) {
     auto* udp = reinterpret_cast<Udp*>(l4);
     checksum = udp->checksum;

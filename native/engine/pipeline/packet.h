@@ -14,7 +14,7 @@ namespace sluice {
 // What the next stage has to do with a packet.
 enum class Concern : uint8_t {
   ended,       // has reached its end
-  flow,        // TCP or UDP: `key` and `hash` are set
+  flow,        // TCP, UDP or SCTP: `key` and `hash` are set
   icmp_error,  // quotes a packet: key and hash are the reverse of the quoted packet's
   other        // IPv4, ours or the kernel's by destination alone
 };
@@ -50,6 +50,7 @@ struct Packet {
   }
   net::Tcp* tcp() const { return reinterpret_cast<net::Tcp*>(l4); }
   net::Udp* udp() const { return reinterpret_cast<net::Udp*>(l4); }
+  net::Sctp* sctp() const { return reinterpret_cast<net::Sctp*>(l4); }
   net::Icmp* icmp() const { return reinterpret_cast<net::Icmp*>(l4); }
   uint16_t total_length() const { return from_be(ip->total_length); }
   bool is_plain() const { return bucket != Table::empty_bucket(); }

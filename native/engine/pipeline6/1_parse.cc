@@ -1,5 +1,5 @@
 // Stage 1: headers found and checked, extension headers walked within the packet's bounds (RFC 8200
-// section 4), and for TCP, UDP and ICMPv6 errors the key of their connection.
+// section 4), and for TCP, UDP, SCTP and ICMPv6 errors the key of their connection.
 #include "../net/encapsulation.h"
 #include "../worker6.h"
 
@@ -49,6 +49,9 @@ void Worker6::parse(Packet6& packet) {
       }
       break;
     }
+    case kSctp:
+      if (packet.l4_bytes < sizeof(Sctp)) return drop(packet, End::bad_l4_header);
+      break;
     case kIcmp6:
       if (packet.l4_bytes < sizeof(Icmp)) return drop(packet, End::bad_l4_header);
       packet.concern = Concern::other;
@@ -143,7 +146,7 @@ void Worker6::parse_quote(Packet6& packet) {
         continue;
       }
     }
-    if ((next != kTcp && next != kUdp) || end - at < 8) return;
+    if (!has_ports(next) || end - at < 8) return;
     packet.quoted = quoted;
     packet.quoted_l4 = at;
     packet.quoted_protocol = next;
@@ -159,6 +162,12 @@ void Worker6::parse_quote(Packet6& packet) {
 
 // As Worker::complete_partial_checksum.
 void Worker6::complete_partial_checksum(Packet6& packet) {
+  if (packet.protocol == kSctp) {
+    if (complete_sctp_checksum(packet.l4, packet.l4_bytes)) {
+      counters().add(Extra::partial_checksum_completed);
+    }
+    return;
+  }
   const bool tcp = packet.protocol == kTcp;
   const uint16_t bytes = tcp ? packet.l4_bytes : from_be(packet.udp()->length);
   const uint64_t pseudo =

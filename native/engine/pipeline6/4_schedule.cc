@@ -8,6 +8,15 @@ namespace sluice {
 
 using namespace net;
 
+namespace {
+
+bool is_init(const Packet6& packet) {
+  uint8_t chunk = 0;
+  return find_sctp_chunk(packet.l4, packet.l4_bytes, chunk) && chunk == kSctpInit;
+}
+
+}  // namespace
+
 void Worker6::process(Packet6& packet) {
   switch (packet.concern) {
     case Concern::ended:
@@ -50,6 +59,7 @@ uint32_t Worker6::find_live(const Packet6& packet, Direction& direction) {
 
 // As Worker::begins_anew.
 bool Worker6::begins_anew(const Packet6& packet, const Record& c) {
+  if (packet.protocol == kSctp) return c.state == State::sctp_closed && is_init(packet);
   return packet.protocol == kTcp && (packet.tcp()->flags & (kSyn | kRst)) == kSyn &&
          (c.state == State::time_wait || c.state == State::close);
 }
@@ -75,6 +85,7 @@ void Worker6::first_packet(Packet6& packet) {
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
+  if (packet.protocol == kSctp && !is_init(packet)) return owned_or_punt(packet);
   const TupleOf<V4> request{folded(tuple.source), folded(tuple.destination), tuple.source_port,
                             tuple.destination_port};
   const ScheduleContext context{common,     worker_.schedulers_[common.slot],
@@ -124,6 +135,8 @@ uint32_t Worker6::connect(const Packet6& packet, const Service6& service, uint32
     c.flags |= kUdpConnection;
     c.state = State::udp;
     c.born_ms = c.last_seen_ms;
+  } else if (packet.protocol == kSctp) {
+    c.state = State::sctp_init1;
   } else {
     const bool sees_replies = server.mode == Mode::nat || server.mode == Mode::fullnat;
     c.state = next_state(State::none, sees_replies ? Sight::request : Sight::request_only,

@@ -23,6 +23,15 @@ uint32_t mtu_for_senders(uint32_t mtu) {
   return mtu < kLeastMtu6 ? uint32_t{kLeastMtu6} : mtu;
 }
 
+template <Direction direction>
+void translate(Packet6& packet, const Connection<V6>& c) {
+  if (packet.protocol == kSctp) {
+    mode::translate_sctp<direction>(packet.ip, packet.l4, packet.l4_bytes, c);
+  } else {
+    mode::translate<direction>(packet.ip, packet.l4, packet.protocol, c);
+  }
+}
+
 }  // namespace
 
 void Worker6::forward_request(Packet6& packet, uint32_t record) {
@@ -36,6 +45,8 @@ void Worker6::forward_request(Packet6& packet, uint32_t record) {
       ++counters().handshakes(c.server)[kUnanswered];
     }
     update_state(record, sees_replies(c) ? Sight::request : Sight::request_only, tcp.flags);
+  } else if (packet.protocol == kSctp) {
+    update_sctp_state(packet, record, sees_replies(c) ? Sight::request : Sight::request_only);
   }
   c.last_seen_ms = static_cast<uint32_t>(worker_.now_ms_);
   forward_on(packet, c);
@@ -76,7 +87,7 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
       if (packet.protocol == kUdp && packet.udp()->checksum == 0) {
         return drop(packet, End::udp_without_checksum, &c);
       }
-      mode::translate<Direction::request>(packet.ip, packet.l4, packet.protocol, c);
+      translate<Direction::request>(packet, c);
       break;
     case Mode::dr:
       --packet.ip->hops;
@@ -124,8 +135,8 @@ Wrap Worker6::renewed_wrap(Record& c) const {
   return mode::tunnel::wrap_of(c);
 }
 
-// FullNAT: the client's address as TOA in TCP. UDP over IPv6 has no option to carry it. False when
-// the mbuf has no room in front.
+// FullNAT: the client's address as TOA in TCP. UDP over IPv6 and SCTP have no option to carry it.
+// False when the mbuf has no room in front.
 bool Worker6::tell_client(Packet6& packet, const Record& c, const NextHop6& hop) {
   if (packet.protocol != kTcp) return true;
   const Service* service = snapshot().service_of_slot(c.service);
@@ -185,6 +196,8 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
       c.server_isn1 = from_be(tcp.sequence) + 1;
       c.flags |= kServerIsnKnown;
     }
+  } else if (packet.protocol == kSctp) {
+    update_sctp_state(packet, record, Sight::reply);
   }
   c.last_seen_ms = static_cast<uint32_t>(worker_.now_ms_);
   c.answered = 1;
@@ -213,7 +226,7 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
       service->has(wire::kClientAddress)) {
     lower_mss(packet.tcp(), kToa6Bytes);
   }
-  mode::translate<Direction::reply>(packet.ip, packet.l4, packet.protocol, c);
+  translate<Direction::reply>(packet, c);
   send_to(packet, *hop,
           c.mode() == Mode::nat ? End::forwarded_nat_reply : End::forwarded_fullnat_reply, &c);
 }
@@ -272,13 +285,20 @@ void Worker6::update_state(uint32_t record, Sight sight, uint8_t flags) {
   if (state != table_[record].state) change_state(record, state);
 }
 
+void Worker6::update_sctp_state(const Packet6& packet, uint32_t record, Sight sight) {
+  uint8_t chunk = 0;
+  if (!find_sctp_chunk(packet.l4, packet.l4_bytes, chunk)) return;
+  const State state = next_sctp_state(table_[record].state, sight, chunk);
+  if (state != table_[record].state) change_state(record, state);
+}
+
 void Worker6::change_state(uint32_t record, State state) {
   Record& c = table_[record];
   // The wheel finds out about a later deadline by itself; an earlier one moves the record.
   const bool sooner = timeout_of(state) < timeout_of(c.state);
   c.state = state;
   tell_soon(record);
-  if (state == State::established) {
+  if (is_established(state)) {
     expendables_.remove(record);
   } else {
     expendables_.add(record);

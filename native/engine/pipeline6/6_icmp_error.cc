@@ -17,8 +17,17 @@ void translate_quote(const Packet6& packet, const mode::Ends6& to) {
       mode::delta_of({quoted->source, quoted->destination, load<be16>(l4), load<be16>(l4 + 2)}, to);
   quoted->source = to.source;
   quoted->destination = to.destination;
+  if (packet.quoted_protocol == kSctp && l4 + sizeof(Sctp) <= packet.l4 + packet.l4_bytes) {
+    // The CRC's change follows from the length of the whole packet, however little of it is here.
+    const uint8_t* const start = reinterpret_cast<uint8_t*>(quoted + 1);
+    const auto bytes = static_cast<uint32_t>(start + from_be(quoted->payload) - l4);
+    if (bytes >= sizeof(Sctp) && bytes <= UINT16_MAX) {
+      return set_sctp_ports(l4, to.source_port, to.destination_port, bytes);
+    }
+  }
   store(l4, to.source_port);
   store(l4 + 2, to.destination_port);
+  if (packet.quoted_protocol == kSctp) return;
   if (packet.quoted_protocol == kUdp) {
     auto* udp = reinterpret_cast<Udp*>(l4);
     be16 checksum = udp->checksum;

@@ -39,6 +39,7 @@ struct Packet6 {
   }
   net::Tcp* tcp() const { return reinterpret_cast<net::Tcp*>(l4); }
   net::Udp* udp() const { return reinterpret_cast<net::Udp*>(l4); }
+  net::Sctp* sctp() const { return reinterpret_cast<net::Sctp*>(l4); }
   net::Icmp* icmp() const { return reinterpret_cast<net::Icmp*>(l4); }
   // With the header, as MTUs and counters have it.
   uint16_t total_length() const {

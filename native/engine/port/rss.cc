@@ -22,7 +22,8 @@ std::optional<net::Toeplitz::Key> set_key(uint16_t id, const rte_eth_dev_info& i
   rte_eth_rss_conf conf{};
   conf.rss_key = bytes.data();
   conf.rss_key_len = length;
-  conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;
+  conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP) &
+                info.flow_type_rss_offloads;
   const bool taken = rte_eth_dev_rss_hash_update(id, &conf) == 0;
   std::fill(bytes.begin(), bytes.end(), uint8_t{0});
   conf = {};

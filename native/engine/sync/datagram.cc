@@ -82,8 +82,8 @@ std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
   record.packets = rest[5];
   if (rest[0] > static_cast<uint8_t>(Tale::end) || rest[2] >= kModes) return std::nullopt;
   if (rest[3] == static_cast<uint8_t>(State::none) || rest[3] >= kStates) return std::nullopt;
-  if (record.protocol != kTcp && record.protocol != kUdp) return std::nullopt;
-  if ((record.protocol == kUdp) != (record.state == State::udp)) return std::nullopt;
+  if (record.protocol != protocol_of(record.state)) return std::nullopt;
+  if (record.protocol == kSctp && record.mode == Mode::enat) return std::nullopt;
   if (std::is_same_v<Family, V6> && record.mode == Mode::enat) return std::nullopt;
   return record;
 }

@@ -17,7 +17,26 @@ constexpr uint8_t kIpv6 = 1;
 constexpr size_t kV0HeaderBytes = 4;
 constexpr size_t kV0RecordBytes = 24;
 constexpr size_t kV0OptionBytes = 24;
+// LVS counts each protocol's states from 0, which is none; SCTP's are ours, in the same order.
 constexpr uint8_t kMostTcpStates = 11;
+constexpr uint16_t kSctpBase = static_cast<uint16_t>(State::sctp_init1) - 1;
+constexpr uint16_t kMostSctpStates = kStates - kSctpBase;
+
+bool is_known(uint8_t protocol, uint16_t state) {
+  if (protocol == kUdp) return true;
+  if (state == 0) return false;
+  return (protocol == kTcp && state < kMostTcpStates) ||
+         (protocol == kSctp && state < kMostSctpStates);
+}
+State state_of(uint8_t protocol, uint16_t told) {
+  if (protocol == kUdp) return State::udp;
+  return static_cast<State>(protocol == kSctp ? told + kSctpBase : told);
+}
+uint16_t as_told(State state) {
+  const auto number = static_cast<uint16_t>(state);
+  if (state == State::udp) return 0;
+  return protocol_of(state) == kSctp ? static_cast<uint16_t>(number - kSctpBase) : number;
+}
 
 uint16_t read_u16(const uint8_t* from) {
   return from_be(load<be16>(from));
@@ -32,7 +51,7 @@ uint32_t method_of(Mode mode) {
 
 // A TCP connection that nobody tells a time for isn't watched over there: LVS counts it inactive.
 bool is_inactive(State state) {
-  return state != State::established;
+  return !is_established(state);
 }
 
 // Fields that both versions have. False: not for us, counted.
@@ -45,14 +64,13 @@ bool take(RecordOf<Family>& record, uint8_t protocol, uint32_t flags, uint16_t s
   }
   const uint32_t method = flags & kMethodMask;
   const bool known = method == kMasq || method == kTunnel || method == kRoute;
-  if ((protocol != kTcp && protocol != kUdp) || !known ||
-      (protocol == kTcp && (state == 0 || state >= kMostTcpStates))) {
+  if (!known || !is_known(protocol, state)) {
     ++refused.other;
     return false;
   }
   record.protocol = protocol;
   record.mode = method == kRoute ? Mode::dr : method == kTunnel ? Mode::tun : Mode::nat;
-  record.state = protocol == kUdp ? State::udp : static_cast<State>(state);
+  record.state = state_of(protocol, state);
   record.tale = Tale::live;
   // LVS tells of what has gone both ways, or doesn't see replies anyway.
   record.flags = kAnswered;
@@ -140,8 +158,7 @@ void write_record(uint8_t* to, const RecordOf<Family>& record, uint32_t timeout_
   to[1] = record.protocol;
   store(to + 2, to_be(static_cast<uint16_t>(kBytes)));
   store(to + 4, to_be(method_of(record.mode) | (is_inactive(record.state) ? kInactive : 0u)));
-  const bool udp = record.state == State::udp;
-  store(to + 8, to_be(static_cast<uint16_t>(udp ? 0 : static_cast<uint16_t>(record.state))));
+  store(to + 8, to_be(as_told(record.state)));
   store(to + 10, record.request.source_port);
   store(to + 12, record.request.destination_port);
   store(to + 14, record.reply.source_port);

@@ -102,7 +102,7 @@ void SyncHalf<Half, Family>::note_change(uint32_t record) {
   if (!feed().options().tells || (notes & (sync::kQueued | sync::kTheirs)) != 0) return;
   const State state = table()[record].state;
   // Handshakes that come to nothing are nobody's business.
-  if (!(notes & sync::kTold) && state != State::established && state != State::udp) return;
+  if (!(notes & sync::kTold) && !is_established(state) && state != State::udp) return;
   if (feed().soon.add(record, now_ms())) {
     notes |= sync::kQueued;
   } else {
@@ -193,7 +193,7 @@ bool SyncHalf<Half, Family>::tell_due() {
           if (first_time && feed().later.add(record, now_ms())) notes |= sync::kQueued;
           continue;
         }
-        if (c.state != State::udp && c.state != State::established) continue;
+        if (c.state != State::udp && !is_established(c.state)) continue;
       }
       tell_peer(record, Tale::live);
     }
@@ -233,7 +233,7 @@ bool SyncHalf<Half, Family>::tell_swept() {
       // What has been silent for two sweeps was told so.
       if (!sweep.everything && self().idle_ms(c) > 2 * period) continue;
     } else if (c.state == State::udp ? c.last_seen_ms - c.born_ms < options.after_ms
-                                     : c.state != State::established) {
+                                     : !is_established(c.state)) {
       continue;
     } else if (notes & sync::kQueued) {
       continue;

@@ -22,9 +22,10 @@ struct TupleOf {
   be16 source_port, destination_port;
 };
 
-// What tells UDP from TCP in an IP protocol's number.
+// What tells UDP from TCP in an IP protocol's number. SCTP is never settled (settled.h), and so
+// never compared by it alone.
 inline constexpr uint8_t kUdpBit = 0x10;
-static_assert((kUdp & kUdpBit) != 0 && (kTcp & kUdpBit) == 0);
+static_assert((kUdp & kUdpBit) != 0 && (kTcp & kUdpBit) == 0 && (kSctp & kUdpBit) == 0);
 
 enum ConnectionFlag : uint8_t {
   kModeMask = 0x07,
@@ -70,7 +71,7 @@ struct alignas(64) Connection<V4> {
   // the request's tuple is in the table (sync/worker.cc).
   bool is_signpost() const { return (flags & kModeMask) == kModeMask; }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
-  uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
+  uint8_t protocol() const { return protocol_of(state); }
   // Where the tuple of either direction lies.
   const void* tuple(Direction direction) const {
     return reinterpret_cast<const uint8_t*>(this) + 16 * static_cast<size_t>(direction);
@@ -100,7 +101,7 @@ struct alignas(64) Connection<V6> {
   Mode mode() const { return static_cast<Mode>(flags & kModeMask); }
   bool is_signpost() const { return (flags & kModeMask) == kModeMask; }
   bool has(ConnectionFlag flag) const { return (flags & flag) != 0; }
-  uint8_t protocol() const { return has(kUdpConnection) ? kUdp : kTcp; }
+  uint8_t protocol() const { return protocol_of(state); }
   TupleOf<V6> request() const { return {caddr, vaddr, cport, vport}; }
   TupleOf<V6> reply() const { return {raddr, laddr, rport, lport}; }
 };

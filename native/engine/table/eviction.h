@@ -23,6 +23,13 @@ inline Extra evicted_as(State state) {
     case State::syn_sent:
     case State::syn_recv:
     case State::synack:
+    case State::sctp_init1:
+    case State::sctp_init:
+    case State::sctp_cookie_sent:
+    case State::sctp_cookie_replied:
+    case State::sctp_cookie_wait:
+    case State::sctp_cookie:
+    case State::sctp_cookie_echoed:
       return Extra::evicted_half_open;
     default:
       return Extra::evicted_closed;

@@ -68,10 +68,10 @@ inline State next_state(State state, Sight sight, uint8_t flags) {
   return kNext[static_cast<unsigned>(sight)][event][static_cast<unsigned>(state)];
 }
 
-// Counted in ActiveConn (else InActConn)? UDP is not.
+// Counted in ActiveConn (else InActConn)? UDP is not; of SCTP only what is established.
 inline bool is_active(State state) {
   return state == State::established || state == State::syn_sent || state == State::syn_recv ||
-         state == State::synack;
+         state == State::synack || state == State::sctp_established;
 }
 
 }  // namespace sluice

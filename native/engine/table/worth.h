@@ -1,7 +1,8 @@
 // What is lost if a connection has to give way to a new one.
 //
-// As in netfilter, TCP has proved itself once its handshake is through, and UDP once it has gone
-// both ways for two seconds; where the director sees the client's packets only, these have to do.
+// As in netfilter, TCP and SCTP have proved themselves once their handshake is through, and UDP
+// once it has gone both ways for two seconds; where the director sees the client's packets only,
+// these have to do.
 #pragma once
 
 #include "connection.h"
@@ -27,13 +28,26 @@ inline Worth worth_of(const Connection<Family>& c) {
     case State::synack:
     case State::close:
     case State::time_wait:
+    case State::sctp_init1:
+    case State::sctp_init:
+    case State::sctp_cookie_sent:
+    case State::sctp_cookie_replied:
+    case State::sctp_cookie_wait:
+    case State::sctp_cookie:
+    case State::sctp_cookie_echoed:
+    case State::sctp_rejected:
+    case State::sctp_closed:
       return Worth::least;
     case State::fin_wait:
     case State::close_wait:
     case State::last_ack:
+    case State::sctp_shutdown_sent:
+    case State::sctp_shutdown_received:
+    case State::sctp_shutdown_ack_sent:
       return Worth::little;
     case State::established:
     case State::listen:
+    case State::sctp_established:
       return Worth::assured;
     case State::udp:
       break;

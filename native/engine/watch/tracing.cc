@@ -47,7 +47,7 @@ void look_at_quote(Tracing::Sight& sight, const Snapshot& snapshot, const uint8_
       at = inside.packet;
       continue;
     }
-    if (l4 + 4 > end || (ip.protocol != kTcp && ip.protocol != kUdp)) return;
+    if (l4 + 4 > end || !has_ports(ip.protocol)) return;
     const TupleOf<V4> quoted{ip.source, ip.destination, load<be16>(l4), load<be16>(l4 + 2)};
     sight.key = {inner ? quoted : turned(quoted), ip.protocol};
     sight.has_key = sight.icmp_error = true;
@@ -90,7 +90,7 @@ Tracing::Sight Tracing::look(const rte_mbuf& frame, uint16_t port) const {
   const uint8_t* l4 = l3 + ip.header_bytes();
   sight.key = {{ip.source, ip.destination, 0, 0}, ip.protocol};
   if (!has_ports || l4 + 4 > end) return sight;
-  if (ip.protocol == kTcp || ip.protocol == kUdp) {
+  if (sluice::has_ports(ip.protocol)) {
     sight.key.tuple.source_port = load<be16>(l4);
     sight.key.tuple.destination_port = load<be16>(l4 + 2);
     sight.has_key = true;

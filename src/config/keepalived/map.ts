@@ -194,10 +194,6 @@ class Mapper {
     if (engine) this.#unsupported.packets('persistence_engine', engine);
     const suspend = child(node, 'ha_suspend');
     if (suspend) this.#unsupported.tuning(suspend, 'the addresses are always here');
-    if (protocol === 'sctp') {
-      this.#unsupported.packets('protocol', child(node, 'protocol') as Node, 'protocol SCTP');
-      return [];
-    }
     const hashes = scheduler === 'sh' || scheduler === 'mh';
     const flags = (...names: string[]) => hashes && names.some((name) => values.flag(name));
     const common = without({
@@ -207,7 +203,7 @@ class Mapper {
       scheduler,
       schedulePort: flags(`${scheduler}-port`, 'flag-2') || undefined,
       scheduleFallback: flags(`${scheduler}-fallback`, 'flag-1') || undefined,
-      onePacket: protocol === 'tcp' ? undefined : values.flag('ops'),
+      onePacket: protocol === 'udp' || marked ? values.flag('ops') : undefined,
       family: marked ? (this.#isSix(node, values, servers) ? 'ipv6' : undefined) : undefined,
       localAddresses: this.#localAddresses(node),
       health: this.#health(node, values, servers, mode),

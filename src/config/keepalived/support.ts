@@ -18,7 +18,6 @@ export const FEATURES = {
   persistence_engine: 'there are no persistence engines: clients are known by their addresses',
   fwmark: 'no rule in marks of sluice.yaml gives packets that mark: the service is left out',
   scheduler: 'there is no such scheduler: wlc schedules instead',
-  protocol: 'only TCP and UDP are forwarded: the service is left out',
   method: 'there is no SNAT: the service is left out',
   regex: 'regular expressions are JavaScript’s and have no such option: it is left out',
   acl: 'there are no lists of clients: everybody is let in',

@@ -83,6 +83,16 @@ services:
   assert.match(text, /^ {4}snmp_name web$/m);
 });
 
+test('an SCTP service, both ways', () => {
+  const yaml = `${BASE}services:
+  - { name: signalling, listen: 203.0.113.12:2905, protocol: sctp, mode: nat, servers: [{ address: 198.51.100.12:2906 }] }
+`;
+  const first = loadConfig(put('sctp.yaml', yaml)).model;
+  const conf = convert(path('sctp.yaml')).text;
+  assert.match(conf, /^virtual_server 203\.0\.113\.12 2905 \{\n(.*\n){1,4} {4}protocol SCTP$/m);
+  assert.equal(data(loadConfig(put('sctp.conf', conf)).model), data(first));
+});
+
 test('services for marks and for any port, both ways', () => {
   const yaml = `${BASE}marks:
   - { mark: 5, to: 203.0.113.10 }

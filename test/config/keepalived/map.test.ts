@@ -216,11 +216,9 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   [
     'services that cannot be forwarded at all',
-    SERVICE('').replace('TCP', 'SCTP') +
-      SERVICE('').replace('203.0.113.10 80', 'fwmark 3').replace('    protocol TCP\n', ''),
+    SERVICE('').replace('203.0.113.10 80', 'fwmark 3').replace('    protocol TCP\n', ''),
     [
-      '4:5: protocol SCTP: not supported: only TCP and UDP are forwarded: the service is left out (to go without, add protocol to keepalived.accept)',
-      '10:16: virtual_server fwmark: not supported: no rule in marks of sluice.yaml gives packets that mark: the service is left out (to go without, add fwmark to keepalived.accept)',
+      '1:16: virtual_server fwmark: not supported: no rule in marks of sluice.yaml gives packets that mark: the service is left out (to go without, add fwmark to keepalived.accept)',
     ],
   ],
   [

@@ -1,5 +1,6 @@
 /** Checks of a packet's transport header before anything is done with it. */
 import { ip4, onesSum, readU16, u16 } from '../bytes.js';
+import { sctpChecksum } from '../sctp.js';
 import { checksumAt, type Fields, rightChecksum, segmentOf, tcpHeaderBytes } from './fields.js';
 
 /** Source addresses no packet may come from (RFC 1812 section 5.3.7). */
@@ -24,6 +25,7 @@ export function hasSourceRoute(fields: Fields): boolean {
 export function headerFits(fields: Fields): boolean {
   const bytes = fields.body.length;
   if (fields.protocol === 1) return bytes >= 8;
+  if (fields.protocol === 132) return bytes >= 12;
   if (fields.protocol === 17) {
     const length = bytes >= 8 ? readU16(fields.body, 4) : 0;
     return length >= 8 && length <= bytes;
@@ -39,6 +41,12 @@ export function checksumHolds(fields: Fields): boolean {
 
 /** A checksum that is only the pseudo-header's sum, as a local kernel leaves it for the NIC. */
 export function completePartial(fields: Fields): boolean {
+  if (fields.protocol === 132) {
+    // Of SCTP it leaves 0.
+    if (fields.body.subarray(8, 12).some((byte) => byte !== 0)) return false;
+    fields.body.set(sctpChecksum(fields.body), 8);
+    return true;
+  }
   const at = checksumAt(fields.protocol);
   const pseudo = onesSum(
     ip4(fields.src),

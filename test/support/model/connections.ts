@@ -13,7 +13,7 @@ export interface Endpoint {
 export const text = (end: Endpoint) => `${end.ip}:${end.port}`;
 
 export interface Connection {
-  protocol: 6 | 17;
+  protocol: 6 | 17 | 132;
   mode: Mode;
   client: Endpoint;
   virtual: Endpoint;
@@ -103,6 +103,8 @@ export class Connections {
   }
 }
 
+const NUMBERS = { tcp: 6, udp: 17, sctp: 132, fwmark: 0 };
+
 export function findService(
   services: SnapshotService[],
   protocol: number,
@@ -112,7 +114,7 @@ export function findService(
   const at = (wanted: number) =>
     services.find(
       (service) =>
-        (service.protocol === 'tcp' ? 6 : 17) === protocol &&
+        NUMBERS[service.protocol] === protocol &&
         service.port === wanted &&
         v4Text(service.address) === address,
     );

@@ -6,6 +6,7 @@
 import {
   checksum,
   concat,
+  crc32c,
   ip4,
   ip4Text,
   onesSum,
@@ -13,8 +14,10 @@ import {
   readU16,
   readU32,
   u16,
+  u32,
 } from '../bytes.js';
 import { nop } from '../packet.js';
+import { sctpChecksum } from '../sctp.js';
 
 export interface Fields {
   tos: number;
@@ -93,6 +96,10 @@ function minus(a: number, b: number): number {
   return onesSum(u16(a), u16(~b & 0xffff));
 }
 
+function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return a.map((byte, at) => byte ^ (b[at] as number));
+}
+
 /**
  * The packet with `change` applied to it and the transport checksum recomputed. `fill`: a UDP
  * checksum of 0 (none) is filled in; otherwise it stays 0.
@@ -100,6 +107,11 @@ function minus(a: number, b: number): number {
 export function rewritten(before: Fields, change: (fields: Fields) => void, fill: boolean): Fields {
   const after: Fields = { ...before, body: before.body.slice(), options: before.options.slice() };
   change(after);
+  if (before.protocol === 132) {
+    const error = xor(before.body.slice(8, 12), sctpChecksum(before.body));
+    after.body.set(xor(sctpChecksum(after.body), error), 8);
+    return after;
+  }
   const at = checksumAt(before.protocol);
   const had = readU16(before.body, at);
   const udp = before.protocol === 17;
@@ -176,6 +188,17 @@ export function requote(quote: Uint8Array, src: string, sport: number, dst: stri
   const ends = (of: Uint8Array) => of.slice(12, 20);
   const all = (of: Uint8Array) => concat(ends(of), of.slice(header, header + 4));
   follow(10, ends(quote), ends(bytes));
+  if (quote[9] === 132) {
+    const length = readU16(quote, 2) - header;
+    if (quote.length < header + 12 || length < 12) return bytes;
+    // What the ports add to the CRC of a packet of that length, whatever else is in it.
+    const zeros = new Uint8Array(length);
+    const changed = zeros.slice();
+    changed.set(xor(quote.slice(header, header + 4), bytes.slice(header, header + 4)));
+    const difference = u32((crc32c(changed) ^ crc32c(zeros)) >>> 0).reverse();
+    bytes.set(xor(quote.slice(header + 8, header + 12), difference), header + 8);
+    return bytes;
+  }
   const at = header + checksumAt(quote[9] as number);
   const udp = quote[9] === 17;
   if (udp ? readU16(quote, at) !== 0 : quote.length >= header + 20) {

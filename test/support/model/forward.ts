@@ -69,6 +69,8 @@ function fullNat(
   packet.src = local.ip;
   packet.dst = connection.server.ip;
   setPorts(packet, local.port, connection.server.port);
+  // SCTP has no option to tell the client's address by.
+  if (packet.protocol === 132) return;
   blotOut(packet, service?.toaKind ?? 254);
   if (!told) return;
   const enat = connection.mode === 'enat';

@@ -32,20 +32,22 @@ export function planIcmpError(
     const inner = outer.subarray(found.header + inside);
     const request = quotedEnds(inner);
     if (!request) return 'cut off';
-    if (request.protocol !== 6 && request.protocol !== 17) return 'unknown';
+    if (!hasPorts(request.protocol)) return 'unknown';
     const connection = connections.request(request.protocol, request.from, request.to);
     return connection?.mode === 'tun'
       ? relayed(connection, inner, found.header + inside)
       : 'unknown';
   }
   const { protocol, from, to } = found;
-  if (protocol !== 6 && protocol !== 17) return 'unknown';
+  if (!hasPorts(protocol)) return 'unknown';
   // The quoted packet travelled the other way: a request's error comes from the server's side.
   const aboutRequest = connections.reply(protocol, to, from);
   if (aboutRequest) return towardsClient(aboutRequest);
   const aboutReply = connections.request(protocol, to, from);
   return aboutReply ? towardsServer(aboutReply) : 'unknown';
 }
+
+const hasPorts = (protocol: number) => [6, 17, 132].includes(protocol);
 
 /** Protocol and ends of a quoted packet; undefined if not as much as that is there (RFC 792). */
 function quotedEnds(quote: Uint8Array) {

@@ -11,6 +11,7 @@ import type { Snapshot, SnapshotServer, SnapshotService } from '../../../src/sna
 import { checksum, concat, ip4, macText, readU16 } from '../bytes.js';
 import { dissect } from '../dissect.js';
 import { ethernet } from '../packet.js';
+import { decisiveChunk } from '../sctp.js';
 import { arpReply, echoReply, icmpError, resetTo } from './answers.js';
 import { checksumHolds, completePartial, hasSourceRoute, headerFits, isMartian } from './checks.js';
 import {
@@ -29,7 +30,6 @@ import {
   type Fields,
   ports as portsOf,
   readFields,
-  readSequence,
   sizeOf,
   tcpFlags,
   writeFields,
@@ -38,8 +38,9 @@ import { toClient, toServer } from './forward.js';
 import { fragments, Reassembly } from './fragments.js';
 import { planIcmpError } from './icmp.js';
 import { Ledger } from './ledger.js';
+import { beginsAnew, progress } from './progress.js';
 import { predict, type SchedulingState, usable } from './schedulers.js';
-import { nextState, tcpEvent, timeoutOf } from './states.js';
+import { type Sight, timeoutOf } from './states.js';
 import { GUE_SOURCES, gueOf, overheadOf } from './tunnel.js';
 import { answer, drop, type Expected, forward, punt, type Seen } from './verdicts.js';
 
@@ -129,9 +130,10 @@ export class Model {
   /** A whole IP packet to this station. */
   private datagram(arrival: Arrival): Expected {
     const { fields } = arrival;
-    if ([1, 6, 17].includes(fields.protocol) && !headerFits(fields)) return drop('bad_l4_header');
+    if ([1, 6, 17, 132].includes(fields.protocol) && !headerFits(fields))
+      return drop('bad_l4_header');
     if (fields.protocol === 1) return this.icmp(arrival);
-    if (fields.protocol === 6 || fields.protocol === 17) return this.transport(arrival);
+    if ([6, 17, 132].includes(fields.protocol)) return this.transport(arrival);
     if (!this.isOwned(fields.dst)) return this.leave(arrival);
     if (this.isOurs(fields.src)) return drop('martian');
     return this.answerIcmp(arrival, 'answered_protocol_unreachable', 3, 2);
@@ -183,7 +185,7 @@ export class Model {
     return this.answerFrom(a, 'answered_echo', echoReply(a.fields, freeId(a)));
   }
 
-  // TCP and UDP.
+  // TCP, UDP and SCTP.
 
   private transport(a: Arrival): Expected {
     const { fields } = a;
@@ -206,6 +208,9 @@ export class Model {
   private noService(a: Arrival): Expected {
     if (this.isOurs(a.fields.src)) return drop('martian');
     if (a.fields.protocol === 6) return this.reset(a);
+    if (a.fields.protocol === 132) {
+      return this.answerIcmp(a, 'answered_protocol_unreachable', 3, 2);
+    }
     if (!checksumHolds(a.fields)) return drop('bad_l4_checksum');
     return this.answerIcmp(a, 'answered_port_unreachable', 3, 3);
   }
@@ -234,11 +239,14 @@ export class Model {
       const flags = tcpFlags(fields);
       if (flags.includes('R') || !flags.includes('S')) return this.reset(a);
     }
+    if (fields.protocol === 132 && decisiveChunk(fields.body) !== 'INIT') {
+      return this.isOwned(fields.dst) ? this.noService(a) : this.leave(a);
+    }
     const chosen = this.schedule(a, service, client);
     if (chosen === undefined) return this.answerIcmp(a, 'answered_port_unreachable', 3, 3);
     if (typeof chosen === 'string') return { ...drop(), illegal: chosen };
     const connection: Connection = {
-      protocol: fields.protocol as 6 | 17,
+      protocol: fields.protocol as 6 | 17 | 132,
       mode: chosen.mode,
       client,
       virtual: to,
@@ -302,7 +310,7 @@ export class Model {
     connection: Connection,
   ): Endpoint | string {
     const ip = a.seen.kind === 'forwarded' ? ipOf(a) : undefined;
-    const port = ip?.tcp?.sport ?? ip?.udp?.sport;
+    const port = ip?.tcp?.sport ?? ip?.udp?.sport ?? ip?.sctp?.sport;
     const local =
       ip && port !== undefined
         ? { ip: ip.src, port }
@@ -390,27 +398,9 @@ export class Model {
     return { ...forward(end, hop.port, sent), ...about };
   }
 
-  private touch(
-    a: Arrival,
-    connection: Connection,
-    sight: 'request' | 'reply' | 'requestOnly',
-  ): void {
-    const { fields } = a;
-    if (fields.protocol === 17) {
-      connection.state = 'UDP';
-    } else {
-      const flags = tcpFlags(fields);
-      connection.state = nextState(connection.state, sight, tcpEvent(flags));
-      const [seq, ack] = readSequence(fields);
-      const answered = sight === 'reply' && flags.includes('S') && flags.includes('A');
-      if (answered) connection.firstAck = (seq + 1) % 2 ** 32;
-      // ENAT's replies are not seen: the client's first ACK tells, anew after each SYN.
-      if (connection.mode === 'enat' && sight === 'requestOnly') {
-        if (flags.includes('S')) connection.firstAck = undefined;
-        else if (flags.includes('A')) connection.firstAck ??= ack;
-      }
-    }
-    connection.timeout = timeoutOf(connection.state, this.snapshot.timeouts);
+  private touch(a: Arrival, connection: Connection, sight: Sight): void {
+    progress(connection, a.fields, sight);
+    connection.timeout = timeoutOf(connection.state, this.snapshot.timeouts, connection.protocol);
     connection.expires = this.now + connection.timeout;
   }
 
@@ -499,12 +489,4 @@ function ipOf(a: Arrival) {
 /** ID of a packet the engine made: its own choice. */
 function freeId(a: Arrival): number {
   return ipOf(a)?.id ?? 0;
-}
-
-/** A SYN of a client whose old connection is over: LVS schedules it (conn_reuse_mode 1). */
-function beginsAnew(fields: Fields, { protocol, state }: Connection): boolean {
-  const over = state === 'TIME_WAIT' || state === 'CLOSE';
-  if (protocol !== 6 || !over) return false;
-  const flags = tcpFlags(fields);
-  return flags.includes('S') && !flags.includes('R');
 }

@@ -68,6 +68,8 @@ export function isActive(state: ConnectionState): boolean {
   return ['ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'SYNACK'].includes(state);
 }
 
-export function timeoutOf(state: ConnectionState, timeouts: number[]): number {
-  return timeouts[STATES.indexOf(state)] as number;
+/** SCTP's states are the last, and one of them is called as one of TCP's. */
+export function timeoutOf(state: ConnectionState, timeouts: number[], protocol: number): number {
+  const at = protocol === 132 ? STATES.lastIndexOf(state) : STATES.indexOf(state);
+  return timeouts[at] as number;
 }

@@ -40,6 +40,7 @@ export interface Readings {
 export const probeMs = (advertMs: number) => (advertMs < 100 ? 2 : 10);
 
 const LOAD_CONNECTIONS = 160;
+const PROGRESS_MS = 60_000;
 /** What nginx may open where the hard limit is 20 000 files. */
 const MOST_A_SERVER = 15_000;
 const LONGEST_WAIT_MS = 30_000;
@@ -139,7 +140,7 @@ class Course {
     await wait('the second director is backup', () => this.#pair.knows(2, 0));
   }
 
-  async load(): Promise<void> {
+  async load(say: (text: string) => void): Promise<void> {
     const { loadSeconds } = this.#options;
     const before = await this.#masterships();
     const vips = Object.values(this.#pair.vips);
@@ -161,7 +162,16 @@ class Course {
     const all = vips.map((vip) =>
       this.#lab.ns('client').spawn([...argv, `http://${vip}/`], { timeout: loadSeconds + 30 }),
     );
-    await Promise.all(all.map((one) => one.succeed()));
+    const begun = performance.now();
+    const progress = setInterval(() => {
+      const seconds = Math.round((performance.now() - begun) / 1000);
+      say(`${seconds} of ${loadSeconds} s of load`);
+    }, PROGRESS_MS);
+    try {
+      await Promise.all(all.map((one) => one.succeed()));
+    } finally {
+      clearInterval(progress);
+    }
     for (const { output } of all) this.readings.requestsPerSecond += readWrk(output).value;
     this.readings.falseTakeovers = (await this.#masterships()) - before;
     if (await this.#pair.isMaster(2)) this.#master = 2;
@@ -267,7 +277,7 @@ export function runCourse(
   return Lab.use({ directors: 2, realServers }, async (lab) => {
     const course = new Course(lab, options);
     await course.begin();
-    await course.load();
+    await course.load(say);
     const { falseTakeovers } = course.readings;
     say(`${options.loadSeconds} s of load: ${falseTakeovers} false takeovers`);
     await course.hold();

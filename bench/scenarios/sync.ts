@@ -19,6 +19,7 @@ import { mad, median, round } from '../statistics.js';
 /** One case as `--json` prints it; ns a connection, medians of the runs. */
 export interface SyncResult {
   scenario: 'sync';
+  family: 4 | 6;
   /** In the worker's table while it adopts and tells. */
   connections: number;
   /** Sync thread: from the worker's ring into the kernel, and from the kernel into the ring. */
@@ -109,6 +110,7 @@ function forwarding(rounds: readonly NativeForward[]) {
 }
 
 function summarise(
+  family: SyncResult['family'],
   native: NativeSync & NativeHost,
   rounds: readonly (NativeForward & NativeHost)[],
 ): Outcome<SyncResult> {
@@ -120,6 +122,7 @@ function summarise(
   return {
     result: {
       scenario: 'sync',
+      family,
       connections: native.connections,
       sendNs: ns(send),
       sendMadNs: spread(send),
@@ -150,13 +153,16 @@ function summarise(
 const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
 
 function report(results: Results<SyncResult>): Section {
-  const rows = results.cases.flatMap(({ result: r }) => [
-    ['sync thread: ring → datagram → kernel', `**${r.sendNs}** ± ${r.sendMadNs}`],
-    ['sync thread: kernel → checked, resolved → ring', `**${r.receiveNs}** ± ${r.receiveMadNs}`],
-    ['worker: connection → ring', `**${r.tellNs}** ± ${r.tellMadNs}`],
-    ['worker: ring → connection', `**${r.adoptNs}** ± ${r.adoptMadNs}`],
+  const parts = results.cases.map(({ result: r }) => [
+    name(r),
+    `**${r.sendNs}** ± ${r.sendMadNs}`,
+    `**${r.receiveNs}** ± ${r.receiveMadNs}`,
+    `**${r.tellNs}** ± ${r.tellMadNs}`,
+    `**${r.adoptNs}** ± ${r.adoptMadNs}`,
+    `**${grouped(r.connectionsPerSecond)}**`,
   ]);
   const forwards = results.cases.map(({ result: r }) => [
+    name(r),
     r.aloneNs.toFixed(1),
     r.syncedNs.toFixed(1),
     `**${percent(r.lostShare)}**`,
@@ -171,15 +177,26 @@ function report(results: Results<SyncResult>): Section {
 
 ${provenance(results)}
 
-${markdownTable(['', 'ns a connection'], rows)}
+${markdownTable(
+  [
+    'ns a connection',
+    'sync thread: ring → datagram → kernel',
+    'sync thread: kernel → checked, resolved → ring',
+    'worker: connection → ring',
+    'worker: ring → connection',
+    'connections a second a core, by the slower side of the thread',
+  ],
+  parts,
+)}
 
-- Thread CPU time. The datagrams go through the kernel's loopback interface and are sealed and checked; the slower side makes ${grouped(first?.result.connectionsPerSecond ?? 0)} connections a second a core.
+- Thread CPU time. The datagrams go through the kernel's loopback interface and are sealed and checked.
 - Worker: ${grouped(first?.result.connections ?? 0)} established FullNAT connections, each adopted as news of one that is known, and told by a sweep over the table.
 
 A worker that forwards flat out, ns a packet:
 
 ${markdownTable(
   [
+    '',
     'without sync',
     'with sync',
     'speed lost',
@@ -199,8 +216,10 @@ ${markdownTable(
   return { markdown, plots: {} };
 }
 
+const name = ({ family }: SyncResult) => `IPv${family}`;
+
 function figures({ cases }: Results<SyncResult>): Figures {
-  const [first] = cases;
+  const [first] = cases.filter(({ result }) => result.family !== 6);
   if (!first) return {};
   const { connectionsPerSecond, lostShare, newPerSecond } = first.result;
   return {
@@ -214,10 +233,17 @@ function figures({ cases }: Results<SyncResult>): Figures {
 /** Processes that forward with and without. */
 const ROUNDS = 5;
 
-/** Connections in the worker's table; undefined: sluice_bench's own number. */
-type SyncCase = string | undefined;
+interface SyncCase {
+  family: SyncResult['family'];
+  /** In the worker's table; undefined: sluice_bench's own number. */
+  connections: string | undefined;
+}
 
 function cases(filters: Filters): SyncCase[] {
+  const families = (filters.family ?? ['4', '6']).map((family): SyncResult['family'] => {
+    if (family === '4' || family === '6') return family === '4' ? 4 : 6;
+    throw new BenchError('ERR_BENCH_ARGUMENT', `--family ${family}: 4 or 6`);
+  });
   for (const value of filters.connections ?? []) {
     if (/^[1-9]\d{3,6}$/.test(value) && Number(value) <= 1_000_000) continue;
     throw new BenchError(
@@ -225,31 +251,33 @@ function cases(filters: Filters): SyncCase[] {
       `--connections ${value}: a number from 1000 to 1000000`,
     );
   }
-  return filters.connections ?? [undefined];
+  const counts = filters.connections ?? [undefined];
+  return families.flatMap((family) => counts.map((connections) => ({ family, connections })));
 }
 
 export const sync: Scenario<SyncCase, SyncResult> = {
   name: 'sync',
   about: 'connection sync: what the thread and the workers spend on a connection',
-  filters: ['connections'],
+  filters: ['family', 'connections'],
   cases,
-  describe: () => 'thread and worker',
-  run: async (connections, options: Arguments) => {
-    const args = ['sync', ...commonArguments(options)];
+  describe: ({ family }) => `IPv${family}, thread and worker`,
+  run: async ({ family, connections }, options: Arguments) => {
+    const common = ['--family', String(family), ...commonArguments(options)];
+    const args = ['sync', ...common];
     if (connections !== undefined) args.push('--connections', connections);
     const native = await runNative<NativeSync>(args);
     const rounds: (NativeForward & NativeHost)[] = [];
     for (let left = ROUNDS; left > 0; left--) {
-      rounds.push(await runNative<NativeForward>(['sync-forward', ...commonArguments(options)]));
+      rounds.push(await runNative<NativeForward>(['sync-forward', ...common]));
     }
-    return summarise(native, rounds);
+    return summarise(family, native, rounds);
   },
   progress: ({ sendNs, receiveNs, tellNs, adoptNs, lostShare }) =>
     `send ${sendNs} ns, receive ${receiveNs} ns; worker: tell ${tellNs} ns, adopt ${adoptNs} ns, ${percent(lostShare)} of its speed`,
   tableHead: () =>
     textLine('', ['send ns', 'receive ns', 'tell ns', 'adopt ns', 'a second', 'lost']),
   tableLine: (r) =>
-    textLine('sync', [
+    textLine(`sync ${name(r)}`, [
       r.sendNs.toFixed(1),
       r.receiveNs.toFixed(1),
       r.tellNs.toFixed(1),

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #include "addresses.h"
+#include "case.h"
 #include "clock.h"
 #include "director.h"
 #include "engine/error.h"
@@ -26,15 +28,27 @@ struct Parts {
   uint64_t offered = 0, accounted = 0;
 };
 
+template <class Family>
+typename Family::Address address_of(be32 v4) {
+  if constexpr (std::is_same_v<Family, V4>) {
+    return v4;
+  } else {
+    return plan::v6(v4);
+  }
+}
+
 // Connection i as another director would tell it.
-sync::Record record_of(uint32_t i) {
-  sync::Record r{};
+template <class Family>
+sync::RecordOf<Family> record_of(uint32_t i) {
+  const auto address = address_of<Family>;
+  sync::RecordOf<Family> r{};
   const uint32_t client = i & ((1u << plan::kClientBits) - 1);
-  r.request = {to_be(uint32_t{198} << 24 | uint32_t{18} << 16 | client), plan::kVip,
-               to_be(static_cast<uint16_t>(1024 + (i >> plan::kClientBits))), plan::kVport};
+  r.request = {address(to_be(uint32_t{198} << 24 | uint32_t{18} << 16 | client)),
+               address(plan::kVip), to_be(static_cast<uint16_t>(1024 + (i >> plan::kClientBits))),
+               plan::kVport};
   const uint32_t nth = i / plan::kServers;  // towards its server
-  r.reply = {plan::server(i % plan::kServers), plan::local(nth / 64'000), plan::kRport,
-             to_be(static_cast<uint16_t>(1024 + nth % 64'000))};
+  r.reply = {address(plan::server(i % plan::kServers)), address(plan::local(nth / 64'000)),
+             plan::kRport, to_be(static_cast<uint16_t>(1024 + nth % 64'000))};
   r.server = i % plan::kServers;
   r.tale = sync::Tale::live;
   r.protocol = kTcp;
@@ -56,6 +70,7 @@ void add(Run& sum, const Run& one) {
 }
 
 // Two exchanges, and sockets of one interface between them.
+template <class Family>
 class Wire {
  public:
   explicit Wire(std::shared_ptr<const Snapshot> snapshot)
@@ -92,7 +107,7 @@ class Wire {
     Run send{}, receive{};
     while (send.cpu_ns + receive.cpu_ns < seconds * 2e9) {
       for (uint32_t i = 0; i < kBatch; ++i) {
-        told_.out.push(record_of(at_));
+        told_of().out.push(record_of<Family>(at_));
         at_ = at_ + 1 == connections ? 0 : at_ + 1;
       }
       now_ += kTickMs;
@@ -110,13 +125,15 @@ class Wire {
             }
             return to_->figures().received_records.load() - before;
           }));
-      for (; heard_.in.peek() != nullptr; heard_.in.drop()) ++parts.accounted;
+      auto& heard = sync::Feeds{&heard_, &heard6_}.of<Family>().in;
+      for (; heard.peek() != nullptr; heard.drop()) ++parts.accounted;
     }
     parts.send.push_back(send);
     parts.receive.push_back(receive);
   }
 
  private:
+  sync::FeedOf<Family>& told_of() { return sync::Feeds{&told_, &told6_}.of<Family>(); }
   static SyncSocketOptions socket_options() {
     SyncSocketOptions o;
     o.interface = "lo";
@@ -135,11 +152,12 @@ class Wire {
 };
 
 // A worker adopts all connections, and then tells of all: as one that has just taken over.
+template <class Family>
 struct Upkeep final : Letter {
   Upkeep(unsigned runs, uint32_t connections, Director& director, Parts& parts)
       : runs(runs), connections(connections), director(director), parts(parts) {}
   void read(Worker& worker) noexcept override {
-    sync::Feed& feed = worker.feed();
+    sync::FeedOf<Family>& feed = worker.feeds().of<Family>();
     sync::FeedOptions options;
     options.tells = true;
     worker.start_sync(options);
@@ -148,11 +166,12 @@ struct Upkeep final : Letter {
     for (unsigned i = 0; i < runs; ++i) run(worker, feed);
     director.stop();
   }
-  void run(Worker& worker, sync::Feed& feed) {
+  void run(Worker& worker, sync::FeedOf<Family>& feed) {
     // The first time makes them, from then on the peer has carried them and tells of that.
     Run adopt{};
     for (uint32_t i = 0; i < connections;) {
-      for (uint32_t n = 0; n < kBatch && i < connections; ++n, ++i) feed.in.push(record_of(i));
+      for (uint32_t n = 0; n < kBatch && i < connections; ++n, ++i)
+        feed.in.push(record_of<Family>(i));
       add(adopt, measure([&] {
             const uint64_t before = feed.figures.adopted + feed.figures.updated;
             while (!feed.in.empty()) worker.synchronise();
@@ -170,7 +189,7 @@ struct Upkeep final : Letter {
             for (unsigned turn = 0; turn < 16; ++turn) worker.synchronise();
             return feed.figures.told - before;
           }));
-      for (const sync::Record* r; (r = feed.out.peek()) != nullptr; feed.out.drop()) {
+      for (const sync::RecordOf<Family>* r; (r = feed.out.peek()) != nullptr; feed.out.drop()) {
         through |= r->tale == sync::Tale::mark && r->told_ms == sweep;
       }
     }
@@ -202,10 +221,18 @@ class Sync final : public Scenario {
     runs_ = static_cast<unsigned>(options.number("runs", 5, 1, 1000));
     seconds_ = options.seconds("milliseconds", 0.3);
     connections_ = static_cast<uint32_t>(options.number("connections", 200'000, 1000, 1'000'000));
+    family_ = family_of(options.text("family", "4"));
   }
 
   std::vector<Json> run(Host& host) override {
+    return family_ == 6 ? run_in<V6>(host) : run_in<V4>(host);
+  }
+
+ private:
+  template <class Family>
+  std::vector<Json> run_in(Host& host) {
     Case c;
+    c.family = family_;
     c.mode = Mode::fullnat;
     c.protocol = kTcp;
     c.flows = connections_;
@@ -213,9 +240,9 @@ class Sync final : public Scenario {
     BenchPort port(host.mbufs, nobody);
     Director director(c, host.mbufs, port);
     Parts parts;
-    Wire wire(director.snapshot());
+    Wire<Family> wire(director.snapshot());
     for (unsigned i = 0; i < runs_; ++i) wire.run(seconds_, connections_, parts);
-    director.post(std::make_unique<Upkeep>(runs_ + 1, connections_, director, parts));
+    director.post(std::make_unique<Upkeep<Family>>(runs_ + 1, connections_, director, parts));
     director.run();
     Json json;
     json.add("connections", connections_)
@@ -228,10 +255,10 @@ class Sync final : public Scenario {
     return {json};
   }
 
- private:
   unsigned runs_ = 5;
   double seconds_ = 0.3;
   uint32_t connections_ = 200'000;
+  unsigned family_ = 4;
 };
 
 }  // namespace

@@ -46,8 +46,9 @@ struct Parts {
 class SyncForward final : public PortUser {
  public:
   SyncForward(const Case& c, uint32_t established, unsigned runs, double seconds, Host& host)
-      : established_(established),
-        frame_(kUdp, Segment::data, false, 64),
+      : six_(c.family == 6),
+        established_(established),
+        frame_(kUdp, Segment::data, false, 64, c.family),
         port_(host.mbufs, *this),
         director_(c, host.mbufs, port_) {
     script_ = {{What::fill}, {What::warm, seconds}, {What::warm, seconds}, {What::warm, seconds}};
@@ -81,7 +82,12 @@ class SyncForward final : public PortUser {
   }
 
   void write(rte_mbuf* mbuf, uint32_t flow) const {
-    frame_.head().write_request(mbuf, flow, plan::client(flow), plan::client_port(flow));
+    const be32 client = plan::client(flow);
+    if (six_) {
+      frame_.head().write_request<V6>(mbuf, flow, client, plan::client_port(flow));
+    } else {
+      frame_.head().write_request(mbuf, flow, client, plan::client_port(flow));
+    }
   }
   uint16_t make(const Job& job, rte_mbuf** mbufs, uint16_t n);
   // A system call a turn: not where speed is measured.
@@ -91,11 +97,20 @@ class SyncForward final : public PortUser {
   bool is_over(const Job& job, uint64_t now);
   void begin(const Job& job);
   void end(const Job& job, uint64_t now);
-  const sync::FeedFigures& figures() { return director_.worker().feed().figures; }
+  // Of the family's feed.
+  template <class Use>
+  auto with_feed(Use&& use) {
+    const sync::Feeds feeds = director_.worker().feeds();
+    return six_ ? use(*feeds.six) : use(*feeds.four);
+  }
+  const sync::FeedFigures& figures() {
+    return *with_feed([](auto& feed) { return &feed.figures; });
+  }
   void fail(const std::string& what) {
     if (failure_.empty()) failure_ = what;
   }
 
+  const bool six_;
   const uint32_t established_;
   const Frame frame_;
   BenchPort port_;
@@ -143,7 +158,8 @@ bool SyncForward::is_over(const Job& job, uint64_t now) {
   const bool late = passed >= job.seconds * static_cast<double>(rte_get_tsc_hz());
   if (job.what != What::bulk) return late;
   // A share of new connections that was found in a disturbed moment may be far too high.
-  return late || begun_ >= kMostNew - kBurstRoom || !director_.worker().feed().sweep.everything;
+  const bool through = !with_feed([](auto& feed) { return feed.sweep.everything; });
+  return late || begun_ >= kMostNew - kBurstRoom || through;
 }
 
 // Between two turns all frames made before have left.
@@ -168,14 +184,15 @@ uint16_t SyncForward::receive(rte_mbuf** mbufs, uint16_t n) {
 }
 
 void SyncForward::begin(const Job& job) {
-  sync::Feed& feed = director_.worker().feed();
   if (job.what == What::begin) {
     sync::FeedOptions options;
     options.tells = true;
     director_.worker().start_sync(options);
   } else if (job.what == What::bulk) {
-    feed.sweeps_wanted.fetch_add(1);
-    feed.sweep.everything = true;  // the worker sees the wish in its next turn
+    with_feed([](auto& feed) {
+      feed.sweeps_wanted.fetch_add(1);
+      feed.sweep.everything = true;  // the worker sees the wish in its next turn
+    });
   }
   before_ = {director_.sum_of_ends(), director_.end(End::forwarded_fullnat),
              figures().told.load(),   figures().overflowed.load(),
@@ -229,9 +246,11 @@ class SyncForwardScenario final : public Scenario {
     runs_ = static_cast<unsigned>(options.number("runs", 5, 1, 1000));
     seconds_ = options.seconds("milliseconds", 0.3);
     connections_ = static_cast<uint32_t>(options.number("connections", 100'000, 1000, 1'000'000));
+    family_ = family_of(options.text("family", "4"));
   }
   std::vector<Json> run(Host& host) override {
     Case c;
+    c.family = family_;
     c.flows = connections_ + kMostNew;
     const Parts parts = SyncForward(c, connections_, runs_, seconds_, host).run();
     Json json;
@@ -256,6 +275,7 @@ class SyncForwardScenario final : public Scenario {
   unsigned runs_ = 5;
   double seconds_ = 0.3;
   uint32_t connections_ = 100'000;
+  unsigned family_ = 4;
 };
 
 }  // namespace

@@ -163,6 +163,16 @@ const ROWS: Row[] = [
     },
   },
   {
+    it: 'a restart of the master: the other one takes over at once, and gives way again',
+    most: 2 * IN_FLIGHT,
+    run: async (pair) => {
+      const before = (await reportOf(pair.low)).becameMaster;
+      await pair.high.restart();
+      await states(pair, 'MASTER', 'BACKUP');
+      assert.is((await reportOf(pair.low)).becameMaster, before + 1);
+    },
+  },
+  {
     it: 'a restart of the backup: nobody notices',
     most: 0,
     run: async (pair) => {

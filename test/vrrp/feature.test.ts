@@ -1,15 +1,23 @@
 /** The feature as a whole with a dataplane made of paper: what a reload does to running instances. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseConfig } from '../../src/config/load.js';
+import { keyFrom } from '../../src/key-file.js';
 import { until } from '../../src/lab/command.js';
 import { createLogger } from '../../src/log.js';
-import type { Advert, Herald, HeraldNews, Remark, Succession } from '../../src/native.js';
+import type { Advert, Herald, HeraldNews, Remark, Seal, Succession } from '../../src/native.js';
 import type { Role } from '../../src/plan.js';
 import { openFrame } from '../../src/vrrp/frame.js';
+import type { InstanceReport } from '../../src/vrrp/instance.js';
+import { adverts } from '../../src/vrrp/messages.js';
+import type { InstanceModel } from '../../src/vrrp/model.js';
 import { decode } from '../../src/vrrp/packet.js';
 import { Vrrp } from '../../src/vrrp/vrrp.js';
 import { BASE } from '../config/support.js';
+import { sealed } from './sealing.js';
 
 /** Keeps what it is told; its alarm goes off as the real one does. */
 class PaperHerald implements Herald {
@@ -21,12 +29,18 @@ class PaperHerald implements Herald {
   prepared: Succession | null = null;
   decided = false;
   #succeeded = false;
-  readonly #onNews: () => void;
+  onNews: () => void;
+  readonly #heard: HeraldNews['heard'] = [];
   #alarm: NodeJS.Timeout | undefined;
   #completeMs = 0;
 
   constructor(onNews: () => void) {
-    this.#onNews = onNews;
+    this.onNews = onNews;
+  }
+  /** A frame comes in by the first port. */
+  hear(frame: Uint8Array): void {
+    this.#heard.push({ atMs: Number(process.hrtime.bigint()) / 1e6, port: 0, frame });
+    this.onNews();
   }
   repeat(instance: number, advert: Advert): void {
     this.repeated.set(instance, advert);
@@ -51,7 +65,7 @@ class PaperHerald implements Herald {
       if (now() < atMs) return this.wakeAt(atMs, decided);
       this.#completeMs = now();
       this.#succeed();
-      this.#onNews();
+      this.onNews();
     };
     if (atMs > 0) this.#alarm = setTimeout(ring, Math.max(0, atMs - now()));
   }
@@ -71,7 +85,14 @@ class PaperHerald implements Herald {
     const repeating = [...this.repeated.keys()];
     const completeMs = this.#completeMs;
     const figures = { lost: 0, unsent: 0, lateMs: 0 };
-    return { lapsed: false, succeeded, completeMs, repeating, heard: [], ...figures };
+    return {
+      lapsed: false,
+      succeeded,
+      completeMs,
+      repeating,
+      heard: this.#heard.splice(0),
+      ...figures,
+    };
   }
   /** The advert of an instance as a peer reads it. */
   said(instance: number) {
@@ -86,8 +107,8 @@ const instance = (name: string, id: number, more: string) =>
 const model = (...instances: string[]) =>
   parseConfig(`${BASE}vrrp:\n  instances:\n${instances.join('')}`, 'x.yaml').model;
 
-function begin(first: ReturnType<typeof model>) {
-  let herald: PaperHerald | undefined;
+/** `herald`: of a control plane before this one. */
+function begin(first: ReturnType<typeof model>, herald?: PaperHerald) {
   let published = 0;
   const link = { up: true };
   const foreseen: Role[] = [];
@@ -103,7 +124,8 @@ function begin(first: ReturnType<typeof model>) {
       workerLag: () => [0],
     } as never,
     openHerald: (onNews) => {
-      herald = new PaperHerald(onNews);
+      herald ??= new PaperHerald(onNews);
+      herald.onNews = onNews;
       return herald;
     },
     changed: () => {
@@ -260,6 +282,72 @@ test('a group that is made of a master and a backup is master as a whole, or not
   assert.equal(states(), ['A MASTER', 'B MASTER']);
   assert.is(vrrp.report().groups[0]?.state, 'MASTER');
   await vrrp.stop();
+});
+
+/** What a peer of the highest priority says of a router ID, a second apart. */
+function fromPeer(keys: string, seal?: Seal): Uint8Array {
+  const peer = model(instance('P', 1, keys).replace('10ms', '1s')).vrrp.instances[0];
+  const place = { port: 0, mac: new Uint8Array(6), address: '192.0.2.2' };
+  return adverts(peer as InstanceModel, place, 250, () => undefined, seal).frames[0] as Uint8Array;
+}
+
+test('active-active: of two instances each director has one, and the other one’s VIPs are not its own', async () => {
+  const { vrrp, herald, states } = begin(
+    model(
+      instance('A', 1, 'addresses: [203.0.113.1]').replace('10ms', '50ms'),
+      instance('B', 2, 'addresses: [203.0.113.2]').replace('10ms', '50ms'),
+    ),
+  );
+  const advert = fromPeer('addresses: [203.0.113.1]');
+  const timer = setInterval(() => herald().hear(advert), 20);
+  assert.ok(await until(() => states().join() === 'A BACKUP,B MASTER', 10_000));
+  const { addresses } = vrrp.role();
+  assert.equal(
+    ['203.0.113.1', '203.0.113.2'].map((one) => addresses.get(one)?.ours),
+    [false, true],
+  );
+  clearInterval(timer);
+  await vrrp.stop();
+});
+
+test('keys are read at each reload; a number that was heard is known to the next control plane', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-vrrp-'));
+  const file = join(folder, 'key');
+  writeFileSync(file, 'sixteen bytes at least\n');
+  const use = {
+    setting: 'a test',
+    code: 'ERR_VRRP_KEY' as const,
+    purpose: 'sluice VRRP adverts',
+    bytes: 32,
+  };
+  const keys = `addresses: [203.0.113.1], hmacKey: ${file}`;
+  const one = () => model(instance('A', 1, keys).replace('10ms', '1s'));
+  const first = begin(one());
+  const seal: Seal = { kind: 'trailer', key: keyFrom(file, use) };
+  const advert = (sequence: number) => sealed(fromPeer(keys, seal), seal, sequence);
+  const reportOf = ({ vrrp }: typeof first) => vrrp.report().instances[0] as InstanceReport;
+  first.herald().hear(advert(1_000));
+  assert.equal([reportOf(first).advertisementsReceived, reportOf(first).dropped], [1, {}]);
+  assert.is(first.herald().heed(1, 0), 1_000, 'what is sent next is above it');
+  first.herald().hear(fromPeer('addresses: [203.0.113.1]'));
+  first.herald().hear(advert(1_000));
+  assert.equal(reportOf(first).dropped, { auth: 1, replay: 1 });
+
+  const second = begin(one(), first.herald());
+  for (const sequence of [1_000, 1_001]) second.herald().hear(advert(sequence));
+  assert.equal(reportOf(second).dropped, { replay: 1 });
+  assert.is(reportOf(second).advertisementsReceived, 1);
+
+  rmSync(file);
+  assert.throws(() => second.vrrp.update(one()), /cannot read .*key/);
+  second.herald().hear(advert(1_002));
+  assert.is(reportOf(second).advertisementsReceived, 2, 'the key of before is in force');
+  writeFileSync(file, 'another one, of as many bytes\n');
+  second.vrrp.update(one());
+  second.herald().hear(advert(1_003));
+  assert.equal(reportOf(second).dropped, { replay: 1, auth: 1 });
+  rmSync(folder, { recursive: true });
+  await Promise.all([first.vrrp.stop(), second.vrrp.stop()]);
 });
 
 test.run();

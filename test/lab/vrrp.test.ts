@@ -217,21 +217,21 @@ async function sameFile(lab: Lab): Promise<void> {
       .split('\n');
   const text = (n: 1 | 2, priority: number) => tutorial(n, lab.path(`told${n}`), priority);
   const keepalived = other(lab, {}, text(2, 100));
-  await said(keepalived, 'Entering MASTER');
   const socket = lab.path('director1.sock');
   const yaml = pairPorts(lab, 1, socket);
   const director = lab.director({ yaml, keepalivedConf: text(1, 150), socket, number: 1 });
   await director.start();
   await said(director, '(VI_1) Entering MASTER STATE');
-  await said(keepalived, 'Entering BACKUP STATE', 2);
   assert.ok(await answers(lab), director.log);
   // Its script has been good: 150 and 2.
   const { instances } = (await director.get('/v1/vrrp')) as VrrpReport;
   assert.is(instances[0]?.effectivePriority, 152);
   // A reload with a lower priority gives the role away, and nothing else happens.
+  // Once more if it was the first to be started, and Sluice came late.
+  const before = keepalived.output.split('Entering MASTER STATE').length - 1;
   lab.write('director1/keepalived.conf', text(1, 50));
   await director.reload();
-  await said(keepalived, 'Entering MASTER STATE', 2);
+  await said(keepalived, 'Entering MASTER STATE', before + 1);
   await said(director, 'Entering BACKUP STATE', 2);
   assert.match(
     director.log,

@@ -24,8 +24,10 @@ export type Filters = Partial<Record<Filter, string[]>>;
 export interface Arguments {
   scenarios: string[];
   filters: Filters;
-  /** The whole matrix rather than the short selection. */
+  /** The whole matrix rather than the usual selection. */
   long: boolean;
+  /** A part of the usual selection, in less than ten minutes; nothing of it is kept. */
+  short: boolean;
   json: boolean;
   /** Only cases whose kept result is of another dataplane, or had a noisy floor. */
   again: boolean;
@@ -58,11 +60,12 @@ function parsed(argv: string[]) {
       options: {
         ...(Object.fromEntries(FILTERS.map((name) => [name, text])) as Record<Filter, typeof text>),
         long: flag,
+        short: flag,
         json: flag,
         again: flag,
         help: { ...flag, short: 'h' },
-        runs: { ...text, default: '5' },
-        milliseconds: { ...text, default: '300' },
+        runs: text,
+        milliseconds: text,
         cpu: text,
       },
     });
@@ -83,15 +86,20 @@ export function parseArguments(argv: string[], known: readonly string[]): Argume
     const value = values[name];
     if (value !== undefined) filters[name] = value.split(',');
   }
+  if (values.long && values.short) {
+    throw new BenchError('ERR_BENCH_ARGUMENT', '--long and --short: one of them');
+  }
+  const { runs = values.short ? '3' : '5', milliseconds = values.short ? '150' : '300' } = values;
   return {
     scenarios: positionals.length > 0 ? positionals : [...known],
     filters,
     long: values.long,
+    short: values.short,
     json: values.json,
     again: values.again,
     help: values.help,
-    runs: wholeNumber('runs', values.runs, 1),
-    milliseconds: wholeNumber('milliseconds', values.milliseconds, 1),
+    runs: wholeNumber('runs', runs, 1),
+    milliseconds: wholeNumber('milliseconds', milliseconds, 1),
     cpus: values.cpu?.split(',').map((cpu) => wholeNumber('cpu', cpu, 0)),
   };
 }

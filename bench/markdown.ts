@@ -11,7 +11,7 @@ export function markdownTable(head: readonly string[], rows: readonly string[][]
 
 /** A line of the table on stdout: a name, and cells to the right of it. */
 export function textLine(name: string, cells: readonly string[], nameWidth = 44): string {
-  return `${name.padEnd(nameWidth)}${cells.map((cell) => cell.padStart(10)).join('')}\n`;
+  return `${name.padEnd(nameWidth)}${cells.map((cell) => ` ${cell}`.padStart(10)).join('')}\n`;
 }
 
 /** 1 234 567 */

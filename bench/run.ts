@@ -1,8 +1,8 @@
 /**
- * npm run bench [-- scenario …] [filters] [--json]
+ * npm run bench [-- scenario …] [filters] [--short | --long] [--json]
  *
  * Progress goes to stderr; results to stdout, as tables or (--json) an object a case and line. A
- * run without filters also writes bench/results/SCENARIO.json of each scenario named and, from all
+ * run without filters and --short also writes bench/results/SCENARIO.json of each scenario named and, from all
  * results that are there, bench/REPORT.md with its plots.
  */
 import { Again } from './again.js';
@@ -19,15 +19,16 @@ const USAGE = `npm run -s bench [-- scenario …] [options]
 Scenarios (all of them when none is named):
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 
-Filters, each with values separated by commas; they narrow the short selection, and where nothing
+Filters, each with values separated by commas; they narrow the usual selection, and where nothing
 of it is left, the whole matrix. A scenario that knows nothing of a filter is left out:
   ${FILTERS.map((name) => `--${name}`).join(' ')}
 
+  --short           a part of the usual selection, in less than ten minutes; nothing is kept
   --long            the whole matrix
   --again           only what is of another dataplane in the report, or had a noisy floor
   --json            one object a case on stdout, nothing else
-  --runs N          measured runs a case (5)
-  --milliseconds N  length of a run (300)
+  --runs N          measured runs a case (5; with --short 3)
+  --milliseconds N  length of a run (300; with --short 150)
   --cpu N[,N]       where to run (the last CPUs that this process may use)
 `;
 
@@ -59,7 +60,8 @@ async function runScenario(
   const outcomes: Recorded<unknown>[] = [];
   let failed = 0;
   const again = new Again(args.again ? readResults(scenario.name) : undefined, where, quiet);
-  const cases = scenario.cases(args.filters, args.long);
+  const all = scenario.cases(args.filters, args.long);
+  const cases = args.short && scenario.short ? scenario.short(all) : all;
   for (const [index, one] of cases.entries()) {
     const name = scenario.describe(one);
     const steady = again.steady(name);
@@ -100,8 +102,8 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const whole = Object.keys(args.filters).length === 0;
-  const selection = args.long ? 'long' : 'short';
+  const whole = Object.keys(args.filters).length === 0 && !args.short;
+  const selection = args.long ? 'long' : 'usual';
   const where = environment();
   let failures = 0;
   for (const scenario of chosen(args)) {

@@ -36,7 +36,7 @@ export interface Recorded<Result> extends Outcome<Result> {
 /** bench/results/SCENARIO.json */
 export interface Results<Result> {
   environment: Environment;
-  selection: 'short' | 'long';
+  selection: 'usual' | 'long';
   cases: Recorded<Result>[];
 }
 
@@ -55,8 +55,10 @@ export interface Scenario<Case, Result> {
   about: string;
   /** The filters it understands. A scenario that doesn't understand a given one is left out. */
   filters: readonly Filter[];
-  /** Without filters the short selection; with `long` the whole matrix. */
+  /** Without filters the usual selection; with `long` the whole matrix. */
   cases(filters: Filters, long: boolean): Case[];
+  /** What `--short` leaves of these; all, where a scenario says nothing. */
+  short?(cases: Case[]): Case[];
   /** A case in a few words, for progress. */
   describe(one: Case): string;
   /** Throws BenchError; ERR_BENCH_VOID when the accounts don't hold. */

@@ -185,6 +185,7 @@ export const boundary: Scenario<BoundaryCase, BoundaryResult> = {
   about: 'counters read in JavaScript: copy or live view, word or bulk, nan or node-addon-api',
   filters: [],
   cases,
+  short: (cases) => cases.filter(({ bytes }) => bytes <= 4096),
   describe: ({ what, api, bytes }) => `${what}, ${api}, ${grouped(bytes)} B`,
   run,
   progress: ({ nsPerOp }) => `${nsPerOp} ns`,

@@ -205,6 +205,7 @@ export const checks: Scenario<ChecksCase, ChecksResult> = {
   about: 'health checks on one core: prober and Node flat out, 10 000 servers every second',
   filters: ['protocol', 'contestant'],
   cases,
+  short: (cases) => cases.filter(({ protocol, by }) => protocol === 'tcp' && by === 'native'),
   describe: nameOf,
   run,
   progress: ({ perCore, cpuUs }) => `${grouped(perCore)} a second of a core, ${cpuUs} µs`,

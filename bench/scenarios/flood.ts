@@ -272,6 +272,7 @@ export const flood: Scenario<FloodCase, FloodResult> = {
     );
     return left.length > 0 ? left : matrix(filters);
   },
+  short: (cases) => cases.filter(({ mode, factor }) => mode === 'fullnat' && factor === '20'),
   describe: ({ mode, protocol, factor }) =>
     `${mode} ${protocol === 'tcp' ? 'SYN' : 'UDP'} at ${factor} ×`,
   run,

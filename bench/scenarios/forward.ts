@@ -279,7 +279,7 @@ export const forward: Scenario<ForwardCase, ForwardResult> = {
   name: 'forward',
   about: 'established traffic of one worker: mode × protocol × flows × frame size × direction',
   filters: ['mode', 'protocol', 'family', 'flows', 'bytes', 'direction'],
-  /** Filters narrow the short selection; where nothing of it is left, the whole matrix. */
+  /** Filters narrow the usual selection; where nothing of it is left, the whole matrix. */
   cases(filters, long) {
     check(filters);
     if (long) return matrix(filters);
@@ -290,6 +290,11 @@ export const forward: Scenario<ForwardCase, ForwardResult> = {
     );
     return left.length > 0 ? left : matrix(filters);
   },
+  short: (cases) =>
+    cases.filter(({ mode, flows, bytes, direction }) => {
+      const ends = flows === '1000' || flows === '1000000';
+      return ends && bytes === '64' && direction === 'request' && mode !== 'enat';
+    }),
   describe: ({ mode, protocol, family, flows, bytes, direction }) =>
     `${mode} ${withFamily(protocol, family)} ${grouped(Number(flows))} flows, ${bytes} B, ${direction}`,
   run,

@@ -288,6 +288,12 @@ export const lab: Scenario<LabCase, LabResult> = {
     const together = short.length > 0 ? short : narrowed(all, filters);
     return together.map((station) => ({ station, together }));
   },
+  short(cases) {
+    const together = cases
+      .map(({ station }) => station)
+      .filter((station) => dimensions(station).measure === 'keepalive');
+    return together.map((station) => ({ station, together }));
+  },
   describe: ({ station }) => {
     const { contestant, mode, port, measure } = dimensions(station);
     return `${contestant} ${mode} (${station.lane.path}), ${port}, ${measure}`;

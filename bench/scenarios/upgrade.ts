@@ -153,6 +153,7 @@ export const upgrade: Scenario<UpgradeCase, UpgradeResult> = {
   about: 'a hot upgrade while clients go on: packet gap, connections and packets lost',
   filters: ['mode'],
   cases,
+  short: (all) => all.filter(({ mode }) => mode === 'fullnat'),
   describe: ({ mode, held, upgrades }) => `${mode}, ${held} connections, ${upgrades} upgrades`,
   run,
   progress: (r) =>

@@ -138,7 +138,7 @@ test('the report shows both directors, and the targets the slowest mode', () => 
   };
   const results = {
     environment: { commit: 'c', date: 'd', cpu: 'e', cores: 2, kernel: 'k', hugepages: 0 },
-    selection: 'short' as const,
+    selection: 'usual' as const,
     cases: [
       RESULT,
       { ...RESULT, mode: 'dr' as const, takeoverMs: 30, survived: 10_000 },

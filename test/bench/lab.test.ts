@@ -21,7 +21,7 @@ const chosen = (filters: Parameters<typeof lab.cases>[0], long = false) =>
     return `${contestant.name} ${lane.mode}/${lane.path} ${contestant.port} ${measure}`;
   });
 
-test('the short selection has every mode, testpmd and a peer', () => {
+test('the usual selection has every mode, testpmd and a peer', () => {
   const names = new Set(chosen({}).map((name) => name.split(' ').slice(0, 2).join(' ')));
   assert.equal(
     [...names],

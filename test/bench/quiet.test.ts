@@ -100,7 +100,7 @@ test('again: what is quiet and of the same dataplane stays, else the quieter flo
   const other = { commit: 'old', native: 'other', date: '' };
   const kept: Results<unknown> = {
     environment: { ...where, commit: 'old' },
-    selection: 'short',
+    selection: 'usual',
     cases: [
       { name: 'steady', result: 1, ...calm(16) },
       { name: 'noisy', result: 2, ...calm(17) },

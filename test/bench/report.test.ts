@@ -47,7 +47,7 @@ function forwardResults(share = 1): Results<unknown> {
   const circumstances = { tscHz: 2.6e9, cpus: [1], hugepages: false, share };
   return {
     environment: ENVIRONMENT,
-    selection: 'short',
+    selection: 'usual',
     cases: results.map((result) => ({ result, circumstances })),
   };
 }
@@ -131,7 +131,7 @@ test('commit, machine and a shared core are told', () => {
   const { markdown } = buildReport([forward], () => forwardResults(0.5));
   assert.match(
     markdown,
-    /Commit 0123456789, 2026-01-02, short form\. A CPU, 2 cores, TSC 2\.60 GHz/,
+    /Commit 0123456789, 2026-01-02, usual form\. A CPU, 2 cores, TSC 2\.60 GHz/,
   );
   assert.match(markdown, /shared with other programs .* for 50 %/);
   assert.not.match(buildReport([forward], () => forwardResults()).markdown, /shared with/);

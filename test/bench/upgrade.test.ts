@@ -38,7 +38,7 @@ const RESULT: UpgradeResult = {
 test('the report has a row a mode, and the targets the longest gap and all that was lost', () => {
   const results = {
     environment: { commit: 'c', date: 'd', cpu: 'e', cores: 2, kernel: 'k', hugepages: 0 },
-    selection: 'short' as const,
+    selection: 'usual' as const,
     cases: [RESULT, { ...RESULT, mode: 'dr' as const, gapMs: 20, survived: 100 }].map((result) => ({
       result,
       circumstances: {},

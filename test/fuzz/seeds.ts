@@ -4,6 +4,7 @@
  * native/fuzz/fixture.h sets up.
  */
 import * as p from '../support/packet.js';
+import { sctp } from '../support/sctp.js';
 
 /** Control bits of a record. */
 const BACK = 1;
@@ -41,6 +42,8 @@ function requests(vip: string): Uint8Array[] {
     front(p.udp({ ...udp, payload: 'query', checksum: 'partial' })),
     front(p.udp({ ...udp, payload: p.pattern(1472) })),
     front(p.udp({ ...udp, payload: 'options', ipOptions: [Uint8Array.of(7, 7, 4, 0, 0, 0, 0)] })),
+    front(sctp({ from: TCP_CLIENT, to: `${vip}:80`, chunks: ['INIT'] })),
+    front(sctp({ from: TCP_CLIENT, to: `${vip}:80`, chunks: ['COOKIE-ECHO', 'ABORT'] })),
     front(p.echo({ from: CLIENT, to: vip })),
     front(
       p.icmpError({
@@ -71,6 +74,7 @@ function replies(server: string, mode: number): Uint8Array[] {
   return [
     back(p.tcp({ from: `${server}:${port}`, to: TCP_CLIENT, flags: 'SA', seq: 5000, options })),
     back(p.udp({ from: `${server}:${port}`, to: UDP_CLIENT, payload: 'answer' })),
+    back(sctp({ from: `${server}:${port}`, to: TCP_CLIENT, chunks: ['INIT-ACK'] })),
     back(
       p.icmpError({
         from: '198.51.100.254',

@@ -27,6 +27,7 @@ export async function runIpvs(uml: Uml, scenario: Scenario, scene: Scene): Promi
     uml.sh(`ip link set vec0 mtu ${front} && ip link set vec1 mtu ${back}`);
   if (mtu) await setMtu(mtu.front, mtu.back);
   const outcomes: Outcome[] = [];
+  const start = performance.now();
   let frames: Frame[] = [];
   const flush = async () => {
     const answers = await uml.play(frames);
@@ -42,7 +43,8 @@ export async function runIpvs(uml: Uml, scenario: Scenario, scene: Scene): Promi
     }
     await flush();
     if (step === 'listing') {
-      outcomes.push({ listing: await listing(uml, scene.vip) });
+      const found = await listing(uml, scene.vip);
+      outcomes.push({ listing: found, seconds: (performance.now() - start) / 1000 });
     } else {
       await restore(uml, ipvsadm(scene.vip, services, step.services));
       services = step.services;

@@ -14,7 +14,11 @@ export interface Listing {
 }
 
 /** What one step led to. */
-export type Outcome = Reaction | { listing: Listing } | { services: Service[] };
+export type Outcome =
+  | Reaction
+  /** `seconds`: that the scenario has taken by then, where the clock is the real one. */
+  | { listing: Listing; seconds?: number }
+  | { services: Service[] };
 
 /** `PROTOCOL vip:port` and `… server:port` → connections, packets in and out, bytes in and out. */
 export type Statistics = Record<string, number[]>;

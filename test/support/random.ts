@@ -12,6 +12,7 @@ import type { Model } from './model/model.js';
 import { outerProtocol, shim } from './model/tunnel.js';
 import * as p from './packet.js';
 import type { Arriving } from './replay.js';
+import { type Chunk, chunk, sctp } from './sctp.js';
 import { fromBack, fromFront } from './table.js';
 import { BACK_ADDRESS, type ServiceWords, serverAddress, type WorldWords } from './world.js';
 
@@ -34,6 +35,7 @@ export interface RandomService {
   scheduleFallback: boolean;
   reset: boolean;
   onePacket: boolean;
+  sctp: boolean;
   told: boolean;
   locals: number;
   servers: RandomServer[];
@@ -70,6 +72,7 @@ export const randomService: fc.Arbitrary<RandomService> = fc.record({
   scheduleFallback: fc.boolean(),
   reset: fc.boolean(),
   onePacket: fc.constantFrom(false, false, false, true),
+  sctp: fc.constantFrom(false, false, true),
   told: fc.constantFrom(true, true, false),
   locals: fc.integer({ min: 1, max: 2 }),
   servers: fc.uniqueArray(server, { minLength: 0, maxLength: 5, selector: ({ n }) => n }),
@@ -82,13 +85,15 @@ export const randomWorld: fc.Arbitrary<RandomWorld> = fc.record({
   partial: fc.boolean(),
 });
 
-/** Service i: protocol by its parity, VIP and port by its number. */
+/** Service i: protocol by its parity, where it isn't SCTP; VIP and port by its number. */
 export function wordsOf(random: RandomWorld): WorldWords {
   const services = random.services.map((one, index): ServiceWords => {
     // Where wrr stands after it has found every server over its threshold is its own affair.
     const rests = SCHEDULERS[one.scheduler] !== 'wrr';
+    const protocol = index % 2 === 1 ? 'udp' : one.sctp ? 'sctp' : 'tcp';
     const servers = one.servers.map(({ n, mode, tunnel, weight, up, upper }) => {
-      const inMode = MODES[mode] as Mode;
+      const wanted = MODES[mode] as Mode;
+      const inMode = protocol === 'sctp' && wanted === 'enat' ? 'fullnat' : wanted;
       // As the configuration has it: DR and TUN keep the port.
       const port = inMode === 'dr' || inMode === 'tun' ? portOf(index) : 8080 + (n % 3);
       return {
@@ -102,7 +107,7 @@ export function wordsOf(random: RandomWorld): WorldWords {
     });
     return {
       listen: listenOf(index),
-      protocol: index % 2 === 0 ? 'tcp' : 'udp',
+      protocol,
       scheduler: SCHEDULERS[one.scheduler],
       schedulePort: one.schedulePort,
       scheduleFallback: one.scheduleFallback,
@@ -265,6 +270,42 @@ function datagram(one: Action, from: string, to: string, partial: boolean) {
   });
 }
 
+/** What a packet with such flags carries in SCTP. */
+const CHUNKS: Record<string, Chunk> = {
+  S: 'INIT',
+  SA: 'INIT-ACK',
+  A: 'COOKIE-ECHO',
+  SEC: 'COOKIE-ACK',
+  FA: 'SHUTDOWN',
+  F: 'SHUTDOWN-ACK',
+  '': 'SHUTDOWN-COMPLETE',
+  R: 'ABORT',
+  RA: 'ERROR',
+};
+
+function association(one: Action, from: string, to: string, partial: boolean) {
+  const first = CHUNKS[one.flags];
+  const chunks = first ? [chunk(first)] : [];
+  if (one.flags === 'A' && one.detail === 3) chunks.push(chunk('ABORT'));
+  chunks.push(chunk('DATA', fitting(one, 12 + p.concat(...chunks).length + 8)));
+  const { checksum } = one;
+  const wish = checksum === 'partial' || (checksum === 'none' && !partial) ? 'good' : checksum;
+  return sctp({ ...ipFields(one), from, to, tag: one.id, chunks, checksum: wish });
+}
+
+/** A packet between these ends, of the connection's protocol. */
+function packetOf(
+  { protocol }: Connection,
+  one: Action,
+  from: string,
+  to: string,
+  partial = false,
+): Uint8Array {
+  if (protocol === 17) return datagram(one, from, to, partial);
+  if (protocol === 132) return association(one, from, to, partial);
+  return segment(one, from, to, 1, 2, partial);
+}
+
 function client(one: Action, model: Model, partial: boolean): Arriving {
   const services = model.snapshot.services;
   const index = one.flow % Math.max(1, services.length);
@@ -275,6 +316,7 @@ function client(one: Action, model: Model, partial: boolean): Arriving {
     const sure = services[index]?.onePacket ? { ...one, ttl: 64, df: false } : one;
     return fromFront(datagram(sure, from, to, partial));
   }
+  if (services[index]?.protocol === 'sctp') return fromFront(association(one, from, to, partial));
   const [ip = '', port = ''] = from.split(':');
   const [vip = '', vport = ''] = to.split(':');
   const known = model.connections.request(
@@ -294,17 +336,12 @@ function reply(one: Action, connection: Connection, partial: boolean): Arriving 
   const server = serverNumber(connection);
   // Off by one: a neighbour of the connection, for now and then.
   const aim = one.detail === 9 ? `${from.split(':')[0]}:9` : from;
+  const answer = { ...one, flags: one.flags === 'S' ? 'SA' : one.flags };
+  const numbers = [one.id, 0xfffffff0 + one.detail] as const;
   const frame =
-    connection.protocol === 17
-      ? datagram(one, aim, to, partial)
-      : segment(
-          { ...one, flags: one.flags === 'S' ? 'SA' : one.flags },
-          aim,
-          to,
-          one.id,
-          0xfffffff0 + one.detail,
-          partial,
-        );
+    connection.protocol === 6
+      ? segment(answer, aim, to, ...numbers, partial)
+      : packetOf(connection, answer, aim, to, partial);
   return fromBack(frame, server);
 }
 
@@ -345,10 +382,7 @@ const asSent = (one: Action): Action => ({ ...one, ttl: 60, ipOptions: 0, checks
 function aboutRequest(one: Action, connection: Connection): Arriving {
   const from = text(connection.local ?? connection.client);
   const to = text(connection.server);
-  const packet =
-    connection.protocol === 17
-      ? datagram(asSent(one), from, to, false)
-      : segment(asSent(one), from, to, 1, 2, false);
+  const packet = packetOf(connection, asSent(one), from, to);
   const sender = one.pick % 2 === 0 ? connection.server.ip : '198.51.100.99';
   return fromBack(
     error(one, sender, from.split(':')[0] as string, packet),
@@ -359,19 +393,14 @@ function aboutRequest(one: Action, connection: Connection): Arriving {
 function aboutReply(one: Action, connection: Connection): Arriving {
   const from = text(connection.virtual);
   const to = text(connection.client);
-  const packet =
-    connection.protocol === 17
-      ? datagram(asSent(one), from, to, false)
-      : segment(asSent(one), from, to, 1, 2, false);
+  const packet = packetOf(connection, asSent(one), from, to);
   const sender = one.pick % 2 === 0 ? connection.client.ip : '192.0.2.77';
   return fromFront(error(one, sender, connection.virtual.ip, packet));
 }
 
 function aboutTunnel(one: Action, connection: Connection): Arriving {
-  const inner =
-    connection.protocol === 17
-      ? datagram(asSent(one), text(connection.client), text(connection.virtual), false)
-      : segment(asSent(one), text(connection.client), text(connection.virtual), 1, 2, false);
+  const { client: from, virtual: to } = connection;
+  const inner = packetOf(connection, asSent(one), text(from), text(to));
   const { ip } = connection.server;
   const { tunnel } = connection;
   const body = concat(shim(tunnel, p.ipOf(inner), BACK_ADDRESS, ip, 40_000), p.ipOf(inner));

@@ -81,8 +81,8 @@ bool Worker::begins_anew(const Packet& packet, const Record& c) {
 }
 
 // Without a connection only a SYN is scheduled, also one with ACK, FIN or data, as in LVS. RST is
-// dropped, anything else reset as by any host. Of SCTP only an INIT is, and
-// the rest told that nobody here speaks it.
+// dropped, anything else reset as by any host. Of SCTP only an INIT is, and the rest told that
+// nobody here speaks it.
 void Worker::first_packet(Packet& packet) {
   // Where NICs are trusted to bring packets to their owners nobody has asked yet.
   if (options_.steering != nullptr) {
@@ -107,8 +107,9 @@ void Worker::first_packet(Packet& packet) {
     if (service->mark != 0 && !(packet.tcp()->flags & kSyn)) return owned_or_punt(packet);
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
+  } else if (packet.key.protocol != kUdp) {
+    if (!is_init(packet)) return owned_or_punt(packet);
   }
-  if (packet.key.protocol == kSctp && !is_init(packet)) return owned_or_punt(packet);
   const ScheduleContext context{
       *service, schedulers_[service->slot], counters_, overloaded_.data(), tuple, scheduler_own_};
   const uint32_t chosen =

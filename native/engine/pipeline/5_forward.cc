@@ -279,10 +279,10 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
 void Worker::settle(Record& c) {
   if (!snapshot_->serves(c.server) || is_martian(c.raddr)) return;
   const uint8_t protocol = c.protocol();
-  if (protocol == kTcp) {
-    if (c.state != State::established) return;
+  if (protocol != kUdp) {
+    if (c.state != State::established) return;  // which is TCP's alone
     if (c.mode() == Mode::enat && !c.has(kServerIsnKnown)) return;
-  } else if (protocol == kSctp || (tells_client(c.mode()) && c.packets < kUdpOptionPackets)) {
+  } else if (tells_client(c.mode()) && c.packets < kUdpOptionPackets) {
     return;
   }
   renew_wrap(c);

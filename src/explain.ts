@@ -4,7 +4,7 @@
  * From the running state alone; nothing is sent.
  */
 import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
-import { type Endpoint, formatEndpoint } from './config/address.js';
+import { type Endpoint, formatEndpoint, isSix } from './config/address.js';
 import { addressesOf, formatEnd, ruleFor } from './config/marks.js';
 import type { Model, ServiceModel } from './config/model.js';
 import { IPIP, type Tunnel } from './config/tunnel.js';
@@ -306,21 +306,30 @@ export function rewrite(
 ): string {
   const source =
     local ?? `${service?.localAddresses.join(' or ') || 'the virtual address'}, a free port`;
+  // UDP over IPv6 has no option that could carry it.
+  const canTell = !(isSix(from.address) && service?.protocol === 'udp');
   const tells =
-    service?.clientAddress === 'toa' ? '; the client’s address goes along as an option' : '';
+    service?.clientAddress === 'toa' && canTell
+      ? '; the client’s address goes along as an option'
+      : '';
   const tunnel = service?.servers.find(({ address }) => formatEndpoint(address) === server)?.tunnel;
   switch (mode) {
     case 'nat':
       return `Masq: the destination becomes ${server}; the source stays ${formatEndpoint(from)}`;
     case 'dr':
-      return `Route: unchanged, in a frame to the MAC address of ${server.replace(/:\d+$/, '')}`;
+      return `Route: unchanged, in a frame to the MAC address of ${hostOf(server)}`;
     case 'tun':
-      return `Tunnel: unchanged inside ${wrapping(tunnel)} to ${server.replace(/:\d+$/, '')}`;
+      return `Tunnel: unchanged inside ${wrapping(tunnel)} to ${hostOf(server)}`;
     case 'fullnat':
       return `FullNat: the source becomes ${source}, the destination ${server}${tells}`;
     case 'enat':
       return `ENat: the source becomes ${source}, the destination ${server}${tells}; the server answers the client itself`;
   }
+}
+
+/** Of `address:port`. */
+function hostOf(server: string): string {
+  return server.replace(/:\d+$/, '').replace(/^\[(.+)\]$/, '$1');
 }
 
 function wrapping(tunnel: Tunnel = IPIP): string {

@@ -3,7 +3,7 @@
  * OpenAPI document is made of the same schemas.
  */
 import { z } from 'zod';
-import { parseAddress, parseEndpoint } from '../config/address.js';
+import { type Endpoint, parseAddress, parseWideEndpoint } from '../config/address.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
@@ -163,9 +163,16 @@ export const servicesQuery = z.strictObject({
 });
 export type ServicesQuery = z.output<typeof servicesQuery>;
 
+function parseEnd(input: string): { value: Endpoint } | { fault: unknown } {
+  const parsed = parseWideEndpoint(input);
+  return 'value' in parsed && parsed.value.port === 0 ? { fault: 'invalid' } : parsed;
+}
+
+const end = text('an address and port such as 192.0.2.7:40000 or [2001:db8::7]:40000', parseEnd);
+
 export const explainQuery = z.strictObject({
-  from: text('an IPv4 address and port', parseEndpoint),
-  to: text('an IPv4 address and port', parseEndpoint),
+  from: end,
+  to: end,
   protocol: protocol.default('tcp'),
 });
 

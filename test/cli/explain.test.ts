@@ -103,6 +103,52 @@ test('wlc: the least load is named, with its figures, and each server says what 
   assert.equal(ill.choice, ['198.51.100.13:8080']);
 });
 
+test('IPv6: the service, and what each mode makes of a packet', () => {
+  const six = (mode: string, more = '') => {
+    const { model, locate } = parseConfig(
+      YAML('')
+        .replace('203.0.113.10:80', '"[2001:db8:f::10]:80"')
+        .replace('mode: fullnat', `mode: ${mode}${more}`)
+        .replace('198.51.100.1/24', '198.51.100.1/24, "2001:db8:2::1/64"')
+        .replace(
+          / {4}localAddresses.*\n/,
+          mode === 'fullnat' ? '    localAddresses: ["2001:db8:2::200"]\n' : '',
+        )
+        .replaceAll(/address: 198\.51\.100\.(\d+):(\d+)/g, 'address: "[2001:db8:2::$1]:$2"'),
+      'director.yaml',
+    );
+    const at = sources('');
+    const services = at.services.map((service) => ({
+      ...service,
+      servers: model.services[0]!.servers.map((server, i) => ({
+        ...at.services[0]!.servers[i]!,
+        ...server.address,
+        up: i === 0,
+        mode: server.mode,
+      })),
+    }));
+    const flow: Flow = {
+      protocol: more.includes('udp') ? 'udp' : 'tcp',
+      from: { address: '2001:db8:c::2', port: 40_000 },
+      to: { address: '2001:db8:f::10', port: 80 },
+    };
+    const text = formatExplanation(
+      explain(flow, { ...at, model, services, locate: (service) => locate(['services', service]) }),
+    );
+    return text.split('\n').filter((line) => /is service|: the |: unchanged/.test(line));
+  };
+  assert.equal(six('nat'), [
+    '  TCP [2001:db8:f::10]:80 is service web',
+    'Masq: the destination becomes [2001:db8:2::11]:8080; the source stays [2001:db8:c::2]:40000',
+  ]);
+  assert.is(six('dr')[1], 'Route: unchanged, in a frame to the MAC address of 2001:db8:2::11');
+  assert.is(six('tun')[1], 'Tunnel: unchanged inside an IPIP packet to 2001:db8:2::11');
+  const fullnat =
+    'FullNat: the source becomes 2001:db8:2::200, a free port, the destination [2001:db8:2::11]:8080';
+  assert.is(six('fullnat')[1], `${fullnat}; the client’s address goes along as an option`);
+  assert.is(six('fullnat', '\n    protocol: udp')[1], fullnat);
+});
+
 test('a persistent client keeps its server; one that is nobody’s yet is scheduled', () => {
   const settings = '    persistence: { timeout: 5m, netmask: 255.255.255.0 }\n    scheduler: rr';
   const template = connection({ state: 'NONE', client: '198.18.0.0', clientPort: 0, local: '' });

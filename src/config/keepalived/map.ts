@@ -17,16 +17,10 @@ import { Interfaces } from './interfaces.js';
 import { GLOBAL_DEFS } from './keywords/global.js';
 import type { Block } from './keywords/kinds.js';
 import { isAddress } from './keywords/kinds.js';
-import {
-  fromNumber,
-  parseRange,
-  toNumber,
-  tunnelFindings,
-  tunnelOfLine,
-  VIRTUAL_SERVER,
-} from './keywords/lvs.js';
+import { tunnelFindings, tunnelOfLine, VIRTUAL_SERVER } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
 import { type MappedVrrp, mapVrrp } from './map-vrrp.js';
+import { addressesIn, parseRange, type Range } from './ranges.js';
 import { isMarked } from './semantics.js';
 import { Unsupported } from './support.js';
 import { type Node, placeOf } from './tree.js';
@@ -307,15 +301,14 @@ class Mapper {
     }));
   }
 
-  #addresses({ first, count }: { first: string; count: number }, node: Node): string[] {
+  #addresses(range: Range, node: Node): string[] {
+    const { count } = range;
     if (count > MOST_ADDRESSES) {
       const message = `is ${count} addresses, expected at most ${MOST_ADDRESSES}`;
       this.#problems.error('ERR_CONFIG_LIMIT', placeOf(node), node.words[0].text, message);
       return [];
     }
-    if (count === 1) return [first];
-    const start = toNumber(first);
-    return Array.from({ length: count }, (_, index) => fromNumber(start + index));
+    return addressesIn(range);
   }
 
   #localAddresses(node: Node): string[] | undefined {

@@ -259,6 +259,11 @@ const rows: [it: string, conf: string, says: string[]][] = [
     ['2:2: 10.0.0.0/8: is 16777216 addresses, expected at most 65536'],
   ],
   [
+    'too large a group of IPv6',
+    `virtual_server_group G {\n 2001:db8::/64 80\n}\n${SERVICE('').replace('203.0.113.10 80', 'group G')}`,
+    ['2:2: 2001:db8::/64: is 18446744073709552000 addresses, expected at most 65536'],
+  ],
+  [
     'a script without a path',
     SERVICE('quorum_up announce'),
     ['5:15: warning: quorum_up: announce is not found in PATH: it is taken as /usr/bin/announce'],
@@ -358,6 +363,26 @@ test('without a port: a service for any, made persistent as keepalived has it', 
       ['udp-203.0.113.11-0', 0, 50, 0],
     ],
   );
+});
+
+test('groups and ranges of IPv6: a service for each address', () => {
+  const group = (member: string) =>
+    `virtual_server_group G {\n ${member}\n}\n${SERVICE('')
+      .replace('203.0.113.10 80', 'group G')
+      .replaceAll(/198\.51\.100\.(\d+)/g, '2001:db8:2::$1')}`;
+  const listens = (member: string) =>
+    loadConfig(write(group(member), BASE)).model.services.map(
+      ({ listen }) => `${listen.address} ${listen.port}`,
+    );
+  assert.equal(listens('2001:db8::fe-101 80'), [
+    ...['2001:db8::fe 80', '2001:db8::ff 80', '2001:db8::100 80', '2001:db8::101 80'],
+  ]);
+  assert.equal(listens('2001:db8::ffff-2001:db8::1:1 53'), [
+    ...['2001:db8::ffff 53', '2001:db8::1:0 53', '2001:db8::1:1 53'],
+  ]);
+  assert.equal(listens('2001:db8::a8/126 80'), [
+    ...['2001:db8::a8 80', '2001:db8::a9 80', '2001:db8::aa 80', '2001:db8::ab 80'],
+  ]);
 });
 
 test('fwmarks: of the rules in sluice.yaml, alone and in groups, of either family', () => {

@@ -389,6 +389,17 @@ export const MUTATIONS: Mutation[] = [
   row('a bad fwmark in a group', '    203.0.113.10 80\n', '    fwmark seven\n'),
   row('a name for an address', '203.0.113.10 80', 'www.example.org 80'),
   row('a bad port in a group', '203.0.113.10 80', '203.0.113.10 eighty'),
+  row('a network with bits behind its mask', '203.0.113.20-29', '203.0.113.17/29'),
+  row('a range of one', '203.0.113.20-29', '203.0.113.20-20'),
+  row('a range from an address to itself', '203.0.113.20-29', '203.0.113.20-203.0.113.20'),
+  ...['2001:db8::fe-101', '2001:db8::1-2001:db8::4', '2001:db8::ff00/120', '2001:db8::4/128'].map(
+    (member) => row(`IPv6: ${member}`, '203.0.113.20-29', member),
+  ),
+  ...[
+    ...['2001:db8::1-1ffff', '2001:db8::10-4', '2001:db8::4-4', '2001:db8::1-', '2001:db8::1-xyz'],
+    ...['2001:db8::1/126', '2001:db8::/0', '2001:db8::/129', '2001:db8::1-192.0.2.1'],
+    ...['192.0.2.1-2001:db8::1', '2001:db8::1/64-5'],
+  ].map((member) => row(`IPv6, wrong: ${member}`, '203.0.113.20-29', member)),
   // VRRP.
   row('a bad state', 'state BACKUP', 'state SLAVE'),
   row('a router id too high', 'virtual_router_id 51', 'virtual_router_id 256'),

@@ -1,5 +1,6 @@
 /** virtual_server, virtual_server_group, real_server, and DPVS's additions to them. */
 import { type ParsedTunnel, TUNNEL_CHECKSUMS } from '../../tunnel.js';
+import { parseRange } from '../ranges.js';
 import type { Node } from '../tree.js';
 import { CHECKERS, DELAY_LOOP_MOST, TIMING } from './checks.js';
 import {
@@ -11,7 +12,6 @@ import {
   flag,
   fwmark,
   integer,
-  isAddress,
   type Keyword,
   keyword,
   nothingOrValue,
@@ -129,52 +129,6 @@ const memberLine = ({ words }: Node): Finding[] => {
   const expected = second === undefined ? undefined : port(second);
   return expected ? [{ word: 1, message: `port is ${second}, expected ${expected}` }] : [];
 };
-
-export interface Range {
-  first: string;
-  /** Addresses in it. */
-  count: number;
-}
-
-const GROUP = /^(.+?)(?:-(.+)|\/(\d{1,3}))?$/;
-
-/** `192.0.2.1`, `192.0.2.1-10`, `192.0.2.1-192.0.3.10`, `192.0.2.8/29`; IPv6 alike. */
-export function parseRange(text: string): Range | undefined {
-  const [, first = '', last, length] = GROUP.exec(text) ?? [];
-  if (!isAddress(first)) return undefined;
-  if (first.includes(':')) return parseRange6(first, last, length);
-  const start = toNumber(first);
-  if (length !== undefined) {
-    const bits = Number(length);
-    if (bits > 32) return undefined;
-    const size = 2 ** (32 - bits);
-    return { first: fromNumber(Math.floor(start / size) * size), count: size };
-  }
-  if (last === undefined) return { first, count: 1 };
-  const end = /^\d{1,3}$/.test(last)
-    ? Number(last) <= 255
-      ? Math.floor(start / 256) * 256 + Number(last)
-      : -1
-    : isAddress(last) && !last.includes(':')
-      ? toNumber(last)
-      : -1;
-  return end >= start ? { first, count: end - start + 1 } : undefined;
-}
-
-/** Only whether it is one: IPv6 services come later. */
-function parseRange6(first: string, last?: string, length?: string): Range | undefined {
-  if (length !== undefined) return Number(length) <= 128 ? { first, count: 1 } : undefined;
-  if (last === undefined) return { first, count: 1 };
-  return /^[0-9a-fA-F]{1,4}$/.test(last) || isAddress(last) ? { first, count: 1 } : undefined;
-}
-
-export function toNumber(ipv4: string): number {
-  return ipv4.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-}
-
-export function fromNumber(number: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
-}
 
 /** Addresses with the port they live on, as DPVS has them: `192.0.2.1[-9] [device]`. */
 const localLine = ({ words }: Node): Finding[] => {

@@ -63,7 +63,8 @@ export class ConnectionView {
     return {
       worker: this.#worker,
       protocol: PROTOCOLS[u8(72)] ?? 'tcp',
-      client: address(0),
+      // Of a template it may be a whole family's.
+      client: address(0) || (u8(75) === 6 ? '::' : '0.0.0.0'),
       clientPort: u16(64),
       virtual: address(16),
       virtualPort: u16(66),

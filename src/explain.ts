@@ -4,7 +4,7 @@
  * From the running state alone; nothing is sent.
  */
 import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
-import { type Endpoint, formatEndpoint, isSix } from './config/address.js';
+import { bitsOf, type Endpoint, formatEndpoint, isSix } from './config/address.js';
 import { addressesOf, formatEnd, ruleFor } from './config/marks.js';
 import type { Model, ServiceModel } from './config/model.js';
 import { IPIP, type Tunnel } from './config/tunnel.js';
@@ -177,13 +177,15 @@ function throughConnection(
 /** Whether persistence decides, which asks neither the scheduler nor thresholds. */
 function throughTemplate(
   explanation: Explanation,
-  { persistence }: ServiceModel,
+  { persistence, listen }: ServiceModel,
   template: ConnectionReport | null,
 ): boolean {
   if (!persistence) return false;
   const { reasons, candidates } = explanation;
   const who =
-    persistence.clientBits === 32 ? 'the client' : `its network (${persistence.clientBits} bits)`;
+    persistence.clientBits === bitsOf(listen.address)
+      ? 'the client'
+      : `its network (${persistence.clientBits} bits)`;
   if (!template) {
     reasons.push(
       `persistent: ${who} will keep the server that is chosen now for ${persistence.timeoutS} s`,

@@ -299,13 +299,13 @@ export interface ReplayOptions {
 
 /** Which packets a trace is about; what is left out may be anything. */
 export interface WatchedFlow {
-  /** 4 bytes. */
+  /** 16 bytes. */
   client?: Uint8Array;
   clientPort?: number;
-  /** 4 bytes. */
+  /** 16 bytes. */
   service?: Uint8Array;
   servicePort?: number;
-  /** IP's number of it. */
+  /** IPv4's number of it, of ICMPv6 ICMP's. */
   protocol?: number;
 }
 

@@ -110,6 +110,7 @@ export function plan(
   const snapshot: Snapshot = {
     generation,
     timeouts: timeouts(model),
+    answerRate: model.director.answerRate,
     services,
     ...ownedAddresses(model, services, role),
     routes: model.routes.map((route) => ({

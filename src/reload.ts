@@ -43,11 +43,11 @@ export function restartPaths(running: Model, next: Model): Change[] {
 }
 
 /**
- * Thresholds of alerts may change; of the API only where and how it listens may not, as its tokens
+ * Thresholds of alerts and the rate of answers may change; of the API only where and how it listens may not, as its tokens
  * and files are read again at each reload.
  */
 function fixed(director: Model['director']): object {
-  const { api, alerts, ...rest } = director;
+  const { api, alerts, answerRate, ...rest } = director;
   const { address, port } = api?.listen ?? {};
   return { ...rest, api: api && `${address}:${port} ${api.tls ? 'with' : 'without'} tls` };
 }

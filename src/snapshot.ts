@@ -112,6 +112,8 @@ export type Timeouts = number[];
 export interface Snapshot {
   generation: number;
   timeouts: Timeouts;
+  /** Resets and ICMP errors of its own that a worker makes in a second; 0: any number. */
+  answerRate: number;
   services: SnapshotService[];
   /** Addresses the director always answers for (VIPs and LIPs), 16 bytes each, no duplicates. */
   owned: Uint8Array[];
@@ -186,6 +188,8 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
   snapshot.timeouts.forEach((ms, state) => {
     u32(16 + SECTIONS * 8 + state * 4, ms);
   });
+
+  u32(16 + SECTIONS * 8 + snapshot.timeouts.length * 4, snapshot.answerRate);
 
   const [
     atServices,

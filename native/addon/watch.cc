@@ -12,12 +12,12 @@ constexpr uint32_t kMostRate = 10'000'000;
 constexpr uint32_t kMostSeconds = 86'400;
 constexpr uint32_t kMostBytes = 65'535;
 
-// 4 bytes in network order, or none.
-be32 address_or_any(const Argument& address) {
-  if (address.is_absent()) return 0;
+// 16 bytes, as the boundary has addresses, or none.
+WideAddress address_or_any(const Argument& address) {
+  if (address.is_absent()) return {};
   const auto [bytes, n] = address.bytes();
-  if (n != sizeof(be32)) address.fail("4 bytes");
-  return load<be32>(bytes);
+  if (n != sizeof(WideAddress)) address.fail("16 bytes");
+  return load<WideAddress>(bytes);
 }
 
 be16 port_or_any(const Argument& port) {

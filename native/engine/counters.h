@@ -30,8 +30,8 @@ namespace sluice {
   EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")    \
   EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")       \
   EXTRA(partial_checksum_completed, "checksums a local kernel had left partial") \
-  EXTRA(fragments_made, "IPv4 fragments sent")                                   \
-  EXTRA(datagrams_reassembled, "IPv4 datagrams put together from fragments")     \
+  EXTRA(fragments_made, "fragments sent")                                        \
+  EXTRA(datagrams_reassembled, "datagrams put together from fragments")          \
   EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")  \
   EXTRA(loops, "turns of the worker's loop")                                     \
   EXTRA(cycles, "of the CPU's clock, since the worker's start")                  \

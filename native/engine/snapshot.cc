@@ -54,6 +54,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   Snapshot& s = *snapshot;
   s.generation_ = header.generation;
   std::copy(std::begin(header.timeouts), std::end(header.timeouts), s.timeouts_);
+  s.answer_rate_ = header.answer_rate;
   s.servers_.resize(servers.size());
   s.locals_.reserve(locals.size());
   // Those of IPv6 services are no IPv4 addresses, and not looked at here.

@@ -85,6 +85,8 @@ class Snapshot {
 
   uint32_t generation() const { return generation_; }
   const uint32_t* timeouts() const { return timeouts_; }  // ms by State
+  // Resets and ICMP errors that a worker may make in a second; 0: any number.
+  uint32_t answer_rate() const { return answer_rate_; }
 
   // Of IPv4; those of IPv6 are in six(). By slot both are found.
   std::span<const Service> services() const { return services_; }
@@ -177,6 +179,12 @@ class Snapshot {
            (marks_.has_networks() && marks_.covers(widened(destination)));
   }
 
+  bool fragments_concern_us(const WideAddress& source, const WideAddress& destination) const {
+    return (six_.address_flags(destination) & kOwned) != 0 ||
+           (six_.address_flags(source) & kNatServer) != 0 ||
+           (marks_.has_networks() && marks_.covers(destination));
+  }
+
   // GUE's packets for a real server go there: what tells them from a client's in an ICMP error.
   bool is_gue(const WideAddress& address, be16 port) const {
     return std::binary_search(gue_.begin(), gue_.end(), std::pair(address, port));
@@ -229,6 +237,7 @@ class Snapshot {
   be32 client_mask_ = 0xffffffff;
   bool has_roles_ = false;
   uint32_t timeouts_[kStates]{};
+  uint32_t answer_rate_ = 0;
   std::vector<Service> services_;
   std::vector<Server> servers_;
   std::vector<be32> locals_;

@@ -13,6 +13,7 @@
 
 namespace sluice {
 
+struct Server;
 struct Service;
 
 struct Service6 {
@@ -22,6 +23,14 @@ struct Service6 {
   WideAddress address;
   std::span<const WideAddress> servers;  // in the order of common->servers; v4-mapped: IPv4
   std::span<const WideAddress> locals;
+
+  // May a flow be its?
+  bool takes(const WideAddress& destination, be16 destination_port, uint8_t protocol) const;
+  // The address of one of common->servers; nullptr: it is another service's.
+  const WideAddress* address_of(const Server& server) const;
+  // Where a listing or another process has a template's virtual address: of a mark's service the
+  // mark is in the first four bytes, as in LVS.
+  WideAddress virtual_end() const;
 };
 
 class Snapshot6 {
@@ -36,6 +45,8 @@ class Snapshot6 {
     const auto found = by_slot_.find(slot);
     return found == by_slot_.end() ? nullptr : &services_[found->second];
   }
+  // nullptr: no IPv6 service has it.
+  const Service6* service_of_mark(uint32_t mark) const;
   std::span<const Service6> services() const { return services_; }
   // Snapshot::AddressFlag of an address; 0: none of ours.
   uint8_t address_flags(const WideAddress& address) const {
@@ -44,6 +55,9 @@ class Snapshot6 {
   }
   bool has_persistence() const { return client_bits_ != kNotPersistent; }
   bool nat_persists() const { return nat_persists_; }
+  // Flows to an address with these Snapshot::AddressFlags are owned by what persistence looks at of
+  // their client.
+  bool persists(uint8_t flags) const;
   // What all persistent services look at of a client's address.
   unsigned client_bits() const { return client_bits_; }
   // The virtual router's MAC that an address is answered with; nullptr: the port's own.

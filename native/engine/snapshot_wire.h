@@ -35,7 +35,7 @@ struct Header {
   uint32_t magic, version, generation, total;
   SectionRef sections[kSections];
   uint32_t timeouts[kStates];  // ms
-  uint32_t reserved;
+  uint32_t answer_rate;        // see answer_limit.h; a second and worker
 };
 static_assert(sizeof(Header) == 192);
 
@@ -56,7 +56,7 @@ struct Service {
   uint8_t protocol, family, scheduler, flags, toa_kind, reserved0;
   uint32_t slot, first_server, server_count, first_local, local_count;
   uint32_t persistence_ms;  // 0: not persistent
-  uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32
+  uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32, IPv6 128
   uint8_t reserved1[3];
   uint32_t mark;  // not 0: for packets with this mark; address, port and protocol are 0
   uint8_t reserved[8];

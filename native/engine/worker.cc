@@ -299,7 +299,7 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
   }
   if (at < end) return at | (cursor & kInTemplates);
   if (!templates && snapshot_->has_persistence()) return kInTemplates;
-  return six_->connections() == 0 ? 0 : kInSix;
+  return six_->has_listing() ? kInSix : 0;
 }
 
 unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
@@ -328,7 +328,7 @@ unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) con
 }
 
 // As LVS lists it: a connection in state NONE from the network's port 0.
-unsigned Worker::list_template(const Template& one, std::vector<uint8_t>& out) const {
+unsigned Worker::list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& out) const {
   const Service* service = snapshot_->service_of_slot(one.service);
   const Server* server = snapshot_->server_of_slot(one.server);
   if (!one.is_live(now_ms_) || service == nullptr || server == nullptr) return 0;

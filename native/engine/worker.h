@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "answer_limit.h"
 #include "calibration.h"
 #include "counters.h"
 #include "mode/mode.h"
@@ -40,6 +41,7 @@
 namespace sluice {
 
 class Worker6;
+struct Packet6;
 
 // One record per packet's end when asked for (replay, trace).
 struct Verdict {
@@ -162,6 +164,8 @@ class Worker : public SyncHalf<Worker, V4> {
   struct Fragments;
   static std::unique_ptr<Fragments, void (*)(Fragments*)> make_fragments();
   SLUICE_ASIDE bool reassemble(Packet& packet);
+  SLUICE_ASIDE bool reassemble(Packet6& packet);
+  rte_mbuf* in_one_segment(rte_mbuf* whole, unsigned lost, uint16_t& largest);
   SLUICE_ASIDE void expire_fragments();
   SLUICE_ASIDE bool bury_fragments();
 
@@ -263,6 +267,7 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
   SLUICE_ASIDE void answer_echo(Packet& packet);
   SLUICE_ASIDE void answer_reset(Packet& packet);
+  bool may_answer() { return answer_limit_.take(now_ms_, snapshot_->answer_rate()); }
   SLUICE_ASIDE void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
                                 End end);
   SLUICE_ASIDE bool build_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
@@ -294,12 +299,12 @@ class Worker : public SyncHalf<Worker, V4> {
   }
   const Snapshot& snapshot() const { return *snapshot_; }
   uint32_t teller() const { return sync::teller(options_.index, options_.workers); }
-  // sync/estate.cc: templates are IPv4's.
+  // sync/estate.cc
   bool bequeath_templates();
   void inherit_template(const sync::Record& told);
 
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
-  unsigned list_template(const Template& one, std::vector<uint8_t>& out) const;
+  unsigned list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& out) const;
 
   // table upkeep, worker.cc
   uint32_t timeout_of(State state) const {
@@ -390,6 +395,7 @@ class Worker : public SyncHalf<Worker, V4> {
   uint32_t relink_cursor_ = kNone;  // next record to move after they changed
   uint64_t random_;
   uint32_t ip_id_;
+  AnswerLimit answer_limit_;  // of both families
   bool six_waits_ = false;  // IPv6 frames of this burst wait for their turn
 
   std::vector<Verdict>* verdicts_ = nullptr;

@@ -1,5 +1,7 @@
 #include "worker6.h"
 
+#include <algorithm>
+
 #include "table/worth.h"
 
 namespace sluice {
@@ -22,6 +24,7 @@ Worker6::Worker6(Worker& worker)
       local_ports_(PortShare(nullptr, worker.options_.index, worker.options_.workers),
                    worker.options_.limits.max_connections, worker.options_.seed ^ ~uint64_t{0}),
       expendables_(worker.options_.limits.max_connections),
+      templates_(worker.options_.limits.max_connections, worker.options_.seed),
       feed_(worker.options_.limits.max_connections) {
   const int half = worker.options_.port_half;
   if (half >= 0) local_ports_.slice(static_cast<unsigned>(half));
@@ -91,6 +94,7 @@ void Worker6::bury(uint32_t record, Extra why) {
   }
   if (c.has(kOwnsLocalPort)) local_ports_.give(local_ports_.find(port_set(c), c.lport));
   if (c.is_signpost()) return table_.release(record);
+  if (six().has_persistence()) leave_template(c);
   --counters().server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (worker_.overloaded_[c.server] != 0) worker_.relieve(c.server);
   counters().add(why);
@@ -98,36 +102,92 @@ void Worker6::bury(uint32_t record, Extra why) {
   table_.release(record);
 }
 
+namespace {
+
+constexpr uint32_t kInTemplates = 1u << 31;  // of a cursor: connections are done
+
+// One record of a listing, see Worker::kListRecordBytes.
+class ListRecord {
+ public:
+  void address(size_t offset, const WideAddress& a) { store(bytes_ + offset, a); }
+  void port(size_t offset, be16 port) { store(bytes_ + offset, from_be(port)); }
+  void byte(size_t offset, uint8_t value) { bytes_[offset] = value; }
+  void word(size_t offset, uint32_t value) { store(bytes_ + offset, value); }
+  void add_to(std::vector<uint8_t>& out) const {
+    out.insert(out.end(), bytes_, bytes_ + sizeof bytes_);
+  }
+
+ private:
+  uint8_t bytes_[Worker::kListRecordBytes] = {};
+};
+
+}  // namespace
+
 uint32_t Worker6::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
   constexpr uint32_t kMostSeen = 65536;
-  const uint32_t end = table_.high_water();
-  uint32_t at = cursor;
+  const bool templates = (cursor & kInTemplates) != 0;
+  const uint32_t end = templates ? templates_.places() : table_.high_water();
+  uint32_t at = cursor & ~kInTemplates;
   for (uint32_t seen = 0, found = 0; at < end && found < limit && seen < kMostSeen; ++at, ++seen) {
-    if (!table_.is_live(at) || table_[at].is_signpost()) continue;
-    ++found;
-    const Record& c = table_[at];
-    uint8_t bytes[Worker::kListRecordBytes] = {};
-    auto address = [&](size_t offset, const WideAddress& a) { store(bytes + offset, a); };
-    auto port = [&](size_t offset, be16 value) { store(bytes + offset, from_be(value)); };
-    address(0, c.caddr);
-    address(16, c.vaddr);
-    if (c.mode() == Mode::fullnat) address(32, c.laddr);
-    address(48, c.raddr);
-    port(64, c.cport);
-    port(66, c.vport);
-    if (c.mode() == Mode::fullnat) port(68, c.lport);
-    port(70, c.rport);
-    bytes[72] = c.protocol();
-    bytes[73] = static_cast<uint8_t>(c.mode());
-    bytes[74] = static_cast<uint8_t>(c.state);
-    bytes[75] = 6;
-    store(bytes + 76, uint32_t{c.service});
-    store(bytes + 80, c.server);
-    store(bytes + 84, idle_ms(c));
-    store(bytes + 88, timeout_of(c.state));
-    out.insert(out.end(), bytes, bytes + sizeof bytes);
+    found += templates ? list_template(templates_[at], out) : list_connection(at, out);
   }
-  return at < end ? at : 0;
+  if (at < end) return at | (cursor & kInTemplates);
+  return !templates && six().has_persistence() ? kInTemplates : 0;
+}
+
+unsigned Worker6::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
+  if (!table_.is_live(record) || table_[record].is_signpost()) return 0;
+  const Record& c = table_[record];
+  ListRecord r;
+  r.address(0, c.caddr);
+  r.address(16, c.vaddr);
+  if (c.mode() == Mode::fullnat) r.address(32, c.laddr);
+  r.address(48, c.raddr);
+  r.port(64, c.cport);
+  r.port(66, c.vport);
+  if (c.mode() == Mode::fullnat) r.port(68, c.lport);
+  r.port(70, c.rport);
+  r.byte(72, c.protocol());
+  r.byte(73, static_cast<uint8_t>(c.mode()));
+  r.byte(74, static_cast<uint8_t>(c.state));
+  r.byte(75, 6);
+  r.word(76, c.service);
+  r.word(80, c.server);
+  r.word(84, idle_ms(c));
+  r.word(88, timeout_of(c.state));
+  r.add_to(out);
+  return 1;
+}
+
+// As Worker::list_template.
+unsigned Worker6::list_template(const TemplateOf<V6>& one, std::vector<uint8_t>& out) const {
+  const Service6* service = six().service_of_slot(one.service);
+  const Server* server = snapshot().server_of_slot(one.server);
+  if (!one.is_live(now_ms()) || service == nullptr || server == nullptr) return 0;
+  const Service& common = *service->common;
+  if (common.persistence_ms == 0 || one.mask != common.client_bits + 1u) return 0;
+  const WideAddress* address = service->address_of(*server);
+  if (address == nullptr) return 0;
+  const uint64_t left = one.until_ms > now_ms() ? one.until_ms - now_ms() : 0;
+  ListRecord r;
+  r.address(0, one.network);
+  r.address(16, service->virtual_end());
+  r.address(48, *address);
+  if (!common.is_wide()) {
+    r.port(66, common.port);
+    r.port(70, server->port);
+  }
+  r.byte(72, common.protocol);
+  r.byte(73, static_cast<uint8_t>(server->mode));
+  r.byte(74, static_cast<uint8_t>(State::none));
+  r.byte(75, 6);
+  r.word(76, one.service);
+  r.word(80, one.server);
+  const auto whole = std::max<uint64_t>(common.persistence_ms, left);
+  r.word(84, static_cast<uint32_t>(whole - left));
+  r.word(88, static_cast<uint32_t>(whole));
+  r.add_to(out);
+  return 1;
 }
 
 }  // namespace sluice

@@ -6,19 +6,22 @@
 // through, so that nothing of IPv6 lies on the way of IPv4's packets.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "pipeline6/packet6.h"
 #include "table/fib6.h"
+#include "table/templates.h"
 #include "worker.h"
 
 namespace sluice {
 
 class Worker6 : public SyncHalf<Worker6, V6> {
   friend class SyncHalf<Worker6, V6>;
-  friend class Worker;  // synchronises both halves
+  friend class Worker;   // synchronises both halves
+  friend class Tracing;  // watch/: sees what a packet met
 
  public:
   explicit Worker6(Worker& worker);
@@ -40,6 +43,8 @@ class Worker6 : public SyncHalf<Worker6, V6> {
 
   // As Worker::list(), of this half; 0 at the end.
   uint32_t list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const;
+  // Something that list() may have.
+  bool has_listing() const { return table_.size() != 0 || six().has_persistence(); }
   uint32_t connections() const { return table_.size(); }
   bool is_told() const { return !feed_.in.empty(); }
 
@@ -51,7 +56,9 @@ class Worker6 : public SyncHalf<Worker6, V6> {
 
   // 1_parse.cc
   void parse(Packet6& packet);
-  bool find_upper_layer(Packet6& packet);
+  bool find_upper_layer(Packet6& packet, bool group);
+  void parse_upper_layer(Packet6& packet, bool group);
+  bool take_fragment(Packet6& packet, const uint8_t* at, bool group);
   bool is_multicast_for_us(const Packet6& packet) const;
   void parse_quote(Packet6& packet);
   void complete_partial_checksum(Packet6& packet);
@@ -60,6 +67,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   // 2_owner.cc
   uint16_t owner_of(const Packet6& packet) const;
   bool hand_off(Packet6& packet);
+  bool hand_off_fragment(Packet6& packet);
   void give_to(uint16_t owner, Packet6& packet);
 
   // 4_schedule.cc
@@ -71,6 +79,10 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   bool take_local_end(Record& c, const Service6& service, uint32_t chosen, End& failure);
   LocalPorts::Set port_set(const Record& c) const;
   void forward_once(Packet6& packet, const Service6& service, uint32_t chosen);
+  uint32_t choose(const TupleOf<V6>& tuple, const Service& service);
+  void keep_server(const WideAddress& client, const Service& service, const Server& server,
+                   bool controls);
+  void leave_template(const Record& c);
   bool evict();
   bool evict_for_port(Record& c, const Service6& service);
   void give_way(uint32_t record);
@@ -81,6 +93,9 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void forward_reply(Packet6& packet, uint32_t record);
   void emit_request(Packet6& packet, Record& c, End end);
   void emit_in_ipv4(Packet6& packet, Record& c, End end);
+  template <class Around>
+  void send_around(Packet6& packet, const net::Ethernet& header, uint16_t port, uint32_t mtu,
+                   End end, Record& c, const Around& around);
   Wrap renewed_wrap(Record& c) const;
   bool tell_client(Packet6& packet, const Record& c, const NextHop6& hop);
   bool without_server(Packet6& packet, uint32_t record);
@@ -112,12 +127,22 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void send_to(Packet6& packet, const NextHop6& hop, End end, const Record* record);
   void send(Packet6& packet, const net::Ethernet& header, uint16_t port, End end,
             const Record* record);
+  using Pieces = std::array<rte_mbuf*, 64>;
+  unsigned cut(const Packet6& packet, uint32_t mtu, Pieces& pieces);
+  void send_pieces(Packet6& packet, unsigned n, const Pieces& pieces, const net::Ethernet& header,
+                   uint16_t port, End end, const Record* record);
   void punt(Packet6& packet, End end);
   void drop(Packet6& packet, End end, const Record* record = nullptr);
   void tell(const Packet6& packet, End end, const Record* record, int port);
   void ask_for(uint16_t port, const WideAddress& address);
 
+  // sync/estate.cc
+  bool bequeath_templates();
+  void inherit_template(const sync::Record6& told);
+
   // worker6.cc
+  unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
+  unsigned list_template(const TemplateOf<V6>& one, std::vector<uint8_t>& out) const;
   void destroy(uint32_t record, Extra why);
   void bury(uint32_t record, Extra why);  // off the wheel
   void relink(unsigned budget);
@@ -147,6 +172,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   TimingWheel<Table6> wheel_;
   LocalPorts local_ports_;
   Expendables expendables_;
+  Templates6 templates_;
   sync::Feed6 feed_;
   uint32_t relink_cursor_ = kNone;
   uint32_t port_hand_ = 0;  // next local port to look at for one that may go

@@ -76,7 +76,10 @@ export const serviceReport = z
     scheduler: z.enum(SCHEDULERS),
     flags: z.array(z.string()).describe('In ipvsadm’s words: sh-port, ops …'),
     persistence: z
-      .strictObject({ timeoutS: count, netmask: address })
+      .strictObject({
+        timeoutS: count,
+        netmask: z.string().describe('255.255.255.0, of an IPv6 service a length.'),
+      })
       .nullable()
       .describe(
         'Clients keep their server for so many seconds; null: each connection is scheduled.',

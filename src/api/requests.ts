@@ -51,7 +51,7 @@ const serviceSettings = z.strictObject({
   persistence: z
     .strictObject({
       timeoutS: z.int().min(1).max(2_678_400).describe('Seconds.'),
-      clientBits: z.int().min(0).max(32).describe('Of a client’s address.'),
+      clientBits: z.int().min(0).max(128).describe('Of a client’s address.'),
       whenDrained: z.enum(['stay', 'move']),
     })
     .nullable()

@@ -1,6 +1,6 @@
 /** What traces and captures are asked by, and what they answer: lines, as packets come. */
 import { z } from 'zod';
-import { parseEndpoint, parseIPv4 } from '../config/address.js';
+import { parseAddress, parseWideEndpoint } from '../config/address.js';
 import { MODES, STATES, VERDICT_KINDS } from '../native.js';
 import { candidate } from './answers.js';
 import { text } from './requests.js';
@@ -12,12 +12,16 @@ interface End {
 }
 
 function parseEnd(input: string): { value: End } | { fault: unknown } {
-  if (input.includes(':')) return parseEndpoint(input);
-  const parsed = parseIPv4(input);
+  const whole = parseWideEndpoint(input);
+  if ('value' in whole) return whole;
+  const parsed = parseAddress(input);
   return 'value' in parsed ? { value: { address: parsed.value, port: 0 } } : parsed;
 }
 
-const end = text('an IPv4 address, and a port if you like (192.0.2.7:40000)', parseEnd);
+const end = text(
+  'an address, and a port if you like (192.0.2.7:40000, [2001:db8::7]:40000)',
+  parseEnd,
+);
 
 function whole(least: number, most: number): z.ZodType<number, string> {
   const expected = `expected a whole number from ${least} to ${most}`;

@@ -56,9 +56,6 @@ export function checkFamily(
     const message = `${sorry.address.address} is not IPv${own} as the service's own address`;
     refuse([...path, 'health', 'sorryServer', 'address'], message);
   }
-  if (six && service.persistence) {
-    refuse([...path, 'persistence'], 'persistence is for IPv4 services so far');
-  }
 }
 
 /** A packet of 1280 bytes has to pass, whatever a tunnel puts around it. */

@@ -8,6 +8,7 @@ import { checkMarked, checkMarks } from './check-marks.js';
 import type { Path } from './load.js';
 import { addressesOf, isMarked } from './marks.js';
 import { keepsPort, type Model, type ServiceModel, usesLocalAddress } from './model.js';
+import { netmaskFault } from './persistence.js';
 import { portTowards } from './reach.js';
 import type { Parsed } from './schema.js';
 import { tunnelFault } from './tunnel.js';
@@ -81,6 +82,7 @@ export function checkServices(
     }
     checkOptions(service, raw, path, findings);
     checkWide(model, service, raw, path, findings);
+    checkNetmask(service, raw, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
     checkTunnels(service, raw, path, findings);
@@ -318,6 +320,22 @@ function checkWide(
     `mode enat without localAddresses speaks from ${listen.address}, all of whose ports are ` +
     `service ${wide.name}'s, expected localAddresses`;
   findings.error('ERR_CONFIG_CONFLICT', at, message);
+}
+
+function checkNetmask(
+  { persistence, listen }: ServiceModel,
+  { persistence: raw }: ParsedService,
+  path: Path,
+  findings: Findings,
+): void {
+  if (!persistence) return;
+  const dotted = raw?.netmask?.dotted && isSix(listen.address);
+  const fault = dotted
+    ? 'an IPv4 netmask, expected 1 to 128 bits for an IPv6 service'
+    : netmaskFault(persistence.clientBits, listen.address);
+  if (!fault) return;
+  const message = dotted ? `is ${fault}` : `is ${persistence.clientBits}, ${fault}`;
+  findings.error('ERR_CONFIG_VALUE', [...path, 'persistence', 'netmask'], message);
 }
 
 /** Where a check would go that has no port of its own. */

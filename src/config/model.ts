@@ -41,6 +41,8 @@ export interface DirectorModel {
   memory: number;
   mbufs: number;
   maxConnections: number;
+  /** Resets and ICMP errors of its own that a worker makes in a second; 0: any number. */
+  answerRate: number;
   /** Health checks under way at once; each may hold a socket. */
   maxChecks: number;
   maxServices: number;
@@ -164,6 +166,7 @@ export function buildModel(parsed: Parsed): Model {
       mbufs: director.mbufs ?? 32_768,
       maxConnections: director.maxConnections ?? 1_000_000,
       maxChecks: director.maxChecks ?? MAX_CHECKS,
+      answerRate: director.answerRate ?? 10_000,
       maxServices: director.maxServices ?? 1_024,
       maxServers: director.maxServers ?? 8_192,
       idle: {
@@ -231,7 +234,7 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
     schedulePort: service.schedulePort ?? false,
     scheduleFallback: service.scheduleFallback ?? false,
     onePacket: service.onePacket ?? false,
-    persistence: buildPersistence(service.persistence),
+    persistence: buildPersistence(service.persistence, listen.address),
     onServerRemoved: service.onServerRemoved ?? 'drop',
     clientAddress: service.clientAddress ?? 'toa',
     toaKind: service.toaKind ?? 254,

@@ -74,6 +74,7 @@ const director = section({
   mbufs: integer(1024, 1 << 24, 'a whole number of packet buffers').optional(),
   maxConnections: integer(1024, 1 << 28).optional(),
   maxChecks: integer(1, 1 << 20).optional(),
+  answerRate: integer(0, 10_000_000, 'a whole number a second, or 0 for no limit').optional(),
   maxServices: integer(1, 65536).optional(),
   maxServers: integer(1, 1 << 20).optional(),
   metrics: endpoint('192.0.2.1:9330').optional(),

@@ -1,5 +1,5 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
-import { isSix } from '../config/address.js';
+import { bitsOf, isSix } from '../config/address.js';
 import { markEnd } from '../config/marks.js';
 import { netmaskBits, type Persistence } from '../config/persistence.js';
 import { tunnelOf } from '../config/tunnel.js';
@@ -58,10 +58,7 @@ export function serviceId(line: CommandLine): ServiceId {
 
 function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edit {
   const service = serviceId(line);
-  const persistence = persistenceOf(line);
-  if (persistence && isSix(service.listen.address)) {
-    throw unsupported('persistence is for IPv4 services so far');
-  }
+  const persistence = persistenceOf(line, service.listen.address);
   if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
   if (line.given.has('synproxy')) throw unsupported('there is no SYN proxy yet');
   const flags = new Set(line.schedFlags);
@@ -79,12 +76,13 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
   };
 }
 
-function persistenceOf({
-  persistent,
-  netmask = '255.255.255.255',
-}: CommandLine): Persistence | null {
+function persistenceOf(
+  { persistent, netmask }: CommandLine,
+  address: string,
+): Persistence | null {
   if (persistent === undefined) return null;
-  const clientBits = netmaskBits(netmask);
+  const clientBits =
+    typeof netmask === 'string' ? netmaskBits(netmask) : (netmask ?? bitsOf(address));
   if (clientBits === undefined) throw unsupported(`netmask ${netmask} has holes`);
   return { timeoutS: persistent, clientBits, whenDrained: 'stay' };
 }

@@ -53,8 +53,8 @@ export function title(status: { version: string; maxConnections: number }): stri
   return `IP Virtual Server version ${status.version} (size=${status.maxConnections})`;
 }
 
-/** What ipvsadm does not print. */
-const EACH_CLIENT = '255.255.255.255';
+/** What ipvsadm does not print: each client by itself. */
+const isUsual = (netmask: string) => netmask === '255.255.255.255' || netmask === '128';
 
 export function formatListing(services: readonly ServiceReport[], options: ListingOptions): string {
   const { shape, names, exact = false, templates = new Map() } = options;
@@ -131,7 +131,7 @@ function serviceWords({ flags, persistence }: ServiceReport): string[] {
   return [
     ...(scheduling.length > 0 ? [`(${scheduling.join(',')})`] : []),
     ...(persistence ? [`persistent ${persistence.timeoutS}`] : []),
-    ...(persistence && persistence.netmask !== EACH_CLIENT ? [`mask ${persistence.netmask}`] : []),
+    ...(persistence && !isUsual(persistence.netmask) ? [`mask ${persistence.netmask}`] : []),
     ...(flags.includes('ops') ? ['ops'] : []),
   ];
 }
@@ -220,7 +220,7 @@ export function savedLines(services: readonly ServiceReport[], names?: Names): s
     const words = [
       `-A ${address} -s ${service.scheduler}`,
       ...(persistence ? [`-p ${persistence.timeoutS}`] : []),
-      ...(persistence && persistence.netmask !== EACH_CLIENT ? [`-M ${persistence.netmask}`] : []),
+      ...(persistence && !isUsual(persistence.netmask) ? [`-M ${persistence.netmask}`] : []),
       ...(service.flags.includes('ops') ? ['-o'] : []),
       ...(flags.length > 0 ? [`-b ${flags.join(',')}`] : []),
     ];

@@ -54,7 +54,6 @@ Options:
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T
 
-Of the real ipvsadm this lacks --pe, and -p for IPv6 services: they are understood and refused
-(status 255).
+Of the real ipvsadm this lacks --pe: it is understood and refused (status 255).
 The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
 `;

@@ -3,6 +3,7 @@
  * are found in ipvsadm's order: the command, each value as it comes, left-over words, missing and
  * misplaced options, then those that contradict one another.
  */
+import { isSix } from '../config/address.js';
 import { DAEMON_ROLES, type DaemonRole } from '../sync/daemons.js';
 import { type HostPort, parseHostPort, parseInet, parseInet6, wholeNumber } from './address.js';
 import { tryHelp, usage } from './errors.js';
@@ -48,7 +49,8 @@ export interface CommandLine {
   schedFlags: SchedFlag[];
   /** Seconds. */
   persistent?: number;
-  netmask?: string;
+  /** Of an IPv6 service a length. */
+  netmask?: string | number | undefined;
   pe?: string;
   /** Without a port of its own it has the service's. */
   server?: HostPort | undefined;
@@ -149,6 +151,7 @@ async function take(state: State, found: Found<Spec>, names: Names): Promise<voi
   } else if (variant === 'ipv6') {
     if (state.fwmark === undefined) throw usage('-6 used before -f\n');
     state.ipv6 = true;
+    forgetNetmask(state);
   }
   if (spec.value !== 'none') await takeValue(state, spec, found.value, names);
   else if (option === 'forwarding-method') state.forward = variant as Forward;
@@ -175,6 +178,7 @@ async function takeValue(
     case 'service-address':
       if (spec.variant === 'fwmark-service') state.fwmark = fwmarkOf(value);
       else state.service = await serviceOf(value, spec.variant?.slice(0, -8) as Protocol, names);
+      forgetNetmask(state);
       return;
     case 'scheduler':
       state.scheduler = value === '' ? undefined : value;
@@ -186,7 +190,7 @@ async function takeValue(
       state.persistent = given === undefined ? DEFAULT_PERSISTENCE : timeoutOf(given, 1);
       return;
     case 'netmask':
-      state.netmask = netmaskOf(value);
+      state.netmask = isSixth(state) ? prefixOf(value) : netmaskOf(value);
       return;
     case 'pe':
       state.pe = value;
@@ -271,6 +275,23 @@ function netmaskOf(text: string): string {
   const mask = parseInet(text);
   if (mask === undefined) throw usage('illegal virtual server persistent mask specified');
   return mask;
+}
+
+/** By the options given until now, as ipvsadm has it. */
+function isSixth({ service, ipv6 }: State): boolean {
+  return service === undefined ? ipv6 === true : isSix(service.address);
+}
+
+/** What makes a service IPv6's begins with a whole address, whatever was said before. */
+function forgetNetmask(state: State): void {
+  if (isSixth(state)) state.netmask = undefined;
+}
+
+/** As atoi reads it. */
+function prefixOf(text: string): number {
+  const length = Number.parseInt(text, 10);
+  if (length >= 1 && length <= 128) return length;
+  throw usage('illegal ipv6 netmask specified');
 }
 
 function checkGroup(text: string): void {

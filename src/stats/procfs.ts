@@ -18,6 +18,10 @@ const hexAddress = (address: string) =>
     .map((part) => hex(Number(part), 2))
     .join('');
 
+/** IPv6's is a length, which the kernel prints as it would an address: its bytes turned round. */
+const hexNetmask = (netmask: string) =>
+  netmask.includes('.') ? hexAddress(netmask) : `${hex(Number(netmask), 2)}000000`;
+
 /** IPv6 addresses as the kernel's %pI6 prints them: all eight words, in lower case. */
 function hexEndpoint({ address, port }: { address: string; port: number }): string {
   if (!isSix(address)) return `${hexAddress(address)}:${hex(port, 4)}`;
@@ -51,7 +55,7 @@ export function ipvsTable(services: ServiceReport[], size: number): string {
     const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
     const ops = service.flags.includes('ops') ? 'ops ' : '';
     const keeps = service.persistence
-      ? `persistent ${service.persistence.timeoutS} ${hexAddress(service.persistence.netmask)}`
+      ? `persistent ${service.persistence.timeoutS} ${hexNetmask(service.persistence.netmask)}`
       : '';
     lines.push(`${hexService(service)} ${service.scheduler} ${said}${ops}${keeps}`);
     for (const server of service.servers) {

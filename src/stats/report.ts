@@ -2,7 +2,7 @@
 
 import type { ServicesQuery } from '../api/requests.js';
 import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
-import { formatCidr, formatEndpoint } from '../config/address.js';
+import { formatCidr, formatEndpoint, isSix } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import { formatNetmask } from '../config/persistence.js';
@@ -38,7 +38,10 @@ export function serviceReports(
       flags: flags(service),
       persistence: service.persistence && {
         timeoutS: service.persistence.timeoutS,
-        netmask: formatNetmask(service.persistence.clientBits),
+        netmask: formatNetmask(
+          service.persistence.clientBits,
+          isSix(service.listen.address),
+        ),
       },
       localAddresses: service.localAddresses,
       rates: rates.service(slot),

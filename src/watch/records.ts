@@ -1,4 +1,5 @@
 /** Records of a watch as native/engine/watch/watch.h lays them out: traced packets, frames. */
+import { formatEndpoint, fromBytes } from '../config/address.js';
 import { type ConnectionState, MODES, type Mode, STATES, WATCH_COUNT_WORDS } from '../native.js';
 
 /** Values of `end` that are no end. */
@@ -7,9 +8,10 @@ export const HANDED_OFF = 0xfe;
 
 const NONE = 0xffff_ffff;
 const NO_PORT = 0xffff;
-const TRACE_BYTES = 144;
+const TRACE_BYTES = 208;
 const CANDIDATE_BYTES = 24;
-const EXTRAS_AT = 96;
+const EXTRAS_AT = 156;
+const EXTRAS_BYTES = 48;
 const KIND_TRACE = 2;
 
 const FROM_OTHER_WORKER = 1;
@@ -112,13 +114,15 @@ function readTrace(bytes: Uint8Array, view: DataView, start: number): TraceRecor
   const u16 = (offset: number) => view.getUint16(start + offset, true);
   const u32 = (offset: number) => view.getUint32(start + offset, true);
   const slot = (offset: number) => (u32(offset) === NONE ? undefined : u32(offset));
-  const address = (offset: number) => bytes.subarray(start + offset, start + offset + 4).join('.');
+  // '' where there is none.
+  const address = (offset: number) =>
+    fromBytes(bytes.subarray(start + offset, start + offset + 16));
   const endpoint = (addressAt: number, portAt: number) =>
-    `${address(addressAt)}:${view.getUint16(start + portAt)}`;
+    formatEndpoint({ address: address(addressAt), port: view.getUint16(start + portAt) });
   const flags = u8(21);
-  const candidates = u16(92);
+  const candidates = u16(152);
   const before = start + TRACE_BYTES + candidates * CANDIDATE_BYTES;
-  const after = before + padded(u16(88));
+  const after = before + padded(u16(148));
   return {
     kind: 'trace',
     time: view.getBigUint64(start + 8, true),
@@ -142,15 +146,15 @@ function readTrace(bytes: Uint8Array, view: DataView, start: number): TraceRecor
     generation: u32(36),
     idleMs: u32(40),
     timeoutMs: u32(44),
-    client: endpoint(48, 64),
-    virtual: endpoint(52, 66),
-    server: endpoint(56, 68),
-    local: address(60) === '0.0.0.0' ? '' : endpoint(60, 70),
-    nextHop: u32(72) === 0 ? undefined : address(72),
-    mtu: u32(76),
-    beforeWire: u32(80),
-    afterWire: u32(84),
-    servers: u16(94),
+    client: endpoint(48, 112),
+    virtual: endpoint(64, 114),
+    server: endpoint(80, 116),
+    local: address(96) === '' ? '' : endpoint(96, 118),
+    nextHop: address(120) || undefined,
+    mtu: u32(136),
+    beforeWire: u32(140),
+    afterWire: u32(144),
+    servers: u16(154),
     candidates: Array.from({ length: candidates }, (_, index) => {
       const at = TRACE_BYTES + index * CANDIDATE_BYTES;
       return {
@@ -162,9 +166,9 @@ function readTrace(bytes: Uint8Array, view: DataView, start: number): TraceRecor
         usable: u8(at + 17) !== 0,
       };
     }),
-    extras: new Int8Array(bytes.slice(start + EXTRAS_AT, start + TRACE_BYTES).buffer),
-    before: bytes.slice(before, before + u16(88)),
-    after: bytes.slice(after, after + u16(90)),
+    extras: new Int8Array(bytes.slice(start + EXTRAS_AT, start + EXTRAS_AT + EXTRAS_BYTES).buffer),
+    before: bytes.slice(before, before + u16(148)),
+    after: bytes.slice(after, after + u16(150)),
   };
 }
 

@@ -7,7 +7,7 @@ import { formatPlace, type Place } from '../errors.js';
 import { type Candidate, rewrite } from '../explain.js';
 import type { ConnectionState, Mode, VerdictKind } from '../native.js';
 import type { Names } from './context.js';
-import { type Headers, readHeaders } from './headers.js';
+import { type Headers, readHeaders, splitEnd } from './headers.js';
 import { type CandidateRecord, HANDED_OFF, NO_END, type TraceRecord } from './records.js';
 
 export interface TracedPacket {
@@ -186,8 +186,7 @@ function rewriteOf(packet: TracedPacket, record: TraceRecord, names: Names): str
       ? `Masq: the source becomes ${connection.virtual}; the destination stays ${connection.client}`
       : `FullNat: the source becomes ${connection.virtual}, the destination ${connection.client}`;
   }
-  const from = packet.packet?.from.split(':') ?? [];
-  const client = { address: from[0] ?? '', port: Number(from[1] ?? 0) };
+  const client = splitEnd(packet.packet?.from ?? '');
   const service = names.service(record.serviceSlot)?.model;
   // What really went along is told by the counters; explain's sentence tells what is configured.
   const told = service && { ...service, clientAddress: 'none' as const };
@@ -271,7 +270,7 @@ function causeOf(
   names: Names,
 ): Place | undefined {
   const service = names.service(record.serviceSlot);
-  const address = (endpoint: string | undefined) => endpoint?.split(':')[0] ?? '';
+  const address = (endpoint: string | undefined) => splitEnd(endpoint ?? '').address;
   switch (reason) {
     case 'local_ports_exhausted':
       return service?.locate('localAddresses');

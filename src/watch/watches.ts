@@ -172,11 +172,10 @@ function inOrder<T extends { time: bigint }>(records: T[]): T[] {
 }
 
 function flowOf({ from, to, protocol }: TraceQuery): WatchedFlow {
-  const v4 = (address: string) => toBytes(address).slice(12);
   return {
-    ...(from ? { client: v4(from.address) } : {}),
+    ...(from ? { client: toBytes(from.address) } : {}),
     ...(from && from.port > 0 ? { clientPort: from.port } : {}),
-    ...(to ? { service: v4(to.address) } : {}),
+    ...(to ? { service: toBytes(to.address) } : {}),
     ...(to && to.port > 0 ? { servicePort: to.port } : {}),
     ...(protocol ? { protocol: PROTOCOLS[protocol] } : {}),
   };

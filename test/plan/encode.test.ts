@@ -7,6 +7,7 @@ import { DEFAULT_TIMEOUTS, encodeSnapshot, type Snapshot } from '../../src/snaps
 const snapshot: Snapshot = {
   generation: 77,
   timeouts: DEFAULT_TIMEOUTS,
+  answerRate: 0x01020304,
   services: [
     {
       address: toBytes('203.0.113.10'),
@@ -235,6 +236,7 @@ test('an empty snapshot is its header', () => {
   const empty = encodeSnapshot({
     generation: 1,
     timeouts: DEFAULT_TIMEOUTS,
+    answerRate: 0,
     services: [],
     owned: [],
     routes: [],

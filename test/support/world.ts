@@ -63,6 +63,7 @@ export interface WorldWords {
   /** Owned addresses beyond VIPs and LIPs. */
   owned?: string[];
   timeouts?: number[];
+  answerRate?: number;
   /** Rules of marks; they may ask for a service's slot by its name. */
   marks?: (slot: (kind: string, name: string) => number) => SnapshotMark[];
   /** Owned as the master of a VRRP instance on the front port. */
@@ -136,6 +137,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
     snapshot: {
       generation,
       timeouts: words.timeouts ?? DEFAULT_TIMEOUTS,
+      answerRate: words.answerRate ?? 0,
       services,
       owned: [...owned].map(mapped),
       routes: [

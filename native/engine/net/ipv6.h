@@ -43,6 +43,18 @@ enum NextHeader : uint8_t {
   kDestinationOptions = 60,
 };
 
+// RFC 8200 section 4.5.
+struct [[gnu::packed]] Fragment6 {
+  uint8_t next;
+  uint8_t reserved;
+  be16 offset;  // in eights of bytes, in the upper 13 bits; the lowest: more follow
+  be32 id;
+
+  unsigned offset_bytes() const { return from_be(offset) & 0xfff8u; }
+  bool has_more() const { return (from_be(offset) & 1) != 0; }
+};
+static_assert(sizeof(Fragment6) == 8);
+
 inline constexpr uint16_t kLeastMtu6 = 1280;  // RFC 8200 section 5
 
 // RFC 4443; `rest` is unused, an MTU, a pointer, or an echo's identifier and sequence.

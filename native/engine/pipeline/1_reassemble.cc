@@ -8,7 +8,7 @@
 
 #include <utility>
 
-#include "../worker.h"
+#include "../worker6.h"
 
 namespace sluice {
 
@@ -62,23 +62,12 @@ bool Worker::reassemble(Packet& packet) {
     tell(packet, End::reassembled, nullptr, -1);
     return false;
   }
-  counters_.end(End::reassembled, static_cast<uint64_t>(-1));  // this one ends as the datagram
-  uint16_t largest = 0;
-  for (const rte_mbuf* part = whole; part != nullptr; part = part->next) {
-    // Later parts have lost their headers: l3_len still says how long each was.
-    const unsigned bytes = part->data_len + (part == whole ? -sizeof(Ethernet) : part->l3_len);
-    largest = std::max(largest, static_cast<uint16_t>(bytes));
-  }
-  rte_mbuf* copy = rte_pktmbuf_copy(whole, options_.datagrams, 0, UINT32_MAX);
   packet.mbuf = whole;
-  if (copy == nullptr || copy->nb_segs > 1) {
-    rte_pktmbuf_free(copy);
-    note(Note::mbufs_exhausted, 0);
+  rte_mbuf* const copy = in_one_segment(whole, 0, packet.fragment_bytes);
+  if (copy == nullptr) {
     drop(packet, End::mbufs_exhausted);
     return false;
   }
-  rte_pktmbuf_free(whole);
-  counters_.add(Extra::datagrams_reassembled);
   packet.mbuf = copy;
   packet.source = copy->hash.fdir.hi = source;
   packet.ip = reinterpret_cast<Ipv4*>(rte_pktmbuf_mtod(copy, uint8_t*) + sizeof(Ethernet));
@@ -87,7 +76,70 @@ bool Worker::reassemble(Packet& packet) {
   const unsigned header = packet.ip->header_bytes();
   packet.l4 = reinterpret_cast<uint8_t*>(packet.ip) + header;
   packet.l4_bytes = static_cast<uint16_t>(packet.total_length() - header);
-  packet.fragment_bytes = largest;
+  return true;
+}
+
+// A datagram of parts as one segment, which takes its place; nullptr: there is no room, and it
+// stays. `lost`: bytes of the first part's header that went when it was put together. `largest`:
+// of the fragments, IP headers included.
+rte_mbuf* Worker::in_one_segment(rte_mbuf* whole, unsigned lost, uint16_t& largest) {
+  counters_.end(End::reassembled, static_cast<uint64_t>(-1));  // this one ends as the datagram
+  largest = 0;
+  for (const rte_mbuf* part = whole; part != nullptr; part = part->next) {
+    // Later parts have lost their headers: l3_len still says how long each was.
+    const unsigned bytes =
+        part->data_len + (part == whole ? lost - sizeof(Ethernet) : part->l3_len);
+    largest = std::max(largest, static_cast<uint16_t>(bytes));
+  }
+  rte_mbuf* copy = rte_pktmbuf_copy(whole, options_.datagrams, 0, UINT32_MAX);
+  if (copy == nullptr || copy->nb_segs > 1) {
+    rte_pktmbuf_free(copy);
+    note(Note::mbufs_exhausted, 0);
+    return nullptr;
+  }
+  rte_pktmbuf_free(whole);
+  counters_.add(Extra::datagrams_reassembled);
+  return copy;
+}
+
+// As IPv4's, of a fragment whose header is right behind IPv6's own; in the same table. What becomes
+// whole is without that header.
+bool Worker::reassemble(Packet6& packet) {
+  Worker6& six = *six_;
+  const auto& fragment = *reinterpret_cast<const Fragment6*>(packet.ip + 1);
+  const unsigned bytes = packet.total_length() - sizeof(Ipv6) - sizeof(Fragment6);
+  // RFC 8200 section 4.5: all but the last are multiples of eight, and none ends beyond 65535.
+  if (bytes == 0 || (fragment.has_more() && bytes % 8 != 0) ||
+      fragment.offset_bytes() + bytes > UINT16_MAX) {
+    six.drop(packet, End::bad_ip_length);
+    return false;
+  }
+  if (fragments_->table == nullptr || options_.datagrams == nullptr) {
+    six.drop(packet, End::fragment);
+    return false;
+  }
+  counters_.end(End::reassembled);
+  packet.mbuf->l2_len = sizeof(Ethernet);
+  packet.mbuf->l3_len = sizeof(Ipv6) + sizeof(Fragment6);
+  const uint32_t source = packet.source;
+  rte_mbuf* whole = rte_ipv6_frag_reassemble_packet(
+      fragments_->table, &fragments_->dead, packet.mbuf, now_ms_,
+      reinterpret_cast<rte_ipv6_hdr*>(packet.ip),
+      reinterpret_cast<rte_ipv6_fragment_ext*>(packet.ip + 1));
+  bury_fragments();
+  if (whole == nullptr) {
+    six.tell(packet, End::reassembled, nullptr, -1);
+    return false;
+  }
+  packet.mbuf = whole;
+  rte_mbuf* const copy = in_one_segment(whole, sizeof(Fragment6), packet.fragment_bytes);
+  if (copy == nullptr) {
+    six.drop(packet, End::mbufs_exhausted);
+    return false;
+  }
+  packet.mbuf = copy;
+  packet.source = copy->hash.fdir.hi = source;
+  packet.ip = reinterpret_cast<Ipv6*>(rte_pktmbuf_mtod(copy, uint8_t*) + sizeof(Ethernet));
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include "../mode/enat.h"
 #include "../mode/fullnat.h"
 #include "../mode/nat.h"
+#include "../persistence.h"
 #include "../worker.h"
 
 namespace sluice {
@@ -131,35 +132,20 @@ void Worker::first_packet(Packet& packet) {
   forward_on(packet, table_[record]);
 }
 
-// The server that the client's network has now, whatever its threshold says (as LVS), unless it is
-// gone; else the scheduler's.
 uint32_t Worker::schedule_persistent(const ScheduleContext& context) {
-  const Service& service = context.service;
-  const be32 network = context.client() & prefix_mask(service.client_bits);
-  const Template* known = templates_.find(network, service.client_bits, service.slot, now_ms_);
-  if (known == nullptr) return schedule(context);
-  const Server* server = snapshot_->server_of_slot(known->server);
-  const bool good = server != nullptr && server->up &&
-                    (server->weight > 0 || !service.has(wire::kMovesDrained)) &&
-                    server >= service.servers.data() &&
-                    server < service.servers.data() + service.servers.size();
-  return good ? static_cast<uint32_t>(server - service.servers.data()) : schedule(context);
+  const uint32_t kept =
+      persistence::server_of(templates_, *snapshot_, context.service, context.client(), now_ms_);
+  return kept != kNone ? kept : schedule(context);
 }
 
 void Worker::keep_server(be32 client, const Service& service, const Server& server, bool controls) {
-  templates_.keep(client & prefix_mask(service.client_bits), service.client_bits, service.slot,
-                  server.slot, now_ms_, service.persistence_ms, controls);
+  persistence::keep(templates_, client, service, server, now_ms_, controls);
 }
 
-// Of a connection that ends: its template has one less. It has ended when its time was over,
-// whenever the wheel comes by.
+// It has ended when its time was over, whenever the wheel comes by.
 void Worker::leave_template(const Record& c) {
-  const Service* service = snapshot_->service_of_slot(c.service);
-  if (service == nullptr || service->persistence_ms == 0) return;
   const uint32_t idle = idle_ms(c), timeout = timeout_of(c.state);
-  const uint64_t ended_ms = now_ms_ - (idle > timeout ? idle - timeout : 0);
-  templates_.let_go(c.caddr & prefix_mask(service->client_bits), service->client_bits, c.service,
-                    c.server, ended_ms);
+  persistence::leave(templates_, *snapshot_, c, now_ms_ - (idle > timeout ? idle - timeout : 0));
 }
 
 // Makes the connection: record, tuples, local port, timer, counts. kNone and the reason if it

@@ -105,6 +105,7 @@ void Worker::answer_echo(Packet& packet) {
 // RFC 9293 section 3.10.7.1: a segment for a connection that does not exist.
 void Worker::answer_reset(Packet& packet) {
   if (!l4_checksum_is_right(packet)) return drop(packet, End::bad_l4_checksum);
+  if (!may_answer()) return drop(packet, End::answer_limited);
   const Mac from = packet.ethernet()->source;
   const Ipv4 in = *packet.ip;
   const Tcp segment = *packet.tcp();
@@ -137,6 +138,7 @@ void Worker::answer_reset(Packet& packet) {
 
 void Worker::answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
                          End end) {
+  if (!may_answer()) return drop(packet, End::answer_limited);
   const Mac from = packet.ethernet()->source;
   if (!build_icmp(packet, type, code, rest, source, packet.ip->source)) {
     return drop(packet, End::no_headroom);

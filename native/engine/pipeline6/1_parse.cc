@@ -25,8 +25,17 @@ void Worker6::parse(Packet6& packet) {
   // Ethernet pads short frames (IEEE 802.3 section 3.2.8): the IP length is the truth.
   if (total < available) rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(available - total));
   if (is_martian(ip.source)) return drop(packet, End::martian);
-  if (!find_upper_layer(packet)) return;
   const bool group = (ethernet->destination[0] & 1) != 0;
+  // Whoever has handed a reassembled datagram off has left the size of its fragments here.
+  packet.fragment_bytes = packet.handed_off ? mbuf->tso_segsz : 0;
+  packet.became_whole = false;
+  if (!find_upper_layer(packet, group)) return;
+  parse_upper_layer(packet, group);
+}
+
+// Of a packet that may have become another one, put together from fragments.
+void Worker6::parse_upper_layer(Packet6& packet, bool group) {
+  const Ipv6& ip = *packet.ip;
   if (packet.protocol == kIcmp6 && packet.l4_bytes >= sizeof(Icmp) &&
       packet.icmp()->type == kSolicitation) {
     return answer_solicitation(packet);
@@ -75,36 +84,37 @@ void Worker6::parse(Packet6& packet) {
 
 // Walks hop-by-hop options, routing and destination options headers; sets l4, l4_bytes, protocol
 // and next_at. False: the packet has ended.
-bool Worker6::find_upper_layer(Packet6& packet) {
-  const Ipv6& ip = *packet.ip;
-  const auto* const start = reinterpret_cast<uint8_t*>(packet.ip);
+bool Worker6::find_upper_layer(Packet6& packet, bool group) {
+  const auto* start = reinterpret_cast<uint8_t*>(packet.ip);
   uint8_t* at = reinterpret_cast<uint8_t*>(packet.ip + 1);
-  uint8_t* const end = packet.end();
-  packet.protocol = ip.next;
+  uint8_t* end = packet.end();
+  packet.protocol = packet.ip->next;
   packet.next_at = offsetof(Ipv6, next);
   for (;;) {
     const bool option = packet.protocol == kHopByHop || packet.protocol == kDestinationOptions;
-    if (packet.protocol == kFragmentHeader) {
-      const bool ours =
-          owns(ip.destination) || (six().address_flags(ip.source) & Snapshot::kNatServer) != 0;
-      if (ours) {
-        drop(packet, End::fragment_ipv6);
-      } else {
-        punt(packet, End::punted_not_ours);
-      }
-      return false;
-    }
-    if (!option && packet.protocol != kRouting) break;
+    const bool fragment = packet.protocol == kFragmentHeader;
+    if (!option && packet.protocol != kRouting && !fragment) break;
     // Hop-by-hop options stand first or not at all (RFC 8200 section 4.1).
     const bool misplaced = packet.protocol == kHopByHop && at != start + sizeof(Ipv6);
     const size_t left = static_cast<size_t>(end - at);
-    const size_t bytes = left < 8 ? 9 : (size_t{at[1]} + 1) * 8;
+    const size_t bytes = left < 8 ? 9 : fragment ? 8 : (size_t{at[1]} + 1) * 8;
     if (misplaced || bytes > left) {
       drop(packet, End::bad_ip_header);
       return false;
     }
+    // One that is all of its datagram is no fragment (RFC 6946).
+    const auto& piece = *reinterpret_cast<const Fragment6*>(at);
+    if (fragment && (piece.has_more() || piece.offset_bytes() != 0)) {
+      if (!take_fragment(packet, at, group)) return false;
+      start = reinterpret_cast<uint8_t*>(packet.ip);
+      at = reinterpret_cast<uint8_t*>(packet.ip + 1);
+      end = packet.end();
+      packet.protocol = packet.ip->next;
+      packet.next_at = offsetof(Ipv6, next);
+      continue;
+    }
     // An address of ours is never one on the way: RFC 5095 for type 0, and none is processed.
-    if (packet.protocol == kRouting && at[3] != 0 && owns(ip.destination)) {
+    if (packet.protocol == kRouting && at[3] != 0 && owns(packet.ip->destination)) {
       drop(packet, End::source_route);
       return false;
     }
@@ -115,6 +125,23 @@ bool Worker6::find_upper_layer(Packet6& packet) {
   packet.l4 = at;
   packet.l4_bytes = static_cast<uint16_t>(end - at);
   return true;
+}
+
+// `at`: its fragment header. True when the datagram is whole now and in the packet's place; else the
+// packet has ended.
+bool Worker6::take_fragment(Packet6& packet, const uint8_t* at, bool group) {
+  const Ipv6& ip = *packet.ip;
+  if (group || !snapshot().fragments_concern_us(ip.source, ip.destination)) {
+    punt(packet, End::punted_not_ours);
+    return false;
+  }
+  if (packet.became_whole || at != reinterpret_cast<const uint8_t*>(packet.ip + 1)) {
+    drop(packet, End::fragment_ipv6);
+    return false;
+  }
+  if (!packet.handed_off && hand_off_fragment(packet)) return false;
+  packet.became_whole = worker_.reassemble(packet);
+  return packet.became_whole;
 }
 
 // An ICMPv6 error quotes a packet that we or a client sent, extension headers and all; its
@@ -130,11 +157,16 @@ void Worker6::parse_quote(Packet6& packet) {
     if (quoted->version() != 6) return;
     uint8_t next = quoted->next;
     at += sizeof(Ipv6);
-    while (next == kHopByHop || next == kRouting || next == kDestinationOptions) {
+    while (next == kHopByHop || next == kRouting || next == kDestinationOptions ||
+           next == kFragmentHeader) {
       const auto left = static_cast<size_t>(end - at);
-      if (left < 8 || (size_t{at[1]} + 1) * 8 > left) return;
+      const bool fragment = next == kFragmentHeader;
+      const size_t bytes = left < 8 ? 9 : fragment ? 8 : (size_t{at[1]} + 1) * 8;
+      // A later fragment tells no ports.
+      if (bytes > left || (fragment && reinterpret_cast<const Fragment6*>(at)->offset_bytes() != 0))
+        return;
       next = at[0];
-      at += (size_t{at[1]} + 1) * 8;
+      at += bytes;
     }
     if (packet.quote_depth == 0) {
       const Inside inside = look_inside(

@@ -1,6 +1,7 @@
 // Stage 4: what each packet is about, and for the first packet of a connection the choice of its
 // real server. As in pipeline/4_schedule.cc; schedulers see addresses folded to 32 bits.
 #include "../mode/mode6.h"
+#include "../persistence.h"
 #include "../table/eviction.h"
 #include "../worker6.h"
 
@@ -86,24 +87,47 @@ void Worker6::first_packet(Packet6& packet) {
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
   if (packet.protocol == kSctp && !is_init(packet)) return owned_or_punt(packet);
-  const TupleOf<V4> request{folded(tuple.source), folded(tuple.destination), tuple.source_port,
-                            tuple.destination_port};
-  const ScheduleContext context{common,     worker_.schedulers_[common.slot],
-                                counters(), worker_.overloaded_.data(),
-                                request,    worker_.scheduler_own_};
-  const uint32_t chosen = schedule(context);
+  const uint32_t chosen = choose(tuple, common);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable6, 4, 0, tuple.destination,
                        End::answered_port_unreachable);
   }
   if (common.has(wire::kOnePacket) && packet.protocol == kUdp &&
       common.servers[chosen].mode != Mode::fullnat) {
+    if (common.persistence_ms != 0) {
+      keep_server(tuple.source, common, common.servers[chosen], false);
+    }
     return forward_once(packet, *service, chosen);
   }
   End failure{};
   const uint32_t record = connect(packet, *service, chosen, failure);
   if (record == kNone) return drop(packet, failure);
+  if (common.persistence_ms != 0) keep_server(tuple.source, common, common.servers[chosen], true);
   forward_on(packet, table_[record]);
+}
+
+// Index of the server that a first packet goes to; kNone: none takes it.
+uint32_t Worker6::choose(const TupleOf<V6>& tuple, const Service& service) {
+  if (service.persistence_ms != 0) {
+    const uint32_t kept =
+        persistence::server_of(templates_, snapshot(), service, tuple.source, now_ms());
+    if (kept != kNone) return kept;
+  }
+  const TupleOf<V4> request{folded(tuple.source), folded(tuple.destination), tuple.source_port,
+                            tuple.destination_port};
+  return schedule({service, worker_.schedulers_[service.slot], counters(),
+                   worker_.overloaded_.data(), request, worker_.scheduler_own_});
+}
+
+void Worker6::keep_server(const WideAddress& client, const Service& service, const Server& server,
+                          bool controls) {
+  persistence::keep(templates_, client, service, server, now_ms(), controls);
+}
+
+// As Worker::leave_template.
+void Worker6::leave_template(const Record& c) {
+  const uint32_t idle = idle_ms(c), timeout = timeout_of(c.state);
+  persistence::leave(templates_, snapshot(), c, now_ms() - (idle > timeout ? idle - timeout : 0));
 }
 
 // Makes the connection. kNone and the reason if it can't be made.

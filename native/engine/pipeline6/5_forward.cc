@@ -17,6 +17,17 @@ bool sees_replies(const Connection<V6>& c) {
   return c.mode() == Mode::nat || c.mode() == Mode::fullnat;
 }
 
+// Puts `overhead` bytes before an IPv6 packet, which begins where the mbuf does, and has them filled
+// in. False: there is no room.
+template <class Fill>
+bool wrap_up(rte_mbuf* mbuf, uint32_t overhead, const Fill& fill) {
+  auto* inner = rte_pktmbuf_mtod(mbuf, Ipv6*);
+  const auto bytes = static_cast<uint16_t>(rte_pktmbuf_data_len(mbuf));
+  if (rte_pktmbuf_prepend(mbuf, static_cast<uint16_t>(overhead)) == nullptr) return false;
+  fill(inner, bytes);
+  return true;
+}
+
 // RFC 8200 section 5: a link takes 1280 bytes, whatever a tunnel leaves of it; what is told to
 // senders is never less.
 uint32_t mtu_for_senders(uint32_t mtu) {
@@ -75,7 +86,7 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
   const Wrap wrap = tunnel ? renewed_wrap(c) : Wrap::ipip;
   const uint32_t overhead = sizeof(Ipv6) + mode::tunnel::shim_bytes(wrap);
   const uint32_t mtu = tunnel ? hop->mtu - overhead : hop->mtu;
-  if (packet.total_length() > mtu) {
+  if (packet.total_length() > mtu && packet.fragment_bytes == 0) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
   }
@@ -92,15 +103,15 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
     case Mode::dr:
       --packet.ip->hops;
       break;
-    case Mode::tun:
+    case Mode::tun: {
       if (is_unspecified(hop->own)) return drop(packet, End::no_route, &c);
-      if (rte_pktmbuf_prepend(packet.mbuf, static_cast<uint16_t>(overhead)) == nullptr) {
-        return drop(packet, End::no_headroom, &c);
-      }
-      mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, c.raddr, wrap,
-                             mode::tunnel::ports_of(c));
-      packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - overhead);
-      break;
+      const auto around = [&](rte_mbuf* mbuf) {
+        return wrap_up(mbuf, overhead, [&](Ipv6* inner, uint16_t bytes) {
+          mode::tunnel6::request(inner, bytes, hop->own, c.raddr, wrap, mode::tunnel::ports_of(c));
+        });
+      };
+      return send_around(packet, hop->header, hop->port, mtu, end, c, around);
+    }
     case Mode::enat:
       return drop(packet, End::server_removed, &c);  // no snapshot has one
   }
@@ -115,17 +126,35 @@ void Worker6::emit_in_ipv4(Packet6& packet, Record& c, End end) {
   const Wrap wrap = renewed_wrap(c);
   const unsigned overhead = mode::tunnel::overhead_bytes(wrap);
   const uint32_t mtu = hop->mtu - overhead;
-  if (packet.total_length() > mtu) {
+  if (packet.total_length() > mtu && packet.fragment_bytes == 0) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
   }
-  if (rte_pktmbuf_prepend(packet.mbuf, static_cast<uint16_t>(overhead)) == nullptr) {
+  const auto around = [&](rte_mbuf* mbuf) {
+    return wrap_up(mbuf, overhead, [&](Ipv6* inner, uint16_t bytes) {
+      mode::tunnel6::request(inner, bytes, hop->own, v4_of(c.raddr), worker_.fresh_ip_id(), wrap,
+                             mode::tunnel::ports_of(c));
+    });
+  };
+  send_around(packet, hop->header, hop->port, mtu, end, c, around);
+}
+
+// Out through a tunnel, whose headers `around` puts before the packet, or, where that came in
+// fragments, before each of its pieces.
+template <class Around>
+void Worker6::send_around(Packet6& packet, const Ethernet& header, uint16_t port, uint32_t mtu,
+                          End end, Record& c, const Around& around) {
+  if (packet.fragment_bytes != 0) {
+    Pieces pieces;
+    const unsigned n = cut(packet, mtu, pieces);
+    for (unsigned i = 0; i < n; ++i) around(pieces[i]);  // fresh mbufs have the room
+    return send_pieces(packet, n, pieces, header, port, end, &c);
+  }
+  rte_pktmbuf_adj(packet.mbuf, sizeof(Ethernet));
+  if (!around(packet.mbuf) || rte_pktmbuf_prepend(packet.mbuf, sizeof(Ethernet)) == nullptr) {
     return drop(packet, End::no_headroom, &c);
   }
-  mode::tunnel6::request(packet.ip, packet.total_length(), hop->own, v4_of(c.raddr),
-                         worker_.fresh_ip_id(), wrap, mode::tunnel::ports_of(c));
-  packet.ip = reinterpret_cast<Ipv6*>(reinterpret_cast<uint8_t*>(packet.ip) - overhead);
-  send(packet, hop->header, hop->port, end, &c);
+  send(packet, header, port, end, &c);
 }
 
 // As Worker::renew_wrap.
@@ -211,7 +240,7 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
   End failure{};
   const NextHop6* hop = next_hop(c, Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
-  if (packet.total_length() > hop->mtu) {
+  if (packet.total_length() > hop->mtu && packet.fragment_bytes == 0) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(hop->mtu), source,
                        End::answered_too_big);

@@ -63,7 +63,8 @@ void Worker6::answer_solicitation(Packet6& packet) {
   if (!owns(asked->target)) return punt(packet, End::punted_neighbour);
   const bool trying = is_unspecified(packet.ip->source);
   // Section 7.1.1: what says otherwise does not come from this link, or is no solicitation.
-  const bool valid = packet.ip->hops == 255 && asked->code == 0 && !is_multicast(asked->target) &&
+  // RFC 6980: none comes in fragments.
+  const bool valid = packet.ip->hops == 255 && asked->code == 0 && packet.fragment_bytes == 0 && !is_multicast(asked->target) &&
                      packet.l4 == reinterpret_cast<uint8_t*>(packet.ip + 1) &&
                      (!trying || is_multicast(packet.ip->destination));
   if (!valid) return drop(packet, End::bad_l4_header);
@@ -125,6 +126,7 @@ void Worker6::answer_echo(Packet6& packet) {
 // RFC 9293 section 3.10.7.1: a segment for a connection that does not exist.
 void Worker6::answer_reset(Packet6& packet) {
   if (!l4_checksum_is_right(packet)) return drop(packet, End::bad_l4_checksum);
+  if (!worker_.may_answer()) return drop(packet, End::answer_limited);
   const Mac from = packet.ethernet()->source;
   const Ipv6 in = *packet.ip;
   const Tcp segment = *packet.tcp();
@@ -163,6 +165,7 @@ void Worker6::answer_icmp(Packet6& packet, uint8_t type, uint8_t code, uint32_t 
   const WideAddress to = packet.ip->source;
   // RFC 4443 section 2.4(e): not to what names no single node.
   if (is_unspecified(to)) return drop(packet, End::martian);
+  if (!worker_.may_answer()) return drop(packet, End::answer_limited);
   if (!build_icmp(packet, type, code, rest, source, to)) return drop(packet, End::no_headroom);
   reflect(packet, from, end);
 }

@@ -1,6 +1,9 @@
 // Stage 8: every packet's end. Frames gather with IPv4's.
 #include <rte_mbuf.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "../worker6.h"
 
 namespace sluice {
@@ -8,11 +11,87 @@ namespace sluice {
 using namespace net;
 
 void Worker6::reflect(Packet6& packet, const Mac& to, End end) {
-  send(packet, {to, worker_.fib_->port(packet.port).mac, kEtherIpv6}, packet.port, end, nullptr);
+  const FibPort& port = worker_.fib_->port(packet.port);
+  const Ethernet header{to, port.mac, kEtherIpv6};
+  if (packet.total_length() > port.mtu) {
+    Pieces pieces;
+    return send_pieces(packet, cut(packet, port.mtu, pieces), pieces, header, packet.port, end,
+                       nullptr);
+  }
+  send(packet, header, packet.port, end, nullptr);
 }
 
+// What came in fragments leaves in fragments; nothing else does (RFC 8200 section 4.5).
 void Worker6::send_to(Packet6& packet, const NextHop6& hop, End end, const Record* record) {
+  if (packet.fragment_bytes != 0) {
+    Pieces pieces;
+    return send_pieces(packet, cut(packet, hop.mtu, pieces), pieces, hop.header, hop.port, end,
+                       record);
+  }
   send(packet, hop.header, hop.port, end, record);
+}
+
+// Fragments of the packet, no longer than `mtu` and those it came in, each beginning with its IPv6
+// header; how many, 0 where there are no mbufs for them.
+unsigned Worker6::cut(const Packet6& packet, uint32_t mtu, Pieces& pieces) {
+  constexpr unsigned kHeaders = sizeof(Ipv6) + sizeof(Fragment6);
+  const uint32_t most =
+      packet.fragment_bytes == 0 ? mtu : std::min<uint32_t>(mtu, packet.fragment_bytes);
+  const unsigned step = (most - kHeaders) & ~7u;
+  const auto* payload = reinterpret_cast<const uint8_t*>(packet.ip + 1);
+  const unsigned bytes = packet.total_length() - sizeof(Ipv6);
+  const be32 id = to_be(++worker_.ip_id_);
+  unsigned made = 0;
+  for (unsigned at = 0; at < bytes; at += step, ++made) {
+    const unsigned here = std::min(step, bytes - at);
+    rte_mbuf* piece = made < pieces.size() ? rte_pktmbuf_alloc(worker_.options_.mbufs) : nullptr;
+    char* start = piece == nullptr
+                      ? nullptr
+                      : rte_pktmbuf_append(piece, static_cast<uint16_t>(kHeaders + here));
+    if (start == nullptr) {
+      rte_pktmbuf_free(piece);
+      rte_pktmbuf_free_bulk(pieces.data(), made);
+      return 0;
+    }
+    auto* ip = reinterpret_cast<Ipv6*>(start);
+    *ip = *packet.ip;
+    ip->next = kFragmentHeader;
+    ip->payload = to_be(static_cast<uint16_t>(sizeof(Fragment6) + here));
+    *reinterpret_cast<Fragment6*>(ip + 1) = {
+        packet.ip->next, 0, to_be(static_cast<uint16_t>(at | (at + here < bytes ? 1 : 0))), id};
+    std::memcpy(start + kHeaders, payload + at, here);
+    pieces[made] = piece;
+  }
+  return made;
+}
+
+// The first piece carries the packet's end; the others are extra frames. `n` 0: there are none.
+void Worker6::send_pieces(Packet6& packet, unsigned n, const Pieces& pieces, const Ethernet& header,
+                          uint16_t port, End end, const Record* record) {
+  bool room = n != 0;
+  for (unsigned i = 0; i < n; ++i) {
+    room = room && rte_pktmbuf_prepend(pieces[i], sizeof(Ethernet)) != nullptr;
+  }
+  if (!room) {
+    for (unsigned i = 0; i < n; ++i) rte_pktmbuf_free(pieces[i]);
+    worker_.note(Note::mbufs_exhausted, record != nullptr ? record->service : 0);
+    return drop(packet, End::mbufs_exhausted, record);
+  }
+  packet.concern = Concern::ended;
+  tell(packet, end, record, port);
+  rte_pktmbuf_free(packet.mbuf);
+  counters().add(Extra::fragments_made, n);
+  counters().end(end);
+  Worker::Out& out = worker_.to_port_[port];
+  for (unsigned i = 0; i < n; ++i) {
+    store(rte_pktmbuf_mtod(pieces[i], Ethernet*), Ethernet(header));
+    pieces[i]->hash.fdir.hi = packet.source;
+    if (out.n == 2 * kBurst) worker_.flush_port(port);
+    out.mbufs[out.n] = pieces[i];
+    out.ends[out.n++] = i == 0 ? end : End::fragment;
+    out.bytes += rte_pktmbuf_pkt_len(pieces[i]);
+  }
+  if (out.n >= kBurst) worker_.flush_port(port);
 }
 
 // The Ethernet header goes where the frame begins by now.

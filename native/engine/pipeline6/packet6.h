@@ -23,9 +23,11 @@ struct Packet6 {
   uint16_t port;      // index of the port it arrived on
   uint8_t protocol;   // of l4
   bool handed_off;    // came from another worker
+  bool became_whole;  // of fragments, here
   Concern concern;
   uint8_t quote_depth;  // icmp_error: 1 if the quote is a tunnelled packet
   uint8_t quoted_protocol;
+  uint16_t fragment_bytes;  // came in fragments, the largest of which was so long; 0: it did not
   uint32_t source;     // mbuf->hash.fdir.hi on arrival
   uint32_t candidate;  // record << 1 | direction by tag alone, or kNone
   uint32_t next_at;    // offset, from ip, of the next-header field that says `protocol`

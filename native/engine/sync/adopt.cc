@@ -97,8 +97,8 @@ bool SyncHalf<Half, Family>::is_of_service(const Told& told) const {
   const Service* service = snapshot().service_of_slot(told.service);
   if constexpr (std::is_same_v<Family, V6>) {
     const Service6* six = snapshot().six().service_of_slot(told.service);
-    return six != nullptr && six->address == told.request.destination &&
-           service->port == told.request.destination_port && service->protocol == told.protocol;
+    return six != nullptr && six->takes(told.request.destination, told.request.destination_port,
+                                        told.protocol);
   } else {
     return service != nullptr &&
            service->takes(told.request.destination, told.request.destination_port, told.protocol);
@@ -253,13 +253,11 @@ void SyncHalf<Half, Family>::make_adopted(const Told& told) {
   counters().add(Extra::connections_adopted);
   counters().add(Extra::connections);
   sync::tally(feed().figures.adopted);
-  // Templates themselves are not told: the client goes on where it has connections. IPv6 has none.
-  if constexpr (kHasTemplates) {
-    const Service* service = snapshot().service_of_slot(told.service);
-    const Server* server = snapshot().server_of_slot(told.server);
-    if (service != nullptr && server != nullptr && service->persistence_ms != 0) {
-      self().keep_server(c.caddr, *service, *server, true);
-    }
+  // Templates themselves are not told: the client goes on where it has connections.
+  const Service* service = snapshot().service_of_slot(told.service);
+  const Server* server = snapshot().server_of_slot(told.server);
+  if (service != nullptr && server != nullptr && service->persistence_ms != 0) {
+    self().keep_server(c.caddr, *service, *server, true);
   }
 }
 

@@ -26,6 +26,18 @@ uint32_t looks_of(sync::EstateOf<Family>& estate) {
   return std::min(kLooks, room > kReserve ? room - kReserve : 0);
 }
 
+// But for its ends.
+template <class Family>
+void fill_template(sync::RecordOf<Family>& told, const TemplateOf<Family>& one,
+                   const Service& service, const Server& server, uint64_t now_ms) {
+  told.tale = Tale::persistence;
+  told.flags = sync::kInherited;
+  told.protocol = service.protocol;
+  told.mode = server.mode;
+  told.packets = static_cast<uint8_t>(one.mask - 1);
+  told.idle_ms = static_cast<uint32_t>(one.until_ms - now_ms);
+}
+
 }  // namespace
 
 template <class Half, class Family>
@@ -46,9 +58,7 @@ bool SyncHalf<Half, Family>::bequeath() {
       now_ms() - estate.passed_ms < kPauseMs) {
     return true;
   }
-  if constexpr (kHasTemplates) {
-    if (estate.templates) return self().bequeath_templates();
-  }
+  if (estate.templates) return self().bequeath_templates();
   const uint32_t end = table().high_water();
   uint32_t looks = looks_of(estate);
   uint32_t skips = kSkips;
@@ -64,7 +74,7 @@ bool SyncHalf<Half, Family>::bequeath() {
   }
   if (estate.at < end) return false;
   estate.at = 0;
-  estate.templates = kHasTemplates && estate.pass == 0;
+  estate.templates = estate.pass == 0;
   if (estate.templates) return false;
   end_pass();
   if (estate.is_last) estate.is_through = true;
@@ -109,7 +119,7 @@ bool Worker::bequeath_templates() {
   sync::Estate& estate = *feed_.estate;
   uint32_t looks = looks_of(estate);
   for (; estate.at < templates_.places() && looks != 0; ++estate.at, --looks) {
-    const Template& one = templates_[estate.at];
+    const TemplateOf<V4>& one = templates_[estate.at];
     const Service* service = snapshot_->service_of_slot(one.service);
     const Server* server = snapshot_->server_of_slot(one.server);
     // Those with connections come with them.
@@ -119,13 +129,8 @@ bool Worker::bequeath_templates() {
     const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
     told.request = {one.network, virtual_end, 0, service->port};
     told.reply = {server->address, 0, server->port, 0};
-    told.tale = Tale::persistence;
+    fill_template(told, one, *service, *server, now_ms_);
     told.told_ms = teller();
-    told.flags = sync::kInherited;
-    told.protocol = service->protocol;
-    told.mode = server->mode;
-    told.packets = static_cast<uint8_t>(one.mask - 1);
-    told.idle_ms = static_cast<uint32_t>(one.until_ms - now_ms_);
     estate.out.push(told);
   }
   if (estate.at < templates_.places()) return false;
@@ -172,9 +177,7 @@ void SyncHalf<Half, Family>::inherit(const Told& told) {
   if (!is_of_service(told) || !is_of_server(told)) {
     return sync::tally(feed().figures.refused_stale);
   }
-  if constexpr (kHasTemplates) {
-    if (told.tale == Tale::persistence) return self().inherit_template(told);
-  }
+  if (told.tale == Tale::persistence) return self().inherit_template(told);
   const FlowKey<Family> key{told.request, told.protocol};
   const Found found = table().find(key, table().hash(key));
   if (found && found.direction == Direction::reply) {
@@ -196,11 +199,44 @@ void SyncHalf<Half, Family>::inherit(const Told& told) {
   make_adopted(told);
 }
 
+bool Worker6::bequeath_templates() {
+  sync::Estate6& estate = *feed_.estate;
+  uint32_t looks = looks_of(estate);
+  for (; estate.at < templates_.places() && looks != 0; ++estate.at, --looks) {
+    const TemplateOf<V6>& one = templates_[estate.at];
+    const Service6* service = six().service_of_slot(one.service);
+    const Server* server = snapshot().server_of_slot(one.server);
+    if (!one.is_live(now_ms()) || one.until_ms <= now_ms()) continue;
+    if (service == nullptr || server == nullptr) continue;
+    const WideAddress* address = service->address_of(*server);
+    if (address == nullptr) continue;
+    const Service& common = *service->common;
+    sync::Record6 told{};
+    told.request = {one.network, service->virtual_end(), 0, common.port};
+    told.reply = {*address, {}, server->port, 0};
+    fill_template(told, one, common, *server, now_ms());
+    told.told_ms = teller();
+    estate.out.push(told);
+  }
+  if (estate.at < templates_.places()) return false;
+  estate.at = 0;
+  estate.templates = false;
+  end_pass();
+  return true;
+}
+
 // Slots are good.
 void Worker::inherit_template(const sync::Record& told) {
   const Service& service = *snapshot_->service_of_slot(told.service);
   if (service.persistence_ms == 0 || service.client_bits != told.packets) return;
   templates_.keep(told.request.source, service.client_bits, told.service, told.server, now_ms_,
+                  told.idle_ms, false);
+}
+
+void Worker6::inherit_template(const sync::Record6& told) {
+  const Service& service = *snapshot().service_of_slot(told.service);
+  if (service.persistence_ms == 0 || service.client_bits != told.packets) return;
+  templates_.keep(told.request.source, service.client_bits, told.service, told.server, now_ms(),
                   told.idle_ms, false);
 }
 

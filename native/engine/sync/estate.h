@@ -28,7 +28,7 @@ struct EstateOf {
 
   // The worker's.
   uint32_t at = 0;          // next record, or, with `templates`, next template
-  bool templates = false;   // the first pass goes over them too; IPv6 has none
+  bool templates = false;   // the first pass goes over them too
   bool is_last = false;     // the pass under way is the last one
   bool is_through = false;  // and it is through
   uint32_t pass = 0;        // that is under way

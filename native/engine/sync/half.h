@@ -28,8 +28,6 @@ class SyncHalf {
  protected:
   using Told = sync::RecordOf<Family>;
   using Flow = Connection<Family>;
-  // Of persistence, which IPv6 has none of.
-  static constexpr bool kHasTemplates = std::is_same_v<Family, V4>;
 
   // What a peer has told is adopted, and what it has to know is told, both in bounded steps;
   // between bursts. True when there is nothing left that can be done now.

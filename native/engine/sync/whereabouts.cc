@@ -89,8 +89,10 @@ Found Whereabouts::find(Record& record) const {
 }
 
 Found Whereabouts::find(Record6& record) const {
-  const Service6* service = snapshot_->six().service_at(
-      record.request.destination, record.request.destination_port, record.protocol);
+  const Service6* service =
+      record.protocol == 0
+          ? snapshot_->six().service_of_mark(from_be(load<be32>(record.request.destination.data())))
+          : snapshot_->service_for(record.request, record.protocol, kAnyPort);
   if (service == nullptr) return Found::no_service;
   const Service& common = *service->common;
   const WideAddress& address = record.reply.source;
@@ -134,7 +136,12 @@ Whereabouts::Owners Whereabouts::owners(const Record& record) const {
 Whereabouts::Owners Whereabouts::owners(const Record6& record) const {
   if (workers_ == 1) return {0, 0};
   const TupleOf<V6>& request = record.request;
-  const uint16_t requests = owner_of_client(request.source, request.source_port, workers_);
+  const Snapshot6& six = snapshot_->six();
+  const uint8_t flags = snapshot_->flow_flags(request.source, request.destination);
+  const uint16_t requests =
+      six.persists(flags)
+          ? owner_of_client(net::masked(request.source, six.client_bits()), 0, workers_)
+          : owner_of_client(request.source, request.source_port, workers_);
   if (!has_local_port(record.mode)) return {requests, requests};
   return {static_cast<uint16_t>(from_be(record.reply.destination_port) % workers_), requests};
 }

@@ -9,36 +9,50 @@
 
 #include <cstdint>
 
+#include "../net/ipv6.h"
 #include "../types.h"
 #include "hash.h"
 #include "memory.h"
 
 namespace sluice {
 
-struct Template {
-  be32 network;              // client, masked
-  uint32_t mask;             // prefix length + 1; 0: an empty place
-  uint32_t service, server;  // slots
-  uint64_t until_ms;         // worker's clock
-  uint32_t controlled;       // connections made by it and alive
-  uint32_t reserved;
+// The first `bits` of a client's address.
+inline be32 network_of(be32 client, unsigned bits) {
+  return client & prefix_mask(bits);
+}
+inline WideAddress network_of(const WideAddress& client, unsigned bits) {
+  return net::masked(client, bits);
+}
+
+template <class Family>
+struct TemplateOf {
+  typename Family::Address network;  // client, masked
+  uint32_t mask;                     // prefix length + 1; 0: an empty place
+  uint32_t service, server;          // slots
+  uint32_t controlled;               // connections made by it and alive
+  uint64_t until_ms;                 // worker's clock
 
   bool is_live(uint64_t now_ms) const {
     return mask != 0 && (controlled != 0 || until_ms > now_ms);
   }
 };
-static_assert(sizeof(Template) == 32, "two a line");
+static_assert(sizeof(TemplateOf<V4>) == 32, "two a line");
+static_assert(sizeof(TemplateOf<V6>) == 40);
 
-class Templates {
+template <class Family>
+class TemplatesOf {
+  using Address = typename Family::Address;
+  using Template = TemplateOf<Family>;
+
  public:
   // LVS looks again a minute after it has found a template in use.
   static constexpr uint64_t kAfterwardsMs = 60'000;
 
-  Templates(uint32_t most, uint64_t seed)
+  TemplatesOf(uint32_t most, uint64_t seed)
       : sets_(most / kWays + 1), places_(uint64_t{sets_} * kWays), secret_(mix64(seed)) {}
 
   // nullptr: there is none, or it has run out.
-  Template* find(be32 network, unsigned bits, uint32_t service, uint64_t now_ms) {
+  Template* find(const Address& network, unsigned bits, uint32_t service, uint64_t now_ms) {
     for (Template& one : set_of(network, service)) {
       if (is(one, network, bits, service)) return one.is_live(now_ms) ? &one : nullptr;
     }
@@ -47,18 +61,19 @@ class Templates {
 
   // The network's next connections to the service go to `server` for `ms`. `controls`: a connection
   // has been made of it, whose end is told by let_go().
-  void keep(be32 network, unsigned bits, uint32_t service, uint32_t server, uint64_t now_ms,
-            uint32_t ms, bool controls) {
+  void keep(const Address& network, unsigned bits, uint32_t service, uint32_t server,
+            uint64_t now_ms, uint32_t ms, bool controls) {
     Template& one = place(network, bits, service, now_ms);
     if (!is(one, network, bits, service) || one.server != server || !one.is_live(now_ms)) {
-      one = {network, bits + 1, service, server, 0, 0, 0};
+      one = {network, bits + 1, service, server, 0, 0};
     }
     one.until_ms = now_ms + ms;
     if (controls) ++one.controlled;
   }
 
   // `ended_ms`: when the connection did.
-  void let_go(be32 network, unsigned bits, uint32_t service, uint32_t server, uint64_t ended_ms) {
+  void let_go(const Address& network, unsigned bits, uint32_t service, uint32_t server,
+              uint64_t ended_ms) {
     for (Template& one : set_of(network, service)) {
       if (!is(one, network, bits, service)) continue;
       // Of another server: the client has moved, and this connection was left behind.
@@ -81,14 +96,20 @@ class Templates {
     Template* end() const { return first + kWays; }
   };
 
-  static bool is(const Template& one, be32 network, unsigned bits, uint32_t service) {
+  static bool is(const Template& one, const Address& network, unsigned bits, uint32_t service) {
     return one.network == network && one.service == service && one.mask == bits + 1;
   }
-  Set set_of(be32 network, uint32_t service) {
-    const uint64_t h = mum((uint64_t{network} << 32 | service) ^ secret_, 0x9e3779b97f4a7c15u);
+  uint64_t mixed(be32 network) const { return uint64_t{network} << 32; }
+  uint64_t mixed(const WideAddress& network) const {
+    return mum(load<uint64_t>(network.data()) ^ secret_,
+               load<uint64_t>(network.data() + 8) ^ 0x9e3779b97f4a7c15u)
+           << 32;
+  }
+  Set set_of(const Address& network, uint32_t service) {
+    const uint64_t h = mum((mixed(network) | service) ^ secret_, 0x9e3779b97f4a7c15u);
     return {&places_[((h & 0xffffffffu) * sets_ >> 32) * kWays]};
   }
-  Template& place(be32 network, unsigned bits, uint32_t service, uint64_t now_ms) {
+  Template& place(const Address& network, unsigned bits, uint32_t service, uint64_t now_ms) {
     Template* worst = nullptr;
     for (Template& one : set_of(network, service)) {
       if (is(one, network, bits, service)) return one;
@@ -107,5 +128,7 @@ class Templates {
   TableMemory<Template> places_;
   uint64_t secret_;
 };
+using Templates = TemplatesOf<V4>;
+using Templates6 = TemplatesOf<V6>;
 
 }  // namespace sluice

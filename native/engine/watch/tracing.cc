@@ -15,19 +15,23 @@ constexpr uint32_t kKept = 160;  // Ethernet and the largest IP, TCP and outer h
 // Ends that a packet gets when its frame is not taken, behind the verdict's back.
 constexpr End kLate[] = {End::transmit_full, End::punt_full, End::hand_off_full};
 
-bool is(be32 wanted, be32 address) {
-  return wanted == 0 || wanted == address;
+bool is(const WideAddress& wanted, const WideAddress& address) {
+  return is_unspecified(wanted) || wanted == address;
 }
 bool is_port(be16 wanted, be16 port) {
   return wanted == 0 || wanted == port;
 }
-bool is_request(const FlowFilter& f, const TupleOf<V4>& t) {
+bool is_request(const FlowFilter& f, const TupleOf<V6>& t) {
   return is(f.client, t.source) && is_port(f.client_port, t.source_port) &&
          is(f.service, t.destination) && is_port(f.service_port, t.destination_port);
 }
 
-TupleOf<V4> turned(const TupleOf<V4>& t) {
+TupleOf<V6> turned(const TupleOf<V6>& t) {
   return {t.destination, t.source, t.destination_port, t.source_port};
+}
+
+TupleOf<V6> widened(const TupleOf<V4>& t) {
+  return {mapped(t.source), mapped(t.destination), t.source_port, t.destination_port};
 }
 
 // As stage 1 has it (parse_quote): the reverse of what is quoted, or a tunnelled request itself.
@@ -40,7 +44,7 @@ void look_at_quote(Tracing::Sight& sight, const Snapshot& snapshot, const uint8_
     const Inside inside =
         inner || l4 > end ? Inside{nullptr, 0}
                           : look_inside(ip.protocol, const_cast<uint8_t*>(l4), end, [&](be16 port) {
-                              return snapshot.is_gue(net::mapped(ip.destination), port);
+                              return snapshot.is_gue(mapped(ip.destination), port);
                             });
     if (inside.packet != nullptr) {
       if (inside.protocol != kIpip) return;
@@ -48,11 +52,24 @@ void look_at_quote(Tracing::Sight& sight, const Snapshot& snapshot, const uint8_
       continue;
     }
     if (l4 + 4 > end || !has_ports(ip.protocol)) return;
-    const TupleOf<V4> quoted{ip.source, ip.destination, load<be16>(l4), load<be16>(l4 + 2)};
-    sight.key = {inner ? quoted : turned(quoted), ip.protocol};
+    const TupleOf<V6> quoted =
+        widened(TupleOf<V4>{ip.source, ip.destination, load<be16>(l4), load<be16>(l4 + 2)});
+    sight.tuple = inner ? quoted : turned(quoted);
+    sight.key_protocol = ip.protocol;
     sight.has_key = sight.icmp_error = true;
     return;
   }
+}
+
+// Past IPv6's extension headers, as far as they are there; the fragment header only when asked.
+const uint8_t* skip_extensions(uint8_t& next, const uint8_t* at, const uint8_t* end) {
+  while (next == kHopByHop || next == kRouting || next == kDestinationOptions) {
+    const auto left = static_cast<size_t>(end - at);
+    if (left < 8 || (size_t{at[1]} + 1) * 8 > left) return nullptr;
+    next = at[0];
+    at += (size_t{at[1]} + 1) * 8;
+  }
+  return at;
 }
 
 uint32_t keep(const rte_mbuf* frame, uint8_t* to) {
@@ -75,29 +92,86 @@ Tracing::Sight Tracing::look(const rte_mbuf& frame, uint16_t port) const {
   const uint8_t* l3 = start + sizeof(Ethernet);
   if (l3 + sizeof(Arp) <= end && ethernet.type == kEtherArp) {
     const auto& arp = *reinterpret_cast<const Arp*>(l3);
-    sight.source = arp.sender;
-    sight.destination = arp.target;
-    return sight;
+    sight.source = mapped(arp.sender);
+    sight.destination = mapped(arp.target);
+  } else if (l3 + sizeof(Ipv4) <= end && ethernet.type == kEtherIpv4) {
+    look4(sight, l3, end);
+  } else if (l3 + sizeof(Ipv6) <= end && ethernet.type == kEtherIpv6) {
+    look6(sight, l3, end);
   }
-  if (l3 + sizeof(Ipv4) > end || ethernet.type != kEtherIpv4) return sight;
-  const auto& ip = *reinterpret_cast<const Ipv4*>(l3);
+  return sight;
+}
+
+void Tracing::look4(Sight& sight, const uint8_t* at, const uint8_t* end) const {
+  const auto& ip = *reinterpret_cast<const Ipv4*>(at);
   sight.is_ip = true;
-  sight.protocol = ip.protocol;
-  sight.source = ip.source;
-  sight.destination = ip.destination;
+  sight.protocol = sight.key_protocol = ip.protocol;
+  sight.is_icmp = ip.protocol == kIcmp;
+  sight.source = sight.tuple.source = mapped(ip.source);
+  sight.destination = sight.tuple.destination = mapped(ip.destination);
   sight.fragment = ip.is_fragment();
   const bool has_ports = (ip.fragment & to_be(uint16_t{0x1fff})) == 0;
-  const uint8_t* l4 = l3 + ip.header_bytes();
-  sight.key = {{ip.source, ip.destination, 0, 0}, ip.protocol};
-  if (!has_ports || l4 + 4 > end) return sight;
+  const uint8_t* l4 = at + ip.header_bytes();
+  if (!has_ports || l4 + 4 > end) return;
   if (sluice::has_ports(ip.protocol)) {
-    sight.key.tuple.source_port = load<be16>(l4);
-    sight.key.tuple.destination_port = load<be16>(l4 + 2);
+    sight.tuple.source_port = load<be16>(l4);
+    sight.tuple.destination_port = load<be16>(l4 + 2);
     sight.has_key = true;
   } else if (ip.protocol == kIcmp && l4 + sizeof(Icmp) <= end && is_related_error(l4[0])) {
     look_at_quote(sight, *worker_.snapshot_, l4 + sizeof(Icmp), end);
   }
-  return sight;
+}
+
+void Tracing::look6(Sight& sight, const uint8_t* at, const uint8_t* end) const {
+  const auto& ip = *reinterpret_cast<const Ipv6*>(at);
+  sight.is_ip = sight.is_six = true;
+  sight.source = sight.tuple.source = ip.source;
+  sight.destination = sight.tuple.destination = ip.destination;
+  uint8_t next = ip.next;
+  const uint8_t* l4 = skip_extensions(next, at + sizeof(Ipv6), end);
+  bool has_ports = l4 != nullptr;
+  if (has_ports && next == kFragmentHeader && l4 + 8 <= end) {
+    sight.fragment = true;
+    next = l4[0];
+    has_ports = (load<be16>(l4 + 2) & to_be(uint16_t{0xfff8})) == 0;
+    l4 += 8;
+  }
+  sight.protocol = sight.key_protocol = next;
+  sight.is_icmp = next == kIcmp6;
+  if (!has_ports || l4 + 4 > end) return;
+  if (sluice::has_ports(next)) {
+    sight.tuple.source_port = load<be16>(l4);
+    sight.tuple.destination_port = load<be16>(l4 + 2);
+    sight.has_key = true;
+  } else if (sight.is_icmp && l4 + sizeof(Icmp) <= end && is_related_error6(l4[0])) {
+    look_at_quote6(sight, l4 + sizeof(Icmp), end);
+  }
+}
+
+void Tracing::look_at_quote6(Sight& sight, const uint8_t* at, const uint8_t* end) const {
+  for (bool inner = false;; inner = true) {
+    if (at + sizeof(Ipv6) > end) return;
+    const auto& ip = *reinterpret_cast<const Ipv6*>(at);
+    uint8_t next = ip.next;
+    const uint8_t* l4 = skip_extensions(next, at + sizeof(Ipv6), end);
+    if (l4 == nullptr) return;
+    const Inside inside =
+        inner ? Inside{nullptr, 0}
+              : look_inside(next, const_cast<uint8_t*>(l4), end, [&](be16 port) {
+                  return worker_.snapshot_->is_gue(ip.destination, port);
+                });
+    if (inside.packet != nullptr) {
+      if (inside.protocol != kIpv6InIp) return;
+      at = inside.packet;
+      continue;
+    }
+    if (l4 + 4 > end || !has_ports(next)) return;
+    const TupleOf<V6> quoted{ip.source, ip.destination, load<be16>(l4), load<be16>(l4 + 2)};
+    sight.tuple = inner ? quoted : turned(quoted);
+    sight.key_protocol = next;
+    sight.has_key = sight.icmp_error = true;
+    return;
+  }
 }
 
 // A later fragment tells no ports: it is taken for one of the flow if the addresses fit.
@@ -106,29 +180,46 @@ bool Tracing::matches(const FlowFilter& flow, const Sight& sight) const {
     const bool whole = flow.protocol == 0 && flow.client_port == 0 && flow.service_port == 0;
     return whole && is(flow.client, sight.source) && is(flow.service, sight.destination);
   }
-  if (flow.protocol == kIcmp || (flow.protocol == 0 && sight.protocol == kIcmp)) {
+  if (flow.protocol == kIcmp || (flow.protocol == 0 && sight.is_icmp)) {
     const bool there = is(flow.client, sight.source) && is(flow.service, sight.destination);
     const bool back = is(flow.client, sight.destination) && is(flow.service, sight.source);
-    if (sight.protocol == kIcmp && flow.client_port == 0 && flow.service_port == 0 &&
+    if (sight.is_icmp && flow.client_port == 0 && flow.service_port == 0 &&
         (there || back)) {
       return true;
     }
   }
   if (sight.has_key) {
-    if (flow.protocol != 0 && flow.protocol != sight.key.protocol) return false;
-    const TupleOf<V4>& t = sight.key.tuple;
-    if (is_request(flow, t)) return true;
-    if ((flow.client != 0 || flow.service != 0) && is_request(flow, turned(t))) return true;
-    const Found found = worker_.table_.find(sight.key, worker_.table_.hash(sight.key));
-    return found && is_request(flow, worker_.table_[found.record].request());
+    if (flow.protocol != 0 && flow.protocol != sight.key_protocol) return false;
+    if (is_request(flow, sight.tuple)) return true;
+    const bool any = is_unspecified(flow.client) && is_unspecified(flow.service);
+    if (!any && is_request(flow, turned(sight.tuple))) return true;
+    TupleOf<V6> request;
+    return request_of(sight, request) && is_request(flow, request);
   }
   if (!sight.fragment || (flow.protocol != 0 && flow.protocol != sight.protocol)) return false;
   return is(flow.client, sight.source) && is(flow.service, sight.destination);
 }
 
+bool Tracing::request_of(const Sight& sight, TupleOf<V6>& request) const {
+  if (sight.is_six) {
+    Table6& table = worker_.six_->table_;
+    const Found found = table.find(sight.key6(), table.hash(sight.key6()));
+    if (found) request = table[found.record].request();
+    return static_cast<bool>(found);
+  }
+  const Found found = worker_.table_.find(sight.key4(), worker_.table_.hash(sight.key4()));
+  if (found) request = widened(worker_.table_[found.record].request());
+  return static_cast<bool>(found);
+}
+
 const Service* Tracing::service_of(const Sight& sight) const {
   if (!sight.has_key || sight.icmp_error) return nullptr;
-  return worker_.snapshot_->service_for(sight.key.tuple, sight.key.protocol, sight.port);
+  const Snapshot& snapshot = *worker_.snapshot_;
+  if (!sight.is_six) {
+    return snapshot.service_for(sight.key4().tuple, sight.key_protocol, sight.port);
+  }
+  const Service6* service = snapshot.service_for(sight.tuple, sight.key_protocol, sight.port);
+  return service == nullptr ? nullptr : service->common;
 }
 
 uint32_t Tracing::record_bytes(const Sight& sight) const {
@@ -139,8 +230,10 @@ uint32_t Tracing::record_bytes(const Sight& sight) const {
 }
 
 struct Tracing::Before {
+  bool is_six = false;
   Found found;  // none: no live connection
   Connection<V4> connection{};
+  Connection<V6> connection6{};
   const Service* service = nullptr;
   CandidateRecord candidates[kMostCandidates];
   uint64_t extras[kExtraCount];
@@ -165,33 +258,14 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
   if (sight.icmp_error) record.flags |= kIcmpError;
 
   Before before;
-  if (sight.has_key) before.found = w.table_.find(sight.key, w.table_.hash(sight.key));
-  if (before.found && w.is_idle(w.table_[before.found.record])) before.found = {};
+  find_connection(sight, before);
   if (before.found) {
-    before.connection = w.table_[before.found.record];
-    record.idle_ms = w.idle_ms(before.connection);
+    record.idle_ms = sight.is_six ? w.six_->idle_ms(before.connection6)
+                                  : w.idle_ms(before.connection);
+  } else {
+    before.service = service_of(sight);
   }
-  if (!before.found) before.service = service_of(sight);
-  if (before.service != nullptr) {
-    const Service& service = *before.service;
-    const ScheduleContext context{service,         w.schedulers_[service.slot],
-                                  w.counters_,     w.overloaded_.data(),
-                                  sight.key.tuple, w.scheduler_own_};
-    record.service = service.slot;
-    record.servers = static_cast<uint16_t>(std::min<size_t>(service.servers.size(), UINT16_MAX));
-    record.candidates =
-        static_cast<uint16_t>(std::min<size_t>(service.servers.size(), kMostCandidates));
-    for (unsigned i = 0; i < record.candidates; ++i) {
-      const Server& server = service.servers[i];
-      before.candidates[i] = {server.slot,
-                              server.weight,
-                              static_cast<uint32_t>(context.active(server)),
-                              static_cast<uint32_t>(context.inactive(server)),
-                              server.up,
-                              context.usable(server),
-                              {}};
-    }
-  }
+  if (before.service != nullptr) weigh_candidates(record, sight, before);
   const uint64_t* extras = w.counters_.block() + w.counters_.offsets().extra;
   const uint64_t* ends = w.counters_.block() + w.counters_.offsets().ends;
   std::copy_n(extras, kExtraCount, before.extras);
@@ -223,8 +297,7 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
   if (before.found && !begins) fill_connection(record, before);
   if (begins) {
     Before now;
-    now.found = w.table_.find(sight.key, w.table_.hash(sight.key));
-    if (now.found) now.connection = w.table_[now.found.record];
+    find_connection(sight, now);
     fill_connection(record, now);
     record.flags &= static_cast<uint8_t>(~kHadConnection);
     record.state_before = 0;
@@ -247,6 +320,50 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
     spool.write(before.candidates, candidates);
     spool.write(before.bytes, kept_before);
     spool.write(after, kept_after);
+  }
+}
+
+void Tracing::find_connection(const Sight& sight, Before& before) const {
+  before.is_six = sight.is_six;
+  if (!sight.has_key) return;
+  if (sight.is_six) {
+    Worker6& w = *worker_.six_;
+    before.found = w.table_.find(sight.key6(), w.table_.hash(sight.key6()));
+    if (before.found && w.is_idle(w.table_[before.found.record])) before.found = {};
+    if (before.found) before.connection6 = w.table_[before.found.record];
+    return;
+  }
+  Worker& w = worker_;
+  before.found = w.table_.find(sight.key4(), w.table_.hash(sight.key4()));
+  if (before.found && w.is_idle(w.table_[before.found.record])) before.found = {};
+  if (before.found) before.connection = w.table_[before.found.record];
+}
+
+// What the scheduler will have to choose from.
+void Tracing::weigh_candidates(TraceRecord& record, const Sight& sight, Before& before) const {
+  Worker& w = worker_;
+  const Service& service = *before.service;
+  const TupleOf<V6>& t = sight.tuple;
+  const TupleOf<V4> tuple =
+      sight.is_six ? TupleOf<V4>{folded(t.source), folded(t.destination), t.source_port,
+                                 t.destination_port}
+                   : sight.key4().tuple;
+  const ScheduleContext context{
+      service, w.schedulers_[service.slot], w.counters_, w.overloaded_.data(), tuple,
+      w.scheduler_own_};
+  record.service = service.slot;
+  record.servers = static_cast<uint16_t>(std::min<size_t>(service.servers.size(), UINT16_MAX));
+  record.candidates =
+      static_cast<uint16_t>(std::min<size_t>(service.servers.size(), kMostCandidates));
+  for (unsigned i = 0; i < record.candidates; ++i) {
+    const Server& server = service.servers[i];
+    before.candidates[i] = {server.slot,
+                            server.weight,
+                            static_cast<uint32_t>(context.active(server)),
+                            static_cast<uint32_t>(context.inactive(server)),
+                            server.up,
+                            context.usable(server),
+                            {}};
   }
 }
 
@@ -279,25 +396,34 @@ void Tracing::fill_verdict(TraceRecord& record, const Before& before, size_t ver
 
 void Tracing::fill_connection(TraceRecord& record, const Before& before) const {
   if (!before.found) return;
-  const Connection<V4>& was = before.connection;
-  const Connection<V4>& c = worker_.table_[before.found.record];
   record.flags |= kHadConnection | kHasConnection;
   if (before.found.direction == Direction::reply) record.flags |= kIsReply;
-  record.state_before = static_cast<uint8_t>(was.state);
-  record.state_after = static_cast<uint8_t>(c.state);
-  record.mode = static_cast<uint8_t>(was.mode());
-  if (record.service == kNone) record.service = was.service;
-  if (record.server == kNone) record.server = was.server;
-  record.timeout_ms = worker_.timeout_of(c.state);
-  record.caddr = was.caddr;
-  record.vaddr = was.vaddr;
-  record.raddr = was.raddr;
-  record.cport = was.cport;
-  record.vport = was.vport;
-  record.rport = was.rport;
-  if (was.has(kOwnsLocalPort)) {
-    record.laddr = was.laddr;
-    record.lport = was.lport;
+  auto fill = [&](const auto& was, State now, const TupleOf<V6>& request,
+                  const TupleOf<V6>& reply) {
+    record.state_before = static_cast<uint8_t>(was.state);
+    record.state_after = static_cast<uint8_t>(now);
+    record.mode = static_cast<uint8_t>(was.mode());
+    if (record.service == kNone) record.service = was.service;
+    if (record.server == kNone) record.server = was.server;
+    record.timeout_ms = worker_.timeout_of(now);
+    record.caddr = request.source;
+    record.vaddr = request.destination;
+    record.raddr = reply.source;
+    record.cport = request.source_port;
+    record.vport = request.destination_port;
+    record.rport = reply.source_port;
+    if (was.has(kOwnsLocalPort)) {
+      record.laddr = reply.destination;
+      record.lport = reply.destination_port;
+    }
+  };
+  if (before.is_six) {
+    const Connection<V6>& was = before.connection6;
+    fill(was, worker_.six_->table_[before.found.record].state, was.request(), was.reply());
+  } else {
+    const Connection<V4>& was = before.connection;
+    fill(was, worker_.table_[before.found.record].state, widened(was.request()),
+         widened(was.reply()));
   }
 }
 
@@ -323,13 +449,29 @@ const rte_mbuf* Tracing::find_output(TraceRecord& record) const {
 
 void Tracing::fill_next_hop(TraceRecord& record, const rte_mbuf& frame) const {
   const auto& ethernet = *rte_pktmbuf_mtod(&frame, const Ethernet*);
-  be32 towards = reinterpret_cast<const Ipv4*>(&ethernet + 1)->destination;
-  const Server* server = worker_.snapshot_->server_of_slot(record.server);
-  if (server != nullptr && server->mode == Mode::dr) towards = server->address;
+  const Snapshot& snapshot = *worker_.snapshot_;
+  const Server* server = snapshot.server_of_slot(record.server);
+  const bool direct = server != nullptr && server->mode == Mode::dr;
+  if (ethernet.type == kEtherIpv6) {
+    const WideAddress* towards = &reinterpret_cast<const Ipv6*>(&ethernet + 1)->destination;
+    const Service6* service = snapshot.six().service_of_slot(record.service);
+    if (direct && service != nullptr) {
+      const WideAddress* own = service->address_of(*server);
+      if (own != nullptr) towards = own;
+    }
+    const Fib6::Answer answer = worker_.fib_->six().lookup(*towards);
+    if (answer.next_hop == kNone) return;
+    const NextHop6& hop = worker_.fib_->six()[answer.next_hop];
+    record.next_hop = hop.address;
+    record.mtu = hop.mtu;
+    return;
+  }
+  const be32 towards =
+      direct ? server->address : reinterpret_cast<const Ipv4*>(&ethernet + 1)->destination;
   const Fib::Answer answer = worker_.fib_->lookup(towards);
   if (answer.next_hop == kNone) return;
   const NextHop& hop = (*worker_.fib_)[answer.next_hop];
-  record.next_hop = hop.address;
+  record.next_hop = mapped(hop.address);
   record.mtu = hop.mtu;
 }
 

@@ -2,7 +2,7 @@
 // look at what is there before and after. So the pipeline itself knows nothing of traces.
 #pragma once
 
-#include "../worker.h"
+#include "../worker6.h"
 #include "watch.h"
 
 namespace sluice {
@@ -14,12 +14,20 @@ class Tracing {
 
   // What a frame is about.
   struct Sight {
-    bool is_ip = false, icmp_error = false, fragment = false;
+    bool is_ip = false, is_six = false, is_icmp = false, icmp_error = false, fragment = false;
     uint8_t protocol = 0;  // of the frame itself
-    bool has_key = false;  // `key`: of the flow, or of the one that an ICMP error is about
-    FlowKey<V4> key;       // ports 0 where there are none
-    be32 source = 0, destination = 0;
-    uint16_t port = 0;  // that it came by
+    bool has_key = false;  // `tuple`: of the flow, or of the one that an ICMP error is about
+    uint8_t key_protocol = 0;
+    TupleOf<V6> tuple{};                 // IPv4 as on the boundary
+    WideAddress source{}, destination{};  // of the frame
+    uint16_t port = 0;                   // that it came by
+
+    FlowKey<V4> key4() const {
+      return {{v4_of(tuple.source), v4_of(tuple.destination), tuple.source_port,
+               tuple.destination_port},
+              key_protocol};
+    }
+    FlowKey<V6> key6() const { return {tuple, key_protocol}; }
   };
   Sight look(const rte_mbuf& frame, uint16_t port) const;
   bool matches(const FlowFilter& flow, const Sight& sight) const;
@@ -32,7 +40,14 @@ class Tracing {
 
  private:
   struct Before;
+  void look4(Sight& sight, const uint8_t* at, const uint8_t* end) const;
+  void look6(Sight& sight, const uint8_t* at, const uint8_t* end) const;
+  void look_at_quote6(Sight& sight, const uint8_t* at, const uint8_t* end) const;
+  // The request's tuple of the flow's connection; false: there is none.
+  bool request_of(const Sight& sight, TupleOf<V6>& request) const;
   const Service* service_of(const Sight& sight) const;
+  void find_connection(const Sight& sight, Before& before) const;
+  void weigh_candidates(TraceRecord& record, const Sight& sight, Before& before) const;
   void fill_connection(TraceRecord& record, const Before& before) const;
   void fill_verdict(TraceRecord& record, const Before& before, size_t verdicts) const;
   const rte_mbuf* find_output(TraceRecord& record) const;

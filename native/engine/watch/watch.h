@@ -6,6 +6,7 @@
 // whether or not anybody still reads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -18,7 +19,7 @@ namespace sluice {
 
 // Of a trace. 0: any.
 struct FlowFilter {
-  be32 client = 0, service = 0;
+  WideAddress client{}, service{};
   be16 client_port = 0, service_port = 0;
   uint8_t protocol = 0;
 };
@@ -114,17 +115,18 @@ struct TraceRecord {
   uint32_t service, server;  // slots; kNone
   uint32_t generation;
   uint32_t idle_ms, timeout_ms;
-  be32 caddr, vaddr, raddr, laddr;
+  WideAddress caddr, vaddr, raddr, laddr;
   be16 cport, vport, rport, lport;
-  be32 next_hop;
+  WideAddress next_hop;
   uint32_t mtu;
   uint32_t before_wire, after_wire;  // bytes of the frames
   uint16_t before_kept, after_kept;  // follow, each filled up to 8
   uint16_t candidates;               // follow as CandidateRecord, before the frames
   uint16_t servers;                  // that the service has
   int8_t extras[kTraceExtras];       // what else was counted meanwhile, by Extra
+  uint32_t reserved;
 };
-static_assert(sizeof(TraceRecord) == 144);
+static_assert(sizeof(TraceRecord) == 208 && offsetof(TraceRecord, caddr) == 48);
 
 struct CandidateRecord {
   uint32_t slot, weight, active, inactive;

@@ -6,6 +6,7 @@
 import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
 import { sameData } from '../../same-data.js';
 import { syncBlock } from '../../sync/keepalived.js';
+import { isSix } from '../address.js';
 import { LARGEST_MARK } from '../marks.js';
 import { keepsPort } from '../model.js';
 import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
@@ -202,8 +203,9 @@ class Mapper {
       localAddresses: this.#localAddresses(node),
       health: this.#health(node, values, servers, mode),
     });
-    const persistence = this.#persistence(values);
     return this.#listens(node).map(({ address, port, mark, member }) => {
+      const six = mark === undefined ? isSix(address) : common.family === 'ipv6';
+      const persistence = this.#persistence(values, six);
       const mapped = servers.map((server) => this.#server(server, node, port, mode));
       // Without a port keepalived makes it persistent.
       const keeps = persistence ?? (mark === undefined && port === 0 ? WITHOUT_PORT : undefined);
@@ -227,10 +229,13 @@ class Mapper {
   }
 
   /** The keyword alone asks for six minutes. */
-  #persistence(values: Values): Data | undefined {
+  #persistence(values: Values, six: boolean): Data | undefined {
     if (!values.words('persistence_timeout')) return undefined;
     const timeout = values.seconds('persistence_timeout') ?? `${DEFAULT_PERSISTENCE_S}s`;
-    return without({ timeout, netmask: values.text('persistence_granularity') });
+    const netmask = values.text('persistence_granularity');
+    // Of IPv6 it is a length.
+    const isLength = six && netmask !== undefined && /^\d+$/.test(netmask);
+    return without({ timeout, netmask: isLength ? Number(netmask) : netmask });
   }
 
   /** `said` names the first address of a group only. */

@@ -1,7 +1,7 @@
 /** What only several lines together show, as keepalived -t sees it: names, duplicates, what lacks. */
 import { argument, child, children, type Names, named, serverKey, title } from './find.js';
 import { missingInChecker } from './keywords/checks.js';
-import { isAddress, port as portCheck } from './keywords/kinds.js';
+import { integer, isAddress, port as portCheck } from './keywords/kinds.js';
 import { tunnelFindings } from './keywords/lvs.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
@@ -38,6 +38,7 @@ function checkService(node: Node, groups: Names, local: Names, problems: Problem
   const warn = (message: string) =>
     problems.warning('WARN_CONFIG_DEFAULT', placeOf(node), path, message);
   checkListen(node, groups, problems);
+  checkGranularity(node, problems);
   for (const line of children(node, 'lvs_method', 'lb_kind', 'sorry_server_lvs_method')) {
     reportTunnel(line, problems);
   }
@@ -167,6 +168,22 @@ function checkListen(node: Node, groups: Names, problems: Problems): void {
       problems.warning('WARN_CONFIG_DEFAULT', placeOf(node), title(node), message);
     }
   }
+}
+
+/** Of IPv6 it is a length; of a group keepalived does not look. */
+function checkGranularity(node: Node, problems: Problems): void {
+  const line = child(node, 'persistence_granularity');
+  const text = argument(line);
+  if (!line || text === undefined || !argument(node)?.includes(':')) return;
+  const expected = integer(1, 128)(text);
+  if (!expected) return;
+  const message = `is ${text}, expected ${expected}, as many bits of a client's address count`;
+  problems.error(
+    'ERR_CONFIG_VALUE',
+    placeOf(line, line.words[1]),
+    'persistence_granularity',
+    message,
+  );
 }
 
 /** The port 0 of a service stands for every port. */

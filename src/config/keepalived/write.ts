@@ -104,7 +104,7 @@ function writeService(
     lines.add(`lvs_method ${methodWords(service.mode, commonTunnel(service))}`);
     if (!marked) lines.add(`protocol ${service.protocol.toUpperCase()}`);
     if (service.onePacket) lines.add('ops');
-    if (service.persistence) writePersistence(service.persistence, lines);
+    if (service.persistence) writePersistence(service.persistence, isSix(address), lines);
     if (service.localAddresses.length > 0) {
       const key = service.localAddresses.join(' ');
       const name = locals.get(key) ?? `locals_${locals.size + 1}`;
@@ -138,10 +138,12 @@ function methodWords(mode: Mode, tunnel: Tunnel | undefined): string {
   return [...words, ...(checksum === 'nocsum' ? [] : [checksum])].join(' ');
 }
 
-function writePersistence(persistence: Persistence, lines: Lines): void {
+function writePersistence(persistence: Persistence, six: boolean, lines: Lines): void {
   const { timeoutS, clientBits, whenDrained } = persistence;
   lines.add(`persistence_timeout ${timeoutS}`);
-  if (clientBits !== 32) lines.add(`persistence_granularity ${formatNetmask(clientBits)}`);
+  if (clientBits !== (six ? 128 : 32)) {
+    lines.add(`persistence_granularity ${formatNetmask(clientBits, six)}`);
+  }
   if (whenDrained !== 'stay') lines.note(`persistence.whenDrained: ${whenDrained}`);
 }
 

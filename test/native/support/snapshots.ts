@@ -57,6 +57,7 @@ export function snapshot(parts: Partial<Snapshot>): Uint8Array {
   return encodeSnapshot({
     generation,
     timeouts: DEFAULT_TIMEOUTS,
+    answerRate: 0,
     services: [],
     owned: [],
     routes: [],

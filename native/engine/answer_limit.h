@@ -1,6 +1,6 @@
 // How many resets and ICMP errors a worker makes, so that a flood of packets that nobody wants is
-// not answered by another one (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8): a bucket of a tenth
-// of a second's, filled by the worker's clock.
+// not answered by another one (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8): a bucket of a
+// tenth of a second's, filled by the worker's clock.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class AnswerLimit {
   static constexpr uint64_t kOne = 1000;  // a token, as a rate a second times a millisecond is
   static constexpr uint64_t kBurstMs = 100;
   static constexpr uint64_t kLongMs = 1000;  // fills it at any rate
-  uint64_t tokens_ = UINT64_MAX / 2;  // full
+  uint64_t tokens_ = UINT64_MAX / 2;         // full
   uint64_t at_ms_ = 0;
 };
 

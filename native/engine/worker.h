@@ -300,8 +300,9 @@ class Worker : public SyncHalf<Worker, V4> {
   const Snapshot& snapshot() const { return *snapshot_; }
   uint32_t teller() const { return sync::teller(options_.index, options_.workers); }
   // sync/estate.cc
-  bool bequeath_templates();
+  bool describe(const TemplateOf<V4>& one, sync::Record& told) const;
   void inherit_template(const sync::Record& told);
+  bool has_persistence() const { return snapshot_->has_persistence(); }
 
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
   unsigned list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& out) const;
@@ -396,7 +397,7 @@ class Worker : public SyncHalf<Worker, V4> {
   uint64_t random_;
   uint32_t ip_id_;
   AnswerLimit answer_limit_;  // of both families
-  bool six_waits_ = false;  // IPv6 frames of this burst wait for their turn
+  bool six_waits_ = false;    // IPv6 frames of this burst wait for their turn
 
   std::vector<Verdict>* verdicts_ = nullptr;
   Out to_port_[kMaxPorts];

@@ -137,8 +137,9 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void ask_for(uint16_t port, const WideAddress& address);
 
   // sync/estate.cc
-  bool bequeath_templates();
+  bool describe(const TemplateOf<V6>& one, sync::Record6& told) const;
   void inherit_template(const sync::Record6& told);
+  bool has_persistence() const { return six().has_persistence(); }
 
   // worker6.cc
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;

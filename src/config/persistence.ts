@@ -92,6 +92,8 @@ export function netmaskFault(clientBits: number, address: string): string | unde
 export function clientNetwork(address: string, { clientBits }: Persistence): string {
   const bytes = toBytes(address);
   const left = clientBits + bytes.length * 8 - bitsOf(address);
-  const network = bytes.map((byte, at) => byte & ~(0xff >> Math.min(8, Math.max(0, left - at * 8))));
+  const network = bytes.map(
+    (byte, at) => byte & ~(0xff >> Math.min(8, Math.max(0, left - at * 8))),
+  );
   return fromBytes(network) || '::';
 }

@@ -76,10 +76,7 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
   };
 }
 
-function persistenceOf(
-  { persistent, netmask }: CommandLine,
-  address: string,
-): Persistence | null {
+function persistenceOf({ persistent, netmask }: CommandLine, address: string): Persistence | null {
   if (persistent === undefined) return null;
   const clientBits =
     typeof netmask === 'string' ? netmaskBits(netmask) : (netmask ?? bitsOf(address));

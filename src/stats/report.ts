@@ -38,10 +38,7 @@ export function serviceReports(
       flags: flags(service),
       persistence: service.persistence && {
         timeoutS: service.persistence.timeoutS,
-        netmask: formatNetmask(
-          service.persistence.clientBits,
-          isSix(service.listen.address),
-        ),
+        netmask: formatNetmask(service.persistence.clientBits, isSix(service.listen.address)),
       },
       localAddresses: service.localAddresses,
       rates: rates.service(slot),

@@ -275,7 +275,10 @@ for (const workers of [2, 4]) {
       const to = `[${n % 2 === 0 ? VIPS.nat : VIPS.fullnat}]:80`;
       const frame = q.udp6({ from, to, payload: p.pattern(1_500) });
       const steps = split(frame, 1_000, n).flatMap((piece) => bench.run([fromFront(piece)], n));
-      assert.equal(ends(steps), ['reassembled', n % 2 === 0 ? 'forwarded_nat' : 'forwarded_fullnat']);
+      assert.equal(ends(steps), [
+        'reassembled',
+        n % 2 === 0 ? 'forwarded_nat' : 'forwarded_fullnat',
+      ]);
     }
     assert.is(new Set(bench.connections().map(({ worker }) => worker)).size, workers);
     assert.equal(bench.invariants(), []);
@@ -312,9 +315,9 @@ test('random datagrams in random pieces and orders: engine and model agree', () 
           const last = steps.at(-1) as Step;
           assert.ok(steps.slice(0, -1).every(({ end }) => end === 'reassembled'));
           const expected = model.step(sent, () => {
-            const own = bench.connections().find(
-              (one) => one.mode === 'fullnat' && one.clientPort === port,
-            );
+            const own = bench
+              .connections()
+              .find((one) => one.mode === 'fullnat' && one.clientPort === port);
             return `[${LIP6}]:${own?.localPort}`;
           });
           assert.is(last.end, expected.end);

@@ -150,10 +150,11 @@ test('any port: one server for all of a client’s, which keep theirs', () => {
   const got = ports.map((port) => connect(bench, [client(1, 1, port)], { port })[0]);
   assert.equal(got, ['13', '13', '13']);
   const made = bench.connections().filter(({ state }) => state !== 'NONE');
-  assert.equal(made.map(({ serverPort }) => serverPort).sort(), ['443', '80', '9999'].map(Number).sort());
-  assert.equal(templatesOf(bench), [
-    'tcp 2001:db8:c:1:::0 2001:db8:f::10:0 2001:db8:2::13:0',
-  ]);
+  assert.equal(
+    made.map(({ serverPort }) => serverPort).sort(),
+    ['443', '80', '9999'].map(Number).sort(),
+  );
+  assert.equal(templatesOf(bench), ['tcp 2001:db8:c:1:::0 2001:db8:f::10:0 2001:db8:2::13:0']);
   assert.equal(bench.invariants(), []);
   bench.close();
 });
@@ -173,7 +174,9 @@ test('FTP: data connections are the service’s, and with the server of the firs
 });
 
 test('marks: the ports and addresses of a rule have one server together', () => {
-  const text = `${yaml6({ servers: SERVERS }).replace('services:', `marks:
+  const text = `${yaml6({ servers: SERVERS }).replace(
+    'services:',
+    `marks:
   - { mark: 7, to: "2001:db8:e::/64", protocol: tcp, ports: [80, 443] }
   - { mark: 7, to: "${VIPS.dr}", ports: 8000-8010 }
 services:
@@ -184,7 +187,8 @@ services:
     ${SIXTY_FOUR}
     servers:
       - { address: "[2001:db8:2::11]:0" }
-      - { address: "[2001:db8:2::12]:0" }`)}`;
+      - { address: "[2001:db8:2::12]:0" }`,
+  )}`;
   for (const workers of [1, 3]) {
     const bench = new Bench(yamlWorld(text), { workers });
     const got = ['[2001:db8:e::1]:80', '[2001:db8:e::9]:443', `[${VIPS.dr}]:8001`].map((to, at) => {

@@ -5,8 +5,8 @@
 import { SocketAddress } from 'node:net';
 
 export interface ToldConnection {
-  tale: 'live' | 'end';
-  protocol: 'tcp' | 'udp' | 'sctp';
+  tale: 'live' | 'end' | 'template';
+  protocol: 'tcp' | 'udp' | 'sctp' | 'mark';
   mode: string;
   state: number;
   client: string;
@@ -19,9 +19,12 @@ export interface ToldConnection {
   idleMs: number;
   isnKnown: boolean;
   answered: boolean;
+  /** Of a template: of the client's network. */
+  bits?: number;
 }
 
 const PROTOCOLS: Record<number, ToldConnection['protocol']> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
+const TALES: Record<number, ToldConnection['tale']> = { 0: 'live', 1: 'end', 5: 'template' };
 
 export interface SyncDatagram {
   type: 'records' | 'alive' | 'challenge' | 'proof' | 'ask' | 'done' | 'records6';
@@ -74,10 +77,12 @@ function record(view: DataView, at: number, wide: boolean): ToldConnection {
   };
   const rest = at + 2 * tuple;
   const byte = (nth: number) => view.getUint8(rest + 8 + nth);
-  const protocol = PROTOCOLS[byte(1)];
-  const tale = (['live', 'end'] as const)[byte(0)];
+  const tale = TALES[byte(0)];
+  const protocol = tale === 'template' && byte(1) === 0 ? 'mark' : PROTOCOLS[byte(1)];
   const mode = MODES[byte(2)];
   if (!protocol || !tale || !mode) throw new Error(`protocol ${byte(1)}, tale ${byte(0)}`);
+  if (tale === 'template' && (byte(3) !== 0 || byte(4) !== 0))
+    throw new Error('a template with a state');
   if ((byte(4) & ~3) !== 0) throw new Error(`flags ${byte(4)}`);
   if (byte(6) !== 0 || byte(7) !== 0) throw new Error('the last two bytes are not 0');
   return {
@@ -93,6 +98,7 @@ function record(view: DataView, at: number, wide: boolean): ToldConnection {
     idleMs: view.getUint32(rest + 4),
     isnKnown: (byte(4) & 1) !== 0,
     answered: (byte(4) & 2) !== 0,
+    ...(tale === 'template' && { bits: byte(5) }),
   };
 }
 

@@ -122,10 +122,10 @@ bool Worker::reassemble(Packet6& packet) {
   packet.mbuf->l2_len = sizeof(Ethernet);
   packet.mbuf->l3_len = sizeof(Ipv6) + sizeof(Fragment6);
   const uint32_t source = packet.source;
-  rte_mbuf* whole = rte_ipv6_frag_reassemble_packet(
-      fragments_->table, &fragments_->dead, packet.mbuf, now_ms_,
-      reinterpret_cast<rte_ipv6_hdr*>(packet.ip),
-      reinterpret_cast<rte_ipv6_fragment_ext*>(packet.ip + 1));
+  rte_mbuf* whole =
+      rte_ipv6_frag_reassemble_packet(fragments_->table, &fragments_->dead, packet.mbuf, now_ms_,
+                                      reinterpret_cast<rte_ipv6_hdr*>(packet.ip),
+                                      reinterpret_cast<rte_ipv6_fragment_ext*>(packet.ip + 1));
   bury_fragments();
   if (whole == nullptr) {
     six.tell(packet, End::reassembled, nullptr, -1);

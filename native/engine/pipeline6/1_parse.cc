@@ -127,8 +127,8 @@ bool Worker6::find_upper_layer(Packet6& packet, bool group) {
   return true;
 }
 
-// `at`: its fragment header. True when the datagram is whole now and in the packet's place; else the
-// packet has ended.
+// `at`: its fragment header. True when the datagram is whole now and in the packet's place; else
+// the packet has ended.
 bool Worker6::take_fragment(Packet6& packet, const uint8_t* at, bool group) {
   const Ipv6& ip = *packet.ip;
   if (group || !snapshot().fragments_concern_us(ip.source, ip.destination)) {

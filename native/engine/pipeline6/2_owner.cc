@@ -1,7 +1,8 @@
 // Stage 2, with more than one worker: who owns an IPv6 flow. NICs' hashes are not calculated for
 // IPv6: a request is owned by a hash of its client's address and port, so is a NAT reply, and a
-// packet to a local port by the port's remainder, which is how ports are shared out. What persistence
-// looks at of a client's address owns its flows where pipeline/2_owner.cc says so of IPv4's.
+// packet to a local port by the port's remainder, which is how ports are shared out. What
+// persistence looks at of a client's address owns its flows where pipeline/2_owner.cc says so of
+// IPv4's.
 #include "../worker6.h"
 
 namespace sluice {
@@ -13,9 +14,8 @@ uint16_t Worker6::owner_of(const Packet6& packet) const {
   const uint16_t n = worker_.options_.workers;
   const uint8_t flags = worker_.snapshot_->flow_flags(t.source, t.destination);
   if ((flags & Snapshot::kOwned) == 0) {
-    return six().nat_persists()
-               ? owner_of_client(masked(t.destination, six().client_bits()), 0, n)
-               : owner_of_client(t.destination, t.destination_port, n);
+    return six().nat_persists() ? owner_of_client(masked(t.destination, six().client_bits()), 0, n)
+                                : owner_of_client(t.destination, t.destination_port, n);
   }
   if (flags & Snapshot::kLocalAddress) return from_be(t.destination_port) % n;
   return six().persists(flags) ? owner_of_client(masked(t.source, six().client_bits()), 0, n)

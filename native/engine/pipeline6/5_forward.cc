@@ -17,8 +17,8 @@ bool sees_replies(const Connection<V6>& c) {
   return c.mode() == Mode::nat || c.mode() == Mode::fullnat;
 }
 
-// Puts `overhead` bytes before an IPv6 packet, which begins where the mbuf does, and has them filled
-// in. False: there is no room.
+// Puts `overhead` bytes before an IPv6 packet, which begins where the mbuf does, and has them
+// filled in. False: there is no room.
 template <class Fill>
 bool wrap_up(rte_mbuf* mbuf, uint32_t overhead, const Fill& fill) {
   auto* inner = rte_pktmbuf_mtod(mbuf, Ipv6*);

@@ -64,7 +64,8 @@ void Worker6::answer_solicitation(Packet6& packet) {
   const bool trying = is_unspecified(packet.ip->source);
   // Section 7.1.1: what says otherwise does not come from this link, or is no solicitation.
   // RFC 6980: none comes in fragments.
-  const bool valid = packet.ip->hops == 255 && asked->code == 0 && packet.fragment_bytes == 0 && !is_multicast(asked->target) &&
+  const bool valid = packet.ip->hops == 255 && asked->code == 0 && packet.fragment_bytes == 0 &&
+                     !is_multicast(asked->target) &&
                      packet.l4 == reinterpret_cast<uint8_t*>(packet.ip + 1) &&
                      (!trying || is_multicast(packet.ip->destination));
   if (!valid) return drop(packet, End::bad_l4_header);

@@ -28,10 +28,10 @@ struct Packet6 {
   uint8_t quote_depth;  // icmp_error: 1 if the quote is a tunnelled packet
   uint8_t quoted_protocol;
   uint16_t fragment_bytes;  // came in fragments, the largest of which was so long; 0: it did not
-  uint32_t source;     // mbuf->hash.fdir.hi on arrival
-  uint32_t candidate;  // record << 1 | direction by tag alone, or kNone
-  uint32_t next_at;    // offset, from ip, of the next-header field that says `protocol`
-  net::Ipv6* quoted;   // icmp_error: the header of the quoted packet, the inner one of a tunnel's
+  uint32_t source;          // mbuf->hash.fdir.hi on arrival
+  uint32_t candidate;       // record << 1 | direction by tag alone, or kNone
+  uint32_t next_at;         // offset, from ip, of the next-header field that says `protocol`
+  net::Ipv6* quoted;  // icmp_error: the header of the quoted packet, the inner one of a tunnel's
   uint8_t* quoted_l4;
   FlowKey<V6> key;
   uint64_t hash;

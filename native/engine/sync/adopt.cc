@@ -60,6 +60,7 @@ void SyncHalf<Half, Family>::adopt(const Told& told) {
   if (!is_of_service(told) || (told.tale != Tale::signpost && !is_of_server(told))) {
     return sync::tally(feed().figures.refused_stale);
   }
+  if (told.tale == Tale::persistence) return adopt_template(told);
   const FlowKey<Family> key{told.request, told.protocol};
   const Found found = table().find(key, table().hash(key));
   if (!found) {
@@ -97,8 +98,8 @@ bool SyncHalf<Half, Family>::is_of_service(const Told& told) const {
   const Service* service = snapshot().service_of_slot(told.service);
   if constexpr (std::is_same_v<Family, V6>) {
     const Service6* six = snapshot().six().service_of_slot(told.service);
-    return six != nullptr && six->takes(told.request.destination, told.request.destination_port,
-                                        told.protocol);
+    return six != nullptr &&
+           six->takes(told.request.destination, told.request.destination_port, told.protocol);
   } else {
     return service != nullptr &&
            service->takes(told.request.destination, told.request.destination_port, told.protocol);
@@ -253,12 +254,24 @@ void SyncHalf<Half, Family>::make_adopted(const Told& told) {
   counters().add(Extra::connections_adopted);
   counters().add(Extra::connections);
   sync::tally(feed().figures.adopted);
-  // Templates themselves are not told: the client goes on where it has connections.
   const Service* service = snapshot().service_of_slot(told.service);
   const Server* server = snapshot().server_of_slot(told.server);
   if (service != nullptr && server != nullptr && service->persistence_ms != 0) {
     self().keep_server(c.caddr, *service, *server, true);
   }
+}
+
+// Slots are good. Its network may be another one by this director's configuration.
+template <class Half, class Family>
+void SyncHalf<Half, Family>::adopt_template(const Told& told) {
+  const Service& service = *snapshot().service_of_slot(told.service);
+  if (service.persistence_ms == 0 || service.client_bits != told.packets) {
+    return sync::tally(feed().figures.refused_stale);
+  }
+  const uint32_t most = std::max<uint32_t>(service.persistence_ms, Templates::kAfterwardsMs);
+  const bool adopted = templates().adopt(told.request.source, service.client_bits, told.service,
+                                         told.server, now_ms(), std::min(told.idle_ms, most));
+  sync::tally(adopted ? feed().figures.templates_adopted : feed().figures.refused_newer);
 }
 
 // The connection's replies come to another worker, which has it: its local port is of that worker's

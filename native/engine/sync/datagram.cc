@@ -64,6 +64,16 @@ void write_record(uint8_t* to, const RecordOf<Family>& record) {
 template void write_record(uint8_t*, const Record&);
 template void write_record(uint8_t*, const Record6&);
 
+// A template has no state, and fewer bits than an address; without a protocol it is a mark's.
+template <class Family>
+std::optional<RecordOf<Family>> as_template(const RecordOf<Family>& record, uint8_t state) {
+  const bool known = record.protocol == 0 || record.protocol == kTcp || record.protocol == kUdp ||
+                     record.protocol == kSctp;
+  const bool fits = record.packets <= 8 * sizeof record.request.source;
+  if (!known || !fits || state != 0 || record.flags != 0) return std::nullopt;
+  return record;
+}
+
 template <class Family>
 std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
   RecordOf<Family> record{};
@@ -80,7 +90,9 @@ std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
   record.state = static_cast<State>(rest[3]);
   record.flags = rest[4] & (kIsnKnown | kAnswered);
   record.packets = rest[5];
-  if (rest[0] > static_cast<uint8_t>(Tale::end) || rest[2] >= kModes) return std::nullopt;
+  if (rest[2] >= kModes) return std::nullopt;
+  if (record.tale == Tale::persistence) return as_template(record, rest[3]);
+  if (rest[0] > static_cast<uint8_t>(Tale::end)) return std::nullopt;
   if (rest[3] == static_cast<uint8_t>(State::none) || rest[3] >= kStates) return std::nullopt;
   if (record.protocol != protocol_of(record.state)) return std::nullopt;
   if (record.protocol == kSctp && record.mode == Mode::enat) return std::nullopt;

@@ -9,6 +9,10 @@
 //              caddr vaddr cport vport  raddr laddr rport lport
 //              server_isn32 (UDP: age ms)  idle32 ms
 //              tale8 protocol8 mode8 state8 flags8 packets8 0[2]
+//              tale 0: a connection that lives, 1: one that has ended, 5: a persistence template of
+//              the client's network, packets8 bits long: service and server by address and port
+//              (a mark's: the mark for vaddr, protocol 0), no laddr, lport, state and flags;
+//              idle32 is what is left of its time
 //   alive      nothing: sent when there was nothing else for a while
 //   challenge  session64 nonce64   to the holder of that session: prove that you live
 //   proof      nonce64             the answer

@@ -31,7 +31,6 @@ template <class Family>
 void fill_template(sync::RecordOf<Family>& told, const TemplateOf<Family>& one,
                    const Service& service, const Server& server, uint64_t now_ms) {
   told.tale = Tale::persistence;
-  told.flags = sync::kInherited;
   told.protocol = service.protocol;
   told.mode = server.mode;
   told.packets = static_cast<uint8_t>(one.mask - 1);
@@ -58,7 +57,7 @@ bool SyncHalf<Half, Family>::bequeath() {
       now_ms() - estate.passed_ms < kPauseMs) {
     return true;
   }
-  if (estate.templates) return self().bequeath_templates();
+  if (estate.templates) return bequeath_templates();
   const uint32_t end = table().high_water();
   uint32_t looks = looks_of(estate);
   uint32_t skips = kSkips;
@@ -115,25 +114,21 @@ void SyncHalf<Half, Family>::bequeath(uint32_t record) {
   if (c.state != State::syn_recv) notes |= sync::kClean;
 }
 
-bool Worker::bequeath_templates() {
-  sync::Estate& estate = *feed_.estate;
+template <class Half, class Family>
+bool SyncHalf<Half, Family>::bequeath_templates() {
+  sync::EstateOf<Family>& estate = *feed().estate;
   uint32_t looks = looks_of(estate);
-  for (; estate.at < templates_.places() && looks != 0; ++estate.at, --looks) {
-    const TemplateOf<V4>& one = templates_[estate.at];
-    const Service* service = snapshot_->service_of_slot(one.service);
-    const Server* server = snapshot_->server_of_slot(one.server);
+  for (; estate.at < templates().places() && looks != 0; ++estate.at, --looks) {
+    const TemplateOf<Family>& one = templates()[estate.at];
     // Those with connections come with them.
-    if (!one.is_live(now_ms_) || one.until_ms <= now_ms_) continue;
-    if (service == nullptr || server == nullptr) continue;
-    sync::Record told{};
-    const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
-    told.request = {one.network, virtual_end, 0, service->port};
-    told.reply = {server->address, 0, server->port, 0};
-    fill_template(told, one, *service, *server, now_ms_);
-    told.told_ms = teller();
+    if (!one.is_live(now_ms()) || one.until_ms <= now_ms()) continue;
+    Told told{};
+    if (!self().describe(one, told)) continue;
+    told.told_ms = self().teller();
+    told.flags = sync::kInherited;
     estate.out.push(told);
   }
-  if (estate.at < templates_.places()) return false;
+  if (estate.at < templates().places()) return false;
   estate.at = 0;
   estate.templates = false;
   end_pass();
@@ -199,29 +194,27 @@ void SyncHalf<Half, Family>::inherit(const Told& told) {
   make_adopted(told);
 }
 
-bool Worker6::bequeath_templates() {
-  sync::Estate6& estate = *feed_.estate;
-  uint32_t looks = looks_of(estate);
-  for (; estate.at < templates_.places() && looks != 0; ++estate.at, --looks) {
-    const TemplateOf<V6>& one = templates_[estate.at];
-    const Service6* service = six().service_of_slot(one.service);
-    const Server* server = snapshot().server_of_slot(one.server);
-    if (!one.is_live(now_ms()) || one.until_ms <= now_ms()) continue;
-    if (service == nullptr || server == nullptr) continue;
-    const WideAddress* address = service->address_of(*server);
-    if (address == nullptr) continue;
-    const Service& common = *service->common;
-    sync::Record6 told{};
-    told.request = {one.network, service->virtual_end(), 0, common.port};
-    told.reply = {*address, {}, server->port, 0};
-    fill_template(told, one, common, *server, now_ms());
-    told.told_ms = teller();
-    estate.out.push(told);
-  }
-  if (estate.at < templates_.places()) return false;
-  estate.at = 0;
-  estate.templates = false;
-  end_pass();
+// A template as it is told; false when its service or server is gone.
+bool Worker::describe(const TemplateOf<V4>& one, sync::Record& told) const {
+  const Service* service = snapshot_->service_of_slot(one.service);
+  const Server* server = snapshot_->server_of_slot(one.server);
+  if (service == nullptr || server == nullptr) return false;
+  const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
+  told.request = {one.network, virtual_end, 0, service->port};
+  told.reply = {server->address, 0, server->port, 0};
+  fill_template(told, one, *service, *server, now_ms_);
+  return true;
+}
+
+bool Worker6::describe(const TemplateOf<V6>& one, sync::Record6& told) const {
+  const Service6* service = six().service_of_slot(one.service);
+  const Server* server = snapshot().server_of_slot(one.server);
+  const WideAddress* address =
+      service == nullptr || server == nullptr ? nullptr : service->address_of(*server);
+  if (address == nullptr) return false;
+  told.request = {one.network, service->virtual_end(), 0, service->common->port};
+  told.reply = {*address, {}, server->port, 0};
+  fill_template(told, one, *service->common, *server, now_ms());
   return true;
 }
 

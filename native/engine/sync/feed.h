@@ -5,7 +5,9 @@
 // state changes and told `after_ms` later, as it is then, so that one which has ended by then, and
 // was never told, costs a few bytes of a queue and nothing else. A sweep goes over all records once
 // in `refresh_ms`, some at a time, and tells again what lives: it repairs whatever was lost on the
-// way. A peer that has just started asks for a sweep of its own, as fast as the ring takes it.
+// way. Persistence templates are told by a faster sweep of their own, when they are new or have
+// been prolonged. A peer that has just started asks for a sweep of its own, as fast as the ring
+// takes it.
 //
 // IPv4 and IPv6 have tables of their own, so a worker has a feed of each.
 #pragma once
@@ -33,6 +35,8 @@ namespace sluice::sync {
   FIGURE(ended, "connections ended by the peer")                                        \
   FIGURE(replaced, "connections that gave way to a newer one of the peer")              \
   FIGURE(signposts, "connections whose requests arrive at another worker than replies") \
+  FIGURE(templates_told, "persistence templates that workers told the sync thread")     \
+  FIGURE(templates_adopted, "persistence templates that the peer told, and are kept")   \
   FIGURE(refused_newer, "not adopted: the connection has carried traffic here since")   \
   FIGURE(refused_conflict, "not adopted: another connection uses its local port")       \
   FIGURE(refused_stale, "not adopted: service or real server changed meanwhile")        \
@@ -120,6 +124,7 @@ class FeedOf {
     options_ = options;
     // What is there already is told by a first sweep.
     sweep = {0, true, now_ms, sweeps_wanted.load(std::memory_order_relaxed)};
+    templates = sweep;
   }
   void stop() { options_.tells = false; }
   // Notes are kept from now on, whether or not anything is told.
@@ -134,7 +139,7 @@ class FeedOf {
     bool everything = false;  // also what hasn't changed for long: a peer has asked
     uint64_t started_ms = 0;
     uint32_t number = 0;  // of the request that it answers
-  } sweep;
+  } sweep, templates;
 
   // Shared with the sync thread.
   Spsc<RecordOf<Family>> out;                // the worker writes

@@ -49,6 +49,7 @@ class SyncHalf {
   Half& self() { return static_cast<Half&>(*this); }
   const Half& self() const { return static_cast<const Half&>(*this); }
   const sync::FeedOf<Family>& feed() const { return self().feed_; }
+  auto& templates() { return self().templates_; }
   auto& table() { return self().table_; }
   const auto& table() const { return self().table_; }
   Counters& counters() { return self().counters(); }
@@ -58,6 +59,8 @@ class SyncHalf {
   void tell_peer(uint32_t record, sync::Tale tale);
   bool tell_due();
   bool tell_swept();
+  bool tell_templates();
+  void tell_template(uint32_t place);
   Told as_told(uint32_t record) const;
   bool adopt_told();
   void adopt(const Told& told);
@@ -68,6 +71,7 @@ class SyncHalf {
   uint32_t begin_adopted(const Told& told);
   void make_adopted(const Told& told);
   void make_signpost(const Told& told);
+  void adopt_template(const Told& told);
   void end_adopted(uint32_t record, std::atomic<uint64_t>& figure);
   uint32_t adopted_last_seen(const Told& told) const;
   void take_over_figures(Flow& c, const Told& told) const;
@@ -76,6 +80,7 @@ class SyncHalf {
   void bequeath(uint32_t record);
   void bequeath_end(uint32_t record);
   void inherit(const Told& told);
+  bool bequeath_templates();
 };
 
 }  // namespace sluice

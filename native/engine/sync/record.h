@@ -15,11 +15,13 @@ enum class Tale : uint8_t {
   signpost,  // to a worker: `server` is the worker that has the connection
   mark,      // to the sync thread: a sweep is through; `told_ms` is its number
   // To the process that takes over (estate.h), which is told of ends by `end`.
-  inherited,    // as it is now
-  persistence,  // a template: client's network, service, server; idle_ms is what is left of it
-  swept,        // everything has been told once
-  last,         // and nothing changes any more
-  six,          // `told_ms` is the number of IPv6's records that follow
+  inherited,  // as it is now
+  // A template: client's network, of `packets` bits, service and server; idle_ms is what is left of
+  // it. To a peer, too.
+  persistence,
+  swept,  // everything has been told once
+  last,   // and nothing changes any more
+  six,    // `told_ms` is the number of IPv6's records that follow
 };
 
 enum Flag : uint8_t {

@@ -77,7 +77,7 @@ Found Whereabouts::find(Record& record) const {
   const Server* server = server_of(*service, record.reply.source, record.reply.source_port,
                                    [](const Server&) { return true; });
   if (server == nullptr) return Found::no_server;
-  if (has_local_port(record.mode)) {
+  if (has_local_port(record.mode) && record.tale != Tale::persistence) {
     const be32 local = record.reply.destination;
     const bool known = local == record.request.destination ||
                        std::ranges::find(service->locals, local) != service->locals.end();
@@ -104,7 +104,7 @@ Found Whereabouts::find(Record6& record) const {
         return service->servers[static_cast<size_t>(&one - common.servers.data())] == address;
       });
   if (server == nullptr) return Found::no_server;
-  if (has_local_port(record.mode) &&
+  if (has_local_port(record.mode) && record.tale != Tale::persistence &&
       std::ranges::find(service->locals, record.reply.destination) == service->locals.end()) {
     return Found::no_local_address;
   }
@@ -117,6 +117,11 @@ Found Whereabouts::find(Record6& record) const {
 Whereabouts::Owners Whereabouts::owners(const Record& record) const {
   if (workers_ == 1) return {0, 0};
   const TupleOf<V4>& request = record.request;
+  // Where the client's next connection begins.
+  if (record.tale == Tale::persistence) {
+    const uint16_t worker = owner_of_client(request.source & snapshot_->client_mask(), 0, workers_);
+    return {worker, worker};
+  }
   const uint8_t flags = snapshot_->flow_flags(request.source, request.destination);
   const bool nat = (flags & Snapshot::kNatService) != 0;
   const bool persists = (flags & Snapshot::kPersistent) != 0 || (nat && snapshot_->nat_persists());
@@ -137,6 +142,11 @@ Whereabouts::Owners Whereabouts::owners(const Record6& record) const {
   if (workers_ == 1) return {0, 0};
   const TupleOf<V6>& request = record.request;
   const Snapshot6& six = snapshot_->six();
+  if (record.tale == Tale::persistence) {
+    const uint16_t worker =
+        owner_of_client(net::masked(request.source, six.client_bits()), 0, workers_);
+    return {worker, worker};
+  }
   const uint8_t flags = snapshot_->flow_flags(request.source, request.destination);
   const uint16_t requests =
       six.persists(flags)

@@ -20,6 +20,8 @@ namespace {
 // Of each kind a turn: some 10 us at the most when every record misses the cache.
 constexpr unsigned kTellings = 64;
 constexpr unsigned kSwept = 256;
+// All templates are looked at in so many ms, and a thousand of them take at least one.
+constexpr uint32_t kTemplatesMs = 1'000;
 constexpr uint32_t kAhead = 8;  // records asked for before they are read: 8 × 30 ns a record
 
 template <class Family>
@@ -79,9 +81,10 @@ template <class Half, class Family>
 bool SyncHalf<Half, Family>::synchronise_half() {
   const bool adopted = adopt_told();
   const bool told = tell_due();
+  const bool kept = tell_templates();
   const bool swept = tell_swept();
   const bool left = feed().estate == nullptr || bequeath();
-  return adopted && told && swept && left;
+  return adopted && told && kept && swept && left;
 }
 
 // Without any record, ever, nothing is queued or due either.
@@ -89,7 +92,7 @@ template <class Half, class Family>
 bool SyncHalf<Half, Family>::has_nothing_to_do() const {
   const sync::FeedOf<Family>& own = feed();
   return table().high_water() == 0 && own.in.empty() && own.estate == nullptr &&
-         !own.sweep.everything &&
+         !own.sweep.everything && !own.templates.everything &&
          own.sweep.number == own.sweeps_wanted.load(std::memory_order_acquire);
 }
 
@@ -207,7 +210,10 @@ bool SyncHalf<Half, Family>::tell_swept() {
   if (!options.tells) return true;
   typename sync::FeedOf<Family>::Sweep& sweep = feed().sweep;
   const uint32_t wanted = feed().sweeps_wanted.load(std::memory_order_acquire);
-  if (wanted != sweep.number) sweep = {0, true, now_ms(), wanted};
+  if (wanted != sweep.number) {
+    sweep = {0, true, now_ms(), wanted};
+    feed().templates = sweep;
+  }
   const uint32_t end = table().high_water();
   const uint32_t period = sync::sweep_ms(options, snapshot().timeouts());
   const uint64_t passed = now_ms() - sweep.started_ms;
@@ -243,6 +249,7 @@ bool SyncHalf<Half, Family>::tell_swept() {
   }
   if (sweep.at < target) return seen < kSwept;
   if (sweep.everything) {
+    if (feed().templates.everything) return false;
     Told mark{};
     mark.tale = Tale::mark;
     mark.told_ms = sweep.number;
@@ -251,6 +258,48 @@ bool SyncHalf<Half, Family>::tell_swept() {
   }
   if (passed >= period) sweep = {0, false, now_ms(), sweep.number};
   return true;
+}
+
+// A client may come again when it has no connection that the peer knows of.
+template <class Half, class Family>
+bool SyncHalf<Half, Family>::tell_templates() {
+  typename sync::FeedOf<Family>::Sweep& sweep = feed().templates;
+  if (!feed().options().tells || !self().has_persistence()) {
+    sweep.everything = false;
+    return true;
+  }
+  const uint32_t end = templates().places();
+  const uint64_t period = std::max(kTemplatesMs, end / 1'000), passed = now_ms() - sweep.started_ms;
+  uint32_t target = end;
+  if (!sweep.everything && passed < period) target = static_cast<uint32_t>(end * passed / period);
+  const uint32_t reserve = sync::FeedOf<Family>::kRing / 2;
+  const uint32_t room = feed().out.room_now();
+  const uint32_t budget = std::min(kSwept, room > reserve ? room - reserve : 0);
+  uint32_t seen = 0;
+  for (; sweep.at < target && seen < budget; ++sweep.at, ++seen) tell_template(sweep.at);
+  if (sweep.at < target) return seen < kSwept;
+  if (sweep.at == end && (sweep.everything || passed >= period)) {
+    sweep = {0, false, now_ms(), sweep.number};
+  }
+  return true;
+}
+
+// New, at another server, or prolonged by so much that it matters; or asked for.
+template <class Half, class Family>
+void SyncHalf<Half, Family>::tell_template(uint32_t place) {
+  const TemplateOf<Family>& one = templates()[place];
+  if (one.mask == 0 || one.until_ms <= now_ms()) return;
+  const Service* service = snapshot().service_of_slot(one.service);
+  if (service == nullptr || service->has(wire::kStandby)) return;
+  const uint32_t prolonged = static_cast<uint32_t>(one.until_ms) - one.told;
+  const bool news = one.told == 0 || prolonged > service->persistence_ms / 8;
+  if (!news && !feed().templates.everything) return;
+  Told told{};
+  if (!self().describe(one, told)) return;
+  told.told_ms = static_cast<uint32_t>(now_ms());
+  if (!feed().out.push(told)) return sync::tally(feed().figures.overflowed);
+  templates().note_told(place);
+  sync::tally(feed().figures.templates_told);
 }
 
 #define SLUICE_INSTANTIATE(Half, Family)                                     \

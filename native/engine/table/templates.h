@@ -30,6 +30,7 @@ struct TemplateOf {
   uint32_t mask;                     // prefix length + 1; 0: an empty place
   uint32_t service, server;          // slots
   uint32_t controlled;               // connections made by it and alive
+  uint32_t told;                     // low half of the until_ms that the peer knows; 0: of none
   uint64_t until_ms;                 // worker's clock
 
   bool is_live(uint64_t now_ms) const {
@@ -37,7 +38,7 @@ struct TemplateOf {
   }
 };
 static_assert(sizeof(TemplateOf<V4>) == 32, "two a line");
-static_assert(sizeof(TemplateOf<V6>) == 40);
+static_assert(sizeof(TemplateOf<V6>) == 48);
 
 template <class Family>
 class TemplatesOf {
@@ -65,7 +66,7 @@ class TemplatesOf {
             uint64_t now_ms, uint32_t ms, bool controls) {
     Template& one = place(network, bits, service, now_ms);
     if (!is(one, network, bits, service) || one.server != server || !one.is_live(now_ms)) {
-      one = {network, bits + 1, service, server, 0, 0};
+      one = {network, bits + 1, service, server, 0, 0, 0};
     }
     one.until_ms = now_ms + ms;
     if (controls) ++one.controlled;
@@ -85,8 +86,25 @@ class TemplatesOf {
     }
   }
 
+  // What another director has told, with what is left of it: who has made the later connection is
+  // right about the server. False: this worker knows better.
+  bool adopt(const Address& network, unsigned bits, uint32_t service, uint32_t server,
+             uint64_t now_ms, uint32_t left_ms) {
+    const uint64_t until_ms = now_ms + left_ms;
+    if (const Template* known = find(network, bits, service, now_ms);
+        known != nullptr && known->until_ms >= until_ms) {
+      return false;
+    }
+    keep(network, bits, service, server, now_ms, left_ms, false);
+    find(network, bits, service, now_ms)->told = static_cast<uint32_t>(until_ms);
+    return true;
+  }
+
   uint32_t places() const { return static_cast<uint32_t>(places_.size()); }
   const Template& operator[](uint32_t place) const { return places_[place]; }
+  void note_told(uint32_t place) {
+    places_[place].told = static_cast<uint32_t>(places_[place].until_ms);
+  }
 
  private:
   static constexpr unsigned kWays = 8;

@@ -155,11 +155,10 @@ void Tracing::look_at_quote6(Sight& sight, const uint8_t* at, const uint8_t* end
     uint8_t next = ip.next;
     const uint8_t* l4 = skip_extensions(next, at + sizeof(Ipv6), end);
     if (l4 == nullptr) return;
-    const Inside inside =
-        inner ? Inside{nullptr, 0}
-              : look_inside(next, const_cast<uint8_t*>(l4), end, [&](be16 port) {
-                  return worker_.snapshot_->is_gue(ip.destination, port);
-                });
+    const Inside inside = inner ? Inside{nullptr, 0}
+                                : look_inside(next, const_cast<uint8_t*>(l4), end, [&](be16 port) {
+                                    return worker_.snapshot_->is_gue(ip.destination, port);
+                                  });
     if (inside.packet != nullptr) {
       if (inside.protocol != kIpv6InIp) return;
       at = inside.packet;
@@ -183,8 +182,7 @@ bool Tracing::matches(const FlowFilter& flow, const Sight& sight) const {
   if (flow.protocol == kIcmp || (flow.protocol == 0 && sight.is_icmp)) {
     const bool there = is(flow.client, sight.source) && is(flow.service, sight.destination);
     const bool back = is(flow.client, sight.destination) && is(flow.service, sight.source);
-    if (sight.is_icmp && flow.client_port == 0 && flow.service_port == 0 &&
-        (there || back)) {
+    if (sight.is_icmp && flow.client_port == 0 && flow.service_port == 0 && (there || back)) {
       return true;
     }
   }
@@ -260,8 +258,8 @@ void Tracing::run(const Sight& sight, uint16_t port, rte_mbuf* frame, bool hande
   Before before;
   find_connection(sight, before);
   if (before.found) {
-    record.idle_ms = sight.is_six ? w.six_->idle_ms(before.connection6)
-                                  : w.idle_ms(before.connection);
+    record.idle_ms =
+        sight.is_six ? w.six_->idle_ms(before.connection6) : w.idle_ms(before.connection);
   } else {
     before.service = service_of(sight);
   }
@@ -344,13 +342,12 @@ void Tracing::weigh_candidates(TraceRecord& record, const Sight& sight, Before& 
   Worker& w = worker_;
   const Service& service = *before.service;
   const TupleOf<V6>& t = sight.tuple;
-  const TupleOf<V4> tuple =
-      sight.is_six ? TupleOf<V4>{folded(t.source), folded(t.destination), t.source_port,
-                                 t.destination_port}
-                   : sight.key4().tuple;
-  const ScheduleContext context{
-      service, w.schedulers_[service.slot], w.counters_, w.overloaded_.data(), tuple,
-      w.scheduler_own_};
+  const TupleOf<V4> tuple = sight.is_six ? TupleOf<V4>{folded(t.source), folded(t.destination),
+                                                       t.source_port, t.destination_port}
+                                         : sight.key4().tuple;
+  const ScheduleContext context{service,     w.schedulers_[service.slot],
+                                w.counters_, w.overloaded_.data(),
+                                tuple,       w.scheduler_own_};
   record.service = service.slot;
   record.servers = static_cast<uint16_t>(std::min<size_t>(service.servers.size(), UINT16_MAX));
   record.candidates =

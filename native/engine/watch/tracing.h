@@ -18,9 +18,9 @@ class Tracing {
     uint8_t protocol = 0;  // of the frame itself
     bool has_key = false;  // `tuple`: of the flow, or of the one that an ICMP error is about
     uint8_t key_protocol = 0;
-    TupleOf<V6> tuple{};                 // IPv4 as on the boundary
+    TupleOf<V6> tuple{};                  // IPv4 as on the boundary
     WideAddress source{}, destination{};  // of the frame
-    uint16_t port = 0;                   // that it came by
+    uint16_t port = 0;                    // that it came by
 
     FlowKey<V4> key4() const {
       return {{v4_of(tuple.source), v4_of(tuple.destination), tuple.source_port,

@@ -72,10 +72,25 @@ for (const [it, text, says] of [
       "ERR_CONFIG_IPV6 services[0].localAddresses[0]: 198.51.100.200 is IPv4, expected IPv6 as the service's own address",
     ],
   ],
+  ['persistence', yaml(six('nat', '[2001:db8:2::11]:80', 'persistence: 5m')), []],
   [
-    'persistence',
-    yaml(six('nat', '[2001:db8:2::11]:80', 'persistence: 5m')),
-    ['ERR_CONFIG_IPV6 services[0].persistence: persistence is for IPv4 services so far'],
+    'persistence by a length',
+    yaml(six('nat', '[2001:db8:2::11]:80', 'persistence: { timeout: 5m, netmask: 64 }')),
+    [],
+  ],
+  [
+    'persistence of all clients together',
+    yaml(six('nat', '[2001:db8:2::11]:80', 'persistence: { timeout: 5m, netmask: 0 }')),
+    [
+      'ERR_CONFIG_VALUE services[0].persistence.netmask: is 0, expected 1 to 128 bits for an IPv6 service',
+    ],
+  ],
+  [
+    'persistence by an IPv4 netmask',
+    yaml(six('nat', '[2001:db8:2::11]:80', 'persistence: { timeout: 5m, netmask: 255.255.255.0 }')),
+    [
+      'ERR_CONFIG_VALUE services[0].persistence.netmask: is an IPv4 netmask, expected 1 to 128 bits for an IPv6 service',
+    ],
   ],
   [
     'a link whose MTU leaves no room for a tunnel',

@@ -47,7 +47,7 @@ table([
       '1:1: directer: unknown key, did you mean director?',
       '3:3: director.max-connections: unknown key, did you mean maxConnections?',
       '4:3: director.colour: unknown key, expected one of name, socket, socketGroup, user, workers, hugepages, ' +
-        'memory, mbufs, maxConnections, maxChecks, maxServices, maxServers, metrics, api, keepEdits, proc, ' +
+        'memory, mbufs, maxConnections, maxChecks, answerRate, maxServices, maxServers, metrics, api, keepEdits, proc, ' +
         'alerts, idle',
       '7:5: ports[0].adresses: unknown key, did you mean addresses?',
     ],
@@ -272,6 +272,7 @@ test('defaults are filled in', () => {
       mbufs: 32768,
       maxConnections: 1000000,
       maxChecks: 4096,
+      answerRate: 10_000,
       maxServices: 1024,
       maxServers: 8192,
       idle: { afterUs: 1000, sleepUs: 50 },

@@ -255,6 +255,8 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'answered_neighbour',
     'punted_neighbour',
     'fragment_ipv6',
+    // Its own test, of a limit: answers-limit.test.ts
+    'answer_limited',
     'udp_without_checksum',
     'mtu_below_ipv6',
   ]);

@@ -324,8 +324,14 @@ rows([
     };
   }),
   {
-    it: 'a fragment to a VIP is dropped by name',
-    in: fromFront(q.udp6(query(VIPS.nat, { extensions: [fragment] }))),
+    it: 'a fragment to a VIP behind other extension headers is dropped by name',
+    in: fromFront(
+      q.udp6(
+        query(VIPS.nat, {
+          extensions: [{ kind: 60, body: Uint8Array.of(1, 4, 0, 0, 0, 0) }, fragment],
+        }),
+      ),
+    ),
     out: [],
     end: 'fragment_ipv6',
   },

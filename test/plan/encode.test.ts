@@ -147,6 +147,7 @@ test('the header: magic, version, generation, length, sections, timeouts', () =>
     DEFAULT_TIMEOUTS.map((_, state) => u32(88 + state * 4)),
     DEFAULT_TIMEOUTS,
   );
+  assert.is(u32(88 + DEFAULT_TIMEOUTS.length * 4), 0x01020304);
 });
 
 test('sections are 8-byte aligned, in order, inside the message, without overlap', () => {

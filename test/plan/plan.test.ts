@@ -72,6 +72,7 @@ test('a model becomes a snapshot with nothing lost', () => {
   assert.equal(readable(snapshot), {
     generation: 1,
     timeouts,
+    answerRate: 10_000,
     services: [
       {
         address: '203.0.113.10',

@@ -184,6 +184,18 @@ test('SCTP services: listed, saved and restored as such; in ENAT they are refuse
   assert.is((await run('-D --sctp-service 203.0.113.10:2905')).status, 255);
 });
 
+test('persistence of an IPv6 service: by prefix length, as it is saved', async () => {
+  await good('-A -t [2001:db8::1]:80 -s rr -p 300 -M 64');
+  await good('-A -u [2001:db8::1]:53 -s rr -p');
+  const listed = (await run('-L -n')).out;
+  assert.match(listed, /TCP {2}\[2001:db8::1\]:80 rr persistent 300 mask 64\n/);
+  assert.match(listed, /UDP {2}\[2001:db8::1\]:53 rr persistent 360\n/);
+  assert.match((await run('-S -n')).out, /-A -t \[2001:db8::1\]:80 -s rr -p 300 -M 64\n/);
+  assert.is((await run('-E -t [2001:db8::1]:80 -s rr -p 300 -M 129')).status, 2);
+  await good('-D -t [2001:db8::1]:80');
+  await good('-D -u [2001:db8::1]:53');
+});
+
 test('what the dataplane lacks is refused with a code and status 255, and nothing changes', async () => {
   await good('-A -t 203.0.113.10:80');
   for (const line of [
@@ -191,7 +203,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-A -u 203.0.113.10:81 --pe sip',
     '-A -t 203.0.113.10:81 -b flag-3',
     '-A -t 203.0.113.10:81 -j enable',
-    '-A -t [2001:db8::1]:80 -p',
     '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',

@@ -10,9 +10,7 @@ import { yamlWorld } from '../support/yaml.js';
 
 const benchOf = (rate: number) =>
   new Bench(
-    yamlWorld(
-      yaml6().replace('{ hugepages: false }', `{ hugepages: false, answerRate: ${rate} }`),
-    ),
+    yamlWorld(yaml6().replace('{ hugepages: false }', `{ hugepages: false, answerRate: ${rate} }`)),
   );
 const syn = (port: number) =>
   fromFront(q.tcp6({ from: `[${CIP6}]:${port}`, to: `[${VIPS.nat}]:9`, flags: 'A' }));

@@ -251,7 +251,7 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'server_removed',
     'reassembled',
     'standby',
-    // IPv6's: garbage6.test.ts
+    // IPv6's: garbage6.test.ts, fragments6.test.ts
     'answered_neighbour',
     'punted_neighbour',
     'fragment_ipv6',

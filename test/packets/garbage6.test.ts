@@ -133,6 +133,8 @@ for (const workers of [1, 3]) {
       );
       bench.run(batch, at * 50);
     }
+    // What waits for the rest of its datagram has gone by then.
+    bench.advance(PACKETS + 61_000);
     assert.equal(bench.invariants(), []);
     const { ends, extra } = bench.counters();
     assert.is(extra.received, PACKETS);
@@ -159,7 +161,6 @@ for (const workers of [1, 3]) {
       'bad_l4_checksum',
       'martian',
       'source_route',
-      'fragment_ipv6',
       'udp_without_checksum',
       'icmp_without_connection',
       'icmp_not_echo',

@@ -6,19 +6,22 @@ import { formatTraced } from '../../src/cli/format-trace.js';
 import { native } from '../../src/native.js';
 import { readRecords, type TraceRecord } from '../../src/watch/records.js';
 import { arp, icmp, tcp, udp } from '../support/packet.js';
+import { tcp6 } from '../support/packet6.js';
 import { RunningReplay } from '../support/running.js';
 import { chunk, sctp } from '../support/sctp.js';
 
 const FILE = `\
 director: { maxConnections: 1024, maxServices: 16, maxServers: 32 }
 ports:
-  - { name: front, mac: 02:00:00:00:01:01, addresses: [192.0.2.1/24] }
-  - { name: back, mac: 02:00:00:00:01:02, addresses: [198.51.100.1/24] }
-routes: [{ to: 198.18.0.0/15, via: 192.0.2.254 }]
+  - { name: front, mac: 02:00:00:00:01:01, addresses: [192.0.2.1/24, '2001:db8:1::1/64'] }
+  - { name: back, mac: 02:00:00:00:01:02, addresses: [198.51.100.1/24, '2001:db8:2::1/64'] }
+routes: [{ to: 198.18.0.0/15, via: 192.0.2.254 }, { to: '2001:db8:c::/48', via: '2001:db8:1::fe' }]
 neighbours:
   - { address: 192.0.2.254, mac: 02:00:00:00:00:fe }
   - { address: 198.51.100.11, mac: 02:00:00:00:02:01 }
   - { address: 198.51.100.12, mac: 02:00:00:00:02:02 }
+  - { address: '2001:db8:1::fe', mac: 02:00:00:00:00:fe }
+  - { address: '2001:db8:2::11', mac: 02:00:00:00:02:01 }
 services:
   - name: web
     listen: 203.0.113.10:80
@@ -41,6 +44,8 @@ services:
   - { name: signalling, listen: '203.0.113.19:2905', protocol: sctp, mode: nat, servers: [{ address: '198.51.100.11:2906' }] }
   - { name: gre, listen: '203.0.113.17:80', mode: tun, tunnel: { type: gre, checksum: csum }, servers: [{ address: '198.51.100.11:80' }] }
   - { name: gue, listen: '203.0.113.18:80', mode: tun, tunnel: { type: gue, port: 6080 }, servers: [{ address: '198.51.100.11:80' }] }
+  - { name: six, listen: '[2001:db8:f::10]:80', mode: nat, servers: [{ address: '[2001:db8:2::11]:8080' }] }
+  - { name: six-tunnel, listen: '[2001:db8:f::11]:80', mode: tun, servers: [{ address: '198.51.100.12:80' }] }
 `;
 const ASSOCIATION = { from: '198.18.0.7:40000', to: '203.0.113.19:2905' };
 const FRONT = { toMac: '02:00:00:00:01:01', fromMac: '02:00:00:00:00:fe' };
@@ -95,7 +100,51 @@ interface Row {
   also?: (packet: Packet) => void;
 }
 
+const CLIENT6 = '[2001:db8:c::7]:40000';
+const syn6 = (to: string, from = CLIENT6) => tcp6({ from, to, flags: 'S', seq: 100, ...FRONT });
+
 const ROWS: Row[] = [
+  {
+    it: 'IPv6: service, server, rewrite and next hop',
+    in: ['front', syn6('[2001:db8:f::10]:80')],
+    end: 'forwarded forwarded_nat',
+    steps: [
+      'TCP [2001:db8:f::10]:80 is service six',
+      'no connection yet: wlc chooses [2001:db8:2::11]:8080, of 1 that take new ones',
+      'a connection is made: SYN_RECV, forgotten after 60 s',
+      'Masq: the destination becomes [2001:db8:2::11]:8080; the source stays [2001:db8:c::7]:40000',
+      'leaves by back to next hop 2001:db8:2::11 (02:00:00:00:02:01), 74 bytes, MTU 1500',
+    ],
+  },
+  {
+    it: 'IPv6 through an IPv4 tunnel',
+    in: ['front', syn6('[2001:db8:f::11]:80')],
+    end: 'forwarded forwarded_tun',
+    steps: [
+      'Tunnel: unchanged inside an IPIP packet to 198.51.100.12',
+      'leaves by back to next hop 198.51.100.12 (02:00:00:00:02:02), 94 bytes, MTU 1500',
+    ],
+  },
+  {
+    it: 'IPv6: a reply finds its connection',
+    before: [['front', syn6('[2001:db8:f::10]:80')]],
+    in: [
+      'back',
+      tcp6({ from: '[2001:db8:2::11]:8080', to: CLIENT6, flags: 'SA', seq: 1, ack: 101, ...BACK }),
+    ],
+    end: 'forwarded forwarded_nat_reply',
+    steps: [
+      'a connection is there: SYN_RECV, last packet 0.0 s ago; a reply',
+      'Masq: the source becomes [2001:db8:f::10]:80; the destination stays [2001:db8:c::7]:40000',
+      'leaves by front to next hop 2001:db8:1::fe (02:00:00:00:00:fe), 74 bytes, MTU 1500',
+    ],
+  },
+  {
+    it: 'IPv6: an address of ours without a service',
+    in: ['front', syn6('[2001:db8:f::10]:81')],
+    end: 'answered answered_reset',
+    place: 'director.yaml:34:5',
+  },
   {
     it: 'an SCTP association: its chunks and its state',
     before: [['front', sctp({ ...ASSOCIATION, ...FRONT, chunks: ['INIT'] })]],
@@ -131,8 +180,8 @@ const ROWS: Row[] = [
       assert.equal(
         candidates.map((one) => [one.server, one.against, place(one.place)]),
         [
-          ['198.51.100.12:8080', 'weight 0: it drains', 'director.yaml:17:9'],
-          ['198.51.100.11:8080', undefined, 'director.yaml:16:9'],
+          ['198.51.100.12:8080', 'weight 0: it drains', 'director.yaml:19:9'],
+          ['198.51.100.11:8080', undefined, 'director.yaml:18:9'],
         ],
       );
     },
@@ -234,13 +283,13 @@ const ROWS: Row[] = [
     in: ['front', syn('203.0.113.14:80')],
     end: 'dropped no_neighbour',
     steps: ['the kernel is asked for the next hop’s MAC address'],
-    place: 'director.yaml:26:69',
+    place: 'director.yaml:28:69',
   },
   {
     it: 'no server: the service',
     in: ['front', syn('203.0.113.15:80')],
     end: 'answered answered_port_unreachable',
-    place: 'director.yaml:27:5',
+    place: 'director.yaml:29:5',
     also: ({ choice, sent }) => {
       assert.is(choice, null);
       assert.is(sent?.headers?.quoted, 'TCP 198.18.0.7:40000 → 203.0.113.15:80');
@@ -274,7 +323,8 @@ const ROWS: Row[] = [
     it: 'no connection and no first packet',
     in: ['front', tcp({ from: CLIENT, to: '203.0.113.10:80', flags: 'A', ...FRONT })],
     end: 'answered answered_reset',
-    place: 'director.yaml:11:5',
+    place: 'director.yaml:34:5',
+    place: 'director.yaml:13:5',
     also: ({ candidates, sent }) => {
       assert.equal(candidates, []);
       assert.is(sent?.headers?.what, 'RST');
@@ -284,7 +334,7 @@ const ROWS: Row[] = [
     it: 'a port that no service has',
     in: ['front', udp({ from: CLIENT, to: '203.0.113.10:80', payload: 'who?', ...FRONT })],
     end: 'answered answered_port_unreachable',
-    place: 'director.yaml:11:5',
+    place: 'director.yaml:13:5',
     also: ({ service }) => assert.is(service, null),
   },
   {
@@ -301,14 +351,14 @@ const ROWS: Row[] = [
       arp({ op: 1, senderMac: FRONT.fromMac, sender: '192.0.2.254', target: '203.0.113.10' }),
     ],
     end: 'answered answered_arp',
-    place: 'director.yaml:11:5',
+    place: 'director.yaml:13:5',
     also: ({ packet }) => assert.is(packet?.what, 'request'),
   },
   {
     it: 'a martian',
     in: ['front', syn('203.0.113.10:80', '203.0.113.10:1')],
     end: 'dropped martian',
-    place: 'director.yaml:11:5',
+    place: 'director.yaml:13:5',
   },
   {
     it: 'a wrong checksum',

@@ -52,6 +52,9 @@ export function checkFamily(
     if (isSix(address)) checkChecks(server.health.checks, at, refuse);
   });
   const sorry = service.health.sorryServer;
+  if (six && sorry?.mode === 'enat') {
+    refuse([...path, 'health', 'sorryServer'], 'mode enat is for IPv4, expected another mode');
+  }
   if (sorry && family(sorry.address.address) !== own && !(six && sorry.mode === 'tun')) {
     const message = `${sorry.address.address} is not IPv${own} as the service's own address`;
     refuse([...path, 'health', 'sorryServer', 'address'], message);

@@ -190,7 +190,9 @@ function checkLocalAddresses(
   owners: Owners,
   findings: Findings,
 ): void {
+  const { sorryServer } = service.health;
   const modes = [service.mode, ...service.servers.map((server) => server.mode)];
+  if (sorryServer) modes.push(sorryServer.mode);
   if (modes.includes('fullnat') && service.localAddresses.length === 0) {
     const at = raw.localAddresses ? [...path, 'localAddresses'] : path;
     const message = 'mode fullnat needs localAddresses, expected at least one address';

@@ -72,6 +72,32 @@ for (const [it, text, says] of [
       "ERR_CONFIG_IPV6 services[0].localAddresses[0]: 198.51.100.200 is IPv4, expected IPv6 as the service's own address",
     ],
   ],
+  [
+    'a sorry server by ENAT',
+    yaml(
+      six(
+        'nat',
+        '[2001:db8:2::11]:80',
+        'health: { sorryServer: { address: "[2001:db8:2::12]:80", mode: enat } }',
+      ),
+    ),
+    [
+      'ERR_CONFIG_IPV6 services[0].health.sorryServer: mode enat is for IPv4, expected another mode',
+    ],
+  ],
+  [
+    'a sorry server by FullNAT without local addresses',
+    yaml(
+      six(
+        'nat',
+        '[2001:db8:2::11]:80',
+        'health: { sorryServer: { address: "[2001:db8:2::12]:80", mode: fullnat } }',
+      ),
+    ),
+    [
+      'ERR_CONFIG_MISSING services[0]: mode fullnat needs localAddresses, expected at least one address',
+    ],
+  ],
   ['persistence', yaml(six('nat', '[2001:db8:2::11]:80', 'persistence: 5m')), []],
   [
     'persistence by a length',

@@ -323,7 +323,6 @@ const ROWS: Row[] = [
     it: 'no connection and no first packet',
     in: ['front', tcp({ from: CLIENT, to: '203.0.113.10:80', flags: 'A', ...FRONT })],
     end: 'answered answered_reset',
-    place: 'director.yaml:34:5',
     place: 'director.yaml:13:5',
     also: ({ candidates, sent }) => {
       assert.equal(candidates, []);

@@ -38,6 +38,7 @@ import { inherited, listener } from './upgrade/listeners.js';
 import { pastOf } from './upgrade/past.js';
 import type { Totals } from './upgrade/protocol.js';
 import { VERSION } from './version.js';
+import { Accepted } from './vrrp/accepted.js';
 import { Vrrp } from './vrrp/vrrp.js';
 
 /** A worker that has not come round for so long is worth a line in the log. */
@@ -174,11 +175,13 @@ export class Director {
       guard: (what, action) => this.#guard(what, action),
     });
     this.#vrrp = vrrp;
+    const accepted = new Accepted(log, (...has) => native().acceptAddresses(...has));
     this.#running = new Transactions(
       loaded,
       {
         publish: (snapshot) => {
-          engine.publish(snapshot);
+          const twins = engine.ports().map(({ twin }) => twin);
+          accepted.around(vrrp.role(), twins, () => engine.publish(snapshot));
           vrrp.published();
         },
         counters,

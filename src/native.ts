@@ -563,6 +563,11 @@ export interface NativeModule extends Upgrading {
   forgetAmbient(): void;
   /** A non-blocking IPv4 socket's descriptor, the caller's to close. Errors have errno's name as code. */
   openSocket(options: SocketOptions): number;
+  /**
+   * Makes these VIPs (of both families) the only ones in accept mode that the TAP twin has. Throws
+   * ERR_NATIVE_TWIN; then some may be missing.
+   */
+  acceptAddresses(twin: string, addresses: string[]): void;
   /** Its thread ends with close(), or with the environment. */
   createProber(onResults: (results: Uint32Array) => void): NativeProber;
 }

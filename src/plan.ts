@@ -55,6 +55,8 @@ export interface RoleAddress {
   port: number;
   /** 6 bytes of the virtual router's MAC; undefined: the port's own. */
   mac: Uint8Array | undefined;
+  /** Accept mode: what no service wants goes to programs of this machine. */
+  accepted: boolean;
 }
 
 /** What VRRP says. An address that is not in it is always ours. */
@@ -391,11 +393,16 @@ function ownedAddresses(
   const roleAddresses = new Map<string, SnapshotRoleAddress>();
   for (const [address, { bytes, role: follows }] of locals) {
     if (!follows.ours || owned.has(address)) continue;
-    roleAddresses.set(address, { address: bytes, mac: NO_MAC, port: follows.port });
+    roleAddresses.set(address, {
+      address: bytes,
+      mac: NO_MAC,
+      port: follows.port,
+      accepted: false,
+    });
   }
-  for (const [address, { ours, port, mac }] of role.addresses) {
+  for (const [address, { ours, port, mac = NO_MAC, accepted }] of role.addresses) {
     if (!ours) continue;
-    roleAddresses.set(address, { address: toBytes(address), mac: mac ?? NO_MAC, port });
+    roleAddresses.set(address, { address: toBytes(address), mac, port, accepted });
   }
   return { owned: [...owned.values()], roleAddresses: [...roleAddresses.values()] };
 }

@@ -64,6 +64,8 @@ export interface SnapshotRoleAddress {
   /** 6 bytes of the virtual router; all zero: the port's own. */
   mac: Uint8Array;
   port: number;
+  /** What no service wants goes to programs of this machine. */
+  accepted: boolean;
 }
 
 export interface SnapshotRoute {
@@ -243,6 +245,7 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     bytes.set(role.address, at);
     bytes.set(role.mac, at + 16);
     bytes[at + 22] = role.port;
+    bytes[at + 23] = role.accepted ? 1 : 0;
     at += ROLE_ADDRESS;
   }
   putMarks(bytes, view, atMarks, snapshot.marks);

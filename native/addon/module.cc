@@ -40,6 +40,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   sluice::register_replay(env, exports);
   sluice::register_process(env, exports);
   sluice::register_socket(env, exports);
+  sluice::register_twin(env, exports);
   sluice::register_prober(env, exports);
   sluice::register_sync(env, exports);
   sluice::register_upgrade(env, exports);

@@ -13,6 +13,7 @@ void register_sync(Napi::Env env, Napi::Object exports);
 void register_upgrade(Napi::Env env, Napi::Object exports);
 void register_process(Napi::Env env, Napi::Object exports);
 void register_socket(Napi::Env env, Napi::Object exports);
+void register_twin(Napi::Env env, Napi::Object exports);
 void register_prober(Napi::Env env, Napi::Object exports);
 
 // A connection listing's answer, for engine and replay alike.

@@ -167,6 +167,8 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   for (const WideAddress& address : owned) s.own(address, kOwned);
   for (const wire::RoleAddress& role : roles) {
     if (role.port >= ports) reject(place(role) + 22, "address behind a port that is not there");
+    if (role.accepted > 1) reject(place(role) + 23, "neither accepted nor not");
+    if (role.accepted != 0) s.own(role.address, kAccepted);
     if (!lapsed) s.take_role(role.address, role.port, role.mac);
   }
   s.has_roles_ |= !roles.empty();

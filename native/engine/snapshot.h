@@ -129,7 +129,8 @@ class Snapshot {
     kNatServer = 4,     // a NAT real server's: its replies go to clients
     kNatService = 8,    // a VIP with NAT servers
     kEnatSource = 16,   // a VIP that ENAT without local addresses speaks from
-    kPersistent = 32    // a VIP with a persistent service
+    kPersistent = 32,   // a VIP with a persistent service
+    kAccepted = 64      // a VIP that the twin has, too; not owned when the lease has run out
   };
   uint8_t address_flags(be32 address) const {
     for (size_t at = spread(address) & owned_mask_;; at = (at + 1) & owned_mask_) {

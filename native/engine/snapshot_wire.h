@@ -97,7 +97,8 @@ static_assert(sizeof(PortAddress) == 24);
 struct RoleAddress {
   WideAddress address;
   Mac mac;  // the virtual router's; all zero: the port's own
-  uint8_t port, reserved;
+  uint8_t port;
+  uint8_t accepted;  // 1: what no service wants goes to programs of this machine
 };
 static_assert(sizeof(RoleAddress) == 24);
 

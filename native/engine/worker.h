@@ -263,6 +263,7 @@ class Worker : public SyncHalf<Worker, V4> {
 
   // pipeline/7_answer.cc: what the director says itself, out of the port the packet came from.
   SLUICE_ASIDE void owned_or_punt(Packet& packet);
+  void accept(Packet& packet);
   bool may_answer_check(const Packet& packet) const;
   SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
   SLUICE_ASIDE void answer_echo(Packet& packet);

@@ -114,6 +114,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
 
   // 7_answer.cc
   void owned_or_punt(Packet6& packet);
+  void accept(Packet6& packet);
   void answer_solicitation(Packet6& packet);
   void answer_echo(Packet6& packet);
   void answer_reset(Packet6& packet);

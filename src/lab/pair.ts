@@ -50,6 +50,7 @@ export interface PairOptions {
   /** File of the key of HMAC trailers, of two Sluices. */
   hmacKey?: string;
   preempt?: boolean;
+  accept?: boolean;
   leaseMs?: number;
   workers?: number;
   /** Services by mode; none: addresses alone. */
@@ -140,6 +141,7 @@ function instanceYaml(n: 1 | 2, given: PairOptions): string {
     `      advertInterval: ${o.advertMs}ms`,
     `      virtualMac: ${o.virtualMac}`,
     `      preempt: ${o.preempt}`,
+    ...(o.accept ? [`      accept: true`] : []),
     ...(o.unicast ? [`      unicastPeers: ['${peer}']`] : []),
     ...(o.password ? [`      password: ${o.password}`] : []),
     ...(o.ah ? [`      ah: true`] : []),

@@ -170,6 +170,10 @@ function checkPort(model: Model, instance: InstanceModel, path: Path, findings: 
     findings.error('ERR_CONFIG_REFERENCE', [...path, 'port'], message);
     return;
   }
+  if (instance.accept && port.twin === undefined) {
+    const message = `port ${port.name} has no twin, which programs of this machine are reached by`;
+    findings.error('ERR_CONFIG_CONFLICT', [...path, 'accept'], message);
+  }
   // IPv6 has link-local addresses.
   const lacks = !isSix(instance) && port.addresses.length === 0;
   if (instance.sourceAddress === undefined && lacks) {

@@ -45,6 +45,8 @@ export interface InstanceModel {
   plainChecksum: boolean;
   /** Adverts that list other addresses than ours are dropped; version 2 does so anyway. */
   strict: boolean;
+  /** RFC 9568 section 6.1: programs of this machine are reached by its addresses, too. */
+  accept: boolean;
   addresses: string[];
   /** Not in adverts; they move all the same. */
   excludedAddresses: string[];
@@ -193,6 +195,7 @@ function buildInstance(instance: NonNullable<ParsedVrrp['instances']>[number]): 
     hmacKey: instance.hmacKey,
     plainChecksum: instance.plainChecksum ?? false,
     strict: instance.strict ?? false,
+    accept: instance.accept ?? false,
     addresses: instance.addresses ?? [],
     excludedAddresses: instance.excludedAddresses ?? [],
     garp: {

@@ -80,6 +80,7 @@ const instance = section({
   hmacKey: absolute().optional(),
   plainChecksum: flag().optional(),
   strict: flag().optional(),
+  accept: flag().optional(),
   addresses: list(anyAddress(), 'addresses')
     .max(255, expected('at most 255 addresses; more go into excludedAddresses'))
     .optional(),

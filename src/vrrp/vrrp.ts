@@ -110,7 +110,7 @@ export class Vrrp {
         const found = ports.findIndex((port) => port.name === name);
         const port = found < 0 ? place.port : found;
         const mac = model.virtualMac && port === place.port ? sourceMac(model, place) : undefined;
-        addresses.set(address, { ours, port, mac });
+        addresses.set(address, { ours, port, mac, accepted: model.accept });
       }
     }
     return { addresses };

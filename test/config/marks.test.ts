@@ -191,7 +191,10 @@ test('a plan: a mark’s service is here while one of its addresses is', () => {
   const { model } = load(marked(RULES));
   const roles = (first: boolean, second: boolean): Role => ({
     addresses: new Map(
-      [first, second].map((ours, n) => [`203.0.113.${10 + n}`, { ours, port: 0, mac: undefined }]),
+      [first, second].map((ours, n) => [
+        `203.0.113.${10 + n}`,
+        { ours, port: 0, mac: undefined, accepted: false },
+      ]),
     ),
   });
   const roleIn = (role: Role) => plan(model, undefined, role).snapshot.services[0]?.role;

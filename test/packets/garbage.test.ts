@@ -251,6 +251,7 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'server_removed',
     'reassembled',
     'standby',
+    'punted_accepted',
     // IPv6's: garbage6.test.ts, fragments6.test.ts
     'answered_neighbour',
     'punted_neighbour',

@@ -92,6 +92,41 @@ for (const mode of ['nat', 'dr', 'tun', 'fullnat'] as const) {
   });
 }
 
+test('accept mode: what no service wants is a program’s, and the kernel is not asked for the VIP', () => {
+  const slots: Slots = new Map();
+  const accepted = (virtualMac?: string) =>
+    world(
+      {
+        services: [{ listen: V, mode: 'nat', role: 'active', servers: [R] }],
+        roleAddresses: [{ address: VIP, accepted: true, ...(virtualMac && { virtualMac }) }],
+      },
+      slots,
+      1,
+    );
+  const bench = new Bench(accepted());
+  const ends = (frame: Uint8Array, port = 0) => bench.run([{ port, frame }], 10)[0]?.end;
+  const to = (flags: Parameters<typeof p.tcp>[0]) => fromFront(p.tcp(flags)).frame;
+  const elsewhere = `${VIP}:22`;
+  assert.is(ends(asked(VIP).frame), 'answered_arp');
+  assert.is(ends(fromFront(p.echo({ from: CIP, to: VIP })).frame), 'answered_echo');
+  assert.is(ends(to(syn)), 'forwarded_nat', 'a service wins');
+  assert.is(ends(to({ ...syn, to: elsewhere })), 'punted_accepted');
+  assert.is(ends(to({ ...data, to: elsewhere })), 'punted_accepted');
+  assert.is(
+    ends(fromFront(p.udp({ from: `${CIP}:5000`, to: `${VIP}:123` })).frame),
+    'punted_accepted',
+  );
+
+  const virtual = new Bench(accepted(VIRTUAL_MAC));
+  const frame = to({ ...syn, to: elsewhere });
+  const own = [...frame.subarray(0, 6)];
+  frame.set(mac(VIRTUAL_MAC), 0);
+  const [step] = virtual.run([{ port: 0, frame }], 10);
+  assert.is(step?.end, 'punted_accepted');
+  const punted = step?.outputs[0]?.bytes as Uint8Array;
+  assert.equal([...punted.subarray(0, 6)], own, 'the kernel knows its own MAC alone');
+});
+
 test('the virtual router’s MAC: ARP is answered with it, frames for it are ours', () => {
   const story = new Story('nat', 'active', VIRTUAL_MAC);
   const reply = story.output(asked(VIP));

@@ -98,7 +98,12 @@ const snapshot: Snapshot = {
   ],
   portAddresses: [{ address: toBytes('192.0.2.1'), length: 24, port: 1 }],
   roleAddresses: [
-    { address: toBytes('192.0.2.100'), mac: Uint8Array.of(0, 0, 0x5e, 0, 1, 51), port: 1 },
+    {
+      address: toBytes('192.0.2.100'),
+      mac: Uint8Array.of(0, 0, 0x5e, 0, 1, 51),
+      port: 1,
+      accepted: true,
+    },
   ],
   marks: [
     {

@@ -214,7 +214,7 @@ test('an address that follows a VRRP role is answered for by its master alone, a
   const model = modelOf(WEB);
   const [{ listen }] = model.services as [ServiceModel];
   const role = (ours: boolean) => ({
-    addresses: new Map([[listen.address, { ours, port: 0, mac: undefined }]]),
+    addresses: new Map([[listen.address, { ours, port: 0, mac: undefined, accepted: true }]]),
   });
   const all = plan(model).snapshot;
   const master = plan(model, undefined, role(true)).snapshot;
@@ -229,6 +229,14 @@ test('an address that follows a VRRP role is answered for by its master alone, a
     texts(all.owned)
       .filter((one) => !texts(master.owned).includes(one))
       .sort(),
+  );
+  assert.equal(
+    master.roleAddresses.map(({ address, accepted }) => [String(address), accepted]),
+    texts(master.roleAddresses.map(({ address }) => address)).map((one) => [
+      one,
+      one === String(toBytes(listen.address)),
+    ]),
+    'a local address that comes along is no program’s',
   );
   assert.equal(backup.roleAddresses, []);
   assert.equal(texts(backup.owned), texts(master.owned));

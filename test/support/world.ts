@@ -67,7 +67,7 @@ export interface WorldWords {
   /** Rules of marks; they may ask for a service's slot by its name. */
   marks?: (slot: (kind: string, name: string) => number) => SnapshotMark[];
   /** Owned as the master of a VRRP instance on the front port. */
-  roleAddresses?: { address: string; virtualMac?: string }[];
+  roleAddresses?: { address: string; virtualMac?: string; accepted?: boolean }[];
 }
 
 /**
@@ -161,11 +161,14 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
         { address: mapped(BACK_ADDRESS), length: 24, port: BACK },
       ],
       marks: words.marks?.(slot) ?? [],
-      roleAddresses: (words.roleAddresses ?? []).map(({ address, virtualMac }) => ({
-        address: mapped(address),
-        mac: virtualMac === undefined ? new Uint8Array(6) : mac(virtualMac),
-        port: FRONT,
-      })),
+      roleAddresses: (words.roleAddresses ?? []).map(
+        ({ address, virtualMac, accepted = false }) => ({
+          address: mapped(address),
+          mac: virtualMac === undefined ? new Uint8Array(6) : mac(virtualMac),
+          port: FRONT,
+          accepted,
+        }),
+      ),
     },
     ports: [
       { mac: FRONT_MAC, mtu: words.frontMtu ?? 1500, partialChecksums: words.partialChecksums },

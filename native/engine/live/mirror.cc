@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "../error.h"
+#include "accepted.h"
 
 namespace sluice {
 namespace {
@@ -222,7 +223,7 @@ bool Mirror::dump_routes_of() {
     const Attributes<ifaddrmsg> a(message);
     const Twin* on = twin(a.fixed->ifa_index);
     if (on == nullptr || a.fixed->ifa_family != kFamily) return;
-    if (!a.has(kOwn, sizeof(Address))) return;
+    if (!a.has(kOwn, sizeof(Address)) || is_accepted_address(message)) return;
     now.addresses.push_back({load<Address>(a.payload(kOwn)), a.fixed->ifa_prefixlen, on->port});
   });
   return whole;

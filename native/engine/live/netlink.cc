@@ -48,16 +48,21 @@ void Netlink::add_address(unsigned interface_index, const std::string& address, 
   char buffer[MNL_SOCKET_BUFFER_SIZE];
   nlmsghdr* header = mnl_nlmsg_put_header(buffer);
   header->nlmsg_type = RTM_NEWADDR;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
-  header->nlmsg_seq = ++sequence_;
+  header->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
   auto* message = static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifaddrmsg)));
   message->ifa_family = static_cast<uint8_t>(family);
   message->ifa_prefixlen = static_cast<uint8_t>(length);
   message->ifa_index = interface_index;
   mnl_attr_put(header, IFA_LOCAL, bytes, binary);
   mnl_attr_put(header, IFA_ADDRESS, bytes, binary);
-  if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) fail(strerror(errno));
-  if (const int error = acknowledged(); error != 0) fail(strerror(error));
+  if (const int error = request(header); error != 0) fail(strerror(error));
+}
+
+int Netlink::request(nlmsghdr* header) {
+  header->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+  header->nlmsg_seq = ++sequence_;
+  if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) return errno;
+  return acknowledged();
 }
 
 void Netlink::use_neighbour(unsigned interface_index, be32 address) {

@@ -20,6 +20,10 @@ class Netlink {
   // `address` as a.b.c.d/len or with colons. Throws Error with `code`.
   void add_address(unsigned interface_index, const std::string& address, const char* code);
 
+  // Sends it, with a sequence number and the flags that ask for an answer: errno of that, 0 if
+  // none.
+  int request(nlmsghdr* header);
+
   // The kernel resolves or re-validates a neighbour as if it had a packet to send there.
   void use_neighbour(unsigned interface_index, be32 address);
   void use_neighbour(unsigned interface_index, const WideAddress& address);

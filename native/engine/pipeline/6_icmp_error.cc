@@ -53,7 +53,9 @@ void Worker::related_error(Packet& packet) {
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
   if (record == kNone) {
-    if (!snapshot_->owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
+    const uint8_t flags = snapshot_->address_flags(packet.ip->destination);
+    if ((flags & Snapshot::kAccepted) != 0) return owned_or_punt(packet);
+    if ((flags & Snapshot::kOwned) == 0) return punt(packet, End::punted_not_ours);
     return drop(packet, End::icmp_without_connection);
   }
   const Record& c = table_[record];

@@ -29,8 +29,16 @@ void Worker::owned_or_punt(Packet& packet) {
   if (snapshot_->owns(packet.ip->source) && !may_answer_check(packet)) {
     return drop(packet, End::martian);
   }
-  if (!snapshot_->owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
+  const uint8_t flags = snapshot_->address_flags(packet.ip->destination);
+  if ((flags & Snapshot::kOwned) == 0) {
+    if ((flags & Snapshot::kAccepted) != 0) return drop(packet, End::standby);
+    return punt(packet, End::punted_not_ours);
+  }
   if (fib_->is_own(packet.ip->source)) return drop(packet, End::martian);
+  if ((flags & Snapshot::kAccepted) != 0) {
+    const bool echo = packet.ip->protocol == kIcmp && packet.icmp()->type == kEcho;
+    if (!echo) return accept(packet);
+  }
   const be32 vip = packet.ip->destination;
   switch (packet.ip->protocol) {
     case kTcp:
@@ -50,6 +58,12 @@ void Worker::owned_or_punt(Packet& packet) {
   }
 }
 
+// RFC 9568 section 6.4.3. The kernel knows nothing of a virtual router's MAC.
+void Worker::accept(Packet& packet) {
+  packet.ethernet()->destination = fib_->port(packet.port).mac;
+  punt(packet, End::punted_accepted);
+}
+
 // A real server's answer to a health check that went to the VIP (live/passages.h).
 bool Worker::may_answer_check(const Packet& packet) const {
   const auto* checks = options_.vip_checks;
@@ -62,7 +76,13 @@ void Worker::answer_arp(Packet& packet, Arp* arp) {
                     arp->hardware == to_be(uint16_t{1}) && arp->hardware_size == sizeof(Mac) &&
                     arp->protocol_size == sizeof(be32) && arp->sender != arp->target &&
                     snapshot_->owns(arp->target);
-  if (!ours) return punt(packet, End::punted_arp);
+  if (!ours) {
+    const uint8_t flags = snapshot_->address_flags(arp->target);
+    const bool asks = arp->operation == to_be(uint16_t{1}) && arp->protocol == kEtherIpv4;
+    const bool lapsed =
+        asks && (flags & (Snapshot::kOwned | Snapshot::kAccepted)) == Snapshot::kAccepted;
+    return lapsed ? drop(packet, End::standby) : punt(packet, End::punted_arp);
+  }
   const Mac requester = arp->sender_mac;
   const be32 asked = arp->target;
   arp->operation = to_be(uint16_t{2});

@@ -47,7 +47,9 @@ void Worker6::related_error(Packet6& packet) {
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
   if (record == kNone) {
-    if (!owns(packet.ip->destination)) return punt(packet, End::punted_not_ours);
+    const uint8_t flags = six().address_flags(packet.ip->destination);
+    if ((flags & Snapshot::kAccepted) != 0) return owned_or_punt(packet);
+    if ((flags & Snapshot::kOwned) == 0) return punt(packet, End::punted_not_ours);
     return drop(packet, End::icmp_without_connection);
   }
   const Record& c = table_[record];

@@ -24,12 +24,18 @@ bool l4_checksum_is_right(const Packet6& packet) {
 // Packets with no connection and no service.
 void Worker6::owned_or_punt(Packet6& packet) {
   if (owns(packet.ip->source)) return drop(packet, End::martian);
-  if (!owns(packet.ip->destination)) {
+  const uint8_t flags = six().address_flags(packet.ip->destination);
+  if ((flags & Snapshot::kOwned) == 0) {
+    if ((flags & Snapshot::kAccepted) != 0) return drop(packet, End::standby);
     const bool discovery = packet.protocol == kIcmp6 && packet.icmp()->type > kEchoReply6;
     return punt(packet, discovery ? End::punted_neighbour : End::punted_not_ours);
   }
   if (fib().is_own(packet.ip->source) || is_unspecified(packet.ip->source)) {
     return drop(packet, End::martian);
+  }
+  if ((flags & Snapshot::kAccepted) != 0) {
+    const bool echo = packet.protocol == kIcmp6 && packet.icmp()->type == kEcho6;
+    if (!echo) return accept(packet);
   }
   const WideAddress vip = packet.ip->destination;
   switch (packet.protocol) {
@@ -55,12 +61,21 @@ void Worker6::owned_or_punt(Packet6& packet) {
   }
 }
 
+// As Worker::accept. Neighbours that the kernel asks about from a VIP answer to it.
+void Worker6::accept(Packet6& packet) {
+  packet.ethernet()->destination = worker_.fib_->port(packet.port).mac;
+  punt(packet, End::punted_accepted);
+}
+
 // RFC 4861 section 7.2.3 and 7.2.4. Somebody who tries whether a VIP is free (section 5.4 of RFC
 // 4862) asks from no address, and is told along with everybody that it isn't.
 void Worker6::answer_solicitation(Packet6& packet) {
   auto* asked = reinterpret_cast<NeighbourMessage*>(packet.l4);
   if (packet.l4_bytes < sizeof(NeighbourMessage)) return drop(packet, End::bad_l4_header);
-  if (!owns(asked->target)) return punt(packet, End::punted_neighbour);
+  if (!owns(asked->target)) {
+    const bool lapsed = (six().address_flags(asked->target) & Snapshot::kAccepted) != 0;
+    return lapsed ? drop(packet, End::standby) : punt(packet, End::punted_neighbour);
+  }
   const bool trying = is_unspecified(packet.ip->source);
   // Section 7.1.1: what says otherwise does not come from this link, or is no solicitation.
   // RFC 6980: none comes in fragments.

@@ -150,6 +150,7 @@ function mapInstance(
     unicastPeers: list(peers),
     ...auth,
     strict: (version === 3 && !skips) || undefined,
+    accept: accepts(values, strict && version === 2) || undefined,
     addresses: addresses.map(({ words }) => hostOf(words[0].text)),
     excludedAddresses: list(excluded.map(({ words }) => hostOf(words[0].text))),
     garp: garp(values, globals, strict),
@@ -209,6 +210,11 @@ function authentication(node: Node): { password?: string; ah?: true } {
   const word = block && argument(child(block, 'auth_pass'));
   if (type === undefined || word === undefined) return {};
   return { password: word.slice(0, 8), ...(type === 'AH' && { ah: true }) };
+}
+
+/** What keepalived does by itself has to be asked for; RFC 3768 knows no accept mode. */
+function accepts(values: Values, never: boolean): boolean {
+  return (values.flag('accept') ?? false) && !values.flag('no_accept') && !never;
 }
 
 function garp(values: Values, globals: Values, strict: boolean): Data | undefined {

@@ -71,6 +71,7 @@ function writeInstance(
     lines.given(source, one.sourceAddress);
     writeList('unicast_peer', one.unicastPeers, lines);
     if (one.version === 3 && !one.strict) lines.add('skip_check_adv_addr');
+    if (one.accept) lines.add('accept');
     if (one.plainChecksum) lines.note('plainChecksum: true');
     if (one.password !== undefined) {
       lines.block('authentication', () => {

@@ -261,6 +261,7 @@ const instanceOf = (version: 2 | 3) =>
       sourceAddress: fc.constant('192.0.2.7'),
       unicastPeers: fc.constant(['192.0.2.8', '192.0.2.9']),
       virtualMac: fc.constant(false),
+      accept: fc.boolean(),
       downAdverts: fc.integer({ min: 1, max: 100 }),
       trackPort: fc.boolean(),
       ...OF_VERSION[version],

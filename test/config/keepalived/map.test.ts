@@ -303,7 +303,6 @@ vrrp_instance C {
       '16:16: warning: dev: has no effect: the port is the one with the address’s network, or its own',
       '16:25: warning: label: has no effect: the kernel is not given the address',
       "17:2: 192.0.2.1: 192.0.2.1 is port front's own, which the kernel answers for: expected a virtual address",
-      '19:2: warning: accept: has no effect: packets to virtual addresses reach services and echo, not programs of this machine',
       '23:20: virtual_router_id: 7 on port front is also the router ID of B',
       '25:2: 192.0.2.9: 192.0.2.9 is also an address of A',
     ],

@@ -266,9 +266,6 @@ const KERNEL: Support = {
 const ADVERTS: Support = { tuning: 'adverts go as RFC 9568 says' };
 const OTHERS: Support = { tuning: 'nobody is told of it: notify, notify_master and the FIFO are' };
 const RECEIVING: Support = { tuning: 'adverts come by the dataplane, not by a socket' };
-const ACCEPT: Support = {
-  tuning: 'packets to virtual addresses reach services and echo, not programs of this machine',
-};
 
 const TRACKS: Block = {
   track_interface: tracked(-253, 253),
@@ -355,7 +352,8 @@ export const VRRP_INSTANCE: Block = {
     lower_prio_no_advert: switchable,
     higher_prio_send_advert: switchable,
   }),
-  ...unsupported(ACCEPT, { accept: flag, no_accept: flag }),
+  accept: flag,
+  no_accept: flag,
   ...unsupported(RECEIVING, { kernel_rx_buf_size: count }),
   ...unsupported(OTHERS, { notify_master_rx_lower_pri: script }),
   ...unsupported(

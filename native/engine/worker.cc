@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "list_record.h"
 #include "table/worth.h"
 #include "worker6.h"
 
@@ -265,25 +266,6 @@ constexpr uint32_t kMostSeen = 65536;  // records a page looks at
 // Of a cursor: IPv4's connections are done, or all that is IPv4's.
 constexpr uint32_t kInTemplates = 1u << 31, kInSix = 1u << 30;
 
-// One record of a listing; `v4` addresses as ::ffff:a.b.c.d, 0 as ::.
-class ListRecord {
- public:
-  void address(size_t offset, be32 v4) {
-    if (v4 == 0) return;
-    bytes_[offset + 10] = bytes_[offset + 11] = 0xff;
-    store(bytes_ + offset + 12, v4);
-  }
-  void port(size_t offset, be16 port) { store(bytes_ + offset, from_be(port)); }
-  void byte(size_t offset, uint8_t value) { bytes_[offset] = value; }
-  void word(size_t offset, uint32_t value) { store(bytes_ + offset, value); }
-  void add_to(std::vector<uint8_t>& out) const {
-    out.insert(out.end(), bytes_, bytes_ + sizeof bytes_);
-  }
-
- private:
-  uint8_t bytes_[Worker::kListRecordBytes] = {};
-};
-
 }  // namespace
 
 uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
@@ -305,25 +287,7 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
 unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
   if (!table_.is_live(record) || table_[record].is_signpost()) return 0;
   const Record& c = table_[record];
-  const bool has_local = c.mode() == Mode::fullnat || c.mode() == Mode::enat;
-  ListRecord r;
-  r.address(0, c.caddr);
-  r.address(16, c.vaddr);
-  if (has_local) r.address(32, c.laddr);
-  r.address(48, c.raddr);
-  r.port(64, c.cport);
-  r.port(66, c.vport);
-  if (has_local) r.port(68, c.lport);
-  r.port(70, c.rport);
-  r.byte(72, c.protocol());
-  r.byte(73, static_cast<uint8_t>(c.mode()));
-  r.byte(74, static_cast<uint8_t>(c.state));
-  r.byte(75, 4);
-  r.word(76, c.service);
-  r.word(80, c.server);
-  r.word(84, static_cast<uint32_t>(now_ms_) - c.last_seen_ms);
-  r.word(88, timeout_of(c.state));
-  r.add_to(out);
+  ListRecord::of(c, idle_ms(c), timeout_of(c.state)).add_to(out);
   return 1;
 }
 
@@ -333,26 +297,9 @@ unsigned Worker::list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& 
   const Server* server = snapshot_->server_of_slot(one.server);
   if (!one.is_live(now_ms_) || service == nullptr || server == nullptr) return 0;
   if (service->persistence_ms == 0 || one.mask != service->client_bits + 1u) return 0;
-  const uint64_t left = one.until_ms > now_ms_ ? one.until_ms - now_ms_ : 0;
-  ListRecord r;
-  r.address(0, one.network);
-  // In place of an address a mark, as in LVS; ports where there is but one.
-  r.address(16, service->mark != 0 ? to_be(service->mark) : service->address);
-  r.address(48, server->address);
-  if (!service->is_wide()) {
-    r.port(66, service->port);
-    r.port(70, server->port);
-  }
-  r.byte(72, service->protocol);
-  r.byte(73, static_cast<uint8_t>(server->mode));
-  r.byte(74, static_cast<uint8_t>(State::none));
-  r.byte(75, 4);
-  r.word(76, one.service);
-  r.word(80, one.server);
-  const auto whole = std::max<uint64_t>(service->persistence_ms, left);
-  r.word(84, static_cast<uint32_t>(whole - left));
-  r.word(88, static_cast<uint32_t>(whole));
-  r.add_to(out);
+  // In place of an address a mark, as in LVS.
+  const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
+  ListRecord::of(one, *service, virtual_end, *server, server->address, now_ms_).add_to(out);
   return 1;
 }
 

@@ -1,7 +1,6 @@
 #include "worker6.h"
 
-#include <algorithm>
-
+#include "list_record.h"
 #include "table/worth.h"
 
 namespace sluice {
@@ -106,21 +105,6 @@ namespace {
 
 constexpr uint32_t kInTemplates = 1u << 31;  // of a cursor: connections are done
 
-// One record of a listing, see Worker::kListRecordBytes.
-class ListRecord {
- public:
-  void address(size_t offset, const WideAddress& a) { store(bytes_ + offset, a); }
-  void port(size_t offset, be16 port) { store(bytes_ + offset, from_be(port)); }
-  void byte(size_t offset, uint8_t value) { bytes_[offset] = value; }
-  void word(size_t offset, uint32_t value) { store(bytes_ + offset, value); }
-  void add_to(std::vector<uint8_t>& out) const {
-    out.insert(out.end(), bytes_, bytes_ + sizeof bytes_);
-  }
-
- private:
-  uint8_t bytes_[Worker::kListRecordBytes] = {};
-};
-
 }  // namespace
 
 uint32_t Worker6::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
@@ -138,24 +122,7 @@ uint32_t Worker6::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& ou
 unsigned Worker6::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
   if (!table_.is_live(record) || table_[record].is_signpost()) return 0;
   const Record& c = table_[record];
-  ListRecord r;
-  r.address(0, c.caddr);
-  r.address(16, c.vaddr);
-  if (c.mode() == Mode::fullnat) r.address(32, c.laddr);
-  r.address(48, c.raddr);
-  r.port(64, c.cport);
-  r.port(66, c.vport);
-  if (c.mode() == Mode::fullnat) r.port(68, c.lport);
-  r.port(70, c.rport);
-  r.byte(72, c.protocol());
-  r.byte(73, static_cast<uint8_t>(c.mode()));
-  r.byte(74, static_cast<uint8_t>(c.state));
-  r.byte(75, 6);
-  r.word(76, c.service);
-  r.word(80, c.server);
-  r.word(84, idle_ms(c));
-  r.word(88, timeout_of(c.state));
-  r.add_to(out);
+  ListRecord::of(c, idle_ms(c), timeout_of(c.state)).add_to(out);
   return 1;
 }
 
@@ -168,25 +135,7 @@ unsigned Worker6::list_template(const TemplateOf<V6>& one, std::vector<uint8_t>&
   if (common.persistence_ms == 0 || one.mask != common.client_bits + 1u) return 0;
   const WideAddress* address = service->address_of(*server);
   if (address == nullptr) return 0;
-  const uint64_t left = one.until_ms > now_ms() ? one.until_ms - now_ms() : 0;
-  ListRecord r;
-  r.address(0, one.network);
-  r.address(16, service->virtual_end());
-  r.address(48, *address);
-  if (!common.is_wide()) {
-    r.port(66, common.port);
-    r.port(70, server->port);
-  }
-  r.byte(72, common.protocol);
-  r.byte(73, static_cast<uint8_t>(server->mode));
-  r.byte(74, static_cast<uint8_t>(State::none));
-  r.byte(75, 6);
-  r.word(76, one.service);
-  r.word(80, one.server);
-  const auto whole = std::max<uint64_t>(common.persistence_ms, left);
-  r.word(84, static_cast<uint32_t>(whole - left));
-  r.word(88, static_cast<uint32_t>(whole));
-  r.add_to(out);
+  ListRecord::of(one, common, service->virtual_end(), *server, *address, now_ms()).add_to(out);
   return 1;
 }
 

@@ -1,4 +1,4 @@
-// Command lines for both ipvsadms, and where ours answers differently on purpose.
+// Command lines for both ipvsadms, one table of them, and where ours answers differently on purpose.
 
 /** Why ours may differ, in one sentence each. */
 export const REASONS = {

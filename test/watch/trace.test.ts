@@ -1,4 +1,4 @@
-/** `sluice trace`: what is told of a packet, for each way that one can go. By replay. */
+/** `sluice trace`: what is told of a packet, for each way that one can go; one table, by replay. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type TraceLine, traceLine } from '../../src/api/watch.js';

@@ -16,14 +16,20 @@ namespace sluice {
 
 class ListRecord {
  public:
+  // `tunnel_end`: the server's address where the record has a stand-in for it; else nullptr.
   template <class Family>
-  static ListRecord of(const Connection<Family>& c, uint32_t idle_ms, uint32_t timeout_ms) {
+  static ListRecord of(const Connection<Family>& c, uint32_t idle_ms, uint32_t timeout_ms,
+                       const WideAddress* tunnel_end = nullptr) {
     const bool has_local = c.mode() == Mode::fullnat || c.mode() == Mode::enat;
     ListRecord r;
     r.address(0, c.caddr);
     r.address(16, c.vaddr);
     if (has_local) r.address(32, c.laddr);
-    r.address(48, c.raddr);
+    if (tunnel_end != nullptr) {
+      r.address(48, *tunnel_end);
+    } else {
+      r.address(48, c.raddr);
+    }
     r.port(64, c.cport);
     r.port(66, c.vport);
     if (has_local) r.port(68, c.lport);
@@ -35,10 +41,10 @@ class ListRecord {
 
   // As LVS lists it: a connection in state NONE from the network's port 0, and to ports where there
   // is but one.
-  template <class Family>
+  template <class Family, class ServerAddress>
   static ListRecord of(const TemplateOf<Family>& one, const Service& service,
                        const typename Family::Address& virtual_end, const Server& server,
-                       const typename Family::Address& address, uint64_t now_ms) {
+                       const ServerAddress& address, uint64_t now_ms) {
     ListRecord r;
     r.address(0, one.network);
     r.address(16, virtual_end);

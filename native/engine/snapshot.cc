@@ -8,6 +8,7 @@
 #include "error.h"
 #include "net/ipv6.h"
 #include "scheduler/lookup_tables.h"
+#include "table/stand_in.h"
 
 namespace sluice {
 namespace {
@@ -109,9 +110,16 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (six && mode != Mode::tun && is_v4(ws.address)) {
         reject(place(ws), "an IPv4 server of an IPv6 service takes a tunnel");
       }
+      const bool four_in_six = !six && mode == Mode::tun && !is_v4(ws.address);
+      if (four_in_six) {
+        s.tunnel_ends_[ws.slot] = ws.address;
+        s.six_.wanted_.push_back(ws.address);
+      }
       // Reversed: newest first.
       Server& server = s.servers_[w.first_server + w.server_count - 1 - i];
-      server = {six ? net::folded(ws.address) : v4_or_reject(ws.address, place(ws)),
+      server = {six           ? net::folded(ws.address)
+                : four_in_six ? stand_in(ws.address)
+                              : v4_or_reject(ws.address, place(ws)),
                 to_be(ws.port),
                 mode,
                 ws.up != 0,
@@ -433,7 +441,9 @@ std::vector<be32> Snapshot::next_hops_wanted() const {
   std::vector<be32> wanted;
   wanted.reserve(servers_.size());
   for (const Service& service : services_) {
-    for (const Server& server : service.servers) wanted.push_back(server.address);
+    for (const Server& server : service.servers) {
+      if (!is_stand_in(server.address)) wanted.push_back(server.address);
+    }
   }
   for (const Service6& service : six_.services()) {
     for (const WideAddress& server : service.servers) {

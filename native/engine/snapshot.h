@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@
 namespace sluice {
 
 struct Server {
-  be32 address;
+  be32 address;  // of a tunnel in the other family's a stand-in, or folded
   be16 port;
   Mode mode;
   bool up;
@@ -116,6 +117,12 @@ class Snapshot {
   // nullptr when the server is not configured any more.
   const Server* server_of_slot(uint32_t slot) const {
     return slot < by_server_slot_.size() ? by_server_slot_[slot] : nullptr;
+  }
+  // The address of a server that an IPv4 service has a tunnel in IPv6 to, and that is a
+  // stand_in() elsewhere; nullptr: none such.
+  const WideAddress* tunnel_end_of_slot(uint32_t slot) const {
+    const auto found = tunnel_ends_.find(slot);
+    return found == tunnel_ends_.end() ? nullptr : &found->second;
   }
   // True when the server is configured and up: what every packet of its connections asks, so a
   // byte a slot and no pointer to follow. Slots are below Limits::max_servers.
@@ -246,6 +253,7 @@ class Snapshot {
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
   std::vector<uint8_t> serves_;                          // by slot
+  std::unordered_map<uint32_t, WideAddress> tunnel_ends_;  // by slot
   std::vector<IndexedService> service_index_;            // open addressing
   std::vector<OwnedAddress> owned_;                      // open addressing
   size_t service_mask_ = 0, owned_mask_ = 0;             // powers of two less one

@@ -287,7 +287,9 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
 unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
   if (!table_.is_live(record) || table_[record].is_signpost()) return 0;
   const Record& c = table_[record];
-  ListRecord::of(c, idle_ms(c), timeout_of(c.state)).add_to(out);
+  const WideAddress* tunnel_end =
+      is_stand_in(c.raddr) ? snapshot_->tunnel_end_of_slot(c.server) : nullptr;
+  ListRecord::of(c, idle_ms(c), timeout_of(c.state), tunnel_end).add_to(out);
   return 1;
 }
 
@@ -299,7 +301,12 @@ unsigned Worker::list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& 
   if (service->persistence_ms == 0 || one.mask != service->client_bits + 1u) return 0;
   // In place of an address a mark, as in LVS.
   const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
-  ListRecord::of(one, *service, virtual_end, *server, server->address, now_ms_).add_to(out);
+  const WideAddress* tunnel_end = snapshot_->tunnel_end_of_slot(one.server);
+  const ListRecord listed =
+      tunnel_end != nullptr
+          ? ListRecord::of(one, *service, virtual_end, *server, *tunnel_end, now_ms_)
+          : ListRecord::of(one, *service, virtual_end, *server, server->address, now_ms_);
+  listed.add_to(out);
   return 1;
 }
 

@@ -8,8 +8,9 @@
 #pragma once
 
 #include <rte_mbuf.h>
-#include <atomic>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -233,7 +234,7 @@ class Worker : public SyncHalf<Worker, V4> {
   void renew_wrap(Record& record) const;
   static unsigned overhead_of(const Record& record);
   bool wrap_up(Packet& packet, const Record& record, const NextHop& hop);
-  bool fits(const Packet& packet, const NextHop& hop, unsigned overhead) const;
+  bool fits(const Packet& packet, uint32_t mtu) const;
   bool server_gone(Packet& packet, uint32_t record);
   SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record);
   void settle(Record& record);
@@ -248,6 +249,10 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE void update_sctp_state(const Packet& packet, uint32_t record, Sight sight);
   SLUICE_ASIDE void change_state(uint32_t record, State state);
   void count(const Record& record, Direction direction, uint16_t bytes);
+
+  // pipeline/5_in_ipv6.cc: tunnels to IPv6 servers.
+  SLUICE_ASIDE void emit_in_ipv6(Packet& packet, Record& record, End end);
+  const NextHop6* next_hop_v6(const Record& record, End& failure);
 
   // pipeline/5_handshake.cc: how servers answer SYNs.
   bool is_unanswered(const Record& record) const;
@@ -279,6 +284,10 @@ class Worker : public SyncHalf<Worker, V4> {
   void send_to(Packet& packet, const NextHop& hop, End end, const Record* record);
   SLUICE_ASIDE void send_fragments(Packet& packet, const NextHop& hop, End end,
                                    const Record* record);
+  using Pieces = std::array<rte_mbuf*, 64>;
+  unsigned cut(Packet& packet, uint32_t mtu, Pieces& pieces);
+  void send_pieces(Packet& packet, unsigned n, const Pieces& pieces, const net::Ethernet& header,
+                   uint16_t port, End end, const Record* record);
   SLUICE_ASIDE void punt(Packet& packet, End end);
   SLUICE_ASIDE void drop(Packet& packet, End end, const Record* record = nullptr);
   void tell(const Packet& packet, End end, const Record* record, int port) {

@@ -42,10 +42,8 @@ export function checkFamily(
       const message = 'mode enat is for IPv4: both its addresses do not fit a TCP header';
       refuse([...at, server.mode === service.mode ? 'address' : 'mode'], message);
     }
-    if (family(address) !== own && !(six && server.mode === 'tun')) {
-      const message =
-        `${address} is IPv${family(address)}, the service IPv${own}: expected IPv${own}` +
-        (server.mode === 'tun' ? ', as IPv4 is not put into IPv6 yet' : '');
+    if (family(address) !== own && server.mode !== 'tun') {
+      const message = `${address} is IPv${family(address)}, the service IPv${own}: expected IPv${own}`;
       refuse([...at, 'address'], message);
     }
     if (six && routesKnown) checkMtu(model, server, [...at, 'address'], findings);
@@ -55,7 +53,7 @@ export function checkFamily(
   if (six && sorry?.mode === 'enat') {
     refuse([...path, 'health', 'sorryServer'], 'mode enat is for IPv4, expected another mode');
   }
-  if (sorry && family(sorry.address.address) !== own && !(six && sorry.mode === 'tun')) {
+  if (sorry && family(sorry.address.address) !== own && sorry.mode !== 'tun') {
     const message = `${sorry.address.address} is not IPv${own} as the service's own address`;
     refuse([...path, 'health', 'sorryServer', 'address'], message);
   }

@@ -94,7 +94,6 @@ function serverEdit(line: CommandLine, edit: 'addServer' | 'editServer'): Edit {
   const service = serviceId(line);
   const { weight, upper, lower, tunnel } = line;
   const six = isSix(service.listen.address);
-  if (!six && line.server?.family === 6) throw unsupported('IPv4 is not put into IPv6 yet');
   if (six && line.forward === 'enat') throw unsupported('ENAT is for IPv4');
   if (service.protocol === 'sctp' && line.forward === 'enat') {
     throw unsupported('ENAT takes TCP and UDP');

@@ -16,6 +16,7 @@ import {
   directorMac,
   FRONT_PREFIX,
   ROUTER,
+  VIP,
 } from './topology.js';
 
 export const CLIENT6 = '2001:db8:c::2';
@@ -121,7 +122,7 @@ export function moveSixTo(lab: Lab, n: number): void {
   }
 }
 
-/** director.yaml of a lab with both families, and services of IPv6. */
+/** director.yaml of a lab with both families: services of IPv6, and one of IPv4 tunnelled in it. */
 export function sixYaml(lab: Lab, socket: string, workers = 1): string {
   return `director: { name: lab-${lab.id}, socket: ${socket}, workers: ${workers}, hugepages: false, maxConnections: 65536 }
 ports:
@@ -138,6 +139,12 @@ routes:
   - { to: "::/0", via: "2001:db8:1::fe" }
 services:
 ${services(lab, true)}
+  - name: four-in-six
+    listen: ${VIP.tun}:80
+    mode: tun
+    scheduler: rr
+    servers:
+${lab.spaces.realServers.map((_, i) => `      - { address: "[${server6(i + 1)}]:80" }`).join('\n')}
 `;
 }
 

@@ -54,8 +54,13 @@ for (const [it, text, says] of [
   [
     'IPv4 in IPv6',
     yaml(six('tun', '[2001:db8:2::11]:80').replace('[2001:DB8:f::0010]', '203.0.113.10')),
+    [],
+  ],
+  [
+    'IPv4 to an IPv6 server without a tunnel',
+    yaml(six('dr', '[2001:db8:2::11]:80').replace('[2001:DB8:f::0010]', '203.0.113.10')),
     [
-      'ERR_CONFIG_IPV6 services[0].servers[0].address: 2001:db8:2::11 is IPv6, the service IPv4: expected IPv4, as IPv4 is not put into IPv6 yet',
+      'ERR_CONFIG_IPV6 services[0].servers[0].address: 2001:db8:2::11 is IPv6, the service IPv4: expected IPv4',
     ],
   ],
   [

@@ -203,7 +203,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-A -u 203.0.113.10:81 --pe sip',
     '-A -t 203.0.113.10:81 -b flag-3',
     '-A -t 203.0.113.10:81 -j enable',
-    '-a -t 203.0.113.10:80 -r [2001:db8::2]:80 -i',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
     '--start-daemon master --mcast-interface vec1 --mcast-group ff02::5',

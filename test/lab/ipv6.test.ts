@@ -18,6 +18,7 @@ import {
   sixYaml,
   VIP6,
 } from '../../src/lab/six.js';
+import { CLIENT, VIP } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
 
 /** TCP connections a mode that an upgrade must not break. */
@@ -77,6 +78,16 @@ if (process.getuid?.() !== 0) {
       assert.is(ping.status, 0, ping.stdout);
     });
   }
+
+  test('IPv4 in IPv6: clients of an IPv4 service reach servers by tunnels in IPv6', async () => {
+    const answers = await httpRequests(lab, `http://${VIP.tun}/`, 60);
+    assert.is(answers.failed, 0, answers.trouble);
+    assert.equal([...answers.servers.keys()].sort(), ['rs1', 'rs2', 'rs3']);
+    assert.equal([...answers.clients], [[CLIENT, 60]]);
+    assert.is(await download(lab, VIP.tun), BIG_BYTES);
+    const listed = director.cli('show', 'services').stdout;
+    assert.match(listed, /TCP {2}203\.0\.113\.30:80 rr\n {2}-> \[2001:db8:2::11\]:80 +Tunnel/);
+  });
 
   test('the ports’ own addresses are the kernel’s', () => {
     const ping = lab

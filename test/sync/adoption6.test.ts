@@ -107,6 +107,30 @@ for (const way of WAYS) {
   }
 }
 
+test('IPv4 in IPv6: connections to servers that a record cannot name go on, too', () => {
+  const text = yaml6({ servers: 3 }).replaceAll(`"[${VIPS.tun}]:80"`, '"203.0.113.10:80"');
+  for (const [crews, first, second] of CREWS) {
+    const pair = new Pair(yamlWorld(text), { first, second });
+    const from = (flow: number) => `198.18.0.${flow + 2}:${2000 + flow}`;
+    const all = (seq: number) =>
+      numbers.map((flow) =>
+        fromFront(p.udp({ from: from(flow), to: '203.0.113.10:80', payload: p.pattern(seq) })),
+      );
+    pair.first.run(all(1), 0);
+    pair.first.run(all(2), 20);
+    pair.exchange(150);
+    assert.is(pair.second.connections().length, FLOWS, crews);
+    assert.equal(agreed(pair.second.connections()), agreed(pair.first.connections()));
+    const servers = new Set(pair.second.connections().map(({ server }) => server));
+    assert.equal([...servers].sort(), ['2001:db8:2::11', '2001:db8:2::12', '2001:db8:2::13']);
+    const there = pair.second.run(all(3), 1000);
+    assert.equal(frames(there, 'tun'), frames(pair.first.run(all(3), 1000), 'tun'));
+    assert.ok(there.every(({ end }) => end === 'forwarded_tun'));
+    assert.is(pair.second.counters().extra.connections_created, 0);
+    pair.close();
+  }
+});
+
 test('who carries the traffic tells of it: closed through the second, over on both', () => {
   const pair = new Pair(one());
   const asked = establish(pair.first, 'fullnat');

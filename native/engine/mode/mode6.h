@@ -107,5 +107,21 @@ inline void request(net::Ipv6* inner, uint32_t bytes, be32 source, be32 destinat
   net::set_ip_checksum(*outer);
 }
 
+// IPv4 in IPv6 (RFC 2473 section 6), likewise.
+inline void request(net::Ipv4* inner, uint32_t bytes, const WideAddress& source,
+                    const WideAddress& destination, Wrap wrap, tunnel::Ports ports) {
+  net::decrement_ttl(*inner);
+  auto* packet = reinterpret_cast<uint8_t*>(inner);
+  const uint64_t addresses = net::sum_of(source) + net::sum_of(destination);
+  tunnel::write_shim(wrap, packet, bytes, kIpip, ports, addresses);
+  auto* outer = reinterpret_cast<net::Ipv6*>(packet - tunnel::shim_bytes(wrap)) - 1;
+  *outer = {net::first_word(outer_class(inner->tos)),
+            to_be(static_cast<uint16_t>(bytes + tunnel::shim_bytes(wrap))),
+            tunnel::protocol_of(wrap, kIpip),
+            inner->ttl,
+            source,
+            destination};
+}
+
 }  // namespace tunnel6
 }  // namespace sluice::mode

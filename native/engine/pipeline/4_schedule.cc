@@ -4,6 +4,7 @@
 #include "../mode/fullnat.h"
 #include "../mode/nat.h"
 #include "../persistence.h"
+#include "../table/stand_in.h"
 #include "../worker.h"
 
 namespace sluice {
@@ -281,6 +282,7 @@ void Worker::forward_once(Packet& packet, const Service& service, const Server& 
   if (packet.ip->ttl <= 1) {
     return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
   }
+  if (is_stand_in(c.raddr)) return emit_in_ipv6(packet, c, End::forwarded_tun);
   End failure{};
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);

@@ -4,6 +4,7 @@
 #include "../mode/fullnat.h"
 #include "../mode/nat.h"
 #include "../mode/tunnel.h"
+#include "../table/stand_in.h"
 #include "../worker.h"
 
 namespace sluice {
@@ -62,6 +63,8 @@ void Worker::forward_on(Packet& packet, Record& c) {
   if (packet.ip->ttl <= 1) {
     return answer_icmp(packet, kTimeExceeded, 0, 0, c.vaddr, End::answered_time_exceeded);
   }
+  if (is_stand_in(c.raddr)) [[unlikely]]
+    return emit_in_ipv6(packet, c, End::forwarded_tun);
   End failure{};
   const NextHop* hop = next_hop(c, Direction::request, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
@@ -73,7 +76,7 @@ void Worker::forward_on(Packet& packet, Record& c) {
 void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end) {
   renew_wrap(c);
   const unsigned overhead = overhead_of(c);
-  if (!fits(packet, hop, overhead)) {
+  if (!fits(packet, hop.mtu - overhead)) {
     // Linux has lowered the TTL by then, and quotes it so.
     decrement_ttl(*packet.ip);
     return answer_icmp(packet, kUnreachable, 4, to_be(hop.mtu - overhead), c.vaddr,
@@ -220,7 +223,7 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   const NextHop* hop = next_hop(c, Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   settle(c);
-  if (!fits(packet, *hop, 0)) {
+  if (!fits(packet, hop->mtu)) {
     return answer_icmp(packet, kUnreachable, 4, to_be(hop->mtu), source, End::answered_too_big);
   }
   count(c, Direction::reply, packet.total_length());
@@ -239,11 +242,10 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   send_to(packet, *hop, End::forwarded_fullnat_reply, &c);
 }
 
-// False: larger than the next hop takes, and not to be fragmented; the sender is to be told (RFC
+// False: larger than there is room for, and not to be fragmented; the sender is to be told (RFC
 // 1191). What came in fragments leaves in fragments, whatever its DF said.
-bool Worker::fits(const Packet& packet, const NextHop& hop, unsigned overhead) const {
-  return packet.total_length() + overhead <= hop.mtu || !packet.ip->dont_fragment() ||
-         packet.fragment_bytes != 0;
+bool Worker::fits(const Packet& packet, uint32_t mtu) const {
+  return packet.total_length() <= mtu || !packet.ip->dont_fragment() || packet.fragment_bytes != 0;
 }
 
 // A connection whose real server is not configured any more is dropped silently, or ended and its

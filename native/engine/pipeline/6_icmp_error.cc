@@ -3,6 +3,7 @@
 #include "../mode/dr.h"
 #include "../mode/fullnat.h"
 #include "../mode/nat.h"
+#include "../table/stand_in.h"
 #include "../worker.h"
 
 namespace sluice {
@@ -81,13 +82,16 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
   const bool to_server = direction == Direction::request;
   const bool too_big = packet.l4[1] == 4;
   if (!to_server && packet.l4[0] == kUnreachable && !too_big) note_refusal(record);
+  if (is_stand_in(c.raddr)) {
+    count(c, direction, packet.total_length());
+    return emit_in_ipv6(packet, c, End::forwarded_icmp_error);
+  }
   End failure{};
   const NextHop* hop = next_hop(c, to_server ? Direction::request : Direction::reply, failure);
   if (hop == nullptr) return drop(packet, failure, &c);
   count(c, direction, packet.total_length());
   renew_wrap(c);
-  const unsigned overhead = overhead_of(c);
-  if (!fits(packet, *hop, overhead)) return drop(packet, End::icmp_too_big, &c);
+  if (!fits(packet, hop->mtu - overhead_of(c))) return drop(packet, End::icmp_too_big, &c);
   if (c.mode() == Mode::dr || c.mode() == Mode::tun) {
     return emit_request(packet, c, *hop, End::forwarded_icmp_error);
   }

@@ -35,38 +35,47 @@ void Worker::send_to(Packet& packet, const NextHop& hop, End end, const Record* 
   if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);
 }
 
-// RFC 791 section 3.2. The first fragment carries the packet's end; the others are extra frames.
 void Worker::send_fragments(Packet& packet, const NextHop& hop, End end, const Record* record) {
-  constexpr uint16_t kMost = 64;
-  rte_mbuf* fragments[kMost];
-  const uint32_t source = packet.source;
+  Pieces pieces;
+  send_pieces(packet, cut(packet, hop.mtu, pieces), pieces, hop.header, hop.port, end, record);
+}
+
+// Fragments of the packet (RFC 791 section 3.2), no longer than `mtu` and those it came in, each
+// beginning with its IP header; how many, 0 where there are no mbufs for them.
+unsigned Worker::cut(Packet& packet, uint32_t mtu, Pieces& pieces) {
   const auto size = static_cast<uint16_t>(
-      packet.fragment_bytes == 0 ? hop.mtu : std::min<uint32_t>(hop.mtu, packet.fragment_bytes));
+      packet.fragment_bytes == 0 ? mtu : std::min<uint32_t>(mtu, packet.fragment_bytes));
   packet.ip->fragment = 0;  // a datagram that came in fragments leaves so, DF or not
   rte_pktmbuf_adj(packet.mbuf, sizeof(Ethernet));
-  const int32_t made =
-      rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, fragments, kMost, size, options_.mbufs);
-  if (made <= 0) {
+  const int32_t made = rte_ipv4_fragment_copy_nonseg_packet(packet.mbuf, pieces.data(),
+                                                            pieces.size(), size, options_.mbufs);
+  if (made <= 0) return 0;
+  for (int32_t i = 0; i < made; ++i) set_ip_checksum(*rte_pktmbuf_mtod(pieces[i], Ipv4*));
+  return static_cast<unsigned>(made);
+}
+
+// The first piece carries the packet's end; the others are extra frames. `n` 0: there are none.
+void Worker::send_pieces(Packet& packet, unsigned n, const Pieces& pieces, const Ethernet& header,
+                         uint16_t port, End end, const Record* record) {
+  if (n == 0) {
     note(Note::mbufs_exhausted, record != nullptr ? record->service : 0);
     return drop(packet, End::mbufs_exhausted, record);
   }
-  tell(packet, end, record, hop.port);
+  const uint32_t source = packet.source;
+  tell(packet, end, record, port);
   rte_pktmbuf_free(packet.mbuf);
-  counters_.add(Extra::fragments_made, made);
+  counters_.add(Extra::fragments_made, n);
   counters_.end(end);
-  for (int32_t i = 0; i < made; ++i) {
-    set_ip_checksum(*rte_pktmbuf_mtod(fragments[i], Ipv4*));
-    auto* ethernet =
-        reinterpret_cast<Ethernet*>(rte_pktmbuf_prepend(fragments[i], sizeof(Ethernet)));
-    store(ethernet, hop.header);
-    fragments[i]->hash.fdir.hi = source;
-    Out& out = to_port_[hop.port];
-    if (out.n == 2 * kBurst) flush_port(hop.port);
-    out.mbufs[out.n] = fragments[i];
+  Out& out = to_port_[port];
+  for (unsigned i = 0; i < n; ++i) {
+    store(rte_pktmbuf_prepend(pieces[i], sizeof(Ethernet)), Ethernet(header));
+    pieces[i]->hash.fdir.hi = source;
+    if (out.n == 2 * kBurst) flush_port(port);
+    out.mbufs[out.n] = pieces[i];
     out.ends[out.n++] = i == 0 ? end : End::fragment;
-    out.bytes += rte_pktmbuf_pkt_len(fragments[i]);
+    out.bytes += rte_pktmbuf_pkt_len(pieces[i]);
   }
-  if (to_port_[hop.port].n >= kBurst) flush_port(hop.port);
+  if (out.n >= kBurst) flush_port(port);
 }
 
 void Worker::punt(Packet& packet, End end) {

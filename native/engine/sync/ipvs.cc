@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "../table/stand_in.h"
+
 namespace sluice::sync::ipvs {
 namespace {
 
@@ -142,10 +144,11 @@ void read_v0(std::span<const uint8_t> message, Told& out, Refused& refused) {
 }  // namespace
 
 bool tellable(const Record& record) {
-  return record.mode != Mode::fullnat && record.mode != Mode::enat && record.tale == Tale::live;
+  return record.mode != Mode::fullnat && record.mode != Mode::enat && record.tale == Tale::live &&
+         !is_stand_in(record.reply.source);
 }
 
-// Linux' connection has one family, its server's included.
+// As in Linux, which refuses tunnels between families where connections are told.
 bool tellable(const Record6& record) {
   return record.mode != Mode::fullnat && record.tale == Tale::live && !is_v4(record.reply.source);
 }

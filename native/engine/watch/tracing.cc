@@ -421,6 +421,8 @@ void Tracing::fill_connection(TraceRecord& record, const Before& before) const {
     const Connection<V4>& was = before.connection;
     fill(was, worker_.table_[before.found.record].state, widened(was.request()),
          widened(was.reply()));
+    const WideAddress* tunnel_end = worker_.snapshot_->tunnel_end_of_slot(was.server);
+    if (tunnel_end != nullptr) record.raddr = *tunnel_end;
   }
 }
 

@@ -6,7 +6,9 @@ import { addressesOf } from '../config/marks.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import type { Place } from '../errors.js';
 import type { CounterLayout, Mode } from '../native.js';
-import { type Planned, serviceKey } from '../plan.js';
+import type { Planned } from '../plan.js';
+import type { SnapshotServer } from '../snapshot.js';
+import { writtenIndex, writtenPlace } from '../written.js';
 
 type Path = Parameters<Loaded['locate']>[0];
 
@@ -35,64 +37,63 @@ export interface Names {
   locate(...path: Path): Place | undefined;
 }
 
-/** As of one state: another publication needs another one. */
+/** As of one state: another publication needs another one. Numbers are looked up when asked for. */
 export function namesOf(
   layout: Names['layout'],
   { model, planned, loaded }: { model: Model; planned: Planned; loaded: Loaded },
 ): Names {
   const services = new Map<number, number>();
-  const servers = new Map<number, NamedServer>();
+  const servers = new Map<number, [service: number, server: SnapshotServer]>();
   const gue = new Set<string>();
   planned.snapshot.services.forEach((service, index) => {
     services.set(service.slot, index);
-    for (const { slot, address, port, mode, tunnel } of service.servers) {
+    for (const server of service.servers) {
+      servers.set(server.slot, [index, server]);
+      const { address, tunnel } = server;
       if (tunnel?.type === 'gue') {
         gue.add(formatEndpoint({ address: fromBytes(address), port: tunnel.port }));
       }
-      const server = formatEndpoint({ address: fromBytes(address), port });
-      servers.set(slot, { server, mode, place: serverPlace(model, loaded, index, server) });
     }
   });
-  const named = (index: number): NamedService | undefined => {
-    const own = model.services[index];
+  const named = (index: number | undefined): NamedService | undefined => {
+    const own = index === undefined ? undefined : model.services[index];
     if (!own) return undefined;
-    const inFile = fileIndex(model, loaded, index);
+    const at = writtenIndex(loaded, own);
     return {
       model: own,
-      locate: (...path) => (inFile < 0 ? undefined : loaded.locate(['services', inFile, ...path])),
+      locate: (...path) => (at === undefined ? at : loaded.locate(['services', at, ...path])),
     };
   };
+  const server = (slot: number | undefined): NamedServer | undefined => {
+    const [index, found] = servers.get(slot ?? -1) ?? [];
+    const service = index === undefined ? undefined : model.services[index];
+    if (!found || !service) return undefined;
+    const { port, mode } = found;
+    const name = formatEndpoint({ address: fromBytes(found.address), port });
+    const own = service.servers.find(({ address }) => formatEndpoint(address) === name);
+    return { server: name, mode, place: own && writtenPlace(loaded, service, own) };
+  };
+  let byAddress: Map<string, number> | undefined;
   return {
     layout,
     port: (index) => model.ports[index]?.name ?? `port ${index}`,
-    service: (slot) => (slot === undefined ? undefined : named(services.get(slot) ?? -1)),
-    server: (slot) => (slot === undefined ? undefined : servers.get(slot)),
+    service: (slot) => named(services.get(slot ?? -1)),
+    server,
     isGue: (address, port) => gue.has(formatEndpoint({ address, port })),
-    serviceAt: (address) =>
-      named(
-        model.services.findIndex(
-          (one) =>
-            addressesOf(one, model.marks).includes(address) || one.localAddresses.includes(address),
-        ),
-      ),
+    serviceAt: (address) => {
+      byAddress ??= firstByAddress(model);
+      return named(byAddress.get(address));
+    },
     locate: (...path) => loaded.locate(path),
   };
 }
 
-/** Services are added at run time, too: those the file has not. */
-function fileIndex(model: Model, loaded: Loaded, index: number): number {
-  const key = serviceKey(model.services[index] as ServiceModel);
-  return loaded.model.services.findIndex((one) => serviceKey(one) === key);
-}
-
-function serverPlace(
-  model: Model,
-  loaded: Loaded,
-  index: number,
-  server: string,
-): Place | undefined {
-  const inFile = fileIndex(model, loaded, index);
-  const servers = loaded.model.services[inFile]?.servers ?? [];
-  const at = servers.findIndex(({ address }) => formatEndpoint(address) === server);
-  return at < 0 ? undefined : loaded.locate(['services', inFile, 'servers', at]);
+function firstByAddress({ services, marks }: Model): Map<string, number> {
+  const first = new Map<string, number>();
+  services.forEach((service, index) => {
+    for (const address of [...addressesOf(service, marks), ...service.localAddresses]) {
+      if (!first.has(address)) first.set(address, index);
+    }
+  });
+  return first;
 }

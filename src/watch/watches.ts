@@ -10,7 +10,7 @@ import type { Model } from '../config/model.js';
 import { codeOf, SluiceError } from '../errors.js';
 import type { CounterLayout, WatchedFlow, Watching, WatchOptions, WatchPage } from '../native.js';
 import type { Planned } from '../plan.js';
-import { namesOf } from './context.js';
+import { type Names, namesOf } from './context.js';
 import {
   type FrameRecord,
   HANDED_OFF,
@@ -37,6 +37,7 @@ export class Watches {
   readonly #engine: Watching;
   readonly #layout: CounterLayout;
   readonly #running: Running;
+  #known: { planned: Planned; loaded: Loaded; names: Names } | undefined;
 
   constructor(engine: Watching, layout: CounterLayout, running: Running) {
     this.#engine = engine;
@@ -56,7 +57,7 @@ export class Watches {
       began = true;
       counts = readCounts(page.counts);
       const records = [...readRecords(page.records)] as TraceRecord[];
-      const names = records.length > 0 && namesOf(this.#layout, this.#running);
+      const names = records.length > 0 && this.#names();
       for (const record of inOrder(records)) {
         if (left-- <= 0 || !names) break;
         yield { packet: tell(record, names) };
@@ -103,6 +104,16 @@ export class Watches {
       if (told.isDue(counts)) yield { counts: byPort() };
     }
     yield { counts: byPort() };
+  }
+
+  /** As long as nothing is published they are the same. */
+  #names(): Names {
+    const { model, planned, loaded } = this.#running;
+    if (this.#known?.planned !== planned || this.#known.loaded !== loaded) {
+      const names = namesOf(this.#layout, { model, planned, loaded });
+      this.#known = { planned, loaded, names };
+    }
+    return this.#known.names;
   }
 
   #frame({ time, port, direction, end, wireBytes, bytes }: FrameRecord, names: string[]) {

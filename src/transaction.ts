@@ -312,7 +312,7 @@ function editTogether(model: Model, edits: readonly Edit[]): Edited {
   const edited = editModel(model, edits);
   const refusal = edited.refusals.find((one) => one !== null);
   if (refusal) throw refusal;
-  const [fault] = recheck(edited.model);
+  const [fault] = recheck(edited.model, model);
   if (fault) throw coded(fault);
   return edited;
 }
@@ -323,7 +323,7 @@ function editTogether(model: Model, edits: readonly Edit[]): Edited {
  */
 export function editEach(model: Model, edits: readonly Edit[]): Edited {
   const edited = editModel(model, edits);
-  const [fault] = recheck(edited.model);
+  const [fault] = recheck(edited.model, model);
   if (!fault) return edited;
   if (edits.length === 1) return { model, refusals: [coded(fault)] };
   const half = Math.ceil(edits.length / 2);

@@ -42,6 +42,7 @@ export function checkServices(
   model: Model,
   parsed: Parsed,
   dropped: ReadonlySet<string>,
+  judged: ReadonlySet<ServiceModel>,
   findings: Findings,
 ): void {
   const routesKnown = !dropped.has('ports') && !dropped.has('routes');
@@ -57,6 +58,9 @@ export function checkServices(
   for (const port of model.ports) {
     for (const own of port.addresses) owners.ports.set(own.address, `port ${port.name}'s own`);
   }
+  const wides = new Map(
+    model.services.filter(({ listen }) => listen.port === 0).map((one) => [wideKey(one), one.name]),
+  );
   const names = new Map<string, string>();
   const listens = new Map<string, string>();
   model.services.forEach((service, index) => {
@@ -69,6 +73,7 @@ export function checkServices(
     const listen = serviceKey(service);
     const taken = `${listen} is already taken by service`;
     findings.unique(listens, listen, service.name, [...path, marked ? 'mark' : 'listen'], taken);
+    if (judged.has(service)) return;
     if (marked) {
       checkMarked(service, model, path, dropped, findings);
     } else {
@@ -81,7 +86,7 @@ export function checkServices(
       );
     }
     checkOptions(service, raw, path, findings);
-    checkWide(model, service, raw, path, findings);
+    checkWide(wides, service, raw, path, findings);
     checkNetmask(service, raw, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
@@ -297,30 +302,29 @@ function ownPort({ protocol, listen, persistence }: ServiceModel): boolean {
   return persistence !== null && (protocol === 'fwmark' || listen.port === 0);
 }
 
+const wideKey = ({ protocol, listen }: ServiceModel) => `${protocol} ${listen.address}`;
+
 /** A service for any port: port 0. */
 function checkWide(
-  { services }: Model,
+  wides: ReadonlyMap<string, string>,
   service: ServiceModel,
   raw: ParsedService,
   path: Path,
   findings: Findings,
 ): void {
-  const { listen, protocol } = service;
+  const { listen } = service;
   if (listen.port === 0 && service.persistence === null) {
     const message = 'a service for any port needs persistence, as with LVS';
     findings.error('ERR_CONFIG_MISSING', [...path, 'listen'], message);
   }
   const speaksAsVip =
     service.localAddresses.length === 0 && service.servers.some(({ mode }) => mode === 'enat');
-  const wide = services.find(
-    (one) =>
-      one.listen.port === 0 && one.protocol === protocol && one.listen.address === listen.address,
-  );
+  const wide = wides.get(wideKey(service));
   if (!wide || !speaksAsVip) return;
   const at = raw.localAddresses ? [...path, 'localAddresses'] : [...path, 'listen'];
   const message =
     `mode enat without localAddresses speaks from ${listen.address}, all of whose ports are ` +
-    `service ${wide.name}'s, expected localAddresses`;
+    `service ${wide}'s, expected localAddresses`;
   findings.error('ERR_CONFIG_CONFLICT', at, message);
 }
 

@@ -11,7 +11,7 @@ import { checkResources } from './check-resources.js';
 import { checkScripts } from './check-scripts.js';
 import { checkServices } from './check-services.js';
 import type { Path } from './load.js';
-import type { Model } from './model.js';
+import type { Model, ServiceModel } from './model.js';
 import { connectedPort, networkEdge } from './reach.js';
 import type { Parsed } from './schema.js';
 import { suggest } from './suggest.js';
@@ -44,8 +44,16 @@ export class Findings {
   }
 }
 
-/** `dropped`: lists that entries were left out of because of errors already reported. */
-export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>): Finding[] {
+/**
+ * `dropped`: lists that entries were left out of because of errors already reported. `judged`:
+ * services that were found good before, in surroundings that are the same to them.
+ */
+export function check(
+  model: Model,
+  parsed: Parsed,
+  dropped: ReadonlySet<string>,
+  judged: ReadonlySet<ServiceModel> = new Set(),
+): Finding[] {
   const findings = new Findings();
   const portsKnown = !dropped.has('ports');
   checkWorkers(model, findings);
@@ -54,7 +62,7 @@ export function check(model: Model, parsed: Parsed, dropped: ReadonlySet<string>
   if (portsKnown || model.ports[0]?.name !== 'none') checkPorts(model, parsed, findings);
   checkNeighbours(model, parsed, portsKnown, findings);
   checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
-  checkServices(model, parsed, dropped, findings);
+  checkServices(model, parsed, dropped, judged, findings);
   checkSync(parsed.sync, findings);
   checkVrrp(model, dropped, findings);
   if (portsKnown) checkResources(model, findings);

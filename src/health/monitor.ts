@@ -118,20 +118,32 @@ export class HealthMonitor {
     return this.#servers.get(key)?.reports() ?? [];
   }
 
-  /** Checks what `model` has from now on; what is the same as before goes on with what it knows. */
+  /**
+   * Checks what `model` has from now on; what is the same as before goes on with what it knows.
+   * Services that are the same objects at the same places are left alone: nearly all of them, as a
+   * rule.
+   */
   update(model: Model): void {
     this.#slots.limit = model.director.maxChecks;
-    const before = new Map(this.#servers);
     const resumed = this.#resumed;
     this.#resumed = undefined;
-    const quorums = new Map(
-      resumed
-        ? Object.entries(resumed.quorums)
-        : [...this.#services].map(([key, { quorum }]) => [key, quorum]),
+    const entries = [...this.#services];
+    const stays = model.services.map((service, at) => entries[at]?.[1].model === service);
+    const others = entries.filter((_, at) => !stays[at]);
+    const before = new Map(
+      others.flatMap(([, { watches }]) => watches.map((watch) => [watch.key, watch])),
     );
-    this.#servers.clear();
+    const quorums = new Map(
+      resumed ? Object.entries(resumed.quorums) : others.map(([key, { quorum }]) => [key, quorum]),
+    );
     this.#services.clear();
-    for (const service of model.services) {
+    const changed: [string, ServiceEntry][] = [];
+    for (const [at, service] of model.services.entries()) {
+      const [same, entry] = entries[at] ?? [];
+      if (stays[at] && same !== undefined && entry) {
+        this.#services.set(same, entry);
+        continue;
+      }
       const key = serviceKey(service);
       const watches = service.servers.map((server) => {
         const name = serverKey(service, server);
@@ -141,16 +153,19 @@ export class HealthMonitor {
         before.delete(name);
         watch.update(server, service, resumed?.servers[name]);
         this.#servers.set(name, watch);
+        this.#told.set(name, { up: watch.up, weight: watch.weight });
         return watch;
       });
-      this.#services.set(key, { model: service, watches, quorum: quorums.get(key) });
+      const now = { model: service, watches, quorum: quorums.get(key) };
+      this.#services.set(key, now);
+      changed.push([key, now]);
     }
     for (const [key, watch] of before) {
       watch.stop();
+      this.#servers.delete(key);
       this.#told.delete(key);
     }
-    for (const { key, up, weight } of this.#servers.values()) this.#told.set(key, { up, weight });
-    for (const [key, entry] of this.#services) this.#judge(key, entry);
+    for (const [key, entry] of changed) this.#judge(key, entry);
   }
 
   /**

@@ -120,6 +120,50 @@ test('a reload keeps what is known of checks that stay, and forgets the others',
   assert.is(health.health().servers.get(server(1))?.up, true, 'another check starts anew');
 });
 
+test('a change of one service leaves the others as they are, in what is known and in what is checked', async () => {
+  const { world, monitor: health, log } = monitor();
+  const base = modelWith([[TCP]]);
+  const [web] = base.services;
+  const other = {
+    ...structuredClone(web!),
+    name: 'b',
+    listen: { address: '203.0.113.10', port: 81 },
+  };
+  const models = [web!, other].map((service) => ({ ...base, services: [service] }));
+  const both = { ...base, services: [web!, other] };
+  const key = (port: number) => `tcp 203.0.113.10:${port} 198.51.100.11:80`;
+  world.answers.set('198.51.100.11', { ok: false, detail: 'no' });
+  health.update(both);
+  await world.pass(2_000);
+  const down = { up: false, weight: 2 };
+  assert.equal(
+    [...health.health().servers],
+    [80, 81].map((port) => [key(port), down]),
+  );
+  const lines = (await log()).length;
+  other.servers = other.servers.map((server) => ({ ...server, weight: 7 }));
+  health.update({ ...base, services: [web!, { ...other }] });
+  assert.equal(
+    [...health.health().servers],
+    [
+      [key(80), down],
+      [key(81), { up: false, weight: 7 }],
+    ],
+  );
+  assert.equal([...health.health().lost], ['tcp 203.0.113.10:80', 'tcp 203.0.113.10:81']);
+  world.probes = [];
+  await world.pass(2_000);
+  assert.is(world.probes.length, 4, 'each goes on once a second');
+  assert.is((await log()).length, lines, 'and nothing is told anew');
+  // Now at another place, and alone.
+  health.update(models[1]!);
+  assert.equal([...health.health().servers.keys()], [key(81)]);
+  assert.equal([...health.health().lost], ['tcp 203.0.113.10:81']);
+  world.answers.delete('198.51.100.11');
+  await world.pass(2_000);
+  assert.is(health.health().servers.get(key(81))?.up, true);
+});
+
 test('what could not be tried changes nothing and is told once', async () => {
   const { world, monitor: health, log } = monitor();
   const lack: Outcome = { ok: false, detail: 'too many open files', notTried: true };

@@ -285,6 +285,72 @@ test('edits that make a good Model of a good one pass the file’s own rules', (
   );
 });
 
+test('property: an edited Model is judged alike, whether all of it is looked at or what changed', () => {
+  const start = editModel(BASE, [
+    {
+      edit: 'addService',
+      service: { protocol: 'tcp', listen: { address: '203.0.113.2', port: 80 } },
+      settings: {
+        scheduler: 'rr',
+        schedulePort: false,
+        scheduleFallback: false,
+        persistence: null,
+        onePacket: false,
+      },
+    },
+  ]).model;
+  // Few enough for services, servers and local addresses to take one another's.
+  const address = fc.constantFrom('203.0.113.1', '203.0.113.2', '198.51.100.11', '198.51.100.1');
+  const id = fc.record({
+    protocol: fc.constantFrom('tcp' as const, 'sctp' as const),
+    listen: fc.record({ address, port: fc.constantFrom(0, 80) }),
+  });
+  const end = fc.record({ address, port: fc.constantFrom(0, 80) });
+  const clashing: fc.Arbitrary<Edit> = fc.oneof(
+    fc.record({
+      edit: fc.constantFrom('addService' as const, 'editService' as const),
+      service: id,
+      settings: serviceSettings,
+    }),
+    fc.record({ edit: fc.constant('removeService' as const), service: id }),
+    fc.record({
+      edit: fc.constantFrom('addServer' as const, 'editServer' as const),
+      service: id,
+      server: end,
+      settings: serverSettings,
+    }),
+    fc.record({ edit: fc.constant('removeServer' as const), service: id, server: end }),
+    fc.record({
+      edit: fc.constantFrom('addLocalAddress' as const, 'removeLocalAddress' as const),
+      service: id,
+      address,
+    }),
+    fc.record({
+      edit: fc.constant('setTimeouts' as const),
+      tcp: timeout,
+      tcpFin: timeout,
+      udp: timeout,
+    }),
+  );
+  let refused = 0;
+  let passed = 0;
+  fc.assert(
+    fc.property(fc.array(clashing, { minLength: 1, maxLength: 12 }), (all) => {
+      let before = start;
+      for (const one of all) {
+        const { model, refusals } = editModel(before, [one]);
+        if (refusals[0]) continue;
+        const whole = recheck(model);
+        assert.equal(recheck(model, before), whole);
+        if (whole.length === 0) before = model;
+        whole.length === 0 ? passed++ : refused++;
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
+  assert.ok(passed > 100 && refused > 100, `${passed} passed, ${refused} refused`);
+});
+
 test('diff: a pass phrase that changes is a change, and is not shown', () => {
   const [first, ...others] = structuredClone(BASE).services;
   assert.ok(first?.servers[0]);

@@ -13,6 +13,7 @@ import type {
   ConnectionReport,
   EditReport,
   ReloadReport,
+  ServiceReport,
   StatusReport,
   VrrpReport,
 } from './api/types.js';
@@ -32,6 +33,7 @@ import { changeLine } from './model-diff.js';
 import { type Engine, native, type Watching } from './native.js';
 import { serviceKey } from './plan.js';
 import { servingIndex } from './serving.js';
+import { collected } from './slices.js';
 import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
 import { metrics } from './stats/metrics.js';
@@ -43,6 +45,7 @@ import type { Transactions } from './transaction.js';
 import type { UpgradeReport, UpgradeRequest } from './upgrade/departure.js';
 import { VERSION } from './version.js';
 import { Watches } from './watch/watches.js';
+import { writtenPlace } from './written.js';
 
 export interface ControlParts {
   running: Transactions;
@@ -84,15 +87,19 @@ export class Control implements Handlers {
     this.#watches = new Watches(parts.engine, parts.counters.layout, parts.running);
   }
 
-  services(query?: ServicesQuery) {
+  services(query?: ServicesQuery): Promise<ServiceReport[]> {
+    return collected(this.eachService(query));
+  }
+
+  eachService(query?: ServicesQuery): Iterable<ServiceReport> {
     const { counters, rates, checksOf } = this.#parts;
     const { model, planned } = this.#running;
     return serviceReports(model, planned, counters, rates, checksOf, query);
   }
 
-  metrics(): Iterable<string> {
+  async metrics(): Promise<Iterable<string>> {
     const sources = {
-      services: this.services(),
+      services: await this.services(),
       ports: this.ports(),
       drops: this.drops(),
       vrrp: this.vrrp(),
@@ -106,12 +113,17 @@ export class Control implements Handlers {
     const { model, loaded } = this.#running;
     return explain(flow, {
       model,
-      services: this.services(),
+      report: (index) => [...this.eachService({ match: '', offset: index, limit: 1 })][0],
       connection: await this.#connectionOf(flow),
       template: await this.#templateOf(flow),
       workers: this.#parts.cpus.length,
       vrrp: this.vrrp(),
-      locate: (index, at) => placeOf(model, loaded, index, at),
+      locate: (index, at) => {
+        const service = model.services[index];
+        return (
+          service && writtenPlace(loaded, service, at === undefined ? at : service.servers[at])
+        );
+      },
     });
   }
 
@@ -346,16 +358,4 @@ export class Control implements Handlers {
   #note(ok: boolean, summary: string): void {
     this.#lastReload.set('lastReload', { at: new Date().toISOString(), ok, summary });
   }
-}
-
-/** Where the file has a service or server of the running state, if it has it. */
-function placeOf(model: Model, { model: file, locate }: Loaded, index: number, at?: number) {
-  const service = model.services[index];
-  if (!service) return undefined;
-  const inFile = file.services.findIndex((one) => serviceKey(one) === serviceKey(service));
-  if (inFile < 0 || at === undefined) return inFile < 0 ? undefined : locate(['services', inFile]);
-  const wanted = formatEndpoint((service.servers[at] as ServerModel).address);
-  const servers = file.services[inFile]?.servers ?? [];
-  const server = servers.findIndex(({ address }) => formatEndpoint(address) === wanted);
-  return server < 0 ? undefined : locate(['services', inFile, 'servers', server]);
 }

@@ -274,8 +274,8 @@ export class Director {
     const files = new ProcFiles(proc);
     this.#proc = files;
     const write = () => {
-      const { maxConnections } = this.#control.status();
-      files.write(this.#control.services(), maxConnections).catch((error: unknown) => {
+      const size = this.#running.model.director.maxConnections * this.#cpus.length;
+      files.write(this.#control.eachService(), size).catch((error: unknown) => {
         this.#procTrouble.run('proc', () => this.#report('proc', error));
       });
     };
@@ -283,8 +283,10 @@ export class Director {
     this.#every(PROC_MS, 'proc', write);
   }
 
-  #every(ms: number, what: string, action: () => void): void {
-    this.#timers.push(setInterval(() => this.#guard(what, action), ms).unref());
+  #every(ms: number, what: string, action: () => void | Promise<void>): void {
+    const attempt = async () => action();
+    const run = () => void attempt().catch((error: unknown) => this.#report(what, error));
+    this.#timers.push(setInterval(run, ms).unref());
   }
 
   /** What SIGHUP asks for: the file's changes, and run-time edits stay where it has none. */

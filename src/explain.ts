@@ -46,7 +46,8 @@ export interface Explanation {
 
 export interface ExplainSources {
   model: Model;
-  services: ServiceReport[];
+  /** Of the service that has this index in the Model. */
+  report(service: number): ServiceReport | undefined;
   connection: ConnectionReport | null;
   /** The client's persistence template for the service. */
   template?: ConnectionReport | null;
@@ -57,7 +58,7 @@ export interface ExplainSources {
 }
 
 export function explain(flow: Flow, sources: ExplainSources): Explanation {
-  const { model, services, connection } = sources;
+  const { model, connection } = sources;
   const { protocol, from, to } = flow;
   const explanation: Explanation = {
     flow: { protocol, from: formatEndpoint(from), to: formatEndpoint(to) },
@@ -70,7 +71,7 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
   };
   const index = servingIndex(model, flow);
   const service = model.services[index];
-  const report = services[index];
+  const report = service && sources.report(index);
   if (!service || !report) {
     explanation.reasons.push(...withoutService(flow, model));
     if (connection) throughConnection(explanation, connection, undefined, from);

@@ -35,10 +35,10 @@ export interface ConnectionQuery {
 
 /** Each may throw. */
 export interface Handlers {
-  services(query?: ServicesQuery): ServiceReport[];
+  services(query?: ServicesQuery): ServiceReport[] | Promise<ServiceReport[]>;
   explain(flow: Flow): Explanation | Promise<Explanation>;
   /** Prometheus' text, in pieces. */
-  metrics(): Iterable<string>;
+  metrics(): Iterable<string> | Promise<Iterable<string>>;
   ports(): PortReport[];
   drops(): DropsReport;
   sync(): SyncReport;

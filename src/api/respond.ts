@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import { codeOf, type ErrorCode, SluiceError } from '../errors.js';
+import { pacer } from '../slices.js';
 import type { Caller, Handlers } from './handlers.js';
 import { API } from './openapi.js';
 import { SAFE_HEADERS, sendPage } from './pages.js';
@@ -41,6 +42,9 @@ function statusOf(error: unknown): number {
   const code = codeOf(error);
   return code === undefined ? 500 : (STATUSES[code as ErrorCode] ?? 422);
 }
+
+/** Members of a list that is sent in pieces. */
+const LONG = 100;
 
 /** What listens: the control socket, or a TCP port. */
 export interface Front {
@@ -107,7 +111,9 @@ async function respond(
   const value = await route.run(handlers, asked);
   switch (route.answer.kind) {
     case 'json':
-      return json(response, 200, value);
+      return Array.isArray(value) && value.length > LONG
+        ? list(response, value)
+        : json(response, 200, value);
     case 'lines':
       return lines(response, value as AsyncIterable<object>);
     case 'text':
@@ -173,17 +179,32 @@ async function lines(response: ServerResponse, values: AsyncIterable<object>): P
   response.end();
 }
 
+/** In slices: pieces are made as they are sent. */
 export async function text(
   response: ServerResponse,
   type: string,
   pieces: Iterable<string>,
 ): Promise<void> {
+  const rest = pacer();
   for (const piece of pieces) {
     if (!response.headersSent) response.writeHead(200, { 'content-type': type });
     if (response.destroyed) return;
     if (!response.write(piece)) await drained(response);
+    await rest();
   }
   response.end();
+}
+
+/** A list as JSON, one member after the other. */
+async function list(response: ServerResponse, members: readonly unknown[]): Promise<void> {
+  response.setHeader('cache-control', 'no-store');
+  const pieces = function* () {
+    for (const [at, member] of members.entries()) {
+      yield `${at === 0 ? '[' : ','}${JSON.stringify(member)}`;
+    }
+    yield ']\n';
+  };
+  await text(response, 'application/json', pieces());
 }
 
 function drained(response: ServerResponse): Promise<void> {

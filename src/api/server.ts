@@ -147,7 +147,8 @@ export async function serveMetrics(
       response.writeHead(404).end('GET /metrics is all there is\n');
       return;
     }
-    text(response, CONTENT_TYPE, handlers.metrics()).catch((error: unknown) => {
+    const answer = async () => text(response, CONTENT_TYPE, await handlers.metrics());
+    answer().catch((error: unknown) => {
       onError(error);
       fail(response, error);
     });

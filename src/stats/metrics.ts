@@ -24,13 +24,16 @@ export interface MetricSources {
   status: StatusReport;
 }
 
+/** Characters of a piece: a fraction of a millisecond's work. */
+const PIECE = 16_384;
+
 type Labels = Record<string, string | number>;
 type Sample = [labels: Labels, value: number];
 
 /** Extra figures that go up and down; the others only count. */
 const GAUGES = new Set(['connections']);
 
-/** A metric a piece: its head and all its samples. */
+/** A metric in one piece, or in several where it has many samples. */
 export function* metrics(sources: MetricSources): Generator<string> {
   const { services, ports, drops, status, sync } = sources;
   yield* general(status);
@@ -38,10 +41,13 @@ export function* metrics(sources: MetricSources): Generator<string> {
   yield* packets(drops);
   yield* synchronisation(sync);
   for (const name of Object.keys(ports[0]?.counters ?? {})) {
-    yield metric(`sluice_port_${snake(name)}_total`, 'counter', `Port: ${name}.`, ports, (port) => [
-      { port: port.name },
-      port.counters[name] ?? 0,
-    ]);
+    yield* metric(
+      `sluice_port_${snake(name)}_total`,
+      'counter',
+      `Port: ${name}.`,
+      ports,
+      (port) => [{ port: port.name }, port.counters[name] ?? 0],
+    );
   }
   yield* serviceMetrics(services);
   yield* vrrpMetrics(sources.vrrp);
@@ -65,28 +71,28 @@ function* vrrpMetrics({ instances }: VrrpReport): Generator<string> {
     ]);
   const counter = (name: string, help: string, value: (one: Instance) => number) =>
     each(name, 'counter', help, value);
-  yield each(
+  yield* each(
     'keepalived_vrrp_state',
     'gauge',
     'INIT 0, BACKUP 1, MASTER 2, FAULT 3.',
     ({ state }) => VRRP_STATES.indexOf(state),
   );
-  yield counter(
+  yield* counter(
     'keepalived_advertisements_received_total',
     'Adverts that were believed.',
     ({ advertisementsReceived }) => advertisementsReceived,
   );
-  yield counter(
+  yield* counter(
     'keepalived_become_master_total',
     'Times it became master.',
     ({ becameMaster }) => becameMaster,
   );
-  yield counter(
+  yield* counter(
     'keepalived_release_master_total',
     'Times it was master no more.',
     ({ releasedMaster }) => releasedMaster,
   );
-  yield counter(
+  yield* counter(
     'sluice_vrrp_adverts_dropped_total',
     'Adverts that were not believed.',
     ({ dropped }) => Object.values(dropped).reduce((sum: number, count) => sum + (count ?? 0), 0),
@@ -97,20 +103,20 @@ function* general(status: StatusReport): Generator<string> {
   const { version, dpdk, name, generation, connections, maxConnections, workers } = status;
   const one = (metricName: string, help: string, labels: Labels, value: number) =>
     metric(metricName, 'gauge', help, [value], () => [labels, value]);
-  yield one('sluice_info', 'What runs.', { version, dpdk, name }, 1);
-  yield one('keepalived_up', 'The director runs.', {}, 1);
-  yield metric(
+  yield* one('sluice_info', 'What runs.', { version, dpdk, name }, 1);
+  yield* one('keepalived_up', 'The director runs.', {}, 1);
+  yield* metric(
     'sluice_control_restarts_total',
     'counter',
     'Times the control plane failed and was started again.',
     [status.controlRestarts],
     (count) => [{}, count],
   );
-  yield one('sluice_uptime_seconds', 'Since the start.', {}, status.uptimeSeconds);
-  yield one('sluice_generation', 'Publications so far.', {}, generation);
-  yield one('sluice_connections', 'Connections now.', {}, connections);
-  yield one('sluice_connections_limit', 'Room in the tables.', {}, maxConnections);
-  yield metric(
+  yield* one('sluice_uptime_seconds', 'Since the start.', {}, status.uptimeSeconds);
+  yield* one('sluice_generation', 'Publications so far.', {}, generation);
+  yield* one('sluice_connections', 'Connections now.', {}, connections);
+  yield* one('sluice_connections_limit', 'Room in the tables.', {}, maxConnections);
+  yield* metric(
     'sluice_worker_busy_ratio',
     'gauge',
     'Part of its time with packets.',
@@ -118,11 +124,11 @@ function* general(status: StatusReport): Generator<string> {
     (w) => [{ cpu: w.cpu }, w.load / 100],
   );
   const value = 'What is about to run out; its measure, while it is above the threshold.';
-  yield metric('sluice_alert', 'gauge', value, status.alerts, ({ code, of, value }) => [
+  yield* metric('sluice_alert', 'gauge', value, status.alerts, ({ code, of, value }) => [
     { code, of },
     value,
   ]);
-  yield metric(
+  yield* metric(
     'sluice_worker_lag_seconds',
     'gauge',
     'Since a worker finished a turn.',
@@ -143,7 +149,7 @@ function* ipvs(services: ServiceReport[]): Generator<string> {
   for (const [name, of] of totals) {
     const sum = services.reduce((all, service) => all + service[of], 0);
     const help = `The total number of ${name.replace('_', ' ')} of all services.`;
-    yield metric(`node_ipvs_${name}_total`, 'counter', help, [sum], () => [{}, sum]);
+    yield* metric(`node_ipvs_${name}_total`, 'counter', help, [sum], () => [{}, sum]);
   }
   const backends = () =>
     each(services, (service, server) => ({
@@ -156,7 +162,7 @@ function* ipvs(services: ServiceReport[]): Generator<string> {
     ['connections_inactive', 'inactive', 'Inactive connections of a server.'],
     ['weight', 'weight', 'Weight of a server.'],
   ] as const) {
-    yield metric(`node_ipvs_backend_${name}`, 'gauge', help, backends(), ([labels, server]) => [
+    yield* metric(`node_ipvs_backend_${name}`, 'gauge', help, backends(), ([labels, server]) => [
       labels,
       server[of],
     ]);
@@ -182,17 +188,17 @@ const SYNC_GAUGES = new Set(['waiting', 'lag_ms', 'peers']);
 
 function* synchronisation({ running, figures }: SyncReport): Generator<string> {
   const help = 'Whether connection sync runs.';
-  yield metric('sluice_sync_running', 'gauge', help, [running], (on) => [{}, on ? 1 : 0]);
+  yield* metric('sluice_sync_running', 'gauge', help, [running], (on) => [{}, on ? 1 : 0]);
   for (const [name, value] of Object.entries(figures)) {
     const gauge = SYNC_GAUGES.has(name);
     const about = `Connection sync: ${name.replaceAll('_', ' ')}.`;
     const full = gauge ? `sluice_sync_${name}` : `sluice_sync_${name}_total`;
-    yield metric(full, gauge ? 'gauge' : 'counter', about, [value], () => [{}, value]);
+    yield* metric(full, gauge ? 'gauge' : 'counter', about, [value], () => [{}, value]);
   }
 }
 
 function* packets({ ends, extra }: DropsReport): Generator<string> {
-  yield metric('sluice_packets_total', 'counter', 'Packets by their end.', ends, (end) => [
+  yield* metric('sluice_packets_total', 'counter', 'Packets by their end.', ends, (end) => [
     { end: end.name, kind: end.kind },
     end.count,
   ]);
@@ -200,7 +206,7 @@ function* packets({ ends, extra }: DropsReport): Generator<string> {
     // sluice_connections has it already.
     if (GAUGES.has(name)) continue;
     const help = `Counted by the workers: ${name.replaceAll('_', ' ')}.`;
-    yield metric(`sluice_${name}_total`, 'counter', help, [value], () => [{}, value]);
+    yield* metric(`sluice_${name}_total`, 'counter', help, [value], () => [{}, value]);
   }
 }
 
@@ -228,14 +234,14 @@ function* serviceMetrics(services: ServiceReport[]): Generator<string> {
     }));
   for (const [name, of] of TRAFFIC) {
     const words = name.replace('_', ' ');
-    yield metric(
+    yield* metric(
       `sluice_service_${name}_total`,
       'counter',
       `Service: ${words}.`,
       services,
       (one) => [ofService(one), one[of]],
     );
-    yield metric(
+    yield* metric(
       `sluice_server_${name}_total`,
       'counter',
       `Server: ${words}.`,
@@ -252,10 +258,12 @@ function* serviceMetrics(services: ServiceReport[]): Generator<string> {
       labels,
       of(server),
     ]);
-  yield gauge('up', 'Takes new connections, were it not for its weight.', ({ up }) => (up ? 1 : 0));
-  yield gauge('weight', 'In effect.', ({ weight }) => weight);
-  yield gauge('connections_active', 'ActiveConn.', ({ active }) => active);
-  yield gauge('connections_inactive', 'InActConn.', ({ inactive }) => inactive);
+  yield* gauge('up', 'Takes new connections, were it not for its weight.', ({ up }) =>
+    up ? 1 : 0,
+  );
+  yield* gauge('weight', 'In effect.', ({ weight }) => weight);
+  yield* gauge('connections_active', 'ActiveConn.', ({ active }) => active);
+  yield* gauge('connections_inactive', 'InActConn.', ({ inactive }) => inactive);
 }
 
 type Server = ServiceReport['servers'][number];
@@ -269,22 +277,26 @@ function* each(
   }
 }
 
-function metric<T>(
+function* metric<T>(
   name: string,
   type: 'counter' | 'gauge',
   help: string,
   items: Iterable<T>,
   sample: (item: T) => Sample,
-): string {
+): Generator<string> {
   let text = `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
   for (const item of items) {
+    if (text.length >= PIECE) {
+      yield text;
+      text = '';
+    }
     const [labels, value] = sample(item);
     const inside = Object.entries(labels)
       .map(([key, label]) => `${key}="${escaped(String(label))}"`)
       .join(',');
     text += `${name}${inside === '' ? '' : `{${inside}}`} ${value}\n`;
   }
-  return text;
+  yield text;
 }
 
 function escaped(text: string): string {

@@ -6,6 +6,8 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServiceReport } from '../api/types.js';
 import { isSix, toBytes } from '../config/address.js';
+import { pacer } from '../slices.js';
+import { NO_RATES, type Rates } from './rates.js';
 
 /** IPVS's own version: readers compare it. */
 const IPVS_VERSION = '1.2.1';
@@ -35,44 +37,63 @@ function hexService({ protocol, address, port }: ServiceReport): string {
   return `${protocol.toUpperCase().padEnd(4)} ${hexEndpoint({ address, port })}`;
 }
 
-/**
- * node_exporter passes SCTP's services over and takes their servers for the service's before: at the
- * head of the file there is none.
- */
-function sctpFirst(services: readonly ServiceReport[]): ServiceReport[] {
-  const isSctp = ({ protocol }: ServiceReport) => protocol === 'sctp';
-  return [...services.filter(isSctp), ...services.filter((one) => !isSctp(one))];
-}
+const head = (size: number) => `IP Virtual Server version ${IPVS_VERSION} (size=${size})
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+`;
 
-export function ipvsTable(services: ServiceReport[], size: number): string {
-  const lines = [
-    `IP Virtual Server version ${IPVS_VERSION} (size=${size})`,
-    'Prot LocalAddress:Port Scheduler Flags',
-    '  -> RemoteAddress:Port Forward Weight ActiveConn InActConn',
-  ];
-  for (const service of sctpFirst(services)) {
-    const flags = service.flags.filter((flag) => flag !== 'ops');
-    const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
-    const ops = service.flags.includes('ops') ? 'ops ' : '';
-    const keeps = service.persistence
-      ? `persistent ${service.persistence.timeoutS} ${hexNetmask(service.persistence.netmask)}`
-      : '';
-    lines.push(`${hexService(service)} ${service.scheduler} ${said}${ops}${keeps}`);
-    for (const server of service.servers) {
-      const { forward, weight, active, inactive } = server;
-      const column = (value: string | number, width: number) => String(value).padEnd(width);
-      lines.push(
-        `  -> ${hexEndpoint(server)}      ${column(forward, 7)} ${column(weight, 6)} ` +
-          `${column(active, 10)} ${column(inactive, 10)}`,
-      );
-    }
+/** A service and its servers, a line each. */
+function entry(service: ServiceReport): string {
+  const flags = service.flags.filter((flag) => flag !== 'ops');
+  const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
+  const ops = service.flags.includes('ops') ? 'ops ' : '';
+  const keeps = service.persistence
+    ? `persistent ${service.persistence.timeoutS} ${hexNetmask(service.persistence.netmask)}`
+    : '';
+  let lines = `${hexService(service)} ${service.scheduler} ${said}${ops}${keeps}\n`;
+  const column = (value: string | number, width: number) => String(value).padEnd(width);
+  for (const server of service.servers) {
+    const { forward, weight, active, inactive } = server;
+    lines +=
+      `  -> ${hexEndpoint(server)}      ${column(forward, 7)} ${column(weight, 6)} ` +
+      `${column(active, 10)} ${column(inactive, 10)}\n`;
   }
-  return `${lines.join('\n')}\n`;
+  return lines;
 }
 
-export function ipvsStats(services: ServiceReport[]): string {
-  const sum = (of: (service: ServiceReport) => number) =>
-    services.reduce((all, service) => all + of(service), 0);
+type Counted = Pick<ServiceReport, (typeof COUNTED)[number] | 'rates'>;
+const COUNTED = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'] as const;
+
+/** Both files, made in slices. */
+export async function ipvsFiles(
+  services: Iterable<ServiceReport>,
+  size: number,
+): Promise<{ table: string; stats: string }> {
+  // node_exporter passes SCTP's services over and takes their servers for the service's before: at
+  // the head of the file there is none.
+  const sctp: string[] = [];
+  const others: string[] = [];
+  const sum: Counted = {
+    conns: 0,
+    inPkts: 0,
+    outPkts: 0,
+    inBytes: 0,
+    outBytes: 0,
+    rates: { ...NO_RATES },
+  };
+  const rest = pacer();
+  for (const service of services) {
+    (service.protocol === 'sctp' ? sctp : others).push(entry(service));
+    for (const name of COUNTED) sum[name] += service[name];
+    for (const name of Object.keys(NO_RATES) as (keyof Rates)[])
+      sum.rates[name] += service.rates[name];
+    const pause = rest();
+    if (pause) await pause;
+  }
+  return { table: [head(size), ...sctp, ...others].join(''), stats: ipvsStats(sum) };
+}
+
+function ipvsStats({ rates, ...total }: Counted): string {
   const column = (value: number, width: number) =>
     value.toString(16).toUpperCase().padStart(width, ' ');
   const row = (values: [number, number, number, number, number]) =>
@@ -80,44 +101,40 @@ export function ipvsStats(services: ServiceReport[]): string {
   return [
     '   Total Incoming Outgoing         Incoming         Outgoing',
     '   Conns  Packets  Packets            Bytes            Bytes',
-    row([
-      sum((s) => s.conns),
-      sum((s) => s.inPkts),
-      sum((s) => s.outPkts),
-      sum((s) => s.inBytes),
-      sum((s) => s.outBytes),
-    ]),
+    row([total.conns, total.inPkts, total.outPkts, total.inBytes, total.outBytes]),
     '',
     ' Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s',
-    row([
-      sum((s) => s.rates.cps),
-      sum((s) => s.rates.inPps),
-      sum((s) => s.rates.outPps),
-      sum((s) => s.rates.inBps),
-      sum((s) => s.rates.outBps),
-    ]),
+    row([rates.cps, rates.inPps, rates.outPps, rates.inBps, rates.outBps]),
     '',
   ].join('\n');
 }
+
+/** Part of the time that may go into the files: with very many servers they are written less often. */
+const SHARE = 0.1;
 
 /** Keeps the two files under a folder that stands in for /proc. */
 export class ProcFiles {
   readonly #folder: string;
   #writing = false;
+  /** Of performance.now(): no sooner are they written again. */
+  #due = 0;
 
   constructor(proc: string) {
     this.#folder = join(proc, 'net');
   }
 
   /** A reader sees a whole file, the old or the new. One that is still being written is not overtaken. */
-  async write(services: ServiceReport[], size: number): Promise<void> {
-    if (this.#writing) return;
+  async write(services: Iterable<ServiceReport>, size: number): Promise<void> {
+    const begun = performance.now();
+    if (this.#writing || begun < this.#due) return;
     this.#writing = true;
     try {
       await mkdir(this.#folder, { recursive: true });
-      await this.#replace('ip_vs', ipvsTable(services, size));
-      await this.#replace('ip_vs_stats', ipvsStats(services));
+      const { table, stats } = await ipvsFiles(services, size);
+      await this.#replace('ip_vs', table);
+      await this.#replace('ip_vs_stats', stats);
     } finally {
+      this.#due = begun + (performance.now() - begun) / SHARE;
       this.#writing = false;
     }
   }

@@ -3,6 +3,7 @@
  * quarter of the way. In whole numbers with Linux's scales (2¹⁰ for connections and packets, 2⁵
  * for bytes), so that the last digit is IPVS's, too.
  */
+import { pacer } from '../slices.js';
 import type { CounterView, ServiceFigures } from './counters.js';
 
 export const SAMPLE_MS = 2_000;
@@ -91,6 +92,7 @@ export class RateView {
   readonly #counters: CounterView;
   #services = new Map<number, Estimator>();
   #servers = new Map<number, Estimator>();
+  #sampling = false;
 
   constructor(counters: CounterView) {
     this.#counters = counters;
@@ -102,10 +104,16 @@ export class RateView {
     this.#servers = followed(this.#servers, servers, this.#server);
   }
 
-  /** To be called every SAMPLE_MS. */
-  sample(): void {
-    for (const [slot, estimator] of this.#services) estimator.sample(this.#service(slot));
-    for (const [slot, estimator] of this.#servers) estimator.sample(this.#server(slot));
+  /** To be called every SAMPLE_MS; one that is still under way is not overtaken. */
+  async sample(): Promise<void> {
+    if (this.#sampling) return;
+    this.#sampling = true;
+    try {
+      await sampled(this.#services, this.#service);
+      await sampled(this.#servers, this.#server);
+    } finally {
+      this.#sampling = false;
+    }
   }
 
   /** These start at zero: their counters do, or they have new owners. */
@@ -124,6 +132,18 @@ export class RateView {
 
   readonly #service = (slot: number): ServiceFigures => this.#counters.service(slot);
   readonly #server = (slot: number): ServiceFigures => this.#counters.server(slot);
+}
+
+async function sampled(
+  estimators: ReadonlyMap<number, Estimator>,
+  read: (slot: number) => ServiceFigures,
+): Promise<void> {
+  const rest = pacer();
+  for (const [slot, estimator] of estimators) {
+    estimator.sample(read(slot));
+    const pause = rest();
+    if (pause) await pause;
+  }
 }
 
 function followed(

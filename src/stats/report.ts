@@ -13,23 +13,24 @@ import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js'
 import type { CounterView } from './counters.js';
 import { NO_RATES, type RateView } from './rates.js';
 
-export function serviceReports(
+/** One after the other, as they are asked for. */
+export function* serviceReports(
   model: Model,
   planned: Planned,
   counters: CounterView,
   rates: RateView,
   checksOf: (serverKey: string) => CheckReport[] = () => [],
   { match = '', offset = 0, limit = 0 }: Partial<ServicesQuery> = {},
-): ServiceReport[] {
+): Generator<ServiceReport> {
   const { slots, snapshot } = planned;
   const wanted = model.services.flatMap((service, index) =>
     mentions(service, match) ? [{ service, index }] : [],
   );
   const page = wanted.slice(offset, limit > 0 ? offset + limit : undefined);
-  return page.map(({ service, index }) => {
+  for (const { service, index } of page) {
     const slot = (slots.services.get(serviceKey(service)) as SlotEntry).slot;
     const current = new Map(snapshot.services[index]?.servers.map((one) => [one.slot, one]));
-    return {
+    yield {
       name: service.name,
       protocol: service.protocol,
       address: service.listen.address,
@@ -67,7 +68,7 @@ export function serviceReports(
         };
       }),
     };
-  });
+  }
 }
 
 /** Whether the name or an address of a service or one of its servers has the text in it. */

@@ -47,7 +47,7 @@ function sources(
   })) as unknown as ServiceReport[];
   return {
     model,
-    services,
+    report: (index) => services[index],
     connection: null,
     workers: 1,
     locate: (service, server) =>
@@ -118,22 +118,23 @@ test('IPv6: the service, and what each mode makes of a packet', () => {
       'director.yaml',
     );
     const at = sources('');
-    const services = at.services.map((service) => ({
-      ...service,
+    const before = at.report(0)!;
+    const report = () => ({
+      ...before,
       servers: model.services[0]!.servers.map((server, i) => ({
-        ...at.services[0]!.servers[i]!,
+        ...before.servers[i]!,
         ...server.address,
         up: i === 0,
         mode: server.mode,
       })),
-    }));
+    });
     const flow: Flow = {
       protocol: more.includes('udp') ? 'udp' : 'tcp',
       from: { address: '2001:db8:c::2', port: 40_000 },
       to: { address: '2001:db8:f::10', port: 80 },
     };
     const text = formatExplanation(
-      explain(flow, { ...at, model, services, locate: (service) => locate(['services', service]) }),
+      explain(flow, { ...at, model, report, locate: (service) => locate(['services', service]) }),
     );
     return text.split('\n').filter((line) => /is service|: the |: unchanged/.test(line));
   };
@@ -228,7 +229,8 @@ const wide = (text: string, more: Partial<ExplainSources> = {}): ExplainSources 
     })),
   })) as unknown as ServiceReport[];
   const place = (index: number) => locate(['services', index]);
-  return { model, services, connection: null, workers: 1, locate: place, ...more };
+  const report = (index: number) => services[index];
+  return { model, report, connection: null, workers: 1, locate: place, ...more };
 };
 
 const WIDE = `ports: [{ name: front, mac: 02:00:00:00:01:01, addresses: [198.51.100.1/24] }]

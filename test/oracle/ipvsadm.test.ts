@@ -144,7 +144,7 @@ function tests(): void {
     // Some of IPVS's samples may have been before the last packets, or after.
     const seen: string[] = [];
     for (let sample = 0; sample < 4; sample++) {
-      ours.rates.sample();
+      await ours.rates.sample();
       seen.push((await mine({ line: '-Ln --rate' })).out);
     }
     const rates = comparable({ status: 0, out: real.rates, error: '' }).out;

@@ -1,6 +1,6 @@
 /** Prometheus' text and the files of /proc, the latter read by Debian's own node exporter. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceReport } from '../../src/api/types.js';
 import { type MetricSources, metrics } from '../../src/stats/metrics.js';
-import { ipvsStats, ipvsTable, ProcFiles } from '../../src/stats/procfs.js';
+import { ipvsFiles, ProcFiles } from '../../src/stats/procfs.js';
 import { NO_RATES } from '../../src/stats/rates.js';
 import { inside, ip, until } from '../native/support/inside.js';
 
@@ -148,17 +148,20 @@ test('figures have the names and values that they should', () => {
   }
 });
 
-test('an SCTP service, as the kernel names it', () => {
+test('an SCTP service, as the kernel names it', async () => {
   const services = [{ ...(SERVICES[0] as ServiceReport), protocol: 'sctp' as const }];
-  assert.match(ipvsTable(services, 4096), /^SCTP C0A80016:0CEA sh \(sh-port,sh-fallback\) $/m);
+  assert.match(
+    (await ipvsFiles(services, 4096)).table,
+    /^SCTP C0A80016:0CEA sh \(sh-port,sh-fallback\) $/m,
+  );
   const text = [...metrics({ ...SOURCES, services })].join('');
   assert.match(text, /^node_ipvs_backend_weight\{.*proto="SCTP".*\} 100$/m);
 });
 
-test('a service for a mark, as the kernel and node exporter name it', () => {
+test('a service for a mark, as the kernel and node exporter name it', async () => {
   const marked = { ...SERVICES[1], protocol: 'fwmark', address: '0.0.0.0', port: 0x3e8 };
   const services = [marked] as unknown as ServiceReport[];
-  assert.match(ipvsTable(services, 4096), /^FWM {2}000003E8 rr ops $/m);
+  assert.match((await ipvsFiles(services, 4096)).table, /^FWM {2}000003E8 rr ops $/m);
   const lines = [...metrics({ ...SOURCES, services })].join('').split('\n');
   const labels =
     'local_address="",local_mark="000003E8",local_port="0",proto="FWM",' +
@@ -166,9 +169,10 @@ test('a service for a mark, as the kernel and node exporter name it', () => {
   assert.ok(lines.includes(`node_ipvs_backend_weight{${labels}} 1`), lines.join('\n'));
 });
 
-test('ip_vs and ip_vs_stats as the kernel writes them', () => {
+test('ip_vs and ip_vs_stats as the kernel writes them', async () => {
+  const { table, stats } = await ipvsFiles(SERVICES, 4096);
   assert.is(
-    ipvsTable(SERVICES, 4096),
+    table,
     `IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port Forward Weight ActiveConn InActConn
@@ -179,7 +183,7 @@ UDP  CB00710A:0035 rr ops${' '}
   -> C633640B:0035      FullNat 1      1          0${' '.repeat(9)}
 `,
   );
-  assert.equal(ipvsStats(SERVICES).split('\n'), [
+  assert.equal(stats.split('\n'), [
     '   Total Incoming Outgoing         Incoming         Outgoing',
     '   Conns  Packets  Packets            Bytes            Bytes',
     '       8       50       A0             5DC0        9502F9000',
@@ -242,7 +246,15 @@ if (inside(import.meta.url, 'node exporter reads our /proc files')) {
 
   test('the files are replaced whole, and removed at the end', async () => {
     const files = new ProcFiles(proc);
-    await Promise.all([files.write(SERVICES, 1), files.write([], 1)]);
+    const work = function* () {
+      const end = performance.now() + 20;
+      while (performance.now() < end);
+      yield* SERVICES;
+    };
+    await Promise.all([files.write(work(), 1), files.write([], 1)]);
+    // What takes long is not done again at once.
+    await files.write([], 1);
+    assert.match(readFileSync(join(proc, 'net', 'ip_vs'), 'utf8'), /^TCP {2}C0A80016/m);
     assert.equal(readdirSync(join(proc, 'net')).sort(), ['ip_vs', 'ip_vs_stats']);
     await files.remove();
     assert.equal(readdirSync(join(proc, 'net')), []);

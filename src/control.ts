@@ -18,11 +18,9 @@ import type {
   VrrpReport,
 } from './api/types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
-import { formatEndpoint } from './config/address.js';
 import { loadAside } from './config/aside.js';
 import type { Loaded } from './config/load.js';
 import { formatEnd } from './config/marks.js';
-import type { Model, ServerModel } from './config/model.js';
 import { clientNetwork } from './config/persistence.js';
 import { listConnections } from './connections.js';
 import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';

@@ -5,6 +5,7 @@
  * interface, AF_XDP, a process that is killed or just ends.
  */
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -120,6 +121,26 @@ if (inside(import.meta.url, 'the live engine on several devices')) {
       assert.ok(slept > 0 && slept < 1500, `${slept} sleeps`);
       const ping = peers[0]!.try('ping', '-c', '3', '-i', '0.2', '-w', '5', '192.0.2.1');
       assert.is(ping.status, 0, ping.output);
+    });
+  });
+
+  test('without a twin there is nothing of the kernel’s to follow, and nobody is kept busy', async () => {
+    const { twin, ...port } = packetPort(0);
+    await using([port], async () => {
+      const second = () => new Promise((done) => setTimeout(done, 1000));
+      await second(); // by then it has its name
+      const [thread] = readdirSync('/proc/self/task')
+        .map((id) => `/proc/self/task/${id}/stat`)
+        .filter((path) => readFileSync(path, 'utf8').includes('(sluice-slow)')) as [string];
+      const ticks = () => {
+        const words = readFileSync(thread, 'utf8')
+          .replace(/^.*\) /, '')
+          .split(' ');
+        return Number(words[11]) + Number(words[12]); // user's and system's, a hundredth each
+      };
+      const before = ticks();
+      await second();
+      assert.ok(ticks() - before < 20, `${ticks() - before} of 100`);
     });
   });
 

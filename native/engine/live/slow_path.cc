@@ -284,7 +284,7 @@ void SlowPath::wait(unsigned work) {
 
 uint64_t SlowPath::next_deadline_ms() const {
   const uint64_t second = second_ms_ + kSecondMs;
-  return routing_changed_ ? std::min(second, next_fib_ms_) : second;
+  return mirror_ && routing_changed_ ? std::min(second, next_fib_ms_) : second;
 }
 
 // Whether there is something that the bell may have been rung for before the thread listened.

@@ -181,6 +181,26 @@ test('a link smaller than the fragments sets the size', () => {
   finish(duo);
 });
 
+test('an echo request larger than the MTU is answered in fragments', () => {
+  const bench = new Bench(world(wordsFor('nat')));
+  const ping = { from: CIP, to: VIP, payload: p.pattern(3_000) };
+  const steps = bench.run(split(p.echo(ping), 1_480).map(fromFront), 0);
+  assert.is(steps.at(-1)?.end, 'answered_echo');
+  const frames = steps.at(-1)!.outputs.map(({ bytes }) => bytes);
+  assert.ok(frames.length === 3 && frames.every(({ length }) => length <= 1_514));
+  const parts = frames.map((frame) => dissect(frame).ip!);
+  assert.equal(
+    parts.map(({ src, dst, mf, fragmentOffset }) => [src, dst, mf, fragmentOffset]),
+    [0, 1, 2].map((n) => [VIP, CIP, n < 2, (n * 1_480) / 8]),
+  );
+  assert.is(new Set(parts.map(({ id }) => id)).size, 1);
+  const body = p.concat(...frames.map((frame) => p.ipOf(frame).subarray(20)));
+  assert.equal(body, p.ipOf(p.echo({ ...ping, reply: true })).subarray(20));
+  assert.ok(frames.every((frame) => p.checksum(p.ipOf(frame).subarray(0, 20)) === 0));
+  assert.equal(bench.invariants(), []);
+  bench.close();
+});
+
 test('a fragmented echo request is answered', () => {
   const duo = new Duo(world(wordsFor('nat')));
   const ping = p.echo({ from: CIP, to: VIP, payload: p.pattern(1000) });

@@ -119,7 +119,13 @@ void Worker::answer_echo(Packet& packet) {
   icmp->type = kEchoReply;
   icmp->checksum = 0;
   icmp->checksum = checksum_of(icmp, packet.l4_bytes);
-  reflect(packet, from, End::answered_echo);
+  const FibPort& port = fib_->port(packet.port);
+  if (packet.total_length() <= port.mtu) return reflect(packet, from, End::answered_echo);
+  // Of a request that came in fragments.
+  Pieces pieces;
+  const unsigned n = cut(packet, port.mtu, pieces);
+  send_pieces(packet, n, pieces, {from, port.mac, kEtherIpv4}, packet.port, End::answered_echo,
+              nullptr);
 }
 
 // RFC 9293 section 3.10.7.1: a segment for a connection that does not exist.

@@ -252,13 +252,13 @@ class Snapshot {
   std::vector<std::shared_ptr<const Table>> lookups_;  // by service; null: it needs none
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
-  std::vector<uint8_t> serves_;                          // by slot
+  std::vector<uint8_t> serves_;                            // by slot
   std::unordered_map<uint32_t, WideAddress> tunnel_ends_;  // by slot
-  std::vector<IndexedService> service_index_;            // open addressing
-  std::vector<OwnedAddress> owned_;                      // open addressing
-  size_t service_mask_ = 0, owned_mask_ = 0;             // powers of two less one
-  std::vector<std::pair<uint16_t, Mac>> virtual_macs_;   // by port; a handful
-  std::vector<std::pair<be32, Mac>> virtual_addresses_;  // by address
+  std::vector<IndexedService> service_index_;              // open addressing
+  std::vector<OwnedAddress> owned_;                        // open addressing
+  size_t service_mask_ = 0, owned_mask_ = 0;               // powers of two less one
+  std::vector<std::pair<uint16_t, Mac>> virtual_macs_;     // by port; a handful
+  std::vector<std::pair<be32, Mac>> virtual_addresses_;    // by address
   FibInput fib_;
   std::vector<std::pair<WideAddress, be16>> gue_;  // sorted
   Snapshot6 six_;

@@ -266,6 +266,10 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE void translate_error(Packet& packet, uint32_t record, Direction direction);
   SLUICE_ASIDE void relay_tunnel_error(Packet& packet, const Record& record);
 
+  // pipeline/6_across.cc: errors about tunnels between families.
+  SLUICE_ASIDE bool give_error_to_six(Packet& packet, const net::Ipv4& outer, const uint8_t* inner);
+  SLUICE_ASIDE void take_error(rte_mbuf* mbuf, uint16_t port);
+
   // pipeline/7_answer.cc: what the director says itself, out of the port the packet came from.
   SLUICE_ASIDE void owned_or_punt(Packet& packet);
   void accept(Packet& packet);

@@ -112,6 +112,9 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void translate_error(Packet6& packet, uint32_t record, Direction direction);
   void relay_tunnel_error(Packet6& packet, const Record& c);
 
+  // 6_across.cc
+  bool give_error_to_four(Packet6& packet, const net::Ipv6& outer, const uint8_t* inner);
+
   // 7_answer.cc
   void owned_or_punt(Packet6& packet);
   void accept(Packet6& packet);

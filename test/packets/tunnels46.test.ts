@@ -25,8 +25,8 @@ import { GUE_SOURCES, outerProtocol } from '../support/model/tunnel.js';
 import * as p from '../support/packet.js';
 import * as q from '../support/packet6.js';
 import { Bench } from '../support/replay.js';
-import { CREWS, fromBack, fromFront, nameOf, toBack } from '../support/table.js';
-import { BACK6, RIP6, VIPS, yaml6 } from '../support/world6.js';
+import { CREWS, fromBack, fromFront, nameOf, toBack, toFront } from '../support/table.js';
+import { BACK6, CIP6, RIP6, VIPS, yaml6 } from '../support/world6.js';
 import { yamlWorld } from '../support/yaml.js';
 
 const TUNNELS: Tunnel[] = [
@@ -236,17 +236,92 @@ test('without a way there, and without the server', () => {
   bench.close();
 });
 
-test('what comes back about the outer packet is the kernel’s', () => {
-  const bench = benchOf();
-  bench.run([fromFront(p.tcp(syn))], 0);
-  const outer = wrapped(IPIP, p.tcp({ ...syn, ttl: 60 }), 60, 0x2a);
-  const error = q.icmp6Error({
-    ...{ from: '2001:db8:2::77', to: BACK6, type: 2, code: 0, rest: u32(1400) },
-    quote: outer,
+const router = { from: '2001:db8:2::77', to: BACK6 };
+for (const tunnel of TUNNELS) {
+  test(`${tunnelText(tunnel)}: what comes back about the outer packet is told to the client`, () => {
+    for (const crew of CREWS) {
+      const bench = benchOf(tunnel, '', crew);
+      try {
+        const request = p.udp({ ...query, df: true });
+        const [first] = bench.run([fromFront(request)], 0);
+        const quote = first!.outputs[0]!.bytes;
+        const left = p.udp({ ...query, df: true, ttl: 63 });
+        const mtu = 1400 - 40 - shimBytes(tunnel);
+        for (const [n, type, code, rest, answer] of [
+          [1, 2, 0, u32(1400), { type: 3, code: 4, mtu }],
+          [2, 1, 0, u32(0), { type: 3, code: 1 }],
+          [3, 1, 1, u32(0), { type: 3, code: 10 }],
+          [4, 1, 4, u32(0), { type: 3, code: 3 }],
+          [5, 3, 0, u32(0), { type: 11, code: 0 }],
+        ] as const) {
+          const error = q.icmp6Error({ ...router, type, code, rest, quote });
+          const [step] = bench.run([fromBack(error)], n);
+          assert.is(step?.end, 'forwarded_icmp_error', `${nameOf(crew)}: ${type}/${code}`);
+          const bytes = step!.outputs[0]!.bytes;
+          const told = { from: VIP, to: CIP, ...answer, quote: left, tos: icmpTos(query.tos) };
+          const wanted = toFront(p.icmpError({ ...told, id: readU16(bytes, 18) }));
+          assert.equal(differ(bytes, wanted.bytes), [], nameOf(crew));
+        }
+        assert.equal(bench.invariants(), []);
+      } finally {
+        bench.close();
+      }
+    }
   });
-  const [step] = bench.run([fromBack(error)], 1);
-  assert.is(step?.end, 'punted_not_ours');
+}
+
+test('an error that is not about a connection of ours, or not in order, tells nobody', () => {
+  const bench = benchOf();
+  const quote = wrapped(IPIP, p.udp({ ...query, ttl: 63 }), 63, 0x14);
+  const error = (more: object = {}) =>
+    fromBack(q.icmp6Error({ ...router, type: 1, code: 0, quote, ...more }));
+  assert.is(bench.run([error()], 0)[0]?.end, 'icmp_without_connection');
+  bench.run([fromFront(p.udp(query))], 1);
+  const foreign = quote.slice();
+  foreign.set(toBytes('2001:db8:77::1'), 14 + 8);
+  const elsewhere = quote.slice();
+  elsewhere.set([192, 0, 2, 99], 54 + 16);
+  for (const [arriving, end] of [
+    [error({ checksum: 'bad' }), 'punted_not_ours'],
+    [error({ quote: foreign }), 'punted_not_ours'],
+    [error({ quote: elsewhere }), 'punted_not_ours'],
+    [error({ quoteBytes: 40 + 27 }), 'punted_not_ours'],
+    [error({ type: 4, code: 1 }), 'punted_not_ours'],
+  ] as const) {
+    const [step] = bench.run([arriving], 2);
+    assert.is(step?.end, end);
+    assert.equal(step?.outputs[0]?.bytes, arriving.frame, 'the kernel gets it as it came');
+  }
+  assert.equal(bench.invariants(), []);
   bench.close();
+});
+
+test('6in4: what comes back about the outer packet is told to the client, too', () => {
+  for (const crew of CREWS) {
+    const bench = benchOf(IPIP, '', crew);
+    try {
+      const six = { from: `[${CIP6}]:40000`, to: `[${VIPS.sixInFour}]:80` };
+      const [first] = bench.run([fromFront(q.udp6({ ...six, payload: p.pattern(1_300) }))], 0);
+      const quote = first!.outputs[0]!.bytes;
+      const left = q.udp6({ ...six, payload: p.pattern(1_300), hops: 63 });
+      for (const [n, type, code, mtu, answer] of [
+        [1, 3, 4, 1400, { type: 2, code: 0, rest: u32(1380) }],
+        [2, 3, 1, 0, { type: 1, code: 0 }],
+        [3, 3, 13, 0, { type: 1, code: 1 }],
+        [4, 11, 0, 0, { type: 3, code: 0 }],
+      ] as const) {
+        const from = { from: '198.51.100.99', to: '198.51.100.1' };
+        const error = p.icmpError({ ...from, type, code, mtu, quote, quoteBytes: 500 });
+        const [step] = bench.run([fromBack(error)], n);
+        assert.is(step?.end, 'forwarded_icmp_error', `${nameOf(crew)}: ${type}/${code}`);
+        const told = { from: VIPS.sixInFour, to: CIP6, ...answer, quote: left, quoteBytes: 480 };
+        assert.equal(differ(step!.outputs[0]!.bytes, toFront(q.icmp6Error(told)).bytes), []);
+      }
+      assert.equal(bench.invariants(), []);
+    } finally {
+      bench.close();
+    }
+  }
 });
 
 test.run();

@@ -247,7 +247,8 @@ void Worker::parse_quote(Packet& packet) {
           quoted->protocol, const_cast<uint8_t*>(at) + header, end,
           [&](be16 port) { return snapshot_->is_gue(net::mapped(quoted->destination), port); });
       if (inside.packet != nullptr) {
-        if (inside.protocol != kIpip) return;
+        if (inside.protocol != kIpip)
+          return void(give_error_to_six(packet, *quoted, inside.packet));
         packet.quote_depth = 1;
         quoted = reinterpret_cast<Ipv4*>(inside.packet);
         continue;

@@ -1,6 +1,6 @@
 // Stage 5: TUN to an IPv6 server, IPv4 inside IPv6 (RFC 2473). A record has no room for such an
 // address and has a stand-in, which keeps its connection on the full way; the address is the
-// snapshot's. Errors that come back about the outer packet are the kernel's.
+// snapshot's.
 #include "../mode/mode6.h"
 #include "../worker6.h"
 

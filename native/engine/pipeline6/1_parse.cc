@@ -172,7 +172,9 @@ void Worker6::parse_quote(Packet6& packet) {
       const Inside inside = look_inside(
           next, at, end, [&](be16 port) { return snapshot().is_gue(quoted->destination, port); });
       if (inside.packet != nullptr) {
-        if (inside.protocol != kIpv6InIp) return;
+        if (inside.protocol != kIpv6InIp) {
+          return void(give_error_to_four(packet, *quoted, inside.packet));
+        }
         packet.quote_depth = 1;
         at = inside.packet;
         continue;

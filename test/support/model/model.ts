@@ -169,9 +169,13 @@ export class Model {
   }
 
   /** Answers go back to the station that the packet came from. */
-  private answerFrom(a: Arrival, end: string, packet: Uint8Array): Expected {
-    const fromMac = (this.ports[a.port] as ModelPort).mac;
-    return answer(end, a.port, [ethernet(packet, { fromMac, toMac: macText(a.frame, 6) })]);
+  private answerFrom(a: Arrival, end: string, ...packets: Uint8Array[]): Expected {
+    const macs = { fromMac: (this.ports[a.port] as ModelPort).mac, toMac: macText(a.frame, 6) };
+    return answer(
+      end,
+      a.port,
+      packets.map((packet) => ethernet(packet, macs)),
+    );
   }
 
   private reset(a: Arrival): Expected {
@@ -182,7 +186,10 @@ export class Model {
 
   private echo(a: Arrival): Expected {
     if (checksum(a.fields.body) !== 0) return drop('bad_icmp_checksum');
-    return this.answerFrom(a, 'answered_echo', echoReply(a.fields, freeId(a)));
+    const { mtu } = this.ports[a.port] as ModelPort;
+    const reply = readFields(echoReply(a.fields, freeId(a)));
+    const room = sizeOf(reply) <= mtu ? mtu : Math.min(mtu, a.pieceBytes);
+    return this.answerFrom(a, 'answered_echo', ...fragments(reply, room).map(writeFields));
   }
 
   // TCP, UDP and SCTP.

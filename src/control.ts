@@ -18,9 +18,11 @@ import type {
   VrrpReport,
 } from './api/types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
+import { type ClientReport, clientReports, formatEntry, placeOfEntry } from './clients.js';
 import { loadAside } from './config/aside.js';
 import type { Loaded } from './config/load.js';
 import { formatEnd } from './config/marks.js';
+import type { ServiceModel } from './config/model.js';
 import { clientNetwork } from './config/persistence.js';
 import { listConnections } from './connections.js';
 import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
@@ -121,6 +123,10 @@ export class Control implements Handlers {
         return (
           service && writtenPlace(loaded, service, at === undefined ? at : service.servers[at])
         );
+      },
+      entry: (index, one) => {
+        const service = model.services[index];
+        return formatEntry(one, service && placeOfEntry(loaded, service, one));
       },
     });
   }
@@ -318,14 +324,22 @@ export class Control implements Handlers {
     }
   }
 
-  #serviceSlots(wanted: string): Set<number> {
-    const { services } = this.#running.planned.slots;
+  async *clients({ service }: { service?: string | undefined }): AsyncGenerator<ClientReport> {
+    const { model } = this.#running;
+    yield* clientReports(model, service === undefined ? model.services : this.#matching(service));
+  }
+
+  #matching(wanted: string): ServiceModel[] {
     const matches = this.#running.model.services.filter((one) =>
       [one.name, formatEnd(one.protocol, one.listen), serviceKey(one)].includes(wanted),
     );
-    if (matches.length === 0) {
-      throw new SluiceError('ERR_API', `no service is called or listens on ${wanted}`);
-    }
+    if (matches.length > 0) return matches;
+    throw new SluiceError('ERR_API', `no service is called or listens on ${wanted}`);
+  }
+
+  #serviceSlots(wanted: string): Set<number> {
+    const { services } = this.#running.planned.slots;
+    const matches = this.#matching(wanted);
     return new Set(
       matches.flatMap((one) => {
         const entry = services.get(serviceKey(one));

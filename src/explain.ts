@@ -5,6 +5,7 @@
  */
 import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
 import { bitsOf, type Endpoint, formatEndpoint, isSix } from './config/address.js';
+import { admission, type Entry } from './config/client-sets.js';
 import { addressesOf, formatEnd, ruleFor } from './config/marks.js';
 import type { Model, ServiceModel } from './config/model.js';
 import { IPIP, type Tunnel } from './config/tunnel.js';
@@ -55,6 +56,8 @@ export interface ExplainSources {
   /** The VRRP instance that has an address, if one has. */
   vrrp?: VrrpReport;
   locate(service: number, server?: number): Place | undefined;
+  /** An entry of a service's list of clients, and where it stands. */
+  entry(service: number, entry: Entry): string;
 }
 
 export function explain(flow: Flow, sources: ExplainSources): Explanation {
@@ -102,6 +105,15 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     explanation.reasons.push(elsewhere);
     return explanation;
   }
+  const admitted = admission(service.clients, model.clientFiles, from.address);
+  if (admitted.by || !admitted.admitted) {
+    const by = admitted.by && sources.entry(index, admitted.by);
+    explanation.reasons.push(onList(from.address, service, admitted.admitted, by));
+  }
+  if (!admitted.admitted) {
+    if (connection) explanation.reasons.push('its connection ends with its next packet');
+    return explanation;
+  }
   if (connection && !service.onePacket) {
     throughConnection(explanation, connection, service, from);
     return explanation;
@@ -125,6 +137,19 @@ function by({ protocol, listen }: ServiceModel, flow: Flow, { marks }: Model): s
   }
   if (listen.port === flow.to.port) return '';
   return listen.port === 0 ? ', for any port' : ', whose FTP data this may be';
+}
+
+/** What the service's lists say of a client; `by`: the entry that says it. */
+function onList(
+  client: string,
+  { clients }: ServiceModel,
+  admitted: boolean,
+  by: string | undefined,
+): string {
+  if (admitted) return `${client} is allowed by ${by}`;
+  if (by) return `${client} is denied by ${by}: its packets are dropped (denied)`;
+  const entries = clients.allow.length === 1 ? 'the entry' : `the ${clients.allow.length} entries`;
+  return `${client} is none of ${entries} that allow: its packets are dropped (denied)`;
 }
 
 /** The address is in a VRRP instance whose master we are not. */

@@ -4,12 +4,13 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { formatCidr, formatEndpoint } from './config/address.js';
+import { CLIENT_LISTS, type ClientItem, type Clients } from './config/clients.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
 import { serverKey, serviceKey } from './plan.js';
 import { withoutSecrets } from './secrets.js';
 
 export interface ModelChange {
-  what: 'service' | 'server' | 'timeouts' | 'route' | 'neighbour' | 'setting';
+  what: 'service' | 'server' | 'timeouts' | 'route' | 'neighbour' | 'clients' | 'setting';
   change: 'added' | 'removed' | 'changed';
   /** `tcp 203.0.113.10:80`, of a server with ` 198.51.100.11:8080` after it. */
   key: string;
@@ -39,6 +40,7 @@ export function diffModels(before: Model, after: Model): ModelChange[] {
       byKey(after.neighbours, ({ address }) => address),
       [],
     ),
+    ...changes('clients', clientFiles(before), clientFiles(after), []),
     ...changes('setting', settings(before), settings(after), []),
   ];
 }
@@ -47,6 +49,11 @@ const routeKey = ({ to }: Model['routes'][number]) => formatCidr(to);
 const one = <Value>(value: Value) => new Map([['timeouts', value]]);
 const byKey = <Value>(list: readonly Value[], key: (value: Value) => string) =>
   new Map(list.map((value) => [key(value), value]));
+
+/** By the file's path; of lines that differ some are named. */
+function clientFiles({ clientFiles: files }: Model): Map<string, { text: string }> {
+  return new Map(files.map(({ path, text }) => [path, { text }]));
+}
 
 /** What takes effect only at a restart. */
 function settings({ director, ports }: Model): Map<string, object> {
@@ -87,8 +94,43 @@ function differences(before: object, after: object, ignored: readonly string[]):
 }
 
 function difference(key: string, before: unknown, after: unknown): string {
+  if (key === 'text') return lineChanges(String(before), String(after));
+  if (key === 'clients') return clientChanges(before as Clients, after as Clients);
   if (key === 'drained') return after === true ? 'drained' : 'no longer drained';
   return `${key} ${shown(before)} → ${shown(after)}`;
+}
+
+/** Of long lists what differs, and of that so much. */
+const NAMED = 8;
+
+function named(before: readonly string[], after: readonly string[]): string {
+  const [old, now] = [new Set(before), new Set(after)];
+  const signed = [
+    ...[...now].filter((one) => !old.has(one)).map((one) => `+${one}`),
+    ...[...old].filter((one) => !now.has(one)).map((one) => `-${one}`),
+  ];
+  const more = signed.length > NAMED ? `, and ${signed.length - NAMED} more` : '';
+  return signed.length === 0 ? 'in another order' : signed.slice(0, NAMED).join(', ') + more;
+}
+
+function lineChanges(before: string, after: string): string {
+  const lines = (text: string) =>
+    text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '');
+  return named(lines(before), lines(after));
+}
+
+function clientChanges(before: Clients, after: Clients): string {
+  const texts = (items: readonly ClientItem[]) =>
+    items.map((item) => (typeof item === 'string' ? item : `file ${item.file}`));
+  return CLIENT_LISTS.filter((list) => !isDeepStrictEqual(before[list], after[list]))
+    .map(
+      (list) =>
+        `clients that it ${list === 'allow' ? 'allows' : 'denies'} ${named(texts(before[list]), texts(after[list]))}`,
+    )
+    .join(', ');
 }
 
 function shown(value: unknown): string {

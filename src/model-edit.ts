@@ -4,7 +4,9 @@
  * edit itself shows is judged here (the service is there, the thresholds fit); whether the Model
  * as a whole may be published is check()'s to say.
  */
-import { type Endpoint, formatEndpoint } from './config/address.js';
+import { type Endpoint, formatEndpoint, isSix } from './config/address.js';
+import { entriesOf } from './config/client-sets.js';
+import { ANYBODY, type ClientItem, type ClientListName } from './config/clients.js';
 import { keepsPort, type Model, type ServerModel, type ServiceModel } from './config/model.js';
 import type { Persistence } from './config/persistence.js';
 import { type Tunnel, tunnelOf } from './config/tunnel.js';
@@ -52,6 +54,7 @@ export type Edit =
   /** Ends draining, too. */
   | { edit: 'setWeight'; service: ServiceId; server: Endpoint; weight: number }
   | { edit: 'addLocalAddress' | 'removeLocalAddress'; service: ServiceId; address: string }
+  | { edit: 'addClient' | 'removeClient'; service: ServiceId; list: ClientListName; client: string }
   /** Seconds; 0 leaves one as it is. */
   | { edit: 'setTimeouts'; tcp: number; tcpFin: number; udp: number }
   | { edit: 'clear' };
@@ -82,6 +85,8 @@ class Draft {
   readonly #base: Model;
   readonly #services: Map<string, ServiceModel>;
   readonly #names: Set<string>;
+  /** Lists that edits have changed, by service and list: a Set, as there may be very many of them. */
+  readonly #clients = new Map<string, Map<ClientListName, Set<string>>>();
   #timeouts: Model['timeouts'];
 
   constructor(model: Model) {
@@ -92,13 +97,18 @@ class Draft {
   }
 
   model(): Model {
-    return { ...this.#base, timeouts: this.#timeouts, services: [...this.#services.values()] };
+    const services = [...this.#services].map(([key, service]) => {
+      const edited = this.#clients.get(key);
+      return edited ? { ...service, clients: withLists(service.clients, edited) } : service;
+    });
+    return { ...this.#base, timeouts: this.#timeouts, services };
   }
 
   apply(edit: Edit): void {
     switch (edit.edit) {
       case 'clear':
         this.#services.clear();
+        this.#clients.clear();
         this.#names.clear();
         return;
       case 'setTimeouts':
@@ -132,6 +142,10 @@ class Draft {
       case 'addLocalAddress':
       case 'removeLocalAddress':
         this.#editLocal(edit);
+        return;
+      case 'addClient':
+      case 'removeClient':
+        this.#editClients(edit);
         return;
     }
   }
@@ -170,6 +184,7 @@ class Draft {
     const { name } = this.#service(id, 'ERR_NO_SUCH_SERVICE');
     this.#names.delete(name);
     this.#services.delete(serviceKey(id));
+    this.#clients.delete(serviceKey(id));
   }
 
   #putServer(edit: Extract<Edit, { edit: 'addServer' | 'editServer' }>): void {
@@ -236,6 +251,31 @@ class Draft {
     this.#put({ ...service, localAddresses: rest });
   }
 
+  #editClients(edit: Extract<Edit, { client: string }>): void {
+    const service = this.#service(edit.service, 'ERR_SERVICE_NOT_DEFINED');
+    const { list, client } = edit;
+    const key = serviceKey(edit.service);
+    const what = `${client} in ${list} of ${key}`;
+    if (isSix(client) !== isSix(service.listen.address)) {
+      const message = `${client} is of another family than the clients of ${key}`;
+      throw new SluiceError('ERR_CLIENT_FAMILY', message);
+    }
+    const lists = this.#clients.get(key) ?? new Map<ClientListName, Set<string>>();
+    const own = lists.get(list) ?? new Set(service.clients[list].filter(isText));
+    if (edit.edit === 'addClient') {
+      if (own.has(client)) throw new SluiceError('ERR_CLIENT_EXISTS', `${what} exists already`);
+      own.add(client);
+    } else if (!own.delete(client)) {
+      const entries = entriesOf(list, service.clients[list], this.#base.clientFiles);
+      const file = [...entries].find(({ text }) => text === client)?.file;
+      const advice =
+        file && `: it stands in ${file.path}:${file.line}, take it out there and reload`;
+      throw new SluiceError('ERR_NO_SUCH_CLIENT', `there is no ${what} to remove${advice ?? ''}`);
+    }
+    lists.set(list, own);
+    this.#clients.set(key, lists);
+  }
+
   #setTimeouts({ tcp, tcpFin, udp }: { tcp: number; tcpFin: number; udp: number }): void {
     const { tcpMs, tcpFinMs, udpMs } = this.#timeouts;
     this.#timeouts = {
@@ -259,7 +299,22 @@ function newService(id: ServiceId, name: string): Omit<ServiceModel, keyof Servi
     localAddresses: [],
     servers: [],
     health: NO_QUORUM,
+    clients: ANYBODY,
   };
+}
+
+const isText = (item: ClientItem): item is string => typeof item === 'string';
+
+/** With these lists in place of its own, files apart. */
+function withLists(
+  before: ServiceModel['clients'],
+  edited: ReadonlyMap<ClientListName, ReadonlySet<string>>,
+): ServiceModel['clients'] {
+  const lists = [...edited].map(([list, own]) => [
+    list,
+    [...before[list].filter((item) => !isText(item)), ...own],
+  ]);
+  return { ...before, ...Object.fromEntries(lists) };
 }
 
 /** A weight that was set to 0 has not been kept anywhere: there is nothing to go back to. */

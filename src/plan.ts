@@ -6,6 +6,7 @@
  * encodes or compares snapshots sees at once what they share.
  */
 import { formatEndpoint, isSix, parseMac, toBytes } from './config/address.js';
+import { clientSet } from './config/client-sets.js';
 import { addressesOf, type MarkModel, rulesOf } from './config/marks.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
 import { STATES } from './native.js';
@@ -104,7 +105,14 @@ export function plan(
   const assigned = assignSlots(drafts, slots, busy, model.director);
   const slotsStay = assigned.servers === slots.servers;
   const parts = drafts.map((one) =>
-    planService(one, health, roleOf(one.model, model.marks, role), assigned, slotsStay),
+    planService(
+      one,
+      health,
+      roleOf(one.model, model.marks, role),
+      assigned,
+      slotsStay,
+      model.clientFiles,
+    ),
   );
   const services = parts.map(({ service }) => service);
   const portIndex = new Map(model.ports.map((port, index) => [port.name, index]));
@@ -243,6 +251,7 @@ function planService(
   role: SnapshotService['role'],
   slots: Assigned,
   slotsStay: boolean,
+  clientFiles: Model['clientFiles'],
 ): Part {
   const standsIn = sorryKey !== undefined && health.lost.has(key);
   const states = health.servers.size > 0 ? health.servers : undefined;
@@ -284,6 +293,8 @@ function planService(
         ? part.service.localAddresses
         : model.localAddresses.map(toBytes),
     role,
+    allow: clientSet(model.clients.allow, clientFiles, isSix(model.listen.address)),
+    deny: clientSet(model.clients.deny, clientFiles, isSix(model.listen.address)),
   };
   if (part && sameData(service, part.service) && serverKeys === part.serverKeys) {
     return sorryKey === part.sorryKey ? part : { ...part, sorryKey };

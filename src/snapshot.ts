@@ -4,6 +4,7 @@
  * addresses as 16 network-order bytes (IPv4 as ::ffff:a.b.c.d), so IPv6 needs no new layout.
  */
 import { isIPv4 } from './config/address.js';
+import { CLIENT4, CLIENT6, type ClientSet } from './config/client-sets.js';
 import { IPIP, type Tunnel, wrapOf } from './config/tunnel.js';
 import { MODES, type Mode, SCHEDULERS, type Scheduler, WRAPS } from './native.js';
 
@@ -56,6 +57,10 @@ export interface SnapshotService {
   localAddresses: Uint8Array[];
   /** A VRRP instance has its address: `active` here, `standby` at another director; or neither. */
   role: 'none' | 'active' | 'standby';
+  /** Clients that may use it; null: all. */
+  allow: ClientSet | null;
+  /** Clients that may not, whatever `allow` says; null: none. */
+  deny: ClientSet | null;
 }
 
 /** An address that a VRRP instance has brought here. */
@@ -137,7 +142,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = [
 
 const MAGIC = 0x49554c53; // "SLUI"
 const VERSION = 1;
-const HEADER = 192;
+const HEADER = 216;
 const SERVICE = 64;
 const SERVER = 48;
 const ADDRESS = 16;
@@ -146,11 +151,12 @@ const NEIGHBOUR = 24;
 const PORT_ADDRESS = 24;
 const ROLE_ADDRESS = 24;
 const MARK = 48;
+const CLIENT_LIST = 24;
 const ANY_PORT = 255;
 const NO_SLOT = 0xffff_ffff;
 
 /** Sections in the order of the header's (offset, count) pairs. */
-const SECTIONS = 9;
+const SECTIONS = 12;
 
 /** Their bytes do not depend on what stands around them, and most outlive many snapshots. */
 const encodedServers = new WeakMap<SnapshotService, Uint8Array>();
@@ -159,6 +165,9 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
   const { services } = snapshot;
   const serverCount = services.reduce((sum, { servers }) => sum + servers.length, 0);
   const lips = services.flatMap((service) => service.localAddresses);
+  const lists = listsOf(services);
+  const networks = (family: 4 | 6) =>
+    [...lists.keys()].reduce((sum, list) => sum + (list.family === family ? list.count : 0), 0);
   const sizes: [count: number, bytes: number][] = [
     [services.length, SERVICE],
     [serverCount, SERVER],
@@ -169,6 +178,9 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     [snapshot.portAddresses.length, PORT_ADDRESS],
     [snapshot.roleAddresses.length, ROLE_ADDRESS],
     [snapshot.marks.length, MARK],
+    [lists.size, CLIENT_LIST],
+    [networks(4), CLIENT4],
+    [networks(6), CLIENT6],
   ];
   const total = sizes.reduce((sum, [count, bytes]) => sum + align8(count * bytes), HEADER);
   const bytes = new Uint8Array(total);
@@ -203,8 +215,11 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     atPortAddresses,
     atRoleAddresses,
     atMarks,
-  ] = starts as [number, number, number, number, number, number, number, number, number];
-  putServices(bytes, view, atServices, services);
+    atLists,
+    atClients4,
+    atClients6,
+  ] = starts as number[] as Repeated<12>;
+  putServices(bytes, view, atServices, services, lists);
   let at = atServers;
   for (const service of services) {
     let encoded = encodedServers.get(service);
@@ -249,7 +264,41 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
     at += ROLE_ADDRESS;
   }
   putMarks(bytes, view, atMarks, snapshot.marks);
+  putClients(bytes, view, atLists, { 4: atClients4, 6: atClients6 }, lists.keys());
   return bytes;
+}
+
+type Repeated<N extends number, T extends number[] = []> = T['length'] extends N
+  ? T
+  : Repeated<N, [...T, number]>;
+
+/** Each once, with its number, from 1 on. */
+function listsOf(services: readonly SnapshotService[]): Map<ClientSet, number> {
+  const lists = new Map<ClientSet, number>();
+  for (const { allow, deny } of services) {
+    for (const list of [allow, deny]) if (list && !lists.has(list)) lists.set(list, lists.size + 1);
+  }
+  return lists;
+}
+
+function putClients(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  sections: Record<4 | 6, number>,
+  lists: Iterable<ClientSet>,
+): void {
+  let at = start;
+  const first = { 4: 0, 6: 0 };
+  for (const { fingerprint, family, count, bytes: networks } of lists) {
+    view.setBigUint64(at, BigInt(`0x${fingerprint}`), true);
+    view.setUint32(at + 8, first[family], true);
+    view.setUint32(at + 12, count, true);
+    bytes[at + 16] = family;
+    bytes.set(networks, sections[family] + first[family] * (family === 4 ? CLIENT4 : CLIENT6));
+    first[family] += count;
+    at += CLIENT_LIST;
+  }
 }
 
 function putServices(
@@ -257,6 +306,7 @@ function putServices(
   view: DataView,
   start: number,
   services: readonly SnapshotService[],
+  lists: ReadonlyMap<ClientSet, number>,
 ): void {
   let at = start;
   let firstServer = 0;
@@ -285,6 +335,8 @@ function putServices(
     view.setUint32(at + 44, service.persistenceMs, true);
     bytes[at + 48] = service.clientBits;
     view.setUint32(at + 52, service.mark, true);
+    view.setUint32(at + 56, service.allow ? (lists.get(service.allow) as number) : 0, true);
+    view.setUint32(at + 60, service.deny ? (lists.get(service.deny) as number) : 0, true);
     firstServer += service.servers.length;
     firstLip += service.localAddresses.length;
     at += SERVICE;

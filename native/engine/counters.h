@@ -15,27 +15,28 @@
 namespace sluice {
 
 // What is counted besides ends. EXTRA(name, help)
-#define SLUICE_EXTRAS(EXTRA)                                                     \
-  EXTRA(received, "packets received from ports; equals the sum of all ends")     \
-  EXTRA(handed_off, "packets given to the worker that owns their flow")          \
-  EXTRA(connections_created, "connections made")                                 \
-  EXTRA(connections_expired, "connections ended by their timeout")               \
-  EXTRA(connections, "connections now")                                          \
-  EXTRA(connections_adopted, "connections made from what the peer told")         \
-  EXTRA(connections_ended_by_peer, "connections ended or replaced by the peer")  \
-  EXTRA(evicted_half_open, "half-open TCP that gave way to a new connection")    \
-  EXTRA(evicted_closed, "closed or closing TCP that gave way")                   \
-  EXTRA(evicted_udp, "UDP of one direction or of a moment that gave way")        \
-  EXTRA(client_option_added, "packets that carried the client's address")        \
-  EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")    \
-  EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")       \
-  EXTRA(partial_checksum_completed, "checksums a local kernel had left partial") \
-  EXTRA(fragments_made, "fragments sent")                                        \
-  EXTRA(datagrams_reassembled, "datagrams put together from fragments")          \
-  EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")  \
-  EXTRA(loops, "turns of the worker's loop")                                     \
-  EXTRA(cycles, "of the CPU's clock, since the worker's start")                  \
-  EXTRA(busy_cycles, "of those, in turns that had packets")                      \
+#define SLUICE_EXTRAS(EXTRA)                                                      \
+  EXTRA(received, "packets received from ports; equals the sum of all ends")      \
+  EXTRA(handed_off, "packets given to the worker that owns their flow")           \
+  EXTRA(connections_created, "connections made")                                  \
+  EXTRA(connections_expired, "connections ended by their timeout")                \
+  EXTRA(connections, "connections now")                                           \
+  EXTRA(connections_denied, "connections ended since their client is denied now") \
+  EXTRA(connections_adopted, "connections made from what the peer told")          \
+  EXTRA(connections_ended_by_peer, "connections ended or replaced by the peer")   \
+  EXTRA(evicted_half_open, "half-open TCP that gave way to a new connection")     \
+  EXTRA(evicted_closed, "closed or closing TCP that gave way")                    \
+  EXTRA(evicted_udp, "UDP of one direction or of a moment that gave way")         \
+  EXTRA(client_option_added, "packets that carried the client's address")         \
+  EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")     \
+  EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")        \
+  EXTRA(partial_checksum_completed, "checksums a local kernel had left partial")  \
+  EXTRA(fragments_made, "fragments sent")                                         \
+  EXTRA(datagrams_reassembled, "datagrams put together from fragments")           \
+  EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")   \
+  EXTRA(loops, "turns of the worker's loop")                                      \
+  EXTRA(cycles, "of the CPU's clock, since the worker's start")                   \
+  EXTRA(busy_cycles, "of those, in turns that had packets")                       \
   EXTRA(idle_sleeps, "times the worker slept since no packet came")
 
 enum class Extra : uint8_t {

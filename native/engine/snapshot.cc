@@ -8,26 +8,11 @@
 #include "error.h"
 #include "net/ipv6.h"
 #include "scheduler/lookup_tables.h"
+#include "snapshot_bytes.h"
 #include "table/stand_in.h"
 
 namespace sluice {
 namespace {
-
-[[noreturn]] void reject(size_t offset, const std::string& what) {
-  throw Error("ERR_NATIVE_SNAPSHOT", "snapshot, byte " + std::to_string(offset) + ": " + what);
-}
-
-template <class Record>
-std::span<const Record> section(const uint8_t* bytes, size_t n, const wire::Header& header,
-                                wire::Section which) {
-  const wire::SectionRef& ref = header.sections[which];
-  const size_t at = sizeof(wire::Header) > ref.offset ? n + 1 : ref.offset;
-  if (at > n || ref.offset % 4 != 0 || (n - at) / sizeof(Record) < ref.count) {
-    reject(offsetof(wire::Header, sections) + which * sizeof ref,
-           "section lies outside the buffer");
-  }
-  return {reinterpret_cast<const Record*>(bytes + at), ref.count};
-}
 
 be32 v4_or_reject(const WideAddress& address, size_t offset) {
   if (!is_v4(address)) reject(offset, "not an IPv4 address");
@@ -65,6 +50,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
   s.by_service_slot_.assign(limits.max_services, nullptr);
   s.serves_.assign(limits.max_servers, 0);
 
+  s.take_clients({bytes, n}, header, previous);
   s.services_.reserve(services.size());
   for (const wire::Service& w : services) {
     if (w.family != 4 && w.family != 6) reject(place(w) + 19, "unknown address family");
@@ -84,7 +70,8 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     if (uint64_t{w.first_local} + w.local_count > locals.size()) {
       reject(place(w) + 36, "local addresses outside their section");
     }
-    uint8_t flags = w.flags;
+    uint16_t flags = w.flags;
+    if (w.allow != 0 || w.deny != 0) flags |= kFiltered;
     if (lapsed && (flags & wire::kFollowsRole)) flags |= wire::kStandby;
     const bool standby = (flags & wire::kStandby) != 0;
     s.has_roles_ |= (flags & wire::kFollowsRole) != 0;
@@ -132,7 +119,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       s.by_server_slot_[ws.slot] = &server;
       // A server that is down is as good as not in the list.
       if (!server.up) continue;
-      s.serves_[ws.slot] = standby ? 0 : 1;
+      s.serves_[ws.slot] = standby ? kNobody : (flags & kFiltered) != 0 ? kSome : kEverybody;
       max_weight = std::max(max_weight, ws.weight);
       gcd = std::gcd(gcd, ws.weight);
       fingerprint = spread(fingerprint ^ (uint64_t{ws.slot} << 32 | ws.weight));
@@ -153,7 +140,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                           fingerprint,
                           w.persistence_ms,
                           w.client_bits,
-                          w.mark};
+                          w.mark,
+                          s.clients(w.allow, w.family, place(w) + 56),
+                          s.clients(w.deny, w.family, place(w) + 60)};
     s.has_wide_ |= service.is_wide();
     for (const WideAddress& local : locals.subspan(w.first_local, w.local_count)) {
       if (is_v4(local) == six) reject(place(local), "address is not of the service's family");

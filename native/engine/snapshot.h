@@ -15,6 +15,7 @@
 #include "marks.h"
 #include "snapshot6.h"
 #include "snapshot_wire.h"
+#include "table/clients.h"
 #include "table/connection.h"
 #include "table/fib.h"
 #include "types.h"
@@ -35,6 +36,9 @@ struct Server {
   bool operator==(const Server&) const = default;
 };
 
+// Of Service::flags, beside wire::ServiceFlag: it has a list of clients.
+inline constexpr uint16_t kFiltered = 0x8000;
+
 inline constexpr be16 kFtp = to_be(uint16_t{21}), kFtpData = to_be(uint16_t{20});
 
 struct Service {
@@ -42,7 +46,7 @@ struct Service {
   be16 port;  // 0: any
   uint8_t protocol;
   SchedulerKind scheduler;
-  uint8_t flags;  // wire::ServiceFlag
+  uint16_t flags;  // wire::ServiceFlag, kFiltered
   uint8_t toa_kind;
   uint32_t slot;
   // Newest first, as LVS keeps its list of real servers: schedulers walk it in this order.
@@ -56,7 +60,13 @@ struct Service {
   uint32_t persistence_ms;  // 0: not persistent
   uint8_t client_bits;      // of a client's address that persistence looks at
   uint32_t mark;            // not 0: address, port and protocol are 0
-  bool has(wire::ServiceFlag flag) const { return (flags & flag) != 0; }
+  const ClientList *allow, *deny;  // nullptr: none
+  bool has(uint16_t flag) const { return (flags & flag) != 0; }
+  // May this client use it? What is denied is so whatever else is allowed.
+  template <class Address>
+  bool admits(const Address& client) const {
+    return (deny == nullptr || !deny->has(client)) && (allow == nullptr || allow->has(client));
+  }
   // A client of FTP is sent to other ports for its data: with persistence they are the service's.
   bool is_ftp() const { return port == kFtp && protocol == kTcp && persistence_ms != 0; }
   // Serves more ports than one.
@@ -127,6 +137,8 @@ class Snapshot {
   // True when the server is configured and up: what every packet of its connections asks, so a
   // byte a slot and no pointer to follow. Slots are below Limits::max_servers.
   bool serves(uint32_t slot) const { return serves_[slot] != 0; }
+  // The same, and its service has no list of clients: nothing else is to be asked.
+  bool serves_everybody(uint32_t slot) const { return serves_[slot] == kEverybody; }
   // VIPs and LIPs: addresses the dataplane answers for.
   bool owns(be32 address) const { return (address_flags(address) & kOwned) != 0; }
   // What is done with an address: what decides who owns packets to it (pipeline/2_owner.cc).
@@ -209,6 +221,9 @@ class Snapshot {
   void add_six(const wire::Service& w, Service common, std::span<const wire::Server> servers,
                std::span<const WideAddress> locals);
   void build_lookups(const Snapshot* previous);
+  const ClientList* clients(uint32_t number, uint8_t family, size_t place) const;
+  void take_clients(std::span<const uint8_t> bytes, const wire::Header& header,
+                    const Snapshot* previous);
   static std::shared_ptr<const Table> lookup_table(const Service& service, const Service* before,
                                                    std::shared_ptr<const Table> its);
   const Service* wide_service_for(const TupleOf<V4>& t, uint8_t protocol, uint16_t port) const;
@@ -237,6 +252,8 @@ class Snapshot {
     const Service* service;
   };
 
+  enum Serving : uint8_t { kNobody, kEverybody, kSome };
+
   uint32_t generation_ = 0;
   bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false;
   bool has_wide_ = false;           // a service for more than an address and a port
@@ -252,7 +269,7 @@ class Snapshot {
   std::vector<std::shared_ptr<const Table>> lookups_;  // by service; null: it needs none
   std::vector<const Service*> by_service_slot_;
   std::vector<const Server*> by_server_slot_;
-  std::vector<uint8_t> serves_;                            // by slot
+  std::vector<uint8_t> serves_;                            // Serving by slot
   std::unordered_map<uint32_t, WideAddress> tunnel_ends_;  // by slot
   std::vector<IndexedService> service_index_;              // open addressing
   std::vector<OwnedAddress> owned_;                        // open addressing
@@ -265,6 +282,7 @@ class Snapshot {
   std::vector<Service> services6_;                   // what six_ has in common with IPv4's
   std::deque<std::vector<WideAddress>> addresses6_;  // of servers and locals, which six_ points at
   std::vector<std::shared_ptr<const Table>> lookups6_;
+  std::vector<std::shared_ptr<const ClientList>> client_lists_;  // in the order of the bytes
 };
 
 }  // namespace sluice

@@ -23,6 +23,9 @@ enum Section : unsigned {
   kPortAddresses,
   kRoleAddresses,
   kMarks,
+  kClientLists,
+  kClients4,
+  kClients6,
   kSections
 };
 
@@ -37,7 +40,7 @@ struct Header {
   uint32_t timeouts[kStates];  // ms
   uint32_t answer_rate;        // see answer_limit.h; a second and worker
 };
-static_assert(sizeof(Header) == 192);
+static_assert(sizeof(Header) == 216);
 
 enum ServiceFlag : uint8_t {
   kSchedulePort = 1,
@@ -58,8 +61,8 @@ struct Service {
   uint32_t persistence_ms;  // 0: not persistent
   uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32, IPv6 128
   uint8_t reserved1[3];
-  uint32_t mark;  // not 0: for packets with this mark; address, port and protocol are 0
-  uint8_t reserved[8];
+  uint32_t mark;         // not 0: for packets with this mark; address, port and protocol are 0
+  uint32_t allow, deny;  // number of a client list, from 1 on; 0: none
 };
 static_assert(sizeof(Service) == 64 && offsetof(Service, slot) == 24);
 
@@ -112,5 +115,25 @@ struct Mark {
   uint8_t port, reserved[3];                          // 255: any
 };
 static_assert(sizeof(Mark) == 48);
+
+// Networks of clients that services refer to, in the section of its family.
+struct ClientList {
+  uint64_t fingerprint;  // of the networks: lists that have the same are the same
+  uint32_t first, count;
+  uint8_t family, reserved[7];
+};
+static_assert(sizeof(ClientList) == 24);
+
+struct Client4 {
+  be32 address;
+  uint8_t length, reserved[3];
+};
+static_assert(sizeof(Client4) == 8);
+
+struct Client6 {
+  WideAddress address;
+  uint8_t length, reserved[7];
+};
+static_assert(sizeof(Client6) == 24);
 
 }  // namespace sluice::wire

@@ -186,6 +186,8 @@ class Worker : public SyncHalf<Worker, V4> {
   void process(const Group& burst);
   SLUICE_ASIDE void process(Packet& packet, const Group& burst);
   SLUICE_ASIDE void first_packet(Packet& packet);
+  SLUICE_ASIDE bool refuse(Packet& packet, const Service& service);
+  bool leaves_to_director(be32 destination) const;
   static bool begins_anew(const Packet& packet, const Record& c);
   SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context);
   SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
@@ -237,6 +239,7 @@ class Worker : public SyncHalf<Worker, V4> {
   bool fits(const Packet& packet, uint32_t mtu) const;
   bool server_gone(Packet& packet, uint32_t record);
   SLUICE_ASIDE bool without_server(Packet& packet, uint32_t record);
+  SLUICE_ASIDE bool is_denied(Packet& packet, uint32_t record, const Service& service);
   void settle(Record& record);
   const NextHop* next_hop(Record& record, Direction towards, End& failure);
   SLUICE_ASIDE const NextHop* find_next_hop(Record& record, Direction towards, End& failure);

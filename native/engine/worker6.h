@@ -99,6 +99,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   Wrap renewed_wrap(Record& c) const;
   bool tell_client(Packet6& packet, const Record& c, const NextHop6& hop);
   bool without_server(Packet6& packet, uint32_t record);
+  bool is_denied(Packet6& packet, uint32_t record, const Service& service);
   const NextHop6* next_hop(Record& c, Direction towards, End& failure);
   const NextHop* next_hop_v4(Record& c, End& failure);
   void update_state(uint32_t record, Sight sight, uint8_t flags);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/table/clients.h"
 #include "engine/table/connection_table.h"
 #include "engine/table/local_ports.h"
 #include "engine/table/timing_wheel.h"
@@ -245,6 +246,63 @@ void table_near_full(uint32_t records) {
   require(table.size() == 0, "an empty table is not empty");
 }
 
+// A set of networks against a loop over them, near their ends above all; as many as fill one node,
+// a few, and several levels of them.
+template <class Number>
+void sets_of_clients(size_t networks, unsigned spread) {
+  using Set = AddressSet<Number>;
+  constexpr unsigned kBits = sizeof(Number) * 8;
+  auto number = [] {
+    Number wide = 0;
+    for (unsigned i = 0; i < sizeof(Number); i += 4) wide = wide << 31 << 1 | (any() & UINT32_MAX);
+    return wide;
+  };
+  // Few of the bits vary where `spread` is small, so that networks nest, meet and overlap.
+  auto address = [&] {
+    const unsigned shift = static_cast<unsigned>(below(3)) * (kBits - spread) / 2;
+    const Number low = spread >= kBits ? number() : number() & ((Number{1} << spread) - 1);
+    return spread >= kBits
+               ? low
+               : low << shift | (below(4) == 0 ? static_cast<Number>(~Number{0}) << spread : 0);
+  };
+  std::vector<typename Set::Network> list;
+  for (size_t i = 0; i < networks; ++i) {
+    const unsigned length = below(5) == 0 ? static_cast<unsigned>(below(kBits + 1))
+                                          : kBits - static_cast<unsigned>(below(7));
+    list.push_back({address(), below(4) == 0 || length > 8 || networks < 8 ? length : kBits});
+  }
+  const Set set(list);
+  auto is_in = [&](Number one) {
+    return std::any_of(list.begin(), list.end(), [&](const auto& network) {
+      return network.length == 0 || (one ^ network.first) >> (kBits - network.length) == 0;
+    });
+  };
+  auto check = [&](Number one) {
+    require(set.contains(one) == is_in(one), "a client is on the wrong side of its list");
+  };
+  const unsigned tries = networks > 1000 ? 300 : 3000;
+  for (unsigned i = 0; i < tries; ++i) {
+    check(address());
+    check(number());
+    if (list.empty()) continue;
+    const auto& network = list[below(list.size())];
+    const Number host = network.length == 0 ? static_cast<Number>(~Number{0})
+                        : network.length >= kBits
+                            ? Number{0}
+                            : static_cast<Number>(~Number{0}) >> network.length;
+    const Number first = network.first & ~host;
+    for (const Number near :
+         {first, static_cast<Number>(first - 1), static_cast<Number>(first | host),
+          static_cast<Number>((first | host) + 1)}) {
+      check(near);
+    }
+  }
+  check(0);
+  check(static_cast<Number>(~Number{0}));
+  const size_t most = networks * (sizeof(Number) == 4 ? 10 : 40) + 4096;
+  require(set.bytes() <= most, "a set of clients takes more than it is said to");
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -257,5 +315,11 @@ int main(int argc, char** argv) {
   ports_by_number();
   for (const unsigned budget : {1u, 7u, 64u, 100'000u}) wheel(budget);
   for (const uint32_t records : {9u, 1000u, 30'000u}) table_near_full(records);
+  for (const size_t networks : {0u, 1u, 7u, 8u, 9u, 40u, 300u, 5'000u}) {
+    for (const unsigned spread : {8u, 16u, 32u}) sets_of_clients<uint32_t>(networks, spread);
+    for (const unsigned spread : {8u, 64u, 128u}) {
+      sets_of_clients<unsigned __int128>(networks, spread);
+    }
+  }
   return 0;
 }

@@ -311,7 +311,7 @@ export const historyReport = z
 
 export const countedChange = z
   .strictObject({
-    what: z.enum(['service', 'server', 'timeouts', 'route', 'neighbour', 'setting']),
+    what: z.enum(['service', 'server', 'timeouts', 'route', 'neighbour', 'clients', 'setting']),
     change: z.enum(['added', 'removed', 'changed']),
     key: z.string().describe('`tcp 203.0.113.10:80`, of a server with its address after it.'),
     details: z.array(z.string()).describe('`weight 1 → 5` …'),

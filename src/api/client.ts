@@ -1,6 +1,7 @@
 /** Asks a running director. */
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
+import type { ClientReport } from '../clients.js';
 import { ERRORS, type ErrorCode, SluiceError } from '../errors.js';
 import type { Explanation } from '../explain.js';
 import type { ServiceId } from '../model-edit.js';
@@ -128,6 +129,11 @@ export class ControlClient {
 
   async *connections(filters: ConnectionFilters = {}): AsyncGenerator<ConnectionReport> {
     yield* this.#lines<ConnectionReport>('/v1/connections', filters);
+  }
+
+  /** Of one service (its name, or address:port), or of all. */
+  async *clients(service?: string): AsyncGenerator<ClientReport> {
+    yield* this.#lines<ClientReport>('/v1/clients', { service });
   }
 
   async *#lines<T>(path: string, asked: object, signal?: AbortSignal): AsyncGenerator<T> {

@@ -1,4 +1,5 @@
 /** What the director does for the control API, and who asks. */
+import type { ClientReport } from '../clients.js';
 import type { Explanation, Flow } from '../explain.js';
 import type {
   EditRequest,
@@ -56,6 +57,7 @@ export interface Handlers {
   /** What a file (the running one unless given) would change. */
   diff(file: string | undefined, discardEdits: boolean): DiffReport | Promise<DiffReport>;
   connections(query: ConnectionQuery): AsyncIterable<ConnectionReport>;
+  clients(query: Pick<ConnectionQuery, 'service'>): AsyncIterable<ClientReport>;
   /** Both begin with what is watched and end with what was counted. */
   trace(query: TraceQuery, signal: AbortSignal): AsyncIterable<TraceLine>;
   capture(query: CaptureQuery, signal: AbortSignal): AsyncIterable<CaptureLine>;

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Endpoint, parseAddress, parseWideEndpoint } from '../config/address.js';
+import { CLIENT_LISTS, clientText } from '../config/clients.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
@@ -94,6 +95,18 @@ export const edit = z.discriminatedUnion('edit', [
   z.strictObject({ edit: z.literal('setWeight'), service, server: endpoint, weight }),
   z.strictObject({ edit: z.literal('addLocalAddress'), service, address }),
   z.strictObject({ edit: z.literal('removeLocalAddress'), service, address }),
+  z.strictObject({
+    edit: z.literal('addClient'),
+    service,
+    list: z.enum(CLIENT_LISTS),
+    client: clientText,
+  }),
+  z.strictObject({
+    edit: z.literal('removeClient'),
+    service,
+    list: z.enum(CLIENT_LISTS),
+    client: clientText,
+  }),
   z.strictObject({ edit: z.literal('setTimeouts'), tcp: timeout, tcpFin: timeout, udp: timeout }),
   z.strictObject({ edit: z.literal('clear') }),
 ]);
@@ -182,6 +195,10 @@ export const diffQuery = z.strictObject({
     .enum(['keep', 'discard'])
     .default('keep')
     .describe('As if run-time edits were kept, or dropped.'),
+});
+
+export const clientsQuery = z.strictObject({
+  service: z.string().optional().describe('Its name, or address:port.'),
 });
 
 export const connectionsQuery = z.strictObject({

@@ -3,11 +3,13 @@
  * server answers by it, and the OpenAPI document is made of it.
  */
 import { z } from 'zod';
+import { clientReport } from '../clients.js';
 import { SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
 import * as answers from './answers.js';
 import type { Caller, Handlers, Role } from './handlers.js';
 import {
+  clientsQuery,
   connectionsQuery,
   diffQuery,
   editRequest,
@@ -95,6 +97,15 @@ export const ROUTES: readonly Route[] = [
     query: connectionsQuery,
     answer: { kind: 'lines', schema: answers.connectionReport },
     run: (handlers, { query }) => handlers.connections(query),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/clients',
+    summary: 'Clients that services allow and deny, one a line',
+    role: 'read',
+    query: clientsQuery,
+    answer: { kind: 'lines', schema: clientReport },
+    run: (handlers, { query }) => handlers.clients(query),
   }),
   route({
     method: 'GET',

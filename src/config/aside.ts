@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { ConfigError, type ErrorCode, type Problem, SluiceError } from '../errors.js';
 import { sameData } from '../same-data.js';
 import { threadEntry } from '../threads.js';
+import { sharedClientFile } from './client-files.js';
 import { type Loaded, loadConfig } from './load.js';
 import type { Model, ServiceModel } from './model.js';
 import { locator, type PlaceColumns } from './places.js';
@@ -46,8 +47,9 @@ export function isSmall(file: string): boolean {
   try {
     const beside = statSync(join(dirname(file), BESIDE), { throwIfNoEntry: false })?.size ?? 0;
     if (statSync(file).size + beside > SMALL_BYTES) return false;
-    // Of includes, and of a keepalived.conf that a director.yaml names, nobody knows the size yet.
-    return !/^\s*(include|keepalived:)/m.test(readFileSync(file, 'utf8'));
+    // Of includes, of a keepalived.conf that a director.yaml names, and of files of clients nobody
+    // knows the size yet.
+    return !/^\s*(include|keepalived:)|\bclients:/m.test(readFileSync(file, 'utf8'));
   } catch {
     // loadConfig() says what is wrong with it.
     return true;
@@ -78,7 +80,10 @@ export function loadInThread(file: string, before?: Model): Promise<Loaded> {
           return;
         case 'rest': {
           const { warnings, tokenHashes, places } = message;
-          const model = { ...message.model, services };
+          const clientFiles = message.model.clientFiles.map(({ path, text }) =>
+            sharedClientFile(path, text),
+          );
+          const model = { ...message.model, services, clientFiles };
           resolve({
             file,
             model,

@@ -3,6 +3,7 @@ import { checkPassive, checkToVip } from '../health/check.js';
 import { serviceKey } from '../plan.js';
 import { type Cidr, formatEndpoint, isLinkLocal, isSix, unusableAs } from './address.js';
 import type { Findings } from './check.js';
+import { checkClients } from './check-clients.js';
 import { checkFamily } from './check-family.js';
 import { checkMarked, checkMarks } from './check-marks.js';
 import type { Path } from './load.js';
@@ -94,6 +95,7 @@ export function checkServices(
     checkFamily(model, service, path, routesKnown, findings);
     checkPassive(service, raw, path, findings);
     checkToVip(service, raw, path, findings);
+    checkClients(service, model, path, findings);
     if (!dropped.has('servers')) checkPresence(service, raw, path, findings);
   });
   checkMarks(model, dropped, [owners.ports, owners.lips], findings);

@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ConfigError, type Place, type Problem, SluiceError } from '../errors.js';
 import { check } from './check.js';
+import { readClientFiles } from './client-files.js';
 import { KeepalivedSource } from './keepalived/source.js';
 import { buildModel, type Model } from './model.js';
 import { keysAt, type Parsed, schema } from './schema.js';
@@ -86,6 +87,9 @@ export function load(source: ConfigSource, file: string): Loaded {
   if (source.portless) for (const list of ['ports', 'routes']) rest.dropped.add(list);
   const model = parsed && buildModel(parsed);
   if (parsed && model) {
+    const located = (path: Path) => source.locate(rest.original(path));
+    const described = (path: Path) => source.describe(rest.original(path));
+    model.clientFiles = readClientFiles(model.services, problems, located, described);
     for (const finding of check(model, parsed, rest.dropped)) {
       const path = rest.original(finding.path);
       const place = source.locate(path);

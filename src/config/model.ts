@@ -10,6 +10,7 @@ import type { Mode, Scheduler } from '../native.js';
 import { buildSync, type SyncModel } from '../sync/model.js';
 import { buildVrrp, type VrrpModel } from '../vrrp/model.js';
 import { type Cidr, type Endpoint, isSix } from './address.js';
+import { buildClients, type ClientFile, type Clients } from './clients.js';
 import { buildMarks, type MarkModel, markEnd } from './marks.js';
 import { buildPersistence, type Persistence } from './persistence.js';
 import { connectedPort, nextHopPort } from './reach.js';
@@ -24,6 +25,8 @@ export interface Model {
   neighbours: NeighbourModel[];
   marks: MarkModel[];
   services: ServiceModel[];
+  /** Those that the services' lists name, each once. */
+  clientFiles: ClientFile[];
   sync: SyncModel | undefined;
   vrrp: VrrpModel;
 }
@@ -114,6 +117,7 @@ export interface ServiceModel {
   localAddresses: string[];
   servers: ServerModel[];
   health: ServiceHealth;
+  clients: Clients;
 }
 
 export interface ServerModel {
@@ -202,6 +206,7 @@ export function buildModel(parsed: Parsed): Model {
     neighbours: [],
     marks: buildMarks(parsed.marks),
     services: (parsed.services ?? []).map(buildService),
+    clientFiles: [],
     sync: buildSync(parsed.sync),
     vrrp: buildVrrp(parsed.vrrp),
   };
@@ -253,6 +258,7 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
       };
     }),
     health: buildServiceHealth(service.health, service, portIn),
+    clients: buildClients(service.clients),
   };
 }
 

@@ -9,6 +9,7 @@ import { MODES, SCHEDULERS } from '../native.js';
 import { sync } from '../sync/schema.js';
 import { vrrp } from '../vrrp/schema.js';
 import { parseAnyCidr } from './address.js';
+import { clients } from './clients.js';
 import { FEATURE_NAMES } from './keepalived/support.js';
 import {
   absolute,
@@ -171,6 +172,7 @@ const service = section({
   localAddresses: list(anyAddress(), 'addresses').optional(),
   servers: list(server, 'real servers').optional(),
   health: serviceHealth.optional(),
+  clients: clients.optional(),
 })
   .refine(
     ({ listen, mark: marked }) => listen !== undefined || marked !== undefined,

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { formatEndpoint } from '../config/address.js';
+import { ANYBODY, CLIENT_LISTS, type Clients } from '../config/clients.js';
 import type { Model, ServerModel, ServiceModel } from '../config/model.js';
 import type { Edit, ServerSettings, ServiceId, ServiceSettings } from '../model-edit.js';
 import { serviceKey } from '../plan.js';
@@ -39,9 +40,12 @@ function serverSettingsOf(server: ServerModel): ServerSettings {
 
 /** What an edit of a service leaves as it is; one that was removed and added has the defaults. */
 function restOf(service: ServiceModel): object {
-  const { localAddresses: _, servers: __, name: ___, ...rest } = service;
+  const { localAddresses: _, servers: __, name: ___, clients, ...rest } = service;
   for (const key of Object.keys(settingsOf(service))) delete rest[key as keyof typeof rest];
-  return rest;
+  const files = CLIENT_LISTS.map((list) =>
+    clients[list].filter((item) => typeof item !== 'string'),
+  );
+  return { ...rest, files };
 }
 
 function newService(service: ServiceModel): Edit[] {
@@ -49,6 +53,7 @@ function newService(service: ServiceModel): Edit[] {
   return [
     { edit: 'addService', service: id, settings: settingsOf(service) },
     ...localAddresses(id, [], service.localAddresses),
+    ...clientEdits(id, ANYBODY, service.clients),
     ...service.servers.flatMap((server) => newServer(id, server)),
   ];
 }
@@ -71,6 +76,7 @@ function changed(old: ServiceModel, now: ServiceModel): Edit[] {
     edits.push({ edit: 'editService', service, settings: settingsOf(now) });
   }
   edits.push(...localAddresses(service, old.localAddresses, now.localAddresses));
+  edits.push(...clientEdits(service, old.clients, now.clients));
   const key = ({ address }: ServerModel) => formatEndpoint(address);
   const before = new Map(old.servers.map((one) => [key(one), one]));
   const after = new Set(now.servers.map(key));
@@ -117,6 +123,20 @@ function localAddresses(
       before.filter((one) => !after.includes(one)),
     ),
   ];
+}
+
+function clientEdits(service: ServiceId, before: Clients, after: Clients): Edit[] {
+  return CLIENT_LISTS.flatMap((list) => {
+    if (before[list] === after[list]) return [];
+    const texts = (clients: Clients) =>
+      new Set(clients[list].filter((item) => typeof item === 'string'));
+    const [old, now] = [texts(before), texts(after)];
+    const change = (edit: 'addClient' | 'removeClient', from: Set<string>, not: Set<string>) =>
+      [...from]
+        .filter((one) => !not.has(one))
+        .map((client): Edit => ({ edit, service, list, client }));
+    return [...change('addClient', now, old), ...change('removeClient', old, now)];
+  });
 }
 
 function timeouts(before: Model['timeouts'], after: Model['timeouts']): Edit[] {

@@ -1,5 +1,6 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
 import { bitsOf, isSix } from '../config/address.js';
+import type { ClientListName } from '../config/clients.js';
 import { markEnd } from '../config/marks.js';
 import { netmaskBits, type Persistence } from '../config/persistence.js';
 import { tunnelOf } from '../config/tunnel.js';
@@ -40,12 +41,20 @@ export function editsOf(line: CommandLine): Edit {
       return { edit: 'addLocalAddress', service: serviceId(line), address: line.laddr ?? '' };
     case 'del-laddr':
       return { edit: 'removeLocalAddress', service: serviceId(line), address: line.laddr ?? '' };
-    case 'black-list':
-    case 'white-list':
-      throw unsupported('there are no black and white lists yet');
+    case 'add-blklst':
+    case 'add-whtlst':
+      return { edit: 'addClient', ...clientEdit(line) };
+    case 'del-blklst':
+    case 'del-whtlst':
+      return { edit: 'removeClient', ...clientEdit(line) };
     default:
       throw new Error(`${line.command} changes nothing`);
   }
+}
+
+function clientEdit(line: CommandLine) {
+  const list: ClientListName = line.given.has('blklst-address') ? 'deny' : 'allow';
+  return { service: serviceId(line), list, client: line.client ?? '' };
 }
 
 export function serviceId(line: CommandLine): ServiceId {

@@ -1,5 +1,6 @@
 /** Listings, to the column as ipvsadm prints them. */
 import type { ConnectionReport, Rates, ServerReport, ServiceReport } from '../api/types.js';
+import type { ClientReport } from '../clients.js';
 import { formatEndpoint, isSix, toBytes } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
 import { tunnelText } from '../config/tunnel.js';
@@ -212,7 +213,17 @@ export function connectionLine(connection: ConnectionReport, names?: Names): str
 }
 
 /** The lines that `ipvsadm -R` makes the same services of. */
-export function savedLines(services: readonly ServiceReport[], names?: Names): string[] {
+export function savedLines(
+  services: readonly ServiceReport[],
+  names?: Names,
+  clients: readonly ClientReport[] = [],
+): string[] {
+  const lists = new Map<string, ClientReport[]>();
+  for (const one of clients) {
+    const known = lists.get(one.service);
+    if (known) known.push(one);
+    else lists.set(one.service, [one]);
+  }
   return services.flatMap((service) => {
     const { persistence } = service;
     const address = savedAddress(service, names);
@@ -227,6 +238,9 @@ export function savedLines(services: readonly ServiceReport[], names?: Names): s
     return [
       words.join(' '),
       ...service.localAddresses.map((local) => `-P ${address} -z ${local}`),
+      ...(lists.get(service.name) ?? []).map(({ list, client }) =>
+        list === 'deny' ? `-U ${address} -k ${client}` : `-O ${address} -2 ${client}`,
+      ),
       ...service.servers.map((server) => {
         const { weight, upperThreshold: upper, lowerThreshold: lower } = server;
         const forward = `${METHODS[server.mode]} -w ${weight}`;

@@ -10,6 +10,9 @@ Usage:
   ipvsadm -d SERVICE -r SERVER
   ipvsadm -P|-Q SERVICE -z ADDRESS [-F PORT]
   ipvsadm -G [SERVICE]
+  ipvsadm -U|-V SERVICE -k CLIENT
+  ipvsadm -O|-Y SERVICE -2 CLIENT
+  ipvsadm -B|-W [SERVICE]
   ipvsadm -L|-l [SERVICE] [-n] [-c] [--stats|--rate|--thresholds|--persistent-conn|--tun-info]
                 [--exact] [--nosort] [--timeout|--daemon]
   ipvsadm -S [-n]
@@ -30,6 +33,9 @@ Commands:
   -C --clear            remove all services           --set                timeouts in seconds
   -P --add-laddr        a local address for FullNAT   -Q --del-laddr       remove one
   -G --get-laddr        show local addresses          -h --help, -v --version
+  -U --add-blklst       a client that is denied       -V --del-blklst      no longer
+  -O --add-whtlst       a client that is allowed      -Y --del-whtlst      no longer
+  -B --get-blklst       show who is denied            -W --get-whtlst      show who is allowed
 
 SERVICE is -t|--tcp-service, -u|--udp-service or --sctp-service with HOST:PORT, PORT 0 for any
 (with -p), or -f|--fwmark-service with the mark that a rule of the configuration gives (-6: IPv6);
@@ -50,6 +56,8 @@ Options:
   -w --weight N          1 unless given; 0 drains
   -x --u-threshold N     most connections; 0: any number
   -y --l-threshold N     connections at which it takes new ones again
+  -k --blklst, -2 --whtlst CLIENT   an address, a network, or a range such as 192.0.2.1-9; with any
+                         that is allowed, nobody else is
   -n --numeric           addresses and ports as numbers
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T

@@ -25,8 +25,12 @@ export const COMMANDS = {
   'add-laddr': 'P',
   'del-laddr': 'Q',
   'get-laddr': 'G',
-  'black-list': '',
-  'white-list': '',
+  'add-blklst': 'U',
+  'del-blklst': 'V',
+  'get-blklst': 'B',
+  'add-whtlst': 'O',
+  'del-whtlst': 'Y',
+  'get-whtlst': 'W',
 } as const;
 export type CommandName = keyof typeof COMMANDS;
 
@@ -69,6 +73,8 @@ export const OPTIONS = [
   'laddr',
   'ifname',
   'synproxy',
+  'blklst-address',
+  'whtlst-address',
 ] as const;
 export type OptionName = (typeof OPTIONS)[number];
 
@@ -96,6 +102,9 @@ const SERVER: Rules = {
   ],
 };
 const LADDR: Rules = { required: ['service-address', 'laddr'], allowed: ['ifname'] };
+const BLKLST: Rules = { required: ['service-address', 'blklst-address'], allowed: [] };
+const WHTLST: Rules = { required: ['service-address', 'whtlst-address'], allowed: [] };
+const LISTING: Rules = { required: [], allowed: ['service-address', 'numeric'] };
 const NONE: Rules = { required: [], allowed: [] };
 
 export const RULES: Record<CommandName, Rules> = {
@@ -137,9 +146,13 @@ export const RULES: Record<CommandName, Rules> = {
   version: NONE,
   'add-laddr': LADDR,
   'del-laddr': LADDR,
-  'get-laddr': { required: [], allowed: ['service-address', 'numeric'] },
-  'black-list': NONE,
-  'white-list': NONE,
+  'get-laddr': LISTING,
+  'add-blklst': BLKLST,
+  'del-blklst': BLKLST,
+  'get-blklst': LISTING,
+  'add-whtlst': WHTLST,
+  'del-whtlst': WHTLST,
+  'get-whtlst': LISTING,
 };
 
 /** What a spelling stands for: a command, or an option (and which of several of one name). */
@@ -190,12 +203,12 @@ const COMMON: readonly Spec[] = [
   command('add-laddr', 'add-laddr', 'P'),
   command('del-laddr', 'del-laddr', 'Q'),
   command('get-laddr', 'get-laddr', 'G'),
-  command('black-list', 'add-blklst', 'U'),
-  command('black-list', 'del-blklst', 'V'),
-  command('black-list', 'get-blklst', 'B'),
-  command('white-list', 'add-whtlst', 'O'),
-  command('white-list', 'del-whtlst', 'Y'),
-  command('white-list', 'get-whtlst', 'W'),
+  command('add-blklst', 'add-blklst', 'U'),
+  command('del-blklst', 'del-blklst', 'V'),
+  command('get-blklst', 'get-blklst', 'B'),
+  command('add-whtlst', 'add-whtlst', 'O'),
+  command('del-whtlst', 'del-whtlst', 'Y'),
+  command('get-whtlst', 'get-whtlst', 'W'),
   valued('service-address', 't', 'tcp-service'),
   valued('service-address', 'u', 'udp-service'),
   valued('service-address', undefined, 'sctp-service'),
@@ -243,6 +256,8 @@ const COMMON: readonly Spec[] = [
   valued('laddr', undefined, 'lip'),
   valued('ifname', 'F'),
   valued('synproxy', 'j'),
+  valued('blklst-address', 'k', 'blklst'),
+  valued('whtlst-address', '2', 'whtlst'),
 ];
 
 const SCHED_FLAGS: Spec = { ...valued('sched-flags', 'b'), long: '' };

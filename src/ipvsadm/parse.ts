@@ -4,9 +4,10 @@
  * misplaced options, then those that contradict one another.
  */
 import { isSix } from '../config/address.js';
+import { parseClients } from '../config/clients.js';
 import { DAEMON_ROLES, type DaemonRole } from '../sync/daemons.js';
 import { type HostPort, parseHostPort, parseInet, parseInet6, wholeNumber } from './address.js';
-import { tryHelp, usage } from './errors.js';
+import { tryHelp, unsupported, usage } from './errors.js';
 import type { Names, Protocol } from './names.js';
 import {
   type CommandName,
@@ -64,6 +65,8 @@ export interface CommandLine {
   daemon: DaemonWords;
   laddr?: string;
   ifname?: string;
+  /** Canonical. */
+  client?: string;
 }
 
 /** What `--start-daemon` or `--stop-daemon` asks for. */
@@ -243,6 +246,12 @@ async function takeValue(
     case 'ifname':
       state.ifname = value;
       return;
+    case 'blklst-address':
+      state.client = clientOf(value, 'blacklist');
+      return;
+    case 'whtlst-address':
+      state.client = clientOf(value, 'whitelist');
+      return;
     default:
       return;
   }
@@ -252,6 +261,16 @@ async function serviceOf(text: string, protocol: Protocol, names: Names): Promis
   const found = await parseHostPort(text, protocol, names);
   if (!found) throw usage('illegal virtual server address[:port] specified');
   return { ...found, protocol, port: found.port ?? 0 };
+}
+
+/** Also a network or range; DPVS' sets of addresses are named `ipset:NAME`. */
+function clientOf(text: string, list: string): string {
+  if (text.startsWith('ipset:')) {
+    throw unsupported('there are no sets of dpip: a file of clients in director.yaml is one');
+  }
+  const parsed = parseClients(text);
+  if ('fault' in parsed) throw usage(`illegal ${list} address specified`);
+  return parsed.value;
 }
 
 function fwmarkOf(text: string): number {

@@ -4,6 +4,8 @@
  */
 import type { ControlClient } from '../api/client.js';
 import type { EditReport, ServiceReport } from '../api/types.js';
+import type { ClientReport } from '../clients.js';
+import type { ClientListName } from '../config/clients.js';
 import { formatEnd } from '../config/marks.js';
 import { codeOf } from '../errors.js';
 import type { Edit } from '../model-edit.js';
@@ -90,11 +92,18 @@ class Session {
         return STATUS.ok;
       case 'list':
         return this.#list(line);
-      case 'save':
-        print(out, savedLines(sorted(await client.services()), this.#namesFor(line)));
+      case 'save': {
+        const clients: ClientReport[] = [];
+        for await (const one of client.clients()) clients.push(one);
+        print(out, savedLines(sorted(await client.services()), this.#namesFor(line), clients));
         return STATUS.ok;
+      }
       case 'get-laddr':
         return this.#localAddresses(line);
+      case 'get-blklst':
+        return this.#clients(line, 'deny');
+      case 'get-whtlst':
+        return this.#clients(line, 'allow');
       case 'start-daemon':
       case 'stop-daemon':
         await changeDaemon(client, line);
@@ -241,10 +250,42 @@ class Session {
     }
     return STATUS.ok;
   }
+
+  /** DPVS's listing, of what is on the list and not of services. */
+  async #clients(line: CommandLine, list: ClientListName): Promise<number> {
+    const { client, out } = this.#at;
+    const all = sorted(await client.services());
+    const wanted = line.given.has('service-address') ? matching(all, line) : all;
+    if (wanted === undefined) {
+      this.#at.error('No such service\n');
+      return STATUS.missing;
+    }
+    const row = (...words: [string, string, string]) =>
+      `${words[0].padEnd(8)} ${words[1].padEnd(30)} ${words[2].padEnd(30)}`;
+    print(out, [row('PROTO', 'VIP:VPORT', list === 'deny' ? 'BLACKLIST' : 'WHITELIST')]);
+    for (const service of wanted) {
+      const { name, protocol } = service;
+      const protocolWord = protocol === 'fwmark' ? 'FWM' : protocol.toUpperCase();
+      const end = formatEnd(protocol, service);
+      for await (const one of client.clients(name)) {
+        if (one.list === list) print(out, [row(protocolWord, end, one.client)]);
+      }
+    }
+    return STATUS.ok;
+  }
 }
 
 const NO_EDITS = new Set<CommandName>([
-  ...(['help', 'version', 'list', 'save', 'get-laddr', 'zero'] as const),
+  ...([
+    'help',
+    'version',
+    'list',
+    'save',
+    'get-laddr',
+    'get-blklst',
+    'get-whtlst',
+    'zero',
+  ] as const),
   ...(['start-daemon', 'stop-daemon'] as const),
 ]);
 

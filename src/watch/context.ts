@@ -1,6 +1,8 @@
 /** Names and places for what the workers know by number. */
 
+import { formatEntry, placeOfEntry } from '../clients.js';
 import { formatEndpoint, fromBytes } from '../config/address.js';
+import { type Admission, admission } from '../config/client-sets.js';
 import type { Loaded } from '../config/load.js';
 import { addressesOf } from '../config/marks.js';
 import type { Model, ServiceModel } from '../config/model.js';
@@ -21,6 +23,12 @@ export interface NamedServer {
 
 export interface NamedService {
   model: ServiceModel;
+  /** What its lists say of a client; `by`: the entry in words, and where it stands. */
+  admission(client: string): {
+    admitted: boolean;
+    by: string | undefined;
+    place: Place | undefined;
+  };
   /** Of a key of it, where the file has it; else of the service. */
   locate(...path: Path): Place | undefined;
 }
@@ -61,6 +69,11 @@ export function namesOf(
     const at = writtenIndex(loaded, own);
     return {
       model: own,
+      admission: (client) => {
+        const { admitted, by }: Admission = admission(own.clients, model.clientFiles, client);
+        const place = by && placeOfEntry(loaded, own, by);
+        return { admitted, by: by && formatEntry(by, place), place };
+      },
       locate: (...path) => (at === undefined ? at : loaded.locate(['services', at, ...path])),
     };
   };

@@ -243,6 +243,10 @@ function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): strin
     const sentence = GAVE_WAY[name];
     if (sentence && (record.extras[index] ?? 0) > 0) steps.push(sentence);
   });
+  if (packet.reason === 'denied') {
+    const by = admissionOf(record, packet.packet ?? undefined, names)?.by;
+    steps.push(by ? `the client is denied by ${by}` : 'no entry that allows clients has this one');
+  }
   if (packet.rewrite) steps.push(packet.rewrite);
   if (packet.sent) steps.push(leaves(packet.sent));
   steps.push(`${packet.verdict}: ${packet.reason}, ${packet.help}`);
@@ -283,6 +287,8 @@ function causeOf(
     case 'server_removed':
     case 'tuple_conflict':
       return service?.locate('servers');
+    case 'denied':
+      return admissionOf(record, headers, names)?.place ?? service?.locate('clients');
     case 'no_neighbour':
       return names.server(record.serverSlot)?.place;
     case 'answered_too_big':
@@ -300,6 +306,12 @@ function causeOf(
         ? names.serviceAt(address(headers?.to))?.locate()
         : undefined;
   }
+}
+
+/** What the lists of the packet's service say of its client. */
+function admissionOf(record: TraceRecord, headers: Headers | undefined, names: Names) {
+  const client = record.hadConnection ? record.client : (headers?.from ?? '');
+  return names.service(record.serviceSlot)?.admission(splitEnd(client).address);
 }
 
 function text(place: Place | undefined): string | undefined {

@@ -3,7 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
 import { formatExplanation } from '../../src/cli/explain.js';
+import { formatEntry } from '../../src/clients.js';
 import { parseConfig } from '../../src/config/load.js';
+import type { Place } from '../../src/errors.js';
 import { type ExplainSources, explain, type Flow } from '../../src/explain.js';
 
 const YAML = (
@@ -20,6 +22,15 @@ ${more}
       - { address: 198.51.100.12:8080, weight: 1 }
       - { address: 198.51.100.13:8080, upperThreshold: 5 }
 `;
+const entryAt =
+  (locate: (path: (string | number)[]) => Place): ExplainSources['entry'] =>
+  (service, { list, item, text, file }) =>
+    formatEntry(
+      { list, item, text },
+      file
+        ? { file: file.path, line: file.line, column: 1 }
+        : locate(['services', service, 'clients', list, item]),
+    );
 const FLOW: Flow = {
   protocol: 'tcp',
   from: { address: '198.18.0.2', port: 40_000 },
@@ -54,6 +65,7 @@ function sources(
       locate(
         server === undefined ? ['services', service] : ['services', service, 'servers', server],
       ),
+    entry: entryAt(locate),
     ...more,
   };
 }
@@ -230,7 +242,15 @@ const wide = (text: string, more: Partial<ExplainSources> = {}): ExplainSources 
   })) as unknown as ServiceReport[];
   const place = (index: number) => locate(['services', index]);
   const report = (index: number) => services[index];
-  return { model, report, connection: null, workers: 1, locate: place, ...more };
+  return {
+    model,
+    report,
+    connection: null,
+    workers: 1,
+    locate: place,
+    entry: entryAt(locate),
+    ...more,
+  };
 };
 
 const WIDE = `ports: [{ name: front, mac: 02:00:00:00:01:01, addresses: [198.51.100.1/24] }]
@@ -287,6 +307,25 @@ test('the template of a service for any port is for all of them', () => {
   );
   assert.equal(it.choice, ['198.51.100.11:443']);
   assert.match(it.reasons[1] ?? '', /^persistent: the client keeps 198\.51\.100\.11:443 for 200 s/);
+});
+
+test('who is denied and who is allowed, by which entry, and where that stands', () => {
+  const lists = '    clients: { allow: [198.18.0.0/15, 192.0.2.1], deny: [198.18.9.0/24] }';
+  const of = (address: string, more: Partial<ExplainSources> = {}) =>
+    explain({ ...FLOW, from: { address, port: 40_000 } }, sources(lists, undefined, more));
+  const denied = of('198.18.9.9');
+  assert.equal(denied.reasons, [
+    'TCP 203.0.113.10:80 is service web',
+    '198.18.9.9 is denied by 198.18.9.0/24 (director.yaml:7:58): its packets are dropped (denied)',
+  ]);
+  assert.equal([denied.choice, denied.rewrite], [[], undefined]);
+  assert.is(
+    of('192.0.2.2').reasons[1],
+    '192.0.2.2 is none of the 2 entries that allow: its packets are dropped (denied)',
+  );
+  const allowed = of('198.18.0.2');
+  assert.is(allowed.reasons[1], '198.18.0.2 is allowed by 198.18.0.0/15 (director.yaml:7:24)');
+  assert.ok(allowed.choice.length > 0);
 });
 
 test('for people: a table with an arrow, and where it is configured', () => {

@@ -334,8 +334,10 @@ test('defaults are filled in', () => {
           },
         ],
         health: NO_QUORUM,
+        clients: { allow: [], deny: [] },
       },
     ],
+    clientFiles: [],
     sync: undefined,
     vrrp: {
       leaseMs: 3_000,

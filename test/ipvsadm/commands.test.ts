@@ -56,6 +56,67 @@ VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
   assert.match(again.error, /^ERR_LOCAL_ADDRESS_EXISTS: /);
 });
 
+test('DPVS’s black and white lists: added, listed, removed', async () => {
+  await good(
+    '-A -t 203.0.113.10:80 -s rr',
+    '-A -u [2001:db8::1]:53 -s rr',
+    '-U -t 203.0.113.10:80 -k 192.0.2.7',
+    '--add-blklst -t 203.0.113.10:80 --blklst 198.51.100.0/24',
+    '-U -u [2001:db8::1]:53 -k 2001:db8:bad::/48',
+    '-O -t 203.0.113.10:80 -2 192.0.2.0-192.0.2.99',
+    '--add-whtlst -t 203.0.113.10:80 --whtlst 198.18.0.0/15',
+  );
+  const row = (...[protocol, end, client]: string[]) =>
+    `${protocol?.padEnd(8)} ${end?.padEnd(30)} ${client?.padEnd(30)}\n`;
+  const black = row('PROTO', 'VIP:VPORT', 'BLACKLIST');
+  const six = row('UDP', '[2001:db8::1]:53', '2001:db8:bad::/48');
+  const list = async (line: string, out: string) =>
+    assert.equal(await run(line), { status: 0, out, error: '' }, line);
+  const four =
+    row('TCP', '203.0.113.10:80', '192.0.2.7') + row('TCP', '203.0.113.10:80', '198.51.100.0/24');
+  await list('-B', black + four + six);
+  await list('--get-blklst -t 203.0.113.10:80', black + four);
+  await list(
+    '-W',
+    row('PROTO', 'VIP:VPORT', 'WHITELIST') +
+      row('TCP', '203.0.113.10:80', '192.0.2.0-192.0.2.99') +
+      row('TCP', '203.0.113.10:80', '198.18.0.0/15'),
+  );
+  const refused = async (line: string, status: number, error: RegExp) => {
+    const ran = await run(line);
+    assert.is(ran.status, status, line);
+    assert.match(ran.error, error, line);
+  };
+  await refused('-U -t 203.0.113.10:80 -k 192.0.2.7', 255, /^ERR_CLIENT_EXISTS: /);
+  await refused('-V -t 203.0.113.10:80 -k 192.0.2.8', 255, /^ERR_NO_SUCH_CLIENT: /);
+  await refused('-U -t 203.0.113.10:80 -k 2001:db8::1', 255, /^ERR_CLIENT_FAMILY: /);
+  await refused('-U -t 203.0.113.11:80 -k 192.0.2.8', 255, /^Service not defined$/m);
+  await refused('-B -t 203.0.113.11:80', 1, /^No such service$/m);
+  await refused('-U -t 203.0.113.10:80 -k 192.0.2.300', 2, /^illegal blacklist address specified/);
+  await refused('-O -t 203.0.113.10:80 -2 ::/129', 2, /^illegal whitelist address specified/);
+  await refused('-U -t 203.0.113.10:80', 2, /'blklst-address' option for the 'add-blklst' command/);
+  await refused('-U -t 203.0.113.10:80 -2 192.0.2.1', 2, /option/);
+  for (const save of ['-S', '-Sn']) {
+    const saved = await run(save);
+    assert.match(saved.out, /-U -t \S+ -k 192\.0\.2\.7\n/);
+    await good('-C');
+    await list('-B', black);
+    assert.equal(await run('-R', saved.out), { status: 0, out: '', error: '' });
+    assert.equal(await run(save), saved);
+  }
+  await good(
+    '-V -t 203.0.113.10:80 -k 192.0.2.7',
+    '-Y -t 203.0.113.10:80 -2 192.0.2.0-99',
+    '-Y -t 203.0.113.10:80 -2 198.18.0.0/15',
+    '-E -t 203.0.113.10:80 -s wrr',
+  );
+  await list('-B', black + row('TCP', '203.0.113.10:80', '198.51.100.0/24') + six);
+  await list('-W', row('PROTO', 'VIP:VPORT', 'WHITELIST'));
+  await good('-D -u [2001:db8::1]:53', '-A -u [2001:db8::1]:53 -s rr');
+  await list('-B', black + row('TCP', '203.0.113.10:80', '198.51.100.0/24'));
+  await good('-D -t 203.0.113.10:80', '-D -u [2001:db8::1]:53');
+});
+
 test('-S, thresholds and local addresses included, comes back through -R', async () => {
   await good(
     '-A -t 203.0.113.10:80 -s sh -b sh-port,sh-fallback',
@@ -206,8 +267,7 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
     '--start-daemon master --mcast-interface vec1 --mcast-group ff02::5',
-    '-U',
-    '-W',
+    '-U -t 203.0.113.10:80 -k ipset:bad',
   ]) {
     const ran = await run(line);
     assert.is(ran.status, 255, line);

@@ -132,6 +132,21 @@ if (process.getuid?.() !== 0) {
     assert.is(again.failed, 0, again.trouble);
   });
 
+  test('a client that is denied gets no answer, whatever it had open; then it does again', async () => {
+    const service = `-t ${VIP.nat}:80`;
+    const network = '198.18.0.0/24';
+    const ask = () =>
+      lab.ns('client').try(['curl', '-s', '-o', '/dev/null', '-m', '2', `http://${VIP.nat}/`])
+        .status;
+    assert.is(ask(), 0);
+    await run(`-U ${service} -k ${network}`);
+    assert.match(await run(`-B ${service}`), new RegExp(`^TCP +${VIP.nat}:80 +${network} `, 'm'));
+    assert.is(ask(), 28, 'a timeout, and no reset');
+    assert.match(bench.director.cli('show', 'drops').stdout, /^ *denied +[1-9]/m);
+    await run(`-V ${service} -k ${network}`);
+    assert.is(ask(), 0);
+  });
+
   test('as programs: `ipvsadm` by the socket in the environment, `sluice ipvsadm --socket`', async () => {
     const main = fileURLToPath(new URL('../../src/ipvsadm/main.ts', import.meta.url));
     const argv = [process.execPath, '--import', import.meta.resolve('tsx'), main, '-Ln'];

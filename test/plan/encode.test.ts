@@ -2,7 +2,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fromBytes, isIPv4, toBytes } from '../../src/config/address.js';
+import { clientSet } from '../../src/config/client-sets.js';
 import { DEFAULT_TIMEOUTS, encodeSnapshot, type Snapshot } from '../../src/snapshot.js';
+
+const allow = clientSet(['198.51.100.0/24'], [], false);
+const deny = clientSet(['198.51.100.7', '203.0.113.0-203.0.113.2', '2001:db8::1'], [], false);
+const deny6 = clientSet(['198.51.100.7', '2001:db8:1::/48'], [], true);
 
 const snapshot: Snapshot = {
   generation: 77,
@@ -49,6 +54,8 @@ const snapshot: Snapshot = {
       ],
       localAddresses: [toBytes('198.51.100.200')],
       role: 'active',
+      allow,
+      deny: null,
     },
     {
       address: toBytes('203.0.113.11'),
@@ -69,6 +76,8 @@ const snapshot: Snapshot = {
       servers: [],
       localAddresses: [toBytes('198.51.100.201'), toBytes('198.51.100.202')],
       role: 'standby',
+      allow,
+      deny,
     },
     {
       address: toBytes('::'),
@@ -89,6 +98,8 @@ const snapshot: Snapshot = {
       servers: [],
       localAddresses: [],
       role: 'none',
+      allow: null,
+      deny: deny6,
     },
   ],
   owned: [toBytes('203.0.113.10'), toBytes('203.0.113.11'), toBytes('198.51.100.200')],
@@ -136,7 +147,7 @@ const view = new DataView(bytes.buffer);
 const u32 = (at: number) => view.getUint32(at, true);
 const u16 = (at: number) => view.getUint16(at, true);
 const address = (at: number) => fromBytes(bytes.subarray(at, at + 16));
-/** Offset and count of section i: services servers lips owned routes neighbours port- and role-addresses, marks. */
+/** Offset and count of section i: services servers lips owned routes neighbours port- and role-addresses, marks, client lists and their networks. */
 const section = (index: number): [number, number] => [u32(16 + index * 8), u32(20 + index * 8)];
 
 test('the header: magic, version, generation, length, sections, timeouts', () => {
@@ -145,19 +156,19 @@ test('the header: magic, version, generation, length, sections, timeouts', () =>
   assert.is(u32(8), 77);
   assert.is(u32(12), bytes.length);
   assert.equal(
-    [0, 1, 2, 3, 4, 5, 6, 7, 8].map((index) => section(index)[1]),
-    [3, 2, 3, 3, 1, 1, 1, 1, 2],
+    Array.from({ length: 12 }, (_, index) => section(index)[1]),
+    [3, 2, 3, 3, 1, 1, 1, 1, 2, 3, 4, 1],
   );
   assert.equal(
-    DEFAULT_TIMEOUTS.map((_, state) => u32(88 + state * 4)),
+    DEFAULT_TIMEOUTS.map((_, state) => u32(112 + state * 4)),
     DEFAULT_TIMEOUTS,
   );
-  assert.is(u32(88 + DEFAULT_TIMEOUTS.length * 4), 0x01020304);
+  assert.is(u32(112 + DEFAULT_TIMEOUTS.length * 4), 0x01020304);
 });
 
 test('sections are 8-byte aligned, in order, inside the message, without overlap', () => {
-  const sizes = [64, 48, 16, 16, 40, 24, 24, 24, 48];
-  let end = 192;
+  const sizes = [64, 48, 16, 16, 40, 24, 24, 24, 48, 24, 8, 24];
+  let end = 216;
   sizes.forEach((size, index) => {
     const [start, count] = section(index);
     assert.is(start, end);
@@ -251,13 +262,53 @@ test('an empty snapshot is its header', () => {
     roleAddresses: [],
     marks: [],
   });
-  assert.is(empty.length, 192);
+  assert.is(empty.length, 216);
 });
 
 test('IPv4 is told from IPv6', () => {
   assert.ok(isIPv4(toBytes('192.0.2.1')));
   assert.not.ok(isIPv4(toBytes('2001:db8::1')));
   assert.not.ok(isIPv4(new Uint8Array(16)));
+});
+
+test('lists of clients: each once, and services refer to them by number', () => {
+  const [services] = section(0);
+  const numbers = [0, 1, 2].map((index) => [56, 60].map((at) => u32(services + index * 64 + at)));
+  assert.equal(numbers, [
+    [1, 0],
+    [1, 2],
+    [0, 3],
+  ]);
+  const [lists] = section(9);
+  const list = (index: number) => lists + index * 24;
+  assert.equal(
+    [0, 1, 2].map((index) => [8, 12].map((at) => u32(list(index) + at))),
+    [
+      [0, 1],
+      [1, 3],
+      [0, 1],
+    ],
+  );
+  assert.equal(
+    [0, 1, 2].map((index) => bytes[list(index) + 16]),
+    [4, 4, 6],
+  );
+  const prints = [0, 1, 2].map((index) => view.getBigUint64(list(index), true));
+  assert.equal(
+    prints.map((one) => one.toString(16).padStart(16, '0')),
+    [allow, deny, deny6].map((one) => one?.fingerprint),
+  );
+  const [four] = section(10);
+  const network = (index: number) => [...bytes.subarray(four + index * 8, four + index * 8 + 5)];
+  assert.equal([0, 1, 2, 3].map(network), [
+    [198, 51, 100, 0, 24],
+    [198, 51, 100, 7, 32],
+    [203, 0, 113, 0, 31],
+    [203, 0, 113, 2, 32],
+  ]);
+  const [six] = section(11);
+  assert.is(address(six), '2001:db8:1::');
+  assert.is(bytes[six + 16], 48);
 });
 
 test.run();

@@ -115,6 +115,8 @@ test('a model becomes a snapshot with nothing lost', () => {
         ],
         localAddresses: ['198.51.100.200', '198.51.100.201'],
         role: 'none',
+        allow: null,
+        deny: null,
       },
       {
         address: '203.0.113.10',
@@ -146,6 +148,8 @@ test('a model becomes a snapshot with nothing lost', () => {
         ],
         localAddresses: [],
         role: 'none',
+        allow: null,
+        deny: null,
       },
     ],
     owned: ['203.0.113.10', '198.51.100.200', '198.51.100.201'],

@@ -78,6 +78,7 @@ const EDITS: Edit[] = [
   { edit: 'addService', service: id(443), settings: SERVICE },
   { edit: 'addServer', service: id(443), server: end(9, 8443), settings: { ...SERVER, weight: 0 } },
   { edit: 'addLocalAddress', service: id(80), address: '192.0.2.241' },
+  { edit: 'addClient', service: id(80), list: 'deny', client: '198.18.0.0/15' },
   { edit: 'setTimeouts', tcp: 60, tcpFin: 0, udp: 0 },
 ];
 
@@ -91,8 +92,8 @@ test('edits are made again by the next process, before its first publication, an
   assert.equal(lines(second), lines(first));
   assert.equal(diffModels(first.running.model, second.running.model), []);
   assert.is(second.running.history().length, 1, 'never ran without them');
-  assert.match(second.running.history()[0]?.cause ?? '', /^start with .*, and 8 edits kept since /);
-  assert.match(second.log(), /8 edits of .* made again: the running state is not what /);
+  assert.match(second.running.history()[0]?.cause ?? '', /^start with .*, and 9 edits kept since /);
+  assert.match(second.log(), /9 edits of .* made again: the running state is not what /);
   // And by the one after that, with more.
   second.running.edit([{ edit: 'undrainServer', service: id(80), server: end(1) }], 'x', true);
   assert.equal(lines(begin(path)), lines(second));
@@ -229,6 +230,12 @@ function anyEdit(): fc.Arbitrary<Edit> {
       address: fc.constantFrom('192.0.2.240', '192.0.2.241'),
     }),
     fc.record({
+      edit: fc.constantFrom('addClient' as const, 'removeClient' as const),
+      service,
+      list: fc.constantFrom('allow' as const, 'deny' as const),
+      client: fc.constantFrom('198.18.0.0/15', '192.0.2.7'),
+    }),
+    fc.record({
       edit: fc.constant('setTimeouts' as const),
       tcp: fc.nat(2),
       tcpFin: fc.nat(2),
@@ -240,8 +247,9 @@ function anyEdit(): fc.Arbitrary<Edit> {
 
 const sorted = (model: Model) =>
   model.services
-    .map(({ servers, localAddresses, ...rest }) => ({
+    .map(({ servers, localAddresses, clients, ...rest }) => ({
       ...rest,
+      clients: [[...clients.allow].sort(), [...clients.deny].sort()],
       name: '',
       localAddresses: [...localAddresses].sort(),
       servers: [...servers].sort((a, b) =>

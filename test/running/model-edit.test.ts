@@ -1,7 +1,9 @@
 /** Edits of a Model against a dumb model of the same, and what plan() promises of slots meanwhile. */
+
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { CLIENT_LISTS } from '../../src/config/clients.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Model } from '../../src/config/model.js';
 import { recheck } from '../../src/config/recheck.js';
@@ -77,6 +79,8 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   }),
   { weight: 2, arbitrary: onLocal('addLocalAddress') },
   onLocal('removeLocalAddress'),
+  { weight: 2, arbitrary: onClient('addClient') },
+  onClient('removeClient'),
   fc.record({
     edit: fc.constant('setTimeouts' as const),
     tcp: timeout,
@@ -97,7 +101,17 @@ function onLocal(kind: 'addLocalAddress' | 'removeLocalAddress') {
   return fc.record({ edit: fc.constant(kind), service, address });
 }
 
-type Row = Record<string, unknown> & { servers: Record<string, unknown>; locals: string[] };
+function onClient(kind: 'addClient' | 'removeClient') {
+  const client = fc.constantFrom('192.0.2.7', '192.0.2.0/24', '2001:db8::7');
+  const list = fc.constantFrom('allow' as const, 'deny' as const);
+  return fc.record({ edit: fc.constant(kind), service, list, client });
+}
+
+type Row = Record<string, unknown> & {
+  clients: string[];
+  servers: Record<string, unknown>;
+  locals: string[];
+};
 
 /** What ipvsadm's manual says, as text → rows. */
 class Dumb {
@@ -119,7 +133,7 @@ class Dumb {
     const row = this.rows[key];
     if (one.edit === 'addService') {
       if (row) return 'ERR_SERVICE_EXISTS';
-      this.rows[key] = { ...one.settings, servers: {}, locals: [] };
+      this.rows[key] = { ...one.settings, servers: {}, locals: [], clients: [] };
       return '';
     }
     if (one.edit === 'editService') {
@@ -132,6 +146,20 @@ class Dumb {
       return row ? '' : 'ERR_NO_SUCH_SERVICE';
     }
     if (!row) return 'ERR_SERVICE_NOT_DEFINED';
+    if ('client' in one) {
+      const entry = `${one.list} ${one.client}`;
+      const has = row.clients.includes(entry);
+      if (one.client.includes(':') !== one.service.listen.address.includes(':')) {
+        return 'ERR_CLIENT_FAMILY';
+      }
+      if (one.edit === 'addClient') {
+        if (has) return 'ERR_CLIENT_EXISTS';
+        row.clients.push(entry);
+        return '';
+      }
+      row.clients = row.clients.filter((other) => other !== entry);
+      return has ? '' : 'ERR_NO_SUCH_CLIENT';
+    }
     if ('address' in one) {
       const has = row.locals.includes(one.address);
       if (one.edit === 'addLocalAddress') {
@@ -180,6 +208,9 @@ function asRows(model: Model): Record<string, unknown> {
         persistence: one.persistence,
         onePacket: one.onePacket,
         locals: one.localAddresses,
+        clients: CLIENT_LISTS.flatMap((list) =>
+          one.clients[list].map((client) => `${list} ${client}`),
+        ),
         servers: Object.fromEntries(
           one.servers.map(({ address, health: _, ...settings }) => [
             `${address.address}:${address.port}`,

@@ -97,6 +97,7 @@ export function handlers(more: Partial<Handlers> = {}): Handlers {
     services: () => [service()],
     ports: () => [],
     drops: () => ({ ends: [], extra: {} }),
+    clients: async function* () {},
     sync: () => NO_SYNC,
     syncDaemon: () => NO_SYNC,
     vrrp: () => ({ instances: [], groups: [] }),

@@ -3,6 +3,7 @@
  * services as text. Makes the Snapshot itself, without src/plan: the packet tests judge the engine,
  * and nothing but the engine.
  */
+import { clientSet } from '../../src/config/client-sets.js';
 import { type Tunnel, tunnelOf } from '../../src/config/tunnel.js';
 import type { Mode, Scheduler } from '../../src/native.js';
 import {
@@ -39,7 +40,8 @@ export interface ServerWords {
   lower?: number;
 }
 
-export interface ServiceWords extends Partial<Omit<SnapshotService, 'servers' | 'localAddresses'>> {
+export interface ServiceWords
+  extends Partial<Omit<SnapshotService, 'servers' | 'localAddresses' | 'allow' | 'deny'>> {
   /** 'address:port' */
   listen: string;
   mode?: Mode;
@@ -48,6 +50,9 @@ export interface ServiceWords extends Partial<Omit<SnapshotService, 'servers' | 
   servers: (string | ServerWords)[];
   locals?: string[];
   scheduler?: Scheduler;
+  /** Clients, as director.yaml says them. */
+  allow?: string[];
+  deny?: string[];
 }
 
 export interface World {
@@ -89,7 +94,8 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
     const protocol = service.protocol ?? 'tcp';
     const [address, port] = endpoint(service.listen);
     const name = `${protocol} ${service.listen}`;
-    const { servers, locals, listen, mode, tunnel, ...rest } = service;
+    const { servers, locals, listen, mode, tunnel, allow = [], deny = [], ...rest } = service;
+    const six = address.includes(':');
     return {
       schedulePort: false,
       scheduleFallback: false,
@@ -124,6 +130,8 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
         };
       }),
       localAddresses: (locals ?? []).map(mapped),
+      allow: clientSet(allow, [], six),
+      deny: clientSet(deny, [], six),
     };
   });
   const ours = services.filter(({ role }) => role === 'none');

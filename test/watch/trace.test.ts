@@ -45,6 +45,11 @@ services:
   - { name: gre, listen: '203.0.113.17:80', mode: tun, tunnel: { type: gre, checksum: csum }, servers: [{ address: '198.51.100.11:80' }] }
   - { name: gue, listen: '203.0.113.18:80', mode: tun, tunnel: { type: gue, port: 6080 }, servers: [{ address: '198.51.100.11:80' }] }
   - { name: six, listen: '[2001:db8:f::10]:80', mode: nat, servers: [{ address: '[2001:db8:2::11]:8080' }] }
+  - name: closed
+    listen: 203.0.113.20:80
+    mode: nat
+    clients: { allow: [198.18.0.0/15], deny: [198.18.9.0/24, 198.18.0.7] }
+    servers: [{ address: '198.51.100.11:80' }]
   - { name: six-tunnel, listen: '[2001:db8:f::11]:80', mode: tun, servers: [{ address: '198.51.100.12:80' }] }
 `;
 const ASSOCIATION = { from: '198.18.0.7:40000', to: '203.0.113.19:2905' };
@@ -104,6 +109,30 @@ const CLIENT6 = '[2001:db8:c::7]:40000';
 const syn6 = (to: string, from = CLIENT6) => tcp6({ from, to, flags: 'S', seq: 100, ...FRONT });
 
 const ROWS: Row[] = [
+  {
+    it: 'a client that is denied, with the entry',
+    in: ['front', syn('203.0.113.20:80')],
+    end: 'dropped denied',
+    steps: ['TCP 203.0.113.20:80 is service closed'],
+    also: ({ steps }) =>
+      assert.match(
+        steps[2] ?? '',
+        /^the client is denied by 198\.18\.0\.7 \(.*director\.yaml:38:62\)$/,
+      ),
+    place: 'director.yaml:38:62',
+  },
+  {
+    it: 'a client that is not allowed',
+    in: ['front', syn('203.0.113.20:80', '192.0.2.9:40000')],
+    end: 'dropped denied',
+    steps: ['no entry that allows clients has this one'],
+    place: 'director.yaml:38:14',
+  },
+  {
+    it: 'a client that is allowed',
+    in: ['front', syn('203.0.113.20:80', '198.18.8.1:40000')],
+    end: 'forwarded forwarded_nat',
+  },
   {
     it: 'IPv6: service, server, rewrite and next hop',
     in: ['front', syn6('[2001:db8:f::10]:80')],

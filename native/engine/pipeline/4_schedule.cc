@@ -94,13 +94,9 @@ void Worker::first_packet(Packet& packet) {
   const TupleOf<V4>& tuple = packet.key.tuple;
   const Service* service = snapshot_->service_for(tuple, packet.key.protocol, packet.port);
   if (service == nullptr) return owned_or_punt(packet);
-  if (service->has(wire::kStandby)) return drop(packet, End::standby);
-  // Rules for whole networks leave the director its own addresses.
-  if (service->mark != 0 &&
-      (fib_->is_own(tuple.destination) ||
-       (snapshot_->address_flags(tuple.destination) & Snapshot::kLocalAddress) != 0)) {
-    return owned_or_punt(packet);
-  }
+  if (service->has(wire::kStandby | kFiltered) && refuse(packet, *service)) [[unlikely]]
+    return;
+  if (service->mark != 0 && leaves_to_director(tuple.destination)) return owned_or_punt(packet);
   if (snapshot_->owns(tuple.source) || fib_->is_own(tuple.source)) {
     return drop(packet, End::martian);
   }
@@ -131,6 +127,25 @@ void Worker::first_packet(Packet& packet) {
   if (record == kNone) return drop(packet, failure);
   if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, true);
   forward_on(packet, table_[record]);
+}
+
+// Rules for whole networks leave the director its own addresses.
+bool Worker::leaves_to_director(be32 destination) const {
+  return fib_->is_own(destination) ||
+         (snapshot_->address_flags(destination) & Snapshot::kLocalAddress) != 0;
+}
+
+// A first packet that is not for its service now, or not from this client.
+bool Worker::refuse(Packet& packet, const Service& service) {
+  const TupleOf<V4>& tuple = packet.key.tuple;
+  if (service.has(wire::kStandby)) {
+    drop(packet, End::standby);
+    return true;
+  }
+  if (service.mark != 0 && leaves_to_director(tuple.destination)) return false;
+  if (service.admits(tuple.source)) return false;
+  drop(packet, End::denied);
+  return true;
 }
 
 uint32_t Worker::schedule_persistent(const ScheduleContext& context) {

@@ -199,7 +199,10 @@ bool Worker::replace_client_option(Packet& packet, Record& c, const NextHop& hop
 void Worker::forward_reply(Packet& packet, uint32_t record) {
   Record& c = table_[record];
   const Service* service = snapshot_->service_of_slot(c.service);
-  if (service != nullptr && service->has(wire::kStandby)) return drop(packet, End::standby, &c);
+  if (service != nullptr && service->has(wire::kStandby | kFiltered)) [[unlikely]] {
+    if (service->has(wire::kStandby)) return drop(packet, End::standby, &c);
+    if (is_denied(packet, record, *service)) return;
+  }
   if (packet.key.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
     if (tcp.flags & (kSyn | kRst)) [[unlikely]]
@@ -252,7 +255,7 @@ bool Worker::fits(const Packet& packet, uint32_t mtu) const {
 // packet treated as a first one (LVS: expire_nodest_conn). With that setting a server that health
 // checks call down counts as gone, too.
 inline bool Worker::server_gone(Packet& packet, uint32_t record) {
-  if (snapshot_->serves(table_[record].server)) [[likely]]
+  if (snapshot_->serves_everybody(table_[record].server)) [[likely]]
     return false;
   return without_server(packet, record);
 }
@@ -265,6 +268,10 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
     drop(packet, End::standby, &c);
     return true;
   }
+  if (service != nullptr && service->has(kFiltered) && is_denied(packet, record, *service)) {
+    return true;
+  }
+  if (snapshot_->serves(c.server)) return false;
   if (service != nullptr && service->has(wire::kResetOnServerRemoved)) {
     destroy(record, Extra::connections_expired);
     first_packet(packet);
@@ -273,6 +280,21 @@ bool Worker::without_server(Packet& packet, uint32_t record) {
   if (configured) return false;
   drop(packet, End::server_removed, &c);
   return true;
+}
+
+// A publication may have put a connection's client on a list of its service. That is looked at
+// when the first packet of either direction comes after it, and ends the connection.
+bool Worker::is_denied(Packet& packet, uint32_t record, const Service& service) {
+  Record& c = table_[record];
+  if (epoch_.is_current(c.settled)) return false;
+  if (!service.admits(c.caddr)) {
+    drop(packet, End::denied, &c);
+    destroy(record, Extra::connections_denied);
+    return true;
+  }
+  if (!epoch_.hops_hold(c.settled)) c.hop[0] = c.hop[1] = Fib::kNoHop;
+  c.settled = epoch_.settled(Way::unsettled);
+  return false;
 }
 
 // A connection that has passed the checks above need not pass them again until something changes:

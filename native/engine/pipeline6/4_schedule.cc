@@ -76,6 +76,7 @@ void Worker6::first_packet(Packet6& packet) {
        (six().address_flags(tuple.destination) & Snapshot::kLocalAddress) != 0)) {
     return owned_or_punt(packet);
   }
+  if (!common.admits(tuple.source)) return drop(packet, End::denied);
   // A link-local client can't be answered by routing (RFC 4007 section 9), nor one without address.
   if (owns(tuple.source) || fib().is_own(tuple.source) || is_link_local(tuple.source) ||
       is_unspecified(tuple.source)) {

@@ -46,7 +46,7 @@ void translate(Packet6& packet, const Connection<V6>& c) {
 }  // namespace
 
 void Worker6::forward_request(Packet6& packet, uint32_t record) {
-  if (!snapshot().serves(table_[record].server) && without_server(packet, record)) return;
+  if (!snapshot().serves_everybody(table_[record].server) && without_server(packet, record)) return;
   Record& c = table_[record];
   if (packet.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
@@ -214,7 +214,10 @@ bool Worker6::tell_client(Packet6& packet, const Record& c, const NextHop6& hop)
 void Worker6::forward_reply(Packet6& packet, uint32_t record) {
   Record& c = table_[record];
   const Service* service = snapshot().service_of_slot(c.service);
-  if (service != nullptr && service->has(wire::kStandby)) return drop(packet, End::standby, &c);
+  if (service != nullptr && service->has(wire::kStandby | kFiltered)) {
+    if (service->has(wire::kStandby)) return drop(packet, End::standby, &c);
+    if (is_denied(packet, record, *service)) return;
+  }
   if (packet.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
     if ((tcp.flags & (kSyn | kRst)) && is_unanswered(c)) {
@@ -268,6 +271,10 @@ bool Worker6::without_server(Packet6& packet, uint32_t record) {
     drop(packet, End::standby, &c);
     return true;
   }
+  if (service != nullptr && service->has(kFiltered) && is_denied(packet, record, *service)) {
+    return true;
+  }
+  if (snapshot().serves(c.server)) return false;
   if (service != nullptr && service->has(wire::kResetOnServerRemoved)) {
     destroy(record, Extra::connections_expired);
     first_packet(packet);
@@ -276,6 +283,21 @@ bool Worker6::without_server(Packet6& packet, uint32_t record) {
   if (snapshot().server_of_slot(c.server) != nullptr) return false;
   drop(packet, End::server_removed, &c);
   return true;
+}
+
+// As Worker::is_denied.
+bool Worker6::is_denied(Packet6& packet, uint32_t record, const Service& service) {
+  Record& c = table_[record];
+  const Epoch& epoch = worker_.epoch_;
+  if (epoch.is_current(c.settled)) return false;
+  if (!service.admits(c.caddr)) {
+    drop(packet, End::denied, &c);
+    destroy(record, Extra::connections_denied);
+    return true;
+  }
+  if (!epoch.hops_hold(c.settled)) c.hop[0] = c.hop[1] = Fib6::kNoHop;
+  c.settled = epoch.settled(Way::unsettled);
+  return false;
 }
 
 const NextHop6* Worker6::next_hop(Record& c, Direction towards, End& failure) {

@@ -61,6 +61,8 @@ void Worker6::related_error(Packet6& packet) {
     return drop(packet, End::bad_icmp_checksum, &c);
   }
   if (packet.ip->hops <= 1) return drop(packet, End::icmp_ttl_expired, &c);
+  const Service* service = snapshot().service_of_slot(c.service);
+  if (service != nullptr && service->has(kFiltered) && is_denied(packet, record, *service)) return;
   if (packet.quote_depth == 1) {
     if (c.mode() != Mode::tun) return punt(packet, End::punted_not_ours);
     return relay_tunnel_error(packet, c);

@@ -44,6 +44,8 @@ class Epoch {
     const uint32_t way = settled - now_;
     return way < kWays ? static_cast<Way>(way) : Way::unsettled;
   }
+  // Has the connection been looked at since the last publication?
+  bool is_current(uint32_t settled) const { return (settled & ~kWayMask) == now_; }
   static uint32_t unsettled(uint32_t settled) { return settled & ~kWayMask; }
   // Does a record's word say that its next hops are of the fib now read?
   bool hops_hold(uint32_t settled) const {

@@ -20,6 +20,7 @@ import type { Block } from './keywords/kinds.js';
 import { isAddress } from './keywords/kinds.js';
 import { tunnelFindings, tunnelOfLine, VIRTUAL_SERVER } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
+import { ClientGroups, type MappedClients } from './map-clients.js';
 import { type MappedVrrp, mapVrrp } from './map-vrrp.js';
 import { addressesIn, parseRange, type Range } from './ranges.js';
 import { isMarked } from './semantics.js';
@@ -37,6 +38,7 @@ export interface MappedService {
   /** The line of the group that has its address, if it is a group's. */
   member: Node | undefined;
   servers: { node: Node; checks: Node[] }[];
+  clients: MappedClients['lines'];
 }
 
 export interface Mapped {
@@ -103,6 +105,7 @@ class Mapper {
   readonly #unsupported: Unsupported;
   readonly #groups: Names;
   readonly #local: Names;
+  readonly #clients: ClientGroups;
   readonly #around: Surroundings;
   readonly #globals: Values;
   readonly #names = new Set<string>();
@@ -121,6 +124,7 @@ class Mapper {
     this.#unsupported = unsupported;
     this.#groups = named(tree, 'virtual_server_group');
     this.#local = named(tree, 'local_address_group');
+    this.#clients = new ClientGroups(tree);
     this.#globals = new Values(together(tree, 'global_defs'), GLOBAL_DEFS);
     const [user, group] = this.#globals.words('script_user') ?? [];
     const ssl = together(tree, 'SSL');
@@ -190,6 +194,7 @@ class Mapper {
     const suspend = child(node, 'ha_suspend');
     if (suspend) this.#unsupported.tuning(suspend, 'the addresses are always here');
     const hashes = scheduler === 'sh' || scheduler === 'mh';
+    const clients = this.#clients.of(node);
     const flags = (...names: string[]) => hashes && names.some((name) => values.flag(name));
     const common = without({
       protocol,
@@ -202,6 +207,7 @@ class Mapper {
       family: marked ? (this.#isSix(node, values, servers) ? 'ipv6' : undefined) : undefined,
       localAddresses: this.#localAddresses(node),
       health: this.#health(node, values, servers, mode),
+      clients: clients.data,
     });
     return this.#listens(node).map(({ address, port, mark, member }) => {
       const six = mark === undefined ? isSix(address) : common.family === 'ipv6';
@@ -224,6 +230,7 @@ class Mapper {
         node,
         member,
         servers: mapped,
+        clients: clients.lines,
       };
     });
   }

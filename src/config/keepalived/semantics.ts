@@ -3,6 +3,7 @@ import { argument, child, children, type Names, named, serverKey, title } from '
 import { missingInChecker } from './keywords/checks.js';
 import { integer, isAddress, port as portCheck } from './keywords/kinds.js';
 import { tunnelFindings } from './keywords/lvs.js';
+import { ClientGroups } from './map-clients.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
 import { checkVrrp } from './vrrp.js';
@@ -10,12 +11,14 @@ import { checkVrrp } from './vrrp.js';
 export function checkSemantics(tree: readonly Node[], problems: Problems): void {
   const groups = named(tree, 'virtual_server_group');
   const local = named(tree, 'local_address_group');
+  const clients = new ClientGroups(tree);
   const files = named(tree, 'track_file', 'vrrp_track_file');
   const bfd = named(tree, 'bfd_instance');
   for (const node of tree) {
     const keyword = node.words[0].text;
     if (keyword === 'virtual_server') {
       checkService(node, groups, local, problems);
+      clients.check(node, problems);
       for (const server of children(node, 'real_server')) {
         for (const check of server.children ?? []) checkChecker(check, files, bfd, problems);
       }

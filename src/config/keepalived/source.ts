@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { Place, Problem } from '../../errors.js';
+import { CLIENT_LISTS } from '../clients.js';
 import {
   BESIDE,
   type ConfigSource,
@@ -14,6 +15,7 @@ import { folderOf } from './files.js';
 import { child, children, title } from './find.js';
 import { type Mapped, type MappedService, mapKeepalived } from './map.js';
 import type { Data } from './map-checks.js';
+import { GROUP_NAMES } from './map-clients.js';
 import { parseKeepalived } from './parse.js';
 import { findInVrrp, VRRP_LISTS } from './place-vrrp.js';
 import { FEATURE_NAMES } from './support.js';
@@ -194,6 +196,11 @@ function findIn(service: MappedService, path: Path): { place: Place; what: strin
         rest = rest.slice(2);
       }
     }
+  }
+  const list = CLIENT_LISTS.find((one) => rest[0] === 'clients' && one === rest[1]);
+  if (list) {
+    const line = service.clients[list][Number(rest[2])] ?? child(node, ...GROUP_NAMES[list]);
+    if (line) return { place: placeOf(line), what: title(line) };
   }
   if (rest[0] === 'health') rest = rest.slice(1);
   const key = String(rest[0] ?? '');

@@ -4,12 +4,14 @@ import type { Script } from '../../health/model.js';
 import type { Mode } from '../../native.js';
 import { sameData } from '../../same-data.js';
 import { isSix } from '../address.js';
+import { CLIENT_LISTS, type ClientListName, type Clients } from '../clients.js';
 import { formatEnd, isMarked } from '../marks.js';
 import type { Model, ServerModel, ServiceModel } from '../model.js';
 import { formatNetmask, type Persistence } from '../persistence.js';
 import type { Tunnel } from '../tunnel.js';
 import { Lines } from './lines.js';
 import { serviceName } from './map.js';
+import { GROUP_NAMES } from './map-clients.js';
 import { commandLine, type Extras, writeCheck } from './write-checks.js';
 import { vrrpGlobals, writeVrrp } from './write-vrrp.js';
 
@@ -27,8 +29,9 @@ const METHODS: Record<Mode, string> = {
 export function writeKeepalived(model: Model, rest: string): string {
   const extras: Extras = { files: new Map(), sessions: new Map(), tls: undefined };
   const locals = new Map<string, string>();
+  const clients: ClientGroups = { allow: new Map(), deny: new Map() };
   const services = new Lines();
-  for (const service of model.services) writeService(service, services, locals, extras);
+  for (const service of model.services) writeService(service, services, locals, clients, extras);
   const head = new Lines();
   if (rest !== '') {
     head.note(`sluice.yaml, beside this file, says the rest:\n${rest}`);
@@ -41,6 +44,13 @@ export function writeKeepalived(model: Model, rest: string): string {
     head.block(`local_address_group ${name}`, () => {
       for (const address of addresses.split(' ')) head.add(address);
     });
+  }
+  for (const list of CLIENT_LISTS) {
+    for (const [texts, name] of clients[list]) {
+      head.block(`${list}_address_group ${name}`, () => {
+        for (const text of texts.split(' ')) head.add(text);
+      });
+    }
   }
   for (const [path, name] of extras.files) {
     head.block(`track_file ${name}`, () => head.given('file', path));
@@ -80,6 +90,7 @@ function writeService(
   service: ServiceModel,
   lines: Lines,
   locals: Map<string, string>,
+  clients: ClientGroups,
   extras: Extras,
 ): void {
   const { address, port } = service.listen;
@@ -111,6 +122,7 @@ function writeService(
       locals.set(key, name);
       lines.add(`laddr_group_name ${name}`);
     }
+    writeClients(service.clients, lines, clients);
     if (service.onServerRemoved !== 'drop')
       lines.note(`onServerRemoved: ${service.onServerRemoved}`);
     if (service.clientAddress !== 'toa') lines.note(`clientAddress: ${service.clientAddress}`);
@@ -118,6 +130,24 @@ function writeService(
     writeHealth(service, lines);
     for (const server of service.servers) writeServer(server, service, lines, extras);
   });
+}
+
+/** Names of groups by what they have. */
+type ClientGroups = Record<ClientListName, Map<string, string>>;
+
+/** Files are director.yaml's. */
+function writeClients(clients: Clients, lines: Lines, groups: ClientGroups): void {
+  for (const list of CLIENT_LISTS) {
+    const texts = clients[list].filter((item) => typeof item === 'string');
+    for (const item of clients[list]) {
+      if (typeof item !== 'string') lines.note(`clients.${list}: { file: ${item.file} }`);
+    }
+    if (texts.length === 0) continue;
+    const key = texts.join(' ');
+    const name = groups[list].get(key) ?? `${list}_${groups[list].size + 1}`;
+    groups[list].set(key, name);
+    lines.add(`${GROUP_NAMES[list][0]} ${name}`);
+  }
 }
 
 /** What the service's own line says for all of its tunnels, where they are the same. */

@@ -46,6 +46,8 @@ export function udpService(vip: string, port: number, server: string, mode: 'nat
     servers: [only],
     localAddresses: [],
     role: 'none',
+    allow: null,
+    deny: null,
   };
   return service;
 }

@@ -10,7 +10,7 @@ import {
   value,
   word,
 } from './kinds.js';
-import { ADDRESS_GROUP, LOCAL_ADDRESS_GROUP, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP } from './lvs.js';
+import { CLIENT_GROUP, LOCAL_ADDRESS_GROUP, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP } from './lvs.js';
 import {
   BFD_INSTANCE,
   GARP_GROUP,
@@ -35,13 +35,8 @@ export const TOP: Block = {
   bfd_instance: named(BFD_INSTANCE),
   SSL: plain({ password: value, ca: value, certificate: value, key: value }),
   ...Object.fromEntries(OUTSIDE.map((name) => [name, GLOBAL_DEFS[name] as Keyword])),
-  ...unsupported(
-    { packets: 'acl' },
-    {
-      deny_address_group: ADDRESS_GROUP,
-      allow_address_group: ADDRESS_GROUP,
-    },
-  ),
+  deny_address_group: CLIENT_GROUP,
+  allow_address_group: CLIENT_GROUP,
   vrrp_instance: named(VRRP_INSTANCE),
   vrrp_sync_group: named(VRRP_SYNC_GROUP),
   vrrp_script: named(VRRP_SCRIPT),

@@ -1,5 +1,8 @@
 /** virtual_server, virtual_server_group, real_server, and DPVS's additions to them. */
+
+import { CLIENT_LISTS, parseClients } from '../../clients.js';
 import { type ParsedTunnel, TUNNEL_CHECKSUMS } from '../../tunnel.js';
+import { GROUP_NAMES } from '../map-clients.js';
 import { parseRange } from '../ranges.js';
 import type { Node } from '../tree.js';
 import { CHECKERS, DELAY_LOOP_MOST, TIMING } from './checks.js';
@@ -140,7 +143,13 @@ const localLine = ({ words }: Node): Finding[] => {
 
 export const VIRTUAL_SERVER_GROUP: Keyword = { args: [one(word)], block: memberLine };
 export const LOCAL_ADDRESS_GROUP: Keyword = { args: [one(word)], block: localLine };
-export const ADDRESS_GROUP: Keyword = { args: [one(word)], block: localLine };
+/** Clients, as DPVS has them: `192.0.2.1[-9]` or a network. */
+const clientLine = ({ words }: Node): Finding[] => {
+  const { text } = words[0];
+  const parsed = parseClients(text);
+  return 'value' in parsed ? [] : [{ word: 0, message: `is ${text}, expected ${parsed.fault}` }];
+};
+export const CLIENT_GROUP: Keyword = { args: [one(word)], block: clientLine };
 
 const alert: Keyword = { ...switchable, support: { tuning: 'no mail is sent' } };
 const label: Keyword = { ...value, support: { tuning: 'there is no SNMP agent' } };
@@ -204,7 +213,9 @@ const VIRTUAL_SERVER_ONLY: Block = {
 /** DPVS's dialect. keepalived itself does not know these. */
 export const DPVS_VIRTUAL_SERVER: Block = {
   laddr_group_name: value,
-  ...unsupported({ packets: 'acl' }, { deny_addr_gname: value, allow_addr_gname: value }),
+  ...Object.fromEntries(
+    CLIENT_LISTS.flatMap((list) => GROUP_NAMES[list].map((name) => [name, value])),
+  ),
   ...unsupported({ packets: 'syn_proxy' }, { syn_proxy: flag }),
   ...unsupported({ packets: 'proxy_protocol' }, { proxy_protocol: nothingOrValue }),
   ...unsupported({ packets: 'hash_target' }, { hash_target: value, quic: flag }),

@@ -36,6 +36,7 @@ services:
   - name: web
     listen: 203.0.113.10:80
     mode: nat
+    clients: { deny: [198.51.100.99, '192.0.2.128/25'] }
     servers: [{ address: 198.51.100.11:8080, weight: 3, health: { checks: [{ type: tcp }] } }]
   - { name: dns, listen: 203.0.113.10:53, protocol: udp, mode: dr }
 `;

@@ -84,7 +84,7 @@ export function formatDrops({ ends, extra }: DropsReport, all: boolean): string 
   const rows = shown.map(({ name, kind, count, help }) => [name, kind, `${count}`, help]);
   // A connection that gave way is a loss as well, though no packet's.
   const others = Object.entries(extra)
-    .filter(([name, count]) => all || (name.startsWith('evicted_') && count > 0))
+    .filter(([name, count]) => all || (/^evicted_|_denied$/.test(name) && count > 0))
     .map(([name, count]) => [name, `${count}`]);
   const main =
     rows.length === 0

@@ -114,6 +114,21 @@ if (process.getuid?.() !== 0) {
     });
   }
 
+  test('a client that is denied gets no answer, whatever it had open; then it does again', async () => {
+    const service = `-t ${VIP.nat}:80`;
+    const network = '198.18.0.0/24';
+    const ask = () =>
+      lab.ns('client').try(['curl', '-s', '-o', '/dev/null', '-m', '2', `http://${VIP.nat}/`])
+        .status;
+    assert.is(ask(), 0);
+    await run(`-U ${service} -k ${network}`);
+    assert.match(await run(`-B ${service}`), new RegExp(`^TCP +${VIP.nat}:80 +${network} `, 'm'));
+    assert.is(ask(), 28, 'a timeout, and no reset');
+    assert.match(bench.director.cli('show', 'drops').stdout, /^denied +dropped +[1-9]/m);
+    await run(`-V ${service} -k ${network}`);
+    assert.is(ask(), 0);
+  });
+
   test('a whole table saved, cleared and restored while another is asked', async () => {
     const saved = await run('-Sn');
     await run(
@@ -130,21 +145,6 @@ if (process.getuid?.() !== 0) {
     assert.is(await run('-Sn'), saved);
     const again = await httpRequests(lab, `http://${VIP.fullnat}/`, 60);
     assert.is(again.failed, 0, again.trouble);
-  });
-
-  test('a client that is denied gets no answer, whatever it had open; then it does again', async () => {
-    const service = `-t ${VIP.nat}:80`;
-    const network = '198.18.0.0/24';
-    const ask = () =>
-      lab.ns('client').try(['curl', '-s', '-o', '/dev/null', '-m', '2', `http://${VIP.nat}/`])
-        .status;
-    assert.is(ask(), 0);
-    await run(`-U ${service} -k ${network}`);
-    assert.match(await run(`-B ${service}`), new RegExp(`^TCP +${VIP.nat}:80 +${network} `, 'm'));
-    assert.is(ask(), 28, 'a timeout, and no reset');
-    assert.match(bench.director.cli('show', 'drops').stdout, /^ *denied +[1-9]/m);
-    await run(`-V ${service} -k ${network}`);
-    assert.is(ask(), 0);
   });
 
   test('as programs: `ipvsadm` by the socket in the environment, `sluice ipvsadm --socket`', async () => {

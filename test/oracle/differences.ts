@@ -23,12 +23,21 @@ const ICMP = IP + 20;
 
 const headerBytes = (frame: Uint8Array, ip: number) => ((frame[ip] ?? 0) & 15) * 4;
 
+const QUOTED_CHECKSUM =
+  'In an ICMP error that NAT translates, the quoted TCP or UDP checksum is made to fit the ' +
+  'quoted addresses and ports too (RFC 5508 section 4.2); IPVS leaves it as it was.';
+
+/** The upper layer of a whole IPv6 packet without extension headers. */
+function sumsUp6(packet: Uint8Array): boolean {
+  const length = readU16(packet, 4);
+  const pseudo = concat(packet.subarray(8, 40), u16(0), u16(length), u16(0), u16(packet[6] ?? 0));
+  return checksum(concat(pseudo, packet.subarray(40, 40 + length))) === 0;
+}
+
 export const differences: Difference[] = [
   {
     name: 'quoted-checksum',
-    sentence:
-      'In an ICMP error that NAT translates, the quoted TCP or UDP checksum is made to fit the ' +
-      'quoted addresses and ports too (RFC 5508 section 4.2); IPVS leaves it as it was.',
+    sentence: QUOTED_CHECKSUM,
     is: (ipvs, sluice) => {
       const [theirs, ours] = [ipvs.sent[0]?.bytes, sluice.sent[0]?.bytes];
       if (!theirs || !ours || ipvs.sent.length + sluice.sent.length !== 2) return false;
@@ -40,6 +49,47 @@ export const differences: Difference[] = [
       fixed.set(u16(adjusted(ipvs.input.bytes, ours, quote, at)), at);
       fixed.set(ours.subarray(icmp + 2, icmp + 4), icmp + 2);
       return equalBytes(fixed, ours);
+    },
+  },
+  {
+    name: 'quoted-checksum-ipv6',
+    sentence: QUOTED_CHECKSUM,
+    is: (ipvs, sluice) => {
+      const [theirs, ours] = [ipvs.sent[0]?.bytes, sluice.sent[0]?.bytes];
+      if (!theirs || !ours || ipvs.sent.length + sluice.sent.length !== 2) return false;
+      const icmp = IP + 40;
+      const quote = icmp + 8;
+      const at = quote + 40 + (ours[quote + 6] === 6 ? 16 : 6);
+      const fixed = Uint8Array.from(theirs);
+      fixed.set(ours.subarray(at, at + 2), at);
+      fixed.set(ours.subarray(icmp + 2, icmp + 4), icmp + 2);
+      return equalBytes(fixed, ours) && sumsUp6(ours.subarray(IP)) && sumsUp6(ours.subarray(quote));
+    },
+  },
+  {
+    name: 'server-errors-ipv6',
+    sentence:
+      'An ICMPv6 error of a NAT server is translated for the client; IPVS looks at its checksum ' +
+      'without the pseudo-header and drops it, unless the network card has vouched for it.',
+    is: (ipvs, sluice) => ipvs.sent.length === 0 && sluice.sent[0]?.port === 'front',
+  },
+  {
+    name: 'tunnel-fragments-ipv6',
+    sentence:
+      'An IPv6 datagram that came in fragments leaves in a tunnel packet a fragment; IPVS puts it ' +
+      'into one tunnel packet, and that into fragments.',
+    is: (ipvs, sluice) => {
+      const [theirs, ours] = [ipvs, sluice].map(({ sent }) => sent.map(({ bytes }) => bytes));
+      if (!theirs?.length || theirs.length !== ours?.length) return false;
+      const outer = IP + 40;
+      const whole = concat(...theirs.map((frame) => frame.subarray(outer + 8)));
+      const pieces = ours.map((frame) => frame.subarray(outer + 40 + 8));
+      return (
+        theirs.every((frame) => frame[IP + 6] === 44 && frame[outer] === 41) &&
+        ours.every((frame) => frame[IP + 6] === 41 && frame[outer + 6] === 44) &&
+        equalBytes(whole.subarray(40), concat(...pieces)) &&
+        equalBytes(whole.subarray(8, 40), (ours[0] as Uint8Array).subarray(outer + 8, outer + 40))
+      );
     },
   },
   {

@@ -1,9 +1,11 @@
 // Puts one scenario through Linux IPVS.
 
+import { fromBytes } from '../../src/config/address.js';
 import { ip4, ip4Text } from '../support/bytes.js';
+import { ip6 } from '../support/packet6.js';
 import { isFrame, type Listing, type Outcome, type Statistics, sortedListing } from './outcome.js';
 import type { Scenario, Scene } from './scene.js';
-import { ipvsadm, SERVICES, type Service } from './services.js';
+import { endpoint as endOf, ipvsadm, SERVICES, type Service } from './services.js';
 import type { Frame, Uml } from './uml.js';
 
 /** All services of all scenarios at once: a process costs the guest 20 ms. */
@@ -59,9 +61,15 @@ export async function runIpvs(uml: Uml, scenario: Scenario, scene: Scene): Promi
 
 /** One process in the guest for both of IPVS's tables, cut down to the address. */
 async function listing(uml: Uml, vip: string): Promise<Listing> {
-  const hex = Buffer.from(ip4(vip)).toString('hex').toUpperCase();
+  const six = vip.includes(':');
+  const hex = six
+    ? Buffer.from(ip6(vip))
+        .toString('hex')
+        .replaceAll(/.{4}(?!$)/g, '$&:')
+    : Buffer.from(ip4(vip)).toString('hex').toUpperCase();
+  const service6 = six ? `[${hex}]` : hex;
   const lines = await uml.sh(
-    `awk -v v=${hex} '/^[A-Z]/ { on = index($2, v ":") == 1 } on || index($0, " " v " ")' ` +
+    `awk -v v=${hex} -v s=${service6} '/^[A-Z]/ { on = index($2, s ":") == 1 } on || index($0, " " v " ")' ` +
       '/proc/net/ip_vs /proc/net/ip_vs_conn',
   );
   const counts: Listing['counts'] = {};
@@ -71,7 +79,7 @@ async function listing(uml: Uml, vip: string): Promise<Listing> {
     const words = line.trim().split(/\s+/);
     const [first, second = '', third, virtual, vport, server, port, state, expiry] = words;
     if (virtual === hex) {
-      const ends = [[second, third].join(':'), `${hex}:${vport}`, `${server}:${port}`];
+      const ends = [`${second}:${third}`, `${hex}:${vport}`, `${server}:${port}`];
       found.push([`${first} ${ends.map(endpoint).join(' ')} ${state}`, Number(expiry)]);
     } else if (first === '->') {
       const [active, inactive] = words.slice(4).map(Number);
@@ -81,9 +89,12 @@ async function listing(uml: Uml, vip: string): Promise<Listing> {
   return sortedListing(found, counts);
 }
 
+/** As the Sluice's side writes it, which has no brackets. */
 function endpoint(hex: string): string {
-  const [address = '', port = ''] = hex.split(':');
-  return `${ip4Text(Buffer.from(address, 'hex'))}:${Number.parseInt(port, 16)}`;
+  const [, address = '', port = ''] = /^(.*):(.*)$/.exec(hex) ?? [];
+  const digits = Buffer.from(address.replaceAll(/[[\]:]/g, ''), 'hex');
+  const text = digits.length === 4 ? ip4Text(digits) : fromBytes(digits);
+  return `${text}:${Number.parseInt(port, 16)}`;
 }
 
 /** IPVS brings these up to date every 2 s. */
@@ -95,7 +106,8 @@ export async function ipvsStatistics(
   services: Service[],
 ): Promise<Statistics> {
   const lists = services.map(
-    ({ protocol, port }) => `ipvsadm -L -n --stats --exact ${SERVICES[protocol]} ${vip}:${port}`,
+    ({ protocol, port }) =>
+      `ipvsadm -L -n --stats --exact ${SERVICES[protocol]} ${endOf(vip, port)}`,
   );
   const result: Statistics = {};
   let service = '';
@@ -104,8 +116,10 @@ export async function ipvsStatistics(
     const [first = '', second = ''] = words;
     const isService = ['TCP', 'UDP', 'SCTP'].includes(first);
     if (isService) service = `${first} ${second}`;
-    if (isService || /^\d/.test(second)) {
-      result[isService ? service : `${service} ${second}`] = words.slice(-5).map(Number);
+    if (isService || /^[\d[]/.test(second)) {
+      result[(isService ? service : `${service} ${second}`).replaceAll(/[[\]]/g, '')] = words
+        .slice(-5)
+        .map(Number);
     }
   }
   return result;

@@ -1,10 +1,11 @@
 // Makes the free fields equal: the identification of IP packets that a director makes itself, and
 // the source port of its GUE packets, which Linux has of a hash with a key of its own.
 
-import { checksum, concat, ip4Text, onesSum, readU16, u16 } from '../support/bytes.js';
+import { checksum, concat, ip4Text, onesSum, readU16, u16, u32 } from '../support/bytes.js';
 import { ICMP_ERRORS } from '../support/dissect.js';
 import { GUE_SOURCES } from '../support/model/tunnel.js';
 import type { Reaction, Sent } from './outcome.js';
+import { fragmentId } from './scene6.js';
 import { BACK } from './topology.js';
 
 /**
@@ -17,6 +18,8 @@ export function normalise({ input, sent }: Reaction): Sent[] {
   return sent.map(({ port, bytes: original }) => {
     if (port === 'kernel') return { port, bytes: original };
     const bytes = withoutGueSource(original);
+    const six = fragmentId(bytes);
+    if (six !== undefined) return { port, bytes: withFragmentId(bytes, six, seen) };
     if (!isFresh(bytes, input.bytes)) return { port, bytes };
     const ihl = ((bytes[14] ?? 0) & 15) * 4;
     const header = Uint8Array.from(bytes.subarray(14, 14 + ihl));
@@ -28,6 +31,16 @@ export function normalise({ input, sent }: Reaction): Sent[] {
     header.set(u16(0), 10);
     return { port, bytes: concat(bytes.subarray(0, 14), header, bytes.subarray(14 + ihl)) };
   });
+}
+
+/** Of IPv6 whoever makes fragments is free to choose their identification. */
+function withFragmentId(bytes: Uint8Array, at: number, seen: Map<number, number>): Uint8Array {
+  const id = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at);
+  const number = seen.get(id) ?? seen.size;
+  seen.set(id, number);
+  const copy = Uint8Array.from(bytes);
+  copy.set(u32(number), at);
+  return copy;
 }
 
 /** Outer packets without DF, and ICMP messages that aren't a client's or server's passed on. */

@@ -15,12 +15,18 @@ import { normalise } from './normalise.js';
 import type { Listing, Outcome, Reaction, Sent, Statistics } from './outcome.js';
 import { scenarios } from './scenarios.js';
 import { type Scenario, Scene } from './scene.js';
+import { Scene6 } from './scene6.js';
 import { runSluice } from './sluice.js';
-import { topology } from './topology.js';
+import { topology, topology6 } from './topology.js';
 import { Uml, umlUnavailable } from './uml.js';
 
 const known = new Map(differences.map((difference) => [difference.name, difference]));
-const all = scenarios.map((scenario, number): [Scenario, Scene] => [scenario, new Scene(number)]);
+const all = scenarios.map((scenario, number): [Scenario, Scene] => [
+  scenario,
+  scenario.six ? new Scene6(number) : new Scene(number),
+]);
+const vipsOf = (six: true | undefined) =>
+  all.flatMap(([scenario, { vip }]) => (scenario.six === six ? [vip] : []));
 
 test('scenarios have different sentences, and name known differences', () => {
   assert.is(new Set(scenarios.map(({ say }) => say)).size, scenarios.length);
@@ -40,7 +46,8 @@ if (reason) {
   let uml: Uml;
   const counted: [Scenario, Scene, Statistics][] = [];
   test.before(async () => {
-    uml = await Uml.boot({ ...topology, vips: all.map(([, { vip }]) => vip) });
+    const six = { ...topology6, vips: vipsOf(true) };
+    uml = await Uml.boot({ ...topology, vips: vipsOf(undefined), six });
     await prepareIpvs(uml, all);
   });
   test.after(() => uml?.close());

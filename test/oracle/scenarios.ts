@@ -9,6 +9,7 @@ import { persistence } from './scenarios/persistence.js';
 import { removal } from './scenarios/removal.js';
 import { scheduling } from './scenarios/scheduling.js';
 import { sctp } from './scenarios/sctp.js';
+import { sixes } from './scenarios/six.js';
 import { tunnels } from './scenarios/tunnels.js';
 import type { Scenario } from './scene.js';
 
@@ -23,4 +24,6 @@ export const scenarios: Scenario[] = [
   ...persistence,
   ...tunnels,
   ...sctp,
+  // Behind IPv4's, whose room of addresses they take nothing of.
+  ...sixes,
 ];

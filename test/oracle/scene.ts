@@ -44,6 +44,8 @@ export interface Scenario {
   /** Compare the statistics in the end. */
   statistics?: true;
   steps: (s: Scene) => Step[];
+  /** Its actors speak IPv6, and its Scene is a Scene6. */
+  six?: true;
   /** Names of the differences on purpose (differences.ts) that show here. */
   differs?: string[];
 }

@@ -2,7 +2,7 @@
 
 import type { Tunnel } from '../../src/config/tunnel.js';
 import type { Scheduler } from '../../src/native.js';
-import { type ServerName, serverAddress } from './topology.js';
+import { type ServerName, serverAddress, serverAddress6 } from './topology.js';
 
 export type OracleMode = 'nat' | 'dr' | 'tun';
 export type OracleScheduler = Scheduler;
@@ -27,6 +27,8 @@ export interface Service {
   /** Seconds, and a netmask if it isn't each client by itself. */
   persistence?: { timeout: number; netmask?: string };
   servers: Server[];
+  /** Of a scenario in IPv6. */
+  six?: true;
 }
 
 /** ipvsadm's option for a service of the protocol. */
@@ -34,15 +36,20 @@ export const SERVICES = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as cons
 
 const forwarding: Record<OracleMode, string> = { nat: '-m', dr: '-g', tun: '-i' };
 
-export const endpointOf = (service: Service, server: Server) =>
-  `${serverAddress(server.name)}:${server.port ?? service.port}`;
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+export const endpoint = (address: string, port: number) =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
+export const endpointOf = ({ six, port }: Service, server: Server) =>
+  endpoint((six ? serverAddress6 : serverAddress)(server.name), server.port ?? port);
 
 const id = (service: Service) => `${service.protocol} ${service.port}`;
 
 /** Lines for `ipvsadm -R` that lead from one state of a virtual address to another. */
 export function ipvsadm(vip: string, before: Service[], after: Service[]): string[] {
   const lines: string[] = [];
-  const words = (service: Service) => `${SERVICES[service.protocol]} ${vip}:${service.port}`;
+  const words = (service: Service) =>
+    `${SERVICES[service.protocol]} ${endpoint(vip, service.port)}`;
   const old = new Map(before.map((service) => [id(service), service]));
   const wanted = new Map(after.map((service) => [id(service), service]));
   for (const service of before) {

@@ -22,8 +22,8 @@ import {
   sortedListing,
 } from './outcome.js';
 import type { Scenario, Scene } from './scene.js';
-import { endpointOf, type Service } from './services.js';
-import { topology } from './topology.js';
+import { endpoint, endpointOf, type Service } from './services.js';
+import { topology, topology6 } from './topology.js';
 import type { Frame } from './uml.js';
 
 const PORTS = ['front', 'back'] as const;
@@ -39,13 +39,13 @@ function configuration(scene: Scene, scenario: Scenario, services: Service[]): s
       name,
       mac: topology[name].mac,
       mtu: scenario.mtu?.[name] ?? 1500,
-      addresses: [topology[name].address],
+      addresses: [topology[name].address, ...(scenario.six ? [topology6[name]] : [])],
     })),
-    routes: topology.routes,
-    neighbours: topology.neighbours,
+    routes: [...topology.routes, ...(scenario.six ? topology6.routes : [])],
+    neighbours: [...topology.neighbours, ...(scenario.six ? topology6.neighbours : [])],
     services: services.map((service) => ({
       name: `${service.protocol}-${service.port}`,
-      listen: `${scene.vip}:${service.port}`,
+      listen: endpoint(scene.vip, service.port),
       protocol: service.protocol,
       mode: service.mode,
       tunnel: service.tunnel && { ...service.tunnel, port: service.tunnel.port || undefined },
@@ -53,7 +53,10 @@ function configuration(scene: Scene, scenario: Scenario, services: Service[]): s
       schedulePort: service.schedulePort ?? false,
       scheduleFallback: service.scheduleFallback ?? false,
       onePacket: service.onePacket ?? false,
-      persistence: service.persistence,
+      persistence: service.persistence && {
+        ...service.persistence,
+        ...(service.six && { netmask: Number(service.persistence.netmask ?? 128) }),
+      },
       onServerRemoved: scenario.resetOnServerRemoved ? 'reset' : 'drop',
       servers: service.servers.map((server) => ({
         address: endpointOf(service, server),

@@ -27,6 +27,8 @@ export interface Topology {
   vips: string[];
   routes: { to: string; via: string }[];
   neighbours: { address: string; mac: string; port: PortName }[];
+  /** The same of IPv6, which is off without. */
+  six?: Record<PortName, string> & Pick<Topology, 'vips' | 'routes' | 'neighbours'>;
 }
 
 export interface Frame {
@@ -82,9 +84,18 @@ const LONGEST_LINE = 3000;
 const addressBytes = (text: string) => Buffer.from(text.split('.').map(Number));
 const macBytes = (text: string) => Buffer.from(text.replaceAll(':', ''), 'hex');
 
+/** Routers, neighbours and groups of IPv6 (ICMPv6 130 to 137 and 143): the guest's own business. */
+function isOfLink(frame: Uint8Array): boolean {
+  if (readU16(frame, 12) !== 0x86dd) return false;
+  // Multicast listeners' are behind a hop-by-hop header.
+  const type = frame[20] === 0 ? frame[62] : frame[20] === 58 ? frame[54] : undefined;
+  return type !== undefined && ((type >= 130 && type <= 137) || type === 143);
+}
+
 /** As its NIC would: the guest leaves the checksum of a tunnel that it makes itself to that. */
 function completed(frame: Uint8Array): Uint8Array {
   const bytes = Uint8Array.from(frame);
+  if (readU16(bytes, 12) === 0x86dd) return completed6(bytes);
   const l4 = bytes.subarray(34, 14 + readU16(bytes, 16));
   const isGre = bytes[23] === 47 && readU16(l4, 0) === 0x8000;
   // The field has the pseudo-header's sum.
@@ -94,6 +105,15 @@ function completed(frame: Uint8Array): Uint8Array {
       readU16(l4, 6);
   if (!isGre && !isUdp) throw new Error(`a partial checksum left UML: ${hexOf(bytes)}`);
   l4.set(u16(checksum(l4) || 0xffff), isGre ? 4 : 6);
+  return bytes;
+}
+
+/** A reset of the guest's own, or an error that IPVS has translated: the field has the pseudo-header's sum. */
+function completed6(bytes: Uint8Array): Uint8Array {
+  const at = { 6: 16, 58: 2 }[bytes[20] as number];
+  if (at === undefined) throw new Error(`a partial checksum left UML: ${hexOf(bytes)}`);
+  const l4 = bytes.subarray(54, 54 + readU16(bytes, 18));
+  l4.set(u16(checksum(l4)), at);
   return bytes;
 }
 
@@ -162,9 +182,10 @@ export class Uml {
       this.kicks = answer.kicks ?? 0;
       for (const sent of answer.frames ?? []) {
         results.push(
-          sent.map(({ port, hex, partial }) => {
+          sent.flatMap(({ port, hex, partial }) => {
             const bytes = Buffer.from(hex, 'hex');
-            return { port, bytes: partial ? completed(bytes) : bytes };
+            if (isOfLink(bytes)) return [];
+            return [{ port, bytes: partial ? completed(bytes) : bytes }];
           }),
         );
       }
@@ -220,6 +241,7 @@ export class Uml {
       lines.push(`ip neigh replace ${address} lladdr ${mac} dev ${device[port]} nud permanent`);
     }
     for (const { to, via } of topology.routes) lines.push(`ip route add ${to} via ${via}`);
+    if (topology.six) lines.push(...sixLines(topology.six));
     // The senders of the echoes that delimit a frame's consequences (box.py).
     const probes: Record<string, Record<string, string>> = {};
     for (const [name, port] of [
@@ -269,4 +291,32 @@ export class Uml {
       this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     });
   }
+}
+
+/** Nothing but what the scenarios need: no link-local addresses, no routers, no time that passes. */
+function sixLines(six: NonNullable<Topology['six']>): string[] {
+  const device = { front: 'vec0', back: 'vec1' };
+  const conf = (name: string, words: string[]) =>
+    `sysctl -qw ${words.map((word) => `net.ipv6.conf.${name}.${word}`).join(' ')}`;
+  const quiet = ['accept_ra=0', 'accept_dad=0', 'dad_transmits=0', 'router_solicitations=0'];
+  const lines = ['all', 'default', 'vec0', 'vec1'].map((name) =>
+    conf(name, [...quiet, 'addr_gen_mode=1']),
+  );
+  lines.push(
+    ...['all', 'default', 'lo', 'vec0', 'vec1'].map((name) => conf(name, ['disable_ipv6=0'])),
+    'sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.icmp.ratelimit=0',
+    'sysctl -qw net.ipv6.auto_flowlabels=0',
+  );
+  for (const port of ['front', 'back'] as const) {
+    lines.push(`ip addr add ${six[port]} dev ${device[port]} nodad`);
+  }
+  for (let at = 0; at < six.vips.length; at += 40) {
+    const vips = six.vips.slice(at, at + 40).map((vip) => `addr add ${vip}/128 dev lo nodad`);
+    lines.push(`printf '${vips.join('\\n')}\\n' | ip -batch -`);
+  }
+  for (const { address, mac, port } of six.neighbours) {
+    lines.push(`ip -6 neigh replace ${address} lladdr ${mac} dev ${device[port]} nud permanent`);
+  }
+  for (const { to, via } of six.routes) lines.push(`ip -6 route add ${to} via ${via}`);
+  return lines;
 }

@@ -61,6 +61,34 @@ rows([
     end: 'forwarded_icmp_error',
   },
   {
+    it: 'NAT: a parameter problem of the client reaches the server, its pointer as it was',
+    given: [fromFront(q.udp6(query(VIPS.nat))), fromBack(q.udp6(response()))],
+    in: fromFront(
+      q.icmp6Error({
+        from: CIP6,
+        to: VIPS.nat,
+        type: 4,
+        code: 1,
+        rest: u32(40),
+        quote: q.udp6(response({ from: at(VIPS.nat), hops: 60 })),
+      }),
+    ),
+    out: [
+      toBack(
+        q.icmp6Error({
+          from: CIP6,
+          to: RIP6,
+          type: 4,
+          code: 1,
+          rest: u32(40),
+          hops: 63,
+          quote: q.udp6(response({ hops: 60 })),
+        }),
+      ),
+    ],
+    end: 'forwarded_icmp_error',
+  },
+  {
     it: 'FullNAT: a server’s error comes to the local address and goes to the client',
     given: [fromFront(q.udp6(query(VIPS.fullnat)))],
     in: ({ local }) =>
@@ -132,6 +160,32 @@ rows([
           to: CIP6,
           type: 2,
           rest: u32(1360),
+          quote: q.udp6(query(VIPS.tun, { hops: 63 })),
+        }),
+      ),
+    ],
+    end: 'forwarded_icmp_error',
+  },
+  {
+    it: 'TUN: a parameter problem of the outer packet means to the client that the address isn’t reached',
+    given: [fromFront(q.udp6(query(VIPS.tun)))],
+    in: fromBack(
+      q.icmp6Error({
+        from: '2001:db8:2::77',
+        to: BACK6,
+        type: 4,
+        code: 1,
+        rest: u32(6),
+        quote: outer6(q.ip6Of(q.udp6(query(VIPS.tun, { hops: 63 }))), RIP6, 0),
+      }),
+    ),
+    out: [
+      toFront(
+        q.icmp6Error({
+          from: VIPS.tun,
+          to: CIP6,
+          type: 1,
+          code: 3,
           quote: q.udp6(query(VIPS.tun, { hops: 63 })),
         }),
       ),

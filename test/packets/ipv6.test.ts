@@ -212,13 +212,15 @@ rows([
       ['tun', 1320, 1280],
     ] as const
   ).map(([way, backMtu, mtu]): Row => {
-    const large = q.udp6(query(VIPS[way], { payload: p.pattern(1380) }));
+    const large = (hops: number) => q.udp6(query(VIPS[way], { payload: p.pattern(1380), hops }));
     return {
       it: `${way}: too large for a link of ${backMtu}: an MTU of ${mtu} is told`,
       world: { backMtu },
-      in: fromFront(large),
+      in: fromFront(large(64)),
       out: [
-        toFront(q.icmp6Error({ from: VIPS[way], to: CIP6, type: 2, rest: u32(mtu), quote: large })),
+        toFront(
+          q.icmp6Error({ from: VIPS[way], to: CIP6, type: 2, rest: u32(mtu), quote: large(63) }),
+        ),
       ],
       end: 'answered_too_big',
     };

@@ -71,7 +71,7 @@ enum Icmp6Type : uint8_t {
 
 // Errors that are translated for a connection: the ones Linux IPVS takes for related.
 inline bool is_related_error6(uint8_t type) {
-  return type >= kUnreachable6 && type <= kTimeExceeded6;
+  return type >= kUnreachable6 && type <= kParameterProblem6;
 }
 
 // Neighbour Solicitation and Advertisement (RFC 4861 sections 4.3, 4.4), options behind.

@@ -88,6 +88,7 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
   const uint32_t mtu = tunnel ? hop->mtu - overhead : hop->mtu;
   if (packet.total_length() > mtu && packet.fragment_bytes == 0) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
+    --packet.ip->hops;  // Linux has lowered them by then, and quotes it so
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
   }
   switch (c.mode()) {
@@ -128,6 +129,7 @@ void Worker6::emit_in_ipv4(Packet6& packet, Record& c, End end) {
   const uint32_t mtu = hop->mtu - overhead;
   if (packet.total_length() > mtu && packet.fragment_bytes == 0) {
     if (packet.total_length() <= kLeastMtu6) return drop(packet, End::mtu_below_ipv6, &c);
+    --packet.ip->hops;  // Linux has lowered them by then, and quotes it so
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
   }
   const auto around = [&](rte_mbuf* mbuf) {

@@ -111,8 +111,11 @@ void Worker6::translate_error(Packet6& packet, uint32_t record, Direction direct
 
 // An error about an outer packet of ours says nothing to the client: it gets one of the same kind
 // from the VIP about its own packet, with room left for the outer headers (RFC 2473 section 8).
+// What is wrong with an outer header means to it that the address isn't reached.
 void Worker6::relay_tunnel_error(Packet6& packet, const Record& c) {
-  const uint8_t type = packet.icmp()->type, code = packet.icmp()->code;
+  const bool ours = packet.icmp()->type == kParameterProblem6;
+  const uint8_t type = ours ? uint8_t{kUnreachable6} : uint8_t{packet.icmp()->type};
+  const uint8_t code = ours ? uint8_t{3} : uint8_t{packet.icmp()->code};
   uint32_t rest = 0;
   if (type == kTooBig6) {
     const uint32_t mtu = from_be(packet.icmp()->rest);

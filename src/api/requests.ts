@@ -3,7 +3,7 @@
  * OpenAPI document is made of the same schemas.
  */
 import { z } from 'zod';
-import { type Endpoint, parseAddress, parseWideEndpoint } from '../config/address.js';
+import { type Endpoint, isSix, parseAddress, parseWideEndpoint } from '../config/address.js';
 import { CLIENT_LISTS, clientText } from '../config/clients.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS } from '../native.js';
@@ -183,11 +183,16 @@ function parseEnd(input: string): { value: Endpoint } | { fault: unknown } {
 
 const end = text('an address and port such as 192.0.2.7:40000 or [2001:db8::7]:40000', parseEnd);
 
-export const explainQuery = z.strictObject({
-  from: end,
-  to: end,
-  protocol: protocol.default('tcp'),
-});
+export const explainQuery = z
+  .strictObject({
+    from: end,
+    to: end,
+    protocol: protocol.default('tcp'),
+  })
+  .refine(({ from, to }) => isSix(from.address) === isSix(to.address), {
+    path: ['from'],
+    error: 'expected an address of the same family as to: one packet has both',
+  });
 
 export const diffQuery = z.strictObject({
   file: file.optional(),

@@ -16,9 +16,13 @@ import {
 interface ExplainOptions extends TargetOptions {
   from: string;
   to: string;
-  protocol: 'tcp' | 'udp' | 'sctp';
+  proto: (typeof PROTOCOLS)[number];
+  /** What --proto was called once. */
+  protocol?: (typeof PROTOCOLS)[number];
   json?: true;
 }
+
+const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
 
 export function registerExplain(program: Command): void {
   const command = program
@@ -26,12 +30,14 @@ export function registerExplain(program: Command): void {
     .description('where a packet would go and why: connection, service, servers, rewrite')
     .requiredOption('--from <address:port>', 'the client')
     .requiredOption('--to <address:port>', 'the virtual service')
-    .addOption(new Option('--protocol <name>').choices(['tcp', 'udp', 'sctp']).default('tcp'))
+    .addOption(new Option('--proto <name>', 'of the packet').choices(PROTOCOLS).default('tcp'))
+    .addOption(new Option('--protocol <name>').choices(PROTOCOLS).hideHelp())
     .addOption(jsonOption('print JSON'));
   for (const option of targetOptions()) command.addOption(option);
   command.action(async (options: ExplainOptions) => {
     const client = new ControlClient(targetOf(options));
-    const explanation = await client.explain(options);
+    const { from, to, proto, protocol = proto } = options;
+    const explanation = await client.explain({ from, to, protocol });
     if (options.json) printJson(explanation);
     else print(formatExplanation(explanation));
   });

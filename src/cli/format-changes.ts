@@ -29,6 +29,15 @@ function countedLine(change: CountedChange): string {
   return `${line} (${connections} connection${connections === 1 ? '' : 's'})`;
 }
 
+/** Characters of a change in the table; --json has all of it. */
+const CHANGE = 100;
+
+function shortened(summary: string): string {
+  if (summary.length <= CHANGE) return summary;
+  const end = summary.lastIndexOf(', ', CHANGE);
+  return `${summary.slice(0, end > 0 ? end : CHANGE)}, …`;
+}
+
 export function formatHistory(generations: readonly HistoryReport[]): string {
   return table(
     ['', 'Generation', 'Time', 'Cause', 'Change'],
@@ -37,7 +46,7 @@ export function formatHistory(generations: readonly HistoryReport[]): string {
       `${generation}`,
       at,
       cause,
-      summary,
+      shortened(summary),
     ]),
   );
 }

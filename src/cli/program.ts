@@ -18,7 +18,7 @@ import { registerReload } from './reload.js';
 import { registerRepl } from './repl.js';
 import { registerReplay } from './replay.js';
 import { registerRun } from './run.js';
-import { registerShow } from './show.js';
+import { registerShow, withShow } from './show.js';
 import { registerSnmp } from './snmp.js';
 import { registerTop } from './top.js';
 import { registerTrace } from './trace.js';
@@ -46,7 +46,8 @@ Examples:
                                                      from another machine
   sluice repl                                        look around in a running director
 
---director URL, --token-file FILE and --ca FILE may also stand before the command.
+--director URL, --token-file FILE and --ca FILE may also stand before the command, and the word
+show may be left out: 'sluice services'.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no running director reached, 70 a bug of Sluice.
 'sluice errors' explains every ERR_ code.
 `;
@@ -112,7 +113,8 @@ export async function main(): Promise<void> {
     // Its options follow rules of their own, which commander must not judge.
     const words = withoutTarget(process.argv.slice(2));
     if (words[0] === 'ipvsadm') return await runIpvsadm(words.slice(1));
-    await buildProgram().parseAsync(words, { from: 'user' });
+    const program = buildProgram();
+    await program.parseAsync(withShow(words, program), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       // It has printed its message. --help and --version also come this way, with status 0.

@@ -28,6 +28,14 @@ interface ShowOptions extends TargetOptions {
   json?: true;
 }
 
+/** `sluice services` is `sluice show services`. */
+export function withShow(words: readonly string[], program: Command): readonly string[] {
+  const [first = ''] = words;
+  const has = ({ commands }: Command, name: string) => commands.find((one) => one.name() === name);
+  const show = has(program, 'show');
+  return show && has(show, first) && !has(program, first) ? ['show', ...words] : words;
+}
+
 export function registerShow(program: Command): void {
   const show = program.command('show').description('listings of a running director');
 

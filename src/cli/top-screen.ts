@@ -8,7 +8,6 @@ import type {
 } from '../api/types.js';
 import { formatEndpoint } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
-import { table } from './format.js';
 
 export interface Look {
   /** Milliseconds of a monotonic clock. */
@@ -26,16 +25,37 @@ export interface Screen {
   columns: number;
   rows: number;
   order: Order;
+  /** Services alone. */
+  folded?: boolean;
 }
 
-const HEAD = ['Service, server', 'How', 'Weight', 'Active', 'Inact'].concat([
-  'conn/s',
-  'in pkt/s',
-  'out pkt/s',
-  'in bit/s',
-  'out bit/s',
-]);
-const FIRST_FIGURE = 3;
+type Column = [head: string, cell: (row: Row) => string];
+const TO_NAME: Column = ['Service, server', ({ name }) => name];
+const OF_SERVER: Column[] = [
+  ['Weight', ({ weight }) => weight],
+  ['Active', ({ active }) => active],
+  ['Inact', ({ inactive }) => inactive],
+  ['conn/s', ({ rate }) => figure(rate.conns)],
+];
+const WIDE: Column[] = [
+  TO_NAME,
+  ['How', ({ how }) => how],
+  ...OF_SERVER,
+  ['in pkt/s', ({ rate }) => figure(rate.inPkts)],
+  ['out pkt/s', ({ rate }) => figure(rate.outPkts)],
+  ['in bit/s', ({ rate }) => figure(8 * rate.inBytes)],
+  ['out bit/s', ({ rate }) => figure(8 * rate.outBytes)],
+];
+/** For 80 columns: both directions together. */
+const NARROW: Column[] = [
+  TO_NAME,
+  ...OF_SERVER,
+  ['pkt/s', ({ rate }) => figure(rate.inPkts + rate.outPkts)],
+  ['bit/s', ({ rate }) => figure(8 * (rate.inBytes + rate.outBytes))],
+];
+/** From here on cells are figures, but for the weight, which may have a word behind it. */
+const FIRST_FIGURE = OF_SERVER[1]?.[0];
+const SHORTEST_NAME = 20;
 
 const COUNTED = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'] as const;
 type Counted = Record<(typeof COUNTED)[number], number>;
@@ -61,12 +81,13 @@ function serversOf(look: Look): Map<string, Keyed<ServerReport>> {
   );
 }
 
-export function screen(before: Look, now: Look, { columns, rows, order }: Screen): string {
+export function screen(before: Look, now: Look, wanted: Screen): string {
+  const { columns, rows } = wanted;
   const seconds = Math.max((now.at - before.at) / 1_000, 0.001);
   const head = [...summary(before, now, seconds), ''];
   const drops = dropLines(before, now, seconds);
   const tail = drops.length === 0 ? [] : ['', ...drops];
-  const body = serviceLines(before, now, seconds, order);
+  const body = fitted(serviceRows(before, now, seconds, wanted), columns);
   const room = Math.max(rows - head.length - tail.length, 3);
   const shown =
     body.length <= room
@@ -95,7 +116,48 @@ function summary(before: Look, now: Look, seconds: number): string[] {
   return lines;
 }
 
-function serviceLines(before: Look, now: Look, seconds: number, order: Order): string[] {
+interface Row {
+  name: string;
+  how: string;
+  weight: string;
+  active: string;
+  inactive: string;
+  rate: Counted;
+}
+
+/** With as many columns as there is room for. */
+function fitted(rows: Row[], columns: number): string[] {
+  const whole = lines(rows, WIDE);
+  if ((whole[0]?.length ?? 0) <= columns) return whole;
+  const others = lines(rows, NARROW.slice(1))[0]?.length ?? 0;
+  const room = Math.max(columns - others - 2, SHORTEST_NAME);
+  const cut = (name: string) => (name.length <= room ? name : `${name.slice(0, room - 1)}…`);
+  return lines(
+    rows.map((row) => ({ ...row, name: cut(row.name) })),
+    NARROW,
+  );
+}
+
+/** Figures stand under one another by their last digit, whatever their unit. */
+function lines(rows: Row[], columns: Column[]): string[] {
+  const first = columns.findIndex(([head]) => head === FIRST_FIGURE);
+  const cells = [
+    columns.map(([head]) => head),
+    ...rows.map((row) => columns.map(([, cell]) => cell(row))),
+  ];
+  const widths = columns.map((_, at) =>
+    cells.reduce((most, row) => Math.max(most, row[at]?.length ?? 0), 0),
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, at) =>
+        at < first ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+      )
+      .join('  '),
+  );
+}
+
+function serviceRows(before: Look, now: Look, seconds: number, { order, folded }: Screen): Row[] {
   const earlier = new Map(before.services.map((service) => [serviceKey(service), service]));
   const earlierServers = serversOf(before);
   const services = now.services.map((service) => ({
@@ -106,45 +168,29 @@ function serviceLines(before: Look, now: Look, seconds: number, order: Order): s
   if (order === 'name') {
     services.sort((a, b) => a.service.name.localeCompare(b.service.name));
   }
-  const rowsOf = services.flatMap(({ service, rate }) => [
-    [
-      `${service.name} ${service.protocol} ${formatEnd(service.protocol, service)}`,
-      service.scheduler,
-      '',
-      '',
-      '',
-    ].concat(rateCells(rate)),
-    ...service.servers.map((server) => {
+  return services.flatMap(({ service, rate }): Row[] => {
+    const own = {
+      name: `${service.name} ${service.protocol} ${formatEnd(service.protocol, service)}`,
+      how: service.scheduler,
+      weight: '',
+      active: '',
+      inactive: '',
+      rate,
+    };
+    if (folded) return [own];
+    const servers = service.servers.map((server) => {
       const key = `${serviceKey(service)} ${server.address} ${server.port}`;
-      return [
-        `  ${formatEndpoint(server)}`,
-        server.forward,
-        `${server.weight}${server.up ? '' : ' down'}`,
-        `${server.active}`,
-        `${server.inactive}`,
-        ...rateCells(rates(server, earlierServers.get(key), seconds)),
-      ];
-    }),
-  ]);
-  return table(undefined, alignRight([HEAD, ...rowsOf], FIRST_FIGURE)).split('\n');
-}
-
-/** Figures under one another by their last digit, whatever their unit. */
-function alignRight(rows: string[][], from: number): string[][] {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row.map((cell, column) => (column < from ? cell : cell.padStart(widths[column] ?? 0))),
-  );
-}
-
-function rateCells(rate: Counted): string[] {
-  return [
-    figure(rate.conns),
-    figure(rate.inPkts),
-    figure(rate.outPkts),
-    figure(8 * rate.inBytes),
-    figure(8 * rate.outBytes),
-  ];
+      return {
+        name: `  ${formatEndpoint(server)}`,
+        how: server.forward,
+        weight: `${server.weight}${server.up ? '' : ' down'}`,
+        active: `${server.active}`,
+        inactive: `${server.inactive}`,
+        rate: rates(server, earlierServers.get(key), seconds),
+      };
+    });
+    return [own, ...servers];
+  });
 }
 
 function weigh(rate: Counted, order: Order): number {

@@ -20,7 +20,9 @@ const SHOW_CURSOR = '\x1b[?25h';
 export function registerTop(program: Command): void {
   const command = program
     .command('top')
-    .description('live table: services, servers, rates, losses; q quits, n p b c sorts')
+    .description(
+      'live table: services, servers, rates, losses; q quits, n p b c sorts, s folds servers',
+    )
     .option('--interval <ms>', 'between two looks', wholeNumber('--interval', 100, 60_000), 1_000)
     .option(
       '--count <n>',
@@ -39,9 +41,11 @@ async function top(options: TopOptions): Promise<void> {
   const client = new ControlClient(targetOf(options));
   let order = options.sort;
   const pause = new Pause();
+  let folded = false;
   const stop = listenToKeys((key) => {
     const by = { n: 'name', p: 'packets', b: 'bits', c: 'connections' } as const;
     if (key === 'q' || key === '\x03') pause.end();
+    else if (key === 's') folded = !folded;
     else if (key in by) order = by[key as keyof typeof by];
   });
   const terminal = process.stdout.isTTY;
@@ -54,7 +58,7 @@ async function top(options: TopOptions): Promise<void> {
       let text: string;
       try {
         const now = await look(client);
-        text = screen(before, now, { ...size(terminal), order });
+        text = screen(before, now, { ...size(terminal), order, folded });
         before = now;
       } catch (error) {
         text = describe(error);

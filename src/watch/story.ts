@@ -3,6 +3,7 @@
  * scheduler had to choose from, the rewrite, the next hop, or the reason why it ended, with the
  * line of the configuration that has caused it where one has.
  */
+import { formatEnd } from '../config/marks.js';
 import { formatPlace, type Place } from '../errors.js';
 import { type Candidate, rewrite } from '../explain.js';
 import type { ConnectionState, Mode, VerdictKind } from '../native.js';
@@ -216,6 +217,7 @@ function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): strin
   if (service && !record.hadConnection) {
     steps.push(`${packet.packet?.protocol} ${packet.packet?.to} is service ${service.name}`);
   }
+  if (!service && !record.hadConnection) steps.push(...withoutService(packet, names));
   if (connection && !connection.isNew) {
     const changed = record.stateBefore === connection.state ? '' : ` → ${connection.state}`;
     const idle = (connection.idleMs / 1_000).toFixed(1);
@@ -251,6 +253,20 @@ function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): strin
   if (packet.sent) steps.push(leaves(packet.sent));
   steps.push(`${packet.verdict}: ${packet.reason}, ${packet.help}`);
   return steps;
+}
+
+/** Of a first packet to an address that has services, but not this one. */
+function withoutService({ packet, verdict, reason }: TracedPacket, names: Names): string[] {
+  // Other TCP packets are refused for want of a connection, whatever services there are.
+  const refused =
+    reason === 'answered_port_unreachable' ||
+    (reason === 'answered_reset' && packet?.what === 'SYN');
+  if (!packet || verdict !== 'answered' || !refused) return [];
+  const other = names.serviceAt(splitEnd(packet.to).address)?.model;
+  if (!other) return [];
+  const { name, protocol, listen } = other;
+  const has = `${name} (${protocol.toUpperCase()} ${formatEnd(protocol, listen)})`;
+  return [`no service is ${packet.protocol} ${packet.to}; the address has ${has}`];
 }
 
 function made({ state, local, timeoutMs }: TracedConnection): string {

@@ -132,6 +132,7 @@ const ASKED: [string, string, number, object?][] = [
   ['GET', '/v1/explain?from=192.0.2.8:1&to=203.0.113.10:80&protocol=tcp', 200],
   ['GET', '/v1/explain?from=192.0.2.8:1&to=203.0.113.99:80', 200],
   ['GET', '/v1/explain?from=192.0.2.8:1', 400],
+  ['GET', '/v1/explain?from=[2001:db8::8]:1&to=203.0.113.10:80', 400],
   ['GET', '/v1/explain?from=192.0.2.8:1&to=203.0.113.10:80&protocol=sctp', 200],
   ['GET', '/v1/trace?protocol=dccp', 400],
   ['GET', '/v1/capture?filter=tcp%20prot%2080', 422],

@@ -67,6 +67,10 @@ test('mistakes on the command line: a sentence, no stack, status 2', async () =>
     [['chekc'], /unknown command 'chekc'.*\n.*\(Did you mean check\?\)/],
     [['check'], /required option '-c, --config <file>' not specified/],
     [['check', '-c', 'good.yaml', 'more'], /too many arguments/],
+    [
+      ['explain', '--from', '1.2.3.4:5', '--to', '1.2.3.4:80', '--proto', 'icmp'],
+      /option '--proto <name>' argument 'icmp' is invalid. Allowed choices are tcp, udp, sctp/,
+    ],
     [['show', 'services', '--bogus'], /unknown option '--bogus'/],
     [['replay', '-c', 'good.yaml', '--in', 'front', '--out', 'o'], /expected PORT=FILE/],
     [
@@ -94,6 +98,12 @@ test('circumstances: a sentence with a code, no stack', async () => {
     [['check', '-c', '.'], 1, 'sluice: cannot read .: it is a directory [ERR_CONFIG_READ]\n'],
     [
       ['show', 'services', '--socket', './none.sock'],
+      3,
+      'sluice: no running director on ./none.sock: there is no such socket [ERR_NOT_RUNNING]\n',
+    ],
+    // 'show' may be left out.
+    [
+      ['status', '--socket', './none.sock'],
       3,
       'sluice: no running director on ./none.sock: there is no such socket [ERR_NOT_RUNNING]\n',
     ],

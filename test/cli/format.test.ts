@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
 import { connectionLine, formatDrops, formatServices, table } from '../../src/cli/format.js';
+import { formatHistory } from '../../src/cli/format-changes.js';
 import { scaled } from '../../src/ipvsadm/format.js';
 import { NO_RATES } from '../../src/stats/rates.js';
 
@@ -176,6 +177,17 @@ test('tables: figures to the right, nothing at the ends of lines', () => {
     ),
     'A         N\nx         1\nlonger  100',
   );
+});
+
+test('history: a long change is cut between two of its parts, a short one is not', () => {
+  const one = { generation: 1, at: '2026-01-01T00:00:00.000Z', cause: 'start', current: true };
+  const parts = Array.from({ length: 20 }, (_, n) => `+tcp 203.0.113.${n}:80`);
+  const row = (summary: string) => formatHistory([{ ...one, summary }]).split('\n')[1] ?? '';
+  const long = row(`services ${parts.join(', ')}`);
+  assert.match(long, /, \+tcp 203\.0\.113\.\d+:80, …$/);
+  assert.ok(long.length < 160, long);
+  assert.match(row('services +tcp 203.0.113.1:80'), / {2}services \+tcp 203\.0\.113\.1:80$/);
+  assert.match(row('x'.repeat(200)), /x{100}, …$/);
 });
 
 test.run();

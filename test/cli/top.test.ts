@@ -117,6 +117,24 @@ test('a small terminal gets what fits, and is told of the rest', () => {
   assert.match(lines[11] ?? '', /^dropped/);
 });
 
+test('80 columns show every figure, both directions together, and names as far as they go', () => {
+  const name = 'the-shop-of-the-north';
+  const before = look(1_000, [service(name, 80, 100, [server(11, 60), server(12, 40)])]);
+  const after = look(3_000, [
+    service(name, 80, 300, [server(11, 260), server(12, 40, { up: false })]),
+  ]);
+  const text = screen(before, after, { columns: 80, rows: 24, order: 'packets' });
+  assert.equal(text.split('\n').slice(5), [
+    'Service, server                      Weight  Active  Inact  conn/s  pkt/s  bit/s',
+    'the-shop-of-the-north tcp 203.0.11…                            100  1.50K  2.40M',
+    '  198.51.100.11:8080                 3          260      1     100  1.50K  2.40M',
+    '  198.51.100.12:8080                 3 down      40      1       0      0      0',
+  ]);
+  assert.ok(text.split('\n').every(({ length }) => length <= 80));
+  const folded = screen(before, after, { columns: 80, rows: 24, order: 'packets', folded: true });
+  assert.is(folded.split('\n').length, 7);
+});
+
 test('figures have three digits', () => {
   const rows: [number, string][] = [
     [0, '0'],

@@ -353,8 +353,9 @@ const ROWS: Row[] = [
     in: ['front', tcp({ from: CLIENT, to: '203.0.113.10:80', flags: 'A', ...FRONT })],
     end: 'answered answered_reset',
     place: 'director.yaml:13:5',
-    also: ({ candidates, sent }) => {
+    also: ({ candidates, sent, steps }) => {
       assert.equal(candidates, []);
+      assert.not.match(steps.join(), /no service/);
       assert.is(sent?.headers?.what, 'RST');
     },
   },
@@ -362,6 +363,7 @@ const ROWS: Row[] = [
     it: 'a port that no service has',
     in: ['front', udp({ from: CLIENT, to: '203.0.113.10:80', payload: 'who?', ...FRONT })],
     end: 'answered answered_port_unreachable',
+    steps: ['no service is UDP 203.0.113.10:80; the address has web (TCP 203.0.113.10:80)'],
     place: 'director.yaml:13:5',
     also: ({ service }) => assert.is(service, null),
   },

@@ -38,12 +38,27 @@ const endpoint = z.strictObject({
   port: z.int().min(0).max(65535).describe('0: any; of a server, the packet’s own.'),
 });
 const protocol = z.enum(['tcp', 'udp', 'sctp']);
-const service = z.strictObject({
-  protocol: z.enum(['tcp', 'udp', 'sctp', 'fwmark']),
-  listen: z
-    .strictObject({ address, port: z.int().min(0).max(0xffff_ffff) })
-    .describe('Port 0 is any; of protocol fwmark 0.0.0.0 or ::, and the mark as the port.'),
-});
+const service = z
+  .strictObject({
+    protocol: z.enum(['tcp', 'udp', 'sctp', 'fwmark']),
+    listen: z
+      .strictObject({ address, port: z.int().min(0).max(0xffff_ffff) })
+      .describe('Port 0 is any; of protocol fwmark 0.0.0.0 or ::, and the mark as the port.'),
+  })
+  .superRefine(({ protocol, listen }, context) => {
+    const fault =
+      protocol === 'fwmark'
+        ? markFault(listen)
+        : listen.port > 65_535
+          ? 'expected a port up to 65535'
+          : undefined;
+    if (fault) context.addIssue({ code: 'custom', path: ['listen'], message: fault });
+  });
+
+function markFault({ address, port }: Endpoint): string | undefined {
+  if (port === 0) return 'expected a mark from 1 on as the port';
+  return address === '0.0.0.0' || address === '::' ? undefined : 'expected 0.0.0.0 or ::';
+}
 const serviceSettings = z.strictObject({
   scheduler: z.enum(SCHEDULERS),
   schedulePort: z.boolean(),

@@ -5,7 +5,7 @@
  */
 import { checkSync } from '../sync/model.js';
 import { checkVrrp } from '../vrrp/check.js';
-import { type Cidr, formatCidr, inNetwork, networkOf, unusableAs } from './address.js';
+import { type Cidr, formatCidr, inNetwork, isSix, networkOf, unusableAs } from './address.js';
 import { checkApi } from './check-api.js';
 import { checkResources } from './check-resources.js';
 import { checkScripts } from './check-scripts.js';
@@ -239,6 +239,12 @@ function checkRoutes(model: Model, parsed: Parsed, sure: boolean, findings: Find
       if (said !== undefined) return;
       const message = 'neither via nor port is given, expected a next hop, a port, or both';
       findings.error('ERR_CONFIG_MISSING', path, message);
+      return;
+    }
+    if (isSix(route.via) !== isSix(route.to.address)) {
+      const [target, hop] = [route.to.address, route.via].map((one) => (isSix(one) ? 6 : 4));
+      const message = `${route.via} is IPv${hop}, the target IPv${target}: expected IPv${target}`;
+      findings.error('ERR_CONFIG_IPV6', [...path, 'via'], message);
       return;
     }
     checkNextHop(model, route.via, said, path, sure, findings);

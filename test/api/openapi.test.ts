@@ -96,6 +96,10 @@ const web = { protocol: 'tcp', listen: { address: '203.0.113.10', port: 80 } };
 const server = { address: '198.51.100.12', port: 8080 };
 const settings = { mode: 'nat', weight: 1, upperThreshold: 0, lowerThreshold: 0 };
 const adding = { cause: 'a test', edits: [{ edit: 'addServer', service: web, server, settings }] };
+const removingService = (protocol: string, address: string, port: number) => ({
+  cause: 'a test',
+  edits: [{ edit: 'removeService', service: { protocol, listen: { address, port } } }],
+});
 const removing = { cause: 'a test', edits: [{ edit: 'removeServer', service: web, server }] };
 
 /** What is asked, in this order, and the status that it has to have. */
@@ -137,6 +141,10 @@ const ASKED: [string, string, number, object?][] = [
   ['GET', '/v1/trace?protocol=dccp', 400],
   ['GET', '/v1/capture?filter=tcp%20prot%2080', 422],
   ['GET', '/v1/capture?port=middle', 400],
+  ['POST', '/v1/edits', 400, removingService('tcp', '203.0.113.10', 70_000)],
+  ['POST', '/v1/edits', 400, removingService('fwmark', '0.0.0.0', 0)],
+  ['POST', '/v1/edits', 400, removingService('fwmark', '203.0.113.10', 5)],
+  ['POST', '/v1/edits', 404, removingService('fwmark', '::', 5)],
   ['POST', '/v1/edits', 200, adding],
   ['POST', '/v1/edits', 409, adding],
   ['POST', '/v1/edits', 200, { ...adding, together: false }],

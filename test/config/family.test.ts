@@ -45,6 +45,11 @@ for (const [it, text, says] of [
     [],
   ],
   [
+    'a route whose next hop is of the other family',
+    yaml(six('nat', '[2001:db8:2::11]:8080')).replace('via: "fe80::1"', 'via: 192.0.2.254'),
+    ['ERR_CONFIG_IPV6 routes[0].via: 192.0.2.254 is IPv4, the target IPv6: expected IPv6'],
+  ],
+  [
     'NAT to the other family',
     yaml(six('nat', '198.51.100.11:80')),
     [

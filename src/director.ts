@@ -224,12 +224,15 @@ export class Director {
   }
 
   async #open(): Promise<void> {
-    this.#running.start();
     const { succession } = this.#host;
+    this.#running.start(succession === undefined);
     await succession?.prepared();
     this.#vrrp.start();
-    if (succession)
+    if (succession) {
       this.#counters.goOnFrom(await succession.switched(), this.#running.planned.slots);
+      // Not before: the old process might have gone on, and its edits were kept.
+      this.#running.keep();
+    }
     const { model, planned } = this.#running;
     const { socket, socketGroup, name } = model.director;
     const report = (error: unknown) => this.#report('control', error);
@@ -315,8 +318,7 @@ export class Director {
   get summary(): string {
     const { model, planned } = this.#running;
     const servers = model.services.reduce((sum, service) => sum + service.servers.length, 0);
-    const { generation } = planned.snapshot;
-    return `forwarding; ${model.services.length} services, ${servers} servers, generation ${generation}`;
+    return `forwarding; ${model.services.length} services, ${servers} servers, generation ${planned.snapshot.generation}`;
   }
 
   #healthTimer: NodeJS.Timeout | undefined;

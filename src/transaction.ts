@@ -78,8 +78,8 @@ export class Transactions {
     this.#planned = plan(this.#model, this.#health(), this.#around.role?.(), slots);
   }
 
-  /** The first publication. */
-  start(): void {
+  /** The first publication. `keeps`: nobody else has this configuration's edits to keep. */
+  start(keeps = true): void {
     this.#around.publish(encodeSnapshot(this.#planned.snapshot));
     this.#around.rates.follow(liveSlots(this.#planned));
     this.#around.ledger?.published(this.#planned.snapshot.generation, this.#planned.slots);
@@ -89,10 +89,11 @@ export class Transactions {
     const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
     const also = this.#initial ? `, and ${this.#initial.cause}` : '';
     this.#remember(cause ?? `start with ${this.#loaded.file}${also}`, summary);
-    this.#keep();
+    if (keeps) this.keep();
   }
 
-  #keep(byEdit = false): void {
+  /** Writes edits down for the next process. */
+  keep(byEdit = false): void {
     const { generation } = this.#planned.snapshot;
     this.#around.keep?.(this.#loaded, this.#model, generation, byEdit);
   }
@@ -133,7 +134,7 @@ export class Transactions {
     const { summary, warnings } = this.#change(model, cause);
     this.#loaded = next;
     this.#around.ledger?.based(next);
-    this.#keep();
+    this.keep();
     const gaveWay = overruled.map((key) => `the file's change of ${key} replaced a run-time edit`);
     return {
       generation: this.#planned.snapshot.generation,
@@ -150,7 +151,7 @@ export class Transactions {
       : editEach(this.#model, edits);
     const made = refusals.some((refusal) => refusal === null);
     const summary = made ? this.#change(model, cause).summary : 'nothing changed';
-    if (made) this.#keep(true);
+    if (made) this.keep(true);
     return {
       generation: this.#planned.snapshot.generation,
       summary,
@@ -170,7 +171,7 @@ export class Transactions {
       throw new SluiceError('ERR_NO_GENERATION', `${what} is kept; there are: ${kept}`);
     }
     const { summary, warnings } = this.#change(target.model, `${cause} to ${target.generation}`);
-    this.#keep();
+    this.keep();
     return {
       generation: this.#planned.snapshot.generation,
       summary,

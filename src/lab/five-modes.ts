@@ -33,6 +33,8 @@ export interface FiveModesOptions {
   /** Room in the director's table. */
   maxConnections?: number;
   onServerRemoved?: 'drop' | 'reset';
+  /** Where edits outlive the process. */
+  keepEdits?: string;
 }
 
 export function devargs(driver: 'af_packet' | 'af_xdp', index: number, iface: string): string {
@@ -66,7 +68,7 @@ function service(mode: ModeName, what: 'http' | 'iperf' | 'dns', lab: Lab): stri
 /** director.yaml for a lab's director. */
 export function fiveModesYaml(lab: Lab, socket: string, options: FiveModesOptions = {}): string {
   const { modes = ALL_MODES, driver = 'af_packet', workers = 1 } = options;
-  const { maxConnections = 65536 } = options;
+  const { maxConnections = 65536, keepEdits } = options;
   const services = modes.flatMap((mode) =>
     (['http', 'iperf', 'dns'] as const).map((what) => service(mode, what, lab)),
   );
@@ -76,7 +78,7 @@ export function fiveModesYaml(lab: Lab, socket: string, options: FiveModesOption
   workers: ${workers}
   hugepages: false
   memory: 512
-  maxConnections: ${maxConnections}
+  maxConnections: ${maxConnections}${keepEdits === undefined ? '' : `\n  keepEdits: ${keepEdits}`}
 ports:
   - name: front
     device: ${devargs(driver, 0, 'f0')}

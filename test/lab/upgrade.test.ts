@@ -52,7 +52,8 @@ if (process.getuid?.() !== 0) {
 } else {
   test('an upgrade, and one of the upgraded: nothing is lost, in all modes', async () => {
     await Lab.use({ realServers: 2 }, async (lab) => {
-      const { director } = await startFiveModes(lab);
+      const kept = lab.path('edits');
+      const { director } = await startFiveModes(lab, { keepEdits: kept });
       try {
         // An edit that no file has goes over, and so does what was counted.
         const edited = director.cli('drain', 'fullnat-http', '198.51.100.11');
@@ -80,6 +81,8 @@ if (process.getuid?.() !== 0) {
         const status = await statusOf(director);
         assert.is(status.pid, reports[1]?.pid);
         assert.is(status.edits.length, 1, 'the drained server');
+        const { edits } = JSON.parse(readFileSync(kept, 'utf8').split('\n').slice(1).join('\n'));
+        assert.is(edits.length, 1);
         const history = (await director.get('/v1/history')) as HistoryReport[];
         assert.is(history.filter(({ cause }) => cause.startsWith('upgrade from')).length, 2);
         assert.is(history.at(-1)?.generation, reports[1]?.generation);
@@ -123,7 +126,10 @@ if (process.getuid?.() !== 0) {
 
   test('a new process that fails at any step leaves the old one as it was', async () => {
     await Lab.use({ realServers: 2 }, async (lab) => {
-      const { director } = await startFiveModes(lab);
+      const kept = lab.path('edits');
+      const { director } = await startFiveModes(lab, { keepEdits: kept });
+      assert.is(director.cli('drain', 'nat-dns', '198.51.100.21').status, 0);
+      const edits = readFileSync(kept, 'utf8');
       const pid = await pidOf(director);
       const clients = await Clients.start(lab, { modes: ALL_MODES, held: HELD, rate: 0 });
       const refused = async (request: { file?: string; program?: string }, ...words: RegExp[]) => {
@@ -147,6 +153,7 @@ if (process.getuid?.() !== 0) {
         ['live', /has ended/],
       ];
       for (const [step, words] of steps) await refused({ program: usurper(lab, step) }, words);
+      assert.is(readFileSync(kept, 'utf8'), edits, 'kept as they were');
 
       const broken = lab.write('broken.yaml', 'director: { workers: none }\n');
       await refused({ file: broken }, /broken\.yaml/);
@@ -176,7 +183,7 @@ if (process.getuid?.() !== 0) {
         assert.is(seen.failed, 0, JSON.stringify(seen));
       }
       // And changes are taken again.
-      await clientOf(director).reload();
+      await clientOf(director).reload({ edits: 'keep' });
       assert.match(director.log, /upgrade failed \(switch\), this process goes on/);
 
       // The other way round: the old one dies while the new one gets ready, which then goes on alone.

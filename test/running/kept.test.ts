@@ -11,6 +11,7 @@ import { parseConfig } from '../../src/config/load.js';
 import type { Model } from '../../src/config/model.js';
 import { editsBetween } from '../../src/edits/between.js';
 import { KeptEdits } from '../../src/edits/kept.js';
+import type { Past } from '../../src/ledger.js';
 import { createLogger } from '../../src/log.js';
 import { diffModels } from '../../src/model-diff.js';
 import { type Edit, editModel } from '../../src/model-edit.js';
@@ -45,8 +46,8 @@ const SERVICE = {
   ...{ onePacket: false, persistence: null },
 };
 
-/** A process: it begins with `text` and what `path` has. */
-function begin(path: string, text = FILE, name = '/etc/d.yaml') {
+/** A process: it begins with `text` and what `path` has, or takes over from another one. */
+function begin(path: string, text = FILE, name = '/etc/d.yaml', past?: Past) {
   let log = '';
   const stream = new PassThrough();
   stream.on('data', (chunk: Buffer) => {
@@ -61,8 +62,9 @@ function begin(path: string, text = FILE, name = '/etc/d.yaml') {
     health: () => ALL_UP,
     keep: (...change) => kept.keep(...change),
   };
-  const running = new Transactions(loaded, around, undefined, kept.restore(loaded));
-  running.start();
+  const initial = past ? undefined : kept.restore(loaded);
+  const running = new Transactions(loaded, around, past, initial);
+  running.start(past === undefined);
   return { running, log: () => log };
 }
 
@@ -276,6 +278,32 @@ test('whatever is edited, editsBetween() says it', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test('hot upgrade: the file is the old process’s until the new one has taken over', () => {
+  const path = place();
+  const old = begin(path);
+  old.running.edit(
+    [{ edit: 'setWeight', service: id(80), server: end(2), weight: 7 }],
+    'test',
+    true,
+  );
+  const before = readFileSync(path, 'utf8');
+  const { loaded, planned } = old.running;
+  // As with --discard-edits: nothing is left to keep, if it succeeds.
+  const taken = { loaded, slots: planned.slots, history: [], cause: 'upgrade' };
+  const failing = begin(path, FILE, '/etc/d.yaml', { ...taken, model: loaded.model });
+  assert.is(readFileSync(path, 'utf8'), before);
+  assert.equal(lines(failing), []);
+  // It has failed, and the old one dies, too: nothing is lost.
+  assert.equal(lines(begin(path)), lines(old));
+
+  begin(path, FILE, '/etc/d.yaml', { ...taken, model: loaded.model }).running.keep();
+  assert.is(existsSync(path), false);
+  const heir = begin(path, FILE, '/etc/d.yaml', { ...taken, model: old.running.model });
+  assert.is(existsSync(path), false);
+  heir.running.keep();
+  assert.equal(lines(begin(path)), lines(old));
 });
 
 test.run();

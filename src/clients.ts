@@ -57,3 +57,10 @@ export function placeOfEntry(
 export function formatEntry({ text }: Entry, place: Place | undefined): string {
   return `${text} (${place ? formatPlace(place) : 'added at run time'})`;
 }
+
+export const CLIENTS_HEADER = `${'Service'.padEnd(20)} List   ${'Client'.padEnd(33)} Said in`;
+
+/** `web                  deny   192.0.2.0/24                      /etc/sluice/deny.txt:7` */
+export function clientLine({ service, list, client, file }: ClientReport): string {
+  return `${service.padEnd(20)} ${list.padEnd(6)} ${client.padEnd(33)} ${file ?? ''}`.trimEnd();
+}

@@ -23,6 +23,7 @@ import {
 import { formatChange, formatDiffReport, formatHistory } from '../cli/format-changes.js';
 import { formatHealth } from '../cli/format-health.js';
 import { targetOf } from '../cli/options.js';
+import { CLIENTS_HEADER, type ClientReport, clientLine } from '../clients.js';
 import { parseWideEndpoint } from '../config/address.js';
 import { SluiceError } from '../errors.js';
 import type { Explanation, Flow } from '../explain.js';
@@ -127,6 +128,13 @@ export class RunningDirector {
     return this.#client.connections(filters);
   }
 
+  /** Whom services allow and deny; of one, by its name or address:port. */
+  async clients(service?: string): Promise<ClientReport[]> {
+    const found: ClientReport[] = [];
+    for await (const one of this.#client.clients(service)) found.push(one);
+    return shown(found, () => [CLIENTS_HEADER, ...found.map(clientLine)].join('\n'));
+  }
+
   /** Where a packet would go, and why. Both are `address:port`. */
   async explain(
     from: string,
@@ -227,7 +235,7 @@ export class RunningDirector {
     return [
       `director ${this.name} on ${this.#client.where}`,
       '  .services  .health  .ports  .counters  .drops  .status  .history',
-      "  .service('web')  .connections({ client, service, limit })  .eachConnection({ … })",
+      "  .service('web')  .connections({ client, service, limit })  .eachConnection({ … })  .clients('web')",
       "  .explain('192.0.2.7:40000', '203.0.113.10:80')",
       "  .drain('web', '198.51.100.11')  .undrain(…)  .weight('web', '198.51.100.11', 5)",
       "  .addServer('web', '198.51.100.13:80', { weight: 2 })  .removeServer(…)  .edit(cause, …)",

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { type ConnectionFilters, ControlClient } from '../api/client.js';
 import type { ConnectionReport } from '../api/types.js';
+import { CLIENTS_HEADER, clientLine } from '../clients.js';
 import {
   CONNECTION_HEADER,
   connectionLine,
@@ -60,6 +61,16 @@ export function registerShow(program: Command): void {
     .action((options: ShowOptions & ConnectionFilters) =>
       showConnections(new ControlClient(targetOf(options)), options),
     );
+
+  noun(show, 'clients', 'clients that services allow and deny, and the files that say so')
+    .option('--service <service>', 'only those of a service: its name or address:port')
+    .action(async (options: ShowOptions & { service?: string }) => {
+      const clients = new ControlClient(targetOf(options)).clients(options.service);
+      if (!options.json) process.stdout.write(`${CLIENTS_HEADER}\n`);
+      for await (const one of clients) {
+        process.stdout.write(`${options.json ? JSON.stringify(one) : clientLine(one)}\n`);
+      }
+    });
 
   noun(show, 'health', 'health checks and what they last saw').action(
     async (options: ShowOptions) => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { CLIENTS_HEADER, clientLine, clientReport, clientReports } from '../../src/clients.js';
 import { loadAside, loadInThread } from '../../src/config/aside.js';
 import { admission, clientSet, entriesOf } from '../../src/config/client-sets.js';
 import { networksOf, parseClients } from '../../src/config/clients.js';
@@ -221,6 +222,22 @@ test('the narrowest entry speaks for a client, with its line in a file', () => {
   assert.equal(
     [...entriesOf('deny', clients.deny, model.clientFiles)].map(({ text }) => text),
     ['198.18.0.5', '198.18.0.0/15', '198.18.0.0/24'],
+  );
+});
+
+test('as sluice show clients lists them, with the line of a file that says so', () => {
+  const path = file('shown.txt', '# two\n2001:db8::/32\n198.18.0.0/15\n');
+  const { model } = load(web(`{ allow: [192.0.2.1-9], deny: [{ file: "${path}" }] }`));
+  const all = [...clientReports(model, model.services)];
+  for (const one of all) clientReport.parse(one);
+  assert.equal(
+    [CLIENTS_HEADER, ...all.map(clientLine)],
+    [
+      'Service              List   Client                            Said in',
+      'web                  allow  192.0.2.1-192.0.2.9',
+      `web                  deny   2001:db8::/32                     ${path}:2`,
+      `web                  deny   198.18.0.0/15                     ${path}:3`,
+    ],
   );
 });
 

@@ -118,6 +118,11 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
     throughConnection(explanation, connection, service, from);
     return explanation;
   }
+  if (service.synProxy && explanation.candidates.some((one) => one.against === undefined)) {
+    explanation.reasons.push(
+      'its SYN is answered by a cookie (synProxy): whoever returns it gets a server, as follows',
+    );
+  }
   if (!throughTemplate(explanation, service, sources.template ?? null)) {
     schedule(explanation, service, sources.workers);
   }

@@ -26,6 +26,8 @@ export interface ServiceSettings {
   scheduleFallback: boolean;
   onePacket: boolean;
   persistence: Persistence | null;
+  /** Absent: as it is, and of a new service false. */
+  synProxy?: boolean | undefined;
 }
 
 export interface ServerSettings {
@@ -118,7 +120,7 @@ class Draft {
         this.#addService(edit.service, edit.settings);
         return;
       case 'editService':
-        this.#put({ ...this.#service(edit.service, 'ERR_NO_SUCH_SERVICE'), ...edit.settings });
+        this.#put(settled(this.#service(edit.service, 'ERR_NO_SUCH_SERVICE'), edit.settings));
         return;
       case 'removeService':
         this.#removeService(edit.service);
@@ -167,7 +169,7 @@ class Draft {
     }
     const name = this.#freeName(id);
     this.#names.add(name);
-    this.#put({ ...newService(id, name), ...settings });
+    this.#put(settled(newService(id, name), settings));
   }
 
   #freeName({ protocol, listen }: ServiceId): string {
@@ -286,8 +288,14 @@ class Draft {
   }
 }
 
+type Unsettled = Omit<ServiceModel, Exclude<keyof ServiceSettings, 'synProxy'>>;
+
+function settled(service: Unsettled, settings: ServiceSettings): ServiceModel {
+  return { ...service, ...settings, synProxy: settings.synProxy ?? service.synProxy };
+}
+
 /** What ipvsadm has no option for is as the configuration's defaults say. */
-function newService(id: ServiceId, name: string): Omit<ServiceModel, keyof ServiceSettings> {
+function newService(id: ServiceId, name: string): Unsettled {
   return {
     name,
     listen: { ...id.listen },
@@ -296,6 +304,7 @@ function newService(id: ServiceId, name: string): Omit<ServiceModel, keyof Servi
     onServerRemoved: 'drop',
     clientAddress: 'toa',
     toaKind: 254,
+    synProxy: false,
     localAddresses: [],
     servers: [],
     health: NO_QUORUM,

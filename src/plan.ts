@@ -286,6 +286,7 @@ function planService(
     resetOnServerRemoved: model.onServerRemoved === 'reset',
     clientAddress: model.clientAddress === 'toa',
     toaKind: model.toaKind,
+    synProxy: model.synProxy,
     slot: part && slotsStay ? part.service.slot : slotOf(slots.services, key),
     servers: able(model, standsIn ? withSorryServer(model, servers, slots) : servers),
     localAddresses:

@@ -51,6 +51,8 @@ export interface SnapshotService {
   clientAddress: boolean;
   /** TCP option kind of TOA. */
   toaKind: number;
+  /** SYNs are answered by cookies; only clients that return them get a connection. */
+  synProxy: boolean;
   slot: number;
   servers: SnapshotServer[];
   /** FullNAT/ENAT local addresses, 16 bytes each. */
@@ -327,6 +329,7 @@ function putServices(
       (service.role === 'none' ? 0 : 64) |
       (service.movesDrained ? 128 : 0);
     bytes[at + 22] = service.toaKind;
+    bytes[at + 23] = service.synProxy ? 1 : 0;
     view.setUint32(at + 24, service.slot, true);
     view.setUint32(at + 28, firstServer, true);
     view.setUint32(at + 32, service.servers.length, true);

@@ -31,6 +31,8 @@ namespace sluice {
   EXTRA(client_option_no_room, "option left out: header full (RFC 9293 3.1)")     \
   EXTRA(client_option_mtu, "option left out: packet would exceed the MTU")        \
   EXTRA(partial_checksum_completed, "checksums a local kernel had left partial")  \
+  EXTRA(proxy_syns_repeated, "SYNs of synProxy sent again to a silent server")    \
+  EXTRA(proxy_given_up, "clients of synProxy reset as their server was silent")   \
   EXTRA(fragments_made, "fragments sent")                                         \
   EXTRA(datagrams_reassembled, "datagrams put together from fragments")           \
   EXTRA(neighbour_requests, "times the kernel was asked to resolve a next hop")   \

@@ -84,6 +84,7 @@ ReplayEngine::ReplayEngine(const ReplayOptions& options)
     worker.limits = options_.limits;
     worker.port_half = options_.port_half;
     worker.seed = options_.seed;
+    worker.cookie_seed = options_.seed;
     worker.ports = options_.ports.size();
     worker.mbufs = mbufs_;
     worker.datagrams = reassembled_;

@@ -127,8 +127,8 @@ class ReplayEngine {
   bool clock_set_ = false;
   uint64_t first_ns_ = 0, now_ns_ = 0;
   uint64_t bursts_ = 0;
-  uint32_t base_ =
-      0;  // hash.fdir.hi of this run's frame 0: late packets of earlier runs stay apart
+  uint32_t base_ = 1;  // hash.fdir.hi of this run's frame 0: late packets of earlier runs stay
+                       // apart, and 0 is of none
 };
 
 }  // namespace sluice

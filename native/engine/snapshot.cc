@@ -62,6 +62,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (!has_ports(w.protocol)) reject(place(w) + 18, "protocol is not TCP, UDP or SCTP");
     }
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
+    if (w.syn_proxy > 1 || (w.syn_proxy != 0 && (w.protocol != kTcp || six))) {
+      reject(place(w) + 23, "a SYN proxy is for TCP over IPv4");
+    }
     if (w.client_bits > (six ? 128 : 32)) reject(place(w) + 48, "more bits than an address has");
     if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
     if (uint64_t{w.first_server} + w.server_count > servers.size()) {
@@ -86,6 +89,9 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (mode == Mode::tun && ws.wrap >= static_cast<uint8_t>(Wrap::gue)) {
         if (ws.tunnel_port == 0) reject(place(ws) + 36, "GUE without a port");
         s.gue_.emplace_back(ws.address, to_be(ws.tunnel_port));
+      }
+      if (w.syn_proxy != 0 && mode != Mode::nat && mode != Mode::fullnat) {
+        reject(place(ws) + 18, "a SYN proxy has to see replies: NAT and FullNAT");
       }
       if (mode == Mode::fullnat && w.local_count == 0) {
         reject(place(w) + 40, "FullNAT without a local address");
@@ -142,8 +148,10 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                           w.client_bits,
                           w.mark,
                           s.clients(w.allow, w.family, place(w) + 56),
-                          s.clients(w.deny, w.family, place(w) + 60)};
+                          s.clients(w.deny, w.family, place(w) + 60),
+                          w.syn_proxy != 0};
     s.has_wide_ |= service.is_wide();
+    s.has_syn_proxy_ |= service.syn_proxy;
     for (const WideAddress& local : locals.subspan(w.first_local, w.local_count)) {
       if (is_v4(local) == six) reject(place(local), "address is not of the service's family");
     }

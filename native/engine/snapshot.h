@@ -61,6 +61,7 @@ struct Service {
   uint8_t client_bits;      // of a client's address that persistence looks at
   uint32_t mark;            // not 0: address, port and protocol are 0
   const ClientList *allow, *deny;  // nullptr: none
+  bool syn_proxy;                  // SYNs are answered by cookies
   bool has(uint16_t flag) const { return (flags & flag) != 0; }
   // May this client use it? What is denied is so whatever else is allowed.
   template <class Address>
@@ -170,6 +171,7 @@ class Snapshot {
   uint8_t flow_flags(const WideAddress& source, const WideAddress& destination) const;
   bool has_nat() const { return has_nat_; }
   bool has_persistence() const { return has_persistence_; }
+  bool has_syn_proxy() const { return has_syn_proxy_; }
   // Some persistent service has NAT servers: their replies name no service, so all NAT
   // connections of a client's network have one owner.
   bool nat_persists() const { return nat_persists_; }
@@ -256,6 +258,7 @@ class Snapshot {
 
   uint32_t generation_ = 0;
   bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false;
+  bool has_syn_proxy_ = false;
   bool has_wide_ = false;           // a service for more than an address and a port
   uint8_t network_flags_ = kOwned;  // AddressFlag of what marks' networks have
   MarkRules marks_;

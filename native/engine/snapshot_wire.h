@@ -56,7 +56,8 @@ enum ServiceFlag : uint8_t {
 struct Service {
   WideAddress address;
   uint16_t port;  // 0: any that no other service of the address has
-  uint8_t protocol, family, scheduler, flags, toa_kind, reserved0;
+  uint8_t protocol, family, scheduler, flags, toa_kind;
+  uint8_t syn_proxy;  // 1: SYNs are answered by cookies; of TCP, servers by NAT and FullNAT
   uint32_t slot, first_server, server_count, first_local, local_count;
   uint32_t persistence_ms;  // 0: not persistent
   uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32, IPv6 128

@@ -35,6 +35,7 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
                    port_sets(options.limits), options.seed ^ options.index),
       expendables_(options.limits.max_connections),
       templates_(options.limits.max_connections, options.seed),
+      cookies_(options.cookie_seed, options.cookie_base_ms),
       feed_(options.limits.max_connections),
       schedulers_(options.limits.max_services),
       scheduler_own_(options.seed ^ (uint64_t{options.index} << 32), now_ms_),
@@ -162,6 +163,12 @@ bool Worker::keep_house(unsigned budget) {
       leave(record, leaving[in++ % kLeaving]);
       return;
     }
+    if (is_waiting(c) && c.state == State::syn_recv) [[unlikely]] {
+      if (ask_again(record)) return;
+      if (in - out == kLeaving) bury(leaving[out++ % kLeaving], Extra::connections_expired);
+      leave(record, leaving[in++ % kLeaving]);
+      return;
+    }
     // In use after a whole timeout, and in the cache just now: a good time to find that out.
     if (worth_of(c) == Worth::assured) expendables_.remove(record);
     wheel_.add(record, now_ms_ + timeout_of(c.state) - idle_ms(c));
@@ -182,6 +189,7 @@ void Worker::relink(unsigned budget) {
     if (budget-- == 0) return;
     if (!table_.is_live(relink_cursor_)) continue;
     const Record& c = table_[relink_cursor_];
+    if (is_waiting(c)) continue;
     const uint32_t idle = idle_ms(c);
     const uint32_t timeout = timeout_of(c.state);
     wheel_.remove(relink_cursor_);

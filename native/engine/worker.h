@@ -19,7 +19,9 @@
 #include "answer_limit.h"
 #include "calibration.h"
 #include "counters.h"
+#include "defence/syn_cookie.h"
 #include "mode/mode.h"
+#include "mode/splice.h"
 #include "net/plain.h"
 #include "pipeline/packet.h"
 #include "scheduler/scheduler.h"
@@ -61,6 +63,8 @@ struct WorkerOptions {
   const Steering* steering = nullptr;  // how NICs spread packets over workers; nullptr: they don't
   Limits limits{};
   uint64_t seed = 1;                    // IP IDs, port cursors, hash key
+  uint64_t cookie_seed = 1;             // of SYN cookies: all workers' the same
+  uint64_t cookie_base_ms = 0;          // wall clock when the workers' clocks began
   bool partial_checksums[kMaxPorts]{};  // by port: complete partial checksums on arrival
   bool spreads[kMaxPorts]{};            // by port: its NIC was told to follow `steering`
   uint64_t* counters = nullptr;         // this worker's block
@@ -200,6 +204,18 @@ class Worker : public SyncHalf<Worker, V4> {
   static void set_reply(Record& record, be32 server, be16 server_port, be32 local, be16 port);
   SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
 
+  // pipeline/4_admit.cc: first packets for a service with a SYN proxy.
+  struct Admission {
+    uint32_t cookie, client_isn;
+    uint16_t window;
+    net::SynOffer offer;
+  };
+  SLUICE_ASIDE void admit(Packet& packet, const Service& service);
+  bool has_cookie(const Packet& packet, Admission& admission) const;
+  static bool become_syn(Packet& packet, const Admission& admission);
+  static net::Tcp syn_of(const net::SynOffer& offer, uint32_t client_isn, uint16_t window);
+  static bool resize(const Packet& packet, uint16_t ip_bytes);
+
   // pipeline/4_evict.cc: room for first packets.
   SLUICE_ASIDE bool evict();
   SLUICE_ASIDE bool evict_for_port(Record& record, std::span<const be32> locals);
@@ -264,6 +280,30 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE void note_refusal(uint32_t record);
   SLUICE_ASIDE void note_half_open_end(uint32_t record, Extra why);
 
+  // pipeline/5_splice.cc: connections of the SYN proxy.
+  mode::splice::Splice& splices_at(uint32_t record);
+  SLUICE_ASIDE void forward_proxied(Packet& packet, uint32_t record);
+  void give_up(Packet& packet, uint32_t record);
+  SLUICE_ASIDE bool meet_server(Packet& packet, uint32_t record);
+  bool meet_first_answer(Packet& packet, uint32_t record);
+  bool splice_together(Packet& packet, uint32_t record);
+  SLUICE_ASIDE void shift_request(const Packet& packet, const Record& record);
+  SLUICE_ASIDE void shift_reply(const Packet& packet, const Record& record);
+  SLUICE_ASIDE void shift_quote(const Packet& packet, const Record& record, bool to_server);
+  SLUICE_ASIDE bool ask_again(uint32_t record);
+  void speak_for_client(Record& record, const NextHop& hop, rte_mbuf* mbuf, const net::Tcp& fields,
+                        const net::SynOffer& offer, uint32_t source);
+  void speak_for_server(const Record& record, const NextHop& hop);
+  void lay_out(Packet& packet, rte_mbuf* mbuf, const TupleOf<V4>& ends, const net::Tcp& fields,
+               const net::SynOffer& offer);
+  void send_extra(const Packet& packet, const NextHop& hop);
+  void describe_splice(uint32_t record, sync::Record& told) const;
+  // Returns when the wheel is to come by: `due`, but sooner while the server has not answered.
+  uint64_t adopt_splice(uint32_t record, const sync::Record& told, uint64_t due);
+  uint32_t number_of(const Record& record) const {
+    return static_cast<uint32_t>(&record - &table_[0]);
+  }
+
   // pipeline/6_icmp_error.cc: errors about a connection, translated.
   SLUICE_ASIDE void related_error(Packet& packet);
   SLUICE_ASIDE void translate_error(Packet& packet, uint32_t record, Direction direction);
@@ -279,7 +319,10 @@ class Worker : public SyncHalf<Worker, V4> {
   bool may_answer_check(const Packet& packet) const;
   SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
   SLUICE_ASIDE void answer_echo(Packet& packet);
-  SLUICE_ASIDE void answer_reset(Packet& packet);
+  SLUICE_ASIDE void answer_reset(Packet& packet, End end = End::answered_reset);
+  SLUICE_ASIDE void answer_by_cookie(Packet& packet, const Service& service);
+  uint16_t proxy_mss(const Service& service) const;
+  static bool l4_checksum_is_right(const Packet& packet);
   bool may_answer() { return answer_limit_.take(now_ms_, snapshot_->answer_rate()); }
   SLUICE_ASIDE void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
                                 End end);
@@ -384,6 +427,8 @@ class Worker : public SyncHalf<Worker, V4> {
   LocalPorts local_ports_;
   Expendables expendables_;
   Templates templates_;
+  SynCookies<V4> cookies_;
+  std::unique_ptr<TableMemory<mode::splice::Splice>> splices_;  // from the first one on
   sync::Feed feed_;
   uint32_t port_hand_ = 0;                  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot

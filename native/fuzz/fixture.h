@@ -80,6 +80,18 @@ inline std::vector<uint8_t> snapshot_bytes() {
       }
     }
   }
+  // NAT and FullNAT once more, behind a SYN proxy: 203.0.113.20 and .23.
+  for (const Mode mode : {Mode::nat, Mode::fullnat}) {
+    const auto last = static_cast<uint8_t>(20 + static_cast<unsigned>(mode));
+    wire::Service s = services[3 * static_cast<size_t>(mode)];
+    s.address = wide(v4(203, 0, 113, last));
+    s.slot = static_cast<uint32_t>(services.size());
+    s.syn_proxy = 1;
+    SLUICE_REQUIRE(s.protocol == kTcp &&
+                   servers[s.first_server].mode == static_cast<uint8_t>(mode));
+    owned.push_back(s.address);
+    services.push_back(s);
+  }
   std::vector<wire::Route> routes(1);
   routes[0].address = wide(0);
   routes[0].via = wide(v4(192, 0, 2, 254));
@@ -136,13 +148,15 @@ class CheckingSink final : public Sink {
   void resolve(uint16_t, be32) override {}
   void resolve(uint16_t, const WideAddress&) override {}
   void note(Note, uint32_t, uint32_t) override {}
+  // Of the latest SYN-ACK to a client, host order: the cookie of a SYN proxy, most likely.
+  uint32_t cookie() const { return cookie_; }
 
  private:
   static uint16_t free_all(rte_mbuf** packets, uint16_t n) {
     for (uint16_t i = 0; i < n; ++i) rte_pktmbuf_free(packets[i]);
     return n;
   }
-  static void check(uint16_t port, rte_mbuf* mbuf) {
+  void check(uint16_t port, rte_mbuf* mbuf) {
     __rte_mbuf_sanity_check(mbuf, 1);
     const auto* ethernet = rte_pktmbuf_mtod(mbuf, const net::Ethernet*);
     SLUICE_REQUIRE(ethernet->source == (port == 0 ? kFront : kBack));
@@ -153,7 +167,13 @@ class CheckingSink final : public Sink {
     SLUICE_REQUIRE(net::fold(net::sum_bytes(ip, ip->header_bytes())) == 0xffff);
     SLUICE_REQUIRE(from_be(ip->total_length) <= 1500);
     SLUICE_REQUIRE(ip->ttl > 0);
+    if (port != 0 || ip->protocol != kTcp || ip->header_bytes() != sizeof *ip) return;
+    const auto* tcp = reinterpret_cast<const net::Tcp*>(ip + 1);
+    constexpr uint8_t kSynAck = net::kSyn | net::kAck;
+    if ((tcp->flags & kSynAck) == kSynAck) cookie_ = from_be(tcp->sequence);
   }
+
+  uint32_t cookie_ = 0;
 };
 
 inline uint64_t sum_of_ends(Worker& worker) {

@@ -2,7 +2,8 @@
 //
 // Input: records of [control, length (u16 LE), frame bytes]. Control bits 0: port; 1: repair the
 // IPv4 and L4 checksums (so that mutations get past them); 2: repair the destination MAC; 3: start
-// a new burst; 4–5: let time pass (0, 1 s, 61 s, 20 min) first.
+// a new burst; 4–5: let time pass (0, 1 s, 61 s, 20 min) first; 6: acknowledge the latest
+// SYN-ACK's number.
 #include <rte_mempool.h>
 
 #include <algorithm>
@@ -53,6 +54,12 @@ void repair(uint8_t* frame, size_t n) {
   }
 }
 
+// Has a segment acknowledge a SYN proxy's cookie, which no mutation would hit upon.
+void return_cookie(uint8_t* frame, size_t n, uint32_t cookie) {
+  if (n < 54 || frame[12] != 8 || frame[13] != 0 || frame[14] != 0x45 || frame[23] != kTcp) return;
+  reinterpret_cast<net::Tcp*>(frame + 34)->acknowledgement = to_be(cookie + 1);
+}
+
 void run(Worker& worker, uint16_t port, std::vector<rte_mbuf*>& burst) {
   if (burst.empty()) return;
   worker.receive(port, burst.data(), static_cast<uint16_t>(burst.size()));
@@ -101,6 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           reinterpret_cast<uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<uint16_t>(length)));
       std::memcpy(frame, data, length);
       if ((control & 4) && length >= 6) std::memcpy(frame, (port == 0 ? kFront : kBack).data(), 6);
+      if (control & 0x40) return_cookie(frame, length, sink.cookie());
       if (control & 2) repair(frame, length);
       burst.push_back(mbuf);
       ++offered;

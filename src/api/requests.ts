@@ -72,6 +72,7 @@ const serviceSettings = z.strictObject({
     })
     .nullable()
     .default(null),
+  synProxy: z.boolean().optional().describe('Absent: as it is.'),
 });
 const weight = z.int().min(0).max(65535);
 const serverSettings = z.strictObject({

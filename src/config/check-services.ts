@@ -6,6 +6,7 @@ import type { Findings } from './check.js';
 import { checkClients } from './check-clients.js';
 import { checkFamily } from './check-family.js';
 import { checkMarked, checkMarks } from './check-marks.js';
+import { checkSynProxy } from './check-syn-proxy.js';
 import type { Path } from './load.js';
 import { addressesOf, isMarked } from './marks.js';
 import { keepsPort, type Model, type ServiceModel, usesLocalAddress } from './model.js';
@@ -89,6 +90,7 @@ export function checkServices(
     checkOptions(service, raw, path, findings);
     checkWide(wides, service, raw, path, findings);
     checkNetmask(service, raw, path, findings);
+    checkSynProxy(service, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
     checkTunnels(service, raw, path, findings);

@@ -114,6 +114,7 @@ export interface ServiceModel {
   onServerRemoved: 'drop' | 'reset';
   clientAddress: 'toa' | 'none';
   toaKind: number;
+  synProxy: boolean;
   localAddresses: string[];
   servers: ServerModel[];
   health: ServiceHealth;
@@ -243,6 +244,7 @@ function buildService(service: NonNullable<Parsed['services']>[number]): Service
     onServerRemoved: service.onServerRemoved ?? 'drop',
     clientAddress: service.clientAddress ?? 'toa',
     toaKind: service.toaKind ?? 254,
+    synProxy: service.synProxy ?? false,
     localAddresses: service.localAddresses ?? [],
     servers: (service.servers ?? []).map((server) => {
       const ownMode = server.mode ?? service.mode;

@@ -169,6 +169,7 @@ const service = section({
   onServerRemoved: oneOf(['drop', 'reset']).optional(),
   clientAddress: oneOf(['toa', 'none']).optional(),
   toaKind: integer(1, 255).optional(),
+  synProxy: flag().optional(),
   localAddresses: list(anyAddress(), 'addresses').optional(),
   servers: list(server, 'real servers').optional(),
   health: serviceHealth.optional(),

@@ -29,8 +29,8 @@ export function editsBetween(base: Model, running: Model): Edit[] {
 const idOf = ({ protocol, listen }: ServiceModel): ServiceId => ({ protocol, listen });
 
 function settingsOf(service: ServiceModel): ServiceSettings {
-  const { scheduler, schedulePort, scheduleFallback, onePacket, persistence } = service;
-  return { scheduler, schedulePort, scheduleFallback, onePacket, persistence };
+  const { scheduler, schedulePort, scheduleFallback, onePacket, persistence, synProxy } = service;
+  return { scheduler, schedulePort, scheduleFallback, onePacket, persistence, synProxy };
 }
 
 function serverSettingsOf(server: ServerModel): ServerSettings {

@@ -69,7 +69,6 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
   const service = serviceId(line);
   const persistence = persistenceOf(line, service.listen.address);
   if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
-  if (line.given.has('synproxy')) throw unsupported('there is no SYN proxy yet');
   const flags = new Set(line.schedFlags);
   if (flags.has(3)) throw unsupported('no scheduler here knows flag-3');
   return {
@@ -81,6 +80,7 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
       scheduleFallback: flags.has(1),
       onePacket: line.given.has('ops'),
       persistence,
+      ...(line.synProxy === undefined ? {} : { synProxy: line.synProxy }),
     },
   };
 }

@@ -5,6 +5,7 @@ import { formatEndpoint, isSix, toBytes } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
 import { tunnelText } from '../config/tunnel.js';
 import type { ServiceFigures } from '../stats/counters.js';
+import { otherFlags, schedulingFlags } from '../stats/flags.js';
 import type { Named, Names } from './names.js';
 
 export type Shape = 'plain' | 'stats' | 'rate' | 'thresholds' | 'persistent' | 'tunnel';
@@ -126,14 +127,14 @@ function details(
     .join(' ');
 }
 
-/** `sh (sh-fallback,sh-port) persistent 300 mask 255.255.255.0 ops`, after the scheduler. */
+/** `sh (sh-fallback,sh-port) persistent 300 mask 255.255.255.0 ops synproxy`, after the scheduler. */
 function serviceWords({ flags, persistence }: ServiceReport): string[] {
-  const scheduling = flags.filter((flag) => flag !== 'ops');
+  const scheduling = schedulingFlags(flags);
   return [
     ...(scheduling.length > 0 ? [`(${scheduling.join(',')})`] : []),
     ...(persistence ? [`persistent ${persistence.timeoutS}`] : []),
     ...(persistence && !isUsual(persistence.netmask) ? [`mask ${persistence.netmask}`] : []),
-    ...(flags.includes('ops') ? ['ops'] : []),
+    ...otherFlags(flags),
   ];
 }
 
@@ -227,12 +228,13 @@ export function savedLines(
   return services.flatMap((service) => {
     const { persistence } = service;
     const address = savedAddress(service, names);
-    const flags = service.flags.filter((flag) => flag !== 'ops');
+    const flags = schedulingFlags(service.flags);
     const words = [
       `-A ${address} -s ${service.scheduler}`,
       ...(persistence ? [`-p ${persistence.timeoutS}`] : []),
       ...(persistence && !isUsual(persistence.netmask) ? [`-M ${persistence.netmask}`] : []),
       ...(service.flags.includes('ops') ? ['-o'] : []),
+      ...(service.flags.includes('synproxy') ? ['-j enable'] : []),
       ...(flags.length > 0 ? [`-b ${flags.join(',')}`] : []),
     ];
     return [

@@ -67,6 +67,7 @@ export interface CommandLine {
   ifname?: string;
   /** Canonical. */
   client?: string;
+  synProxy?: boolean;
 }
 
 /** What `--start-daemon` or `--stop-daemon` asks for. */
@@ -251,6 +252,12 @@ async function takeValue(
       return;
     case 'whtlst-address':
       state.client = clientOf(value, 'whitelist');
+      return;
+    case 'synproxy':
+      if (value !== 'enable' && value !== 'disable') {
+        throw usage('synproxy switch must be enable or disable\n');
+      }
+      state.synProxy = value === 'enable';
       return;
     default:
       return;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ServiceReport } from '../api/types.js';
 import { isSix, toBytes } from '../config/address.js';
 import { pacer } from '../slices.js';
+import { schedulingFlags } from './flags.js';
 import { NO_RATES, type Rates } from './rates.js';
 
 /** IPVS's own version: readers compare it. */
@@ -44,7 +45,7 @@ Prot LocalAddress:Port Scheduler Flags
 
 /** A service and its servers, a line each. */
 function entry(service: ServiceReport): string {
-  const flags = service.flags.filter((flag) => flag !== 'ops');
+  const flags = schedulingFlags(service.flags);
   const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
   const ops = service.flags.includes('ops') ? 'ops ' : '';
   const keeps = service.persistence

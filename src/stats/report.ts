@@ -115,6 +115,7 @@ function flags({ scheduler, ...service }: ServiceModel): string[] {
     ...(service.scheduleFallback ? [named ? `${scheduler}-fallback` : 'flag-1'] : []),
     ...(service.schedulePort ? [named ? `${scheduler}-port` : 'flag-2'] : []),
     ...(service.onePacket ? ['ops'] : []),
+    ...(service.synProxy ? ['synproxy'] : []),
   ];
 }
 

@@ -115,6 +115,19 @@ test('wlc: the least load is named, with its figures, and each server says what 
   assert.equal(ill.choice, ['198.51.100.13:8080']);
 });
 
+test('a SYN proxy asks for a cookie first, where a server would take the connection', () => {
+  const said = (states: object[]) => explain(FLOW, sources('    synProxy: true', states)).reasons;
+  assert.is(
+    said([{}, {}, {}])[1],
+    'its SYN is answered by a cookie (synProxy): whoever returns it gets a server, as follows',
+  );
+  const down = { up: false };
+  assert.is(
+    said([down, down, down])[1],
+    'no server takes new connections: ICMP port unreachable is the answer',
+  );
+});
+
 test('IPv6: the service, and what each mode makes of a packet', () => {
   const six = (mode: string, more = '') => {
     const { model, locate } = parseConfig(

@@ -368,6 +368,51 @@ ${SERVER}`),
     codes: Array(3).fill('ERR_CONFIG_CONFLICT'),
   },
   {
+    it: 'a SYN proxy where there are no replies to see, or no SYNs',
+    yaml: service(`
+name: web
+listen: 203.0.113.10:80
+mode: nat
+synProxy: true
+servers:
+  - { address: 198.51.100.11:80 }
+  - { address: 198.51.100.12:80, mode: dr }
+health: { sorryServer: { address: 198.51.100.13:80, mode: tun } }
+`),
+    says: [
+      '16:44: services[0].servers[1].mode: mode dr lets servers answer clients themselves: a SYN proxy has to see replies, expected nat or fullnat',
+      '17:28: services[0].health.sorryServer: mode tun lets servers answer clients themselves: a SYN proxy has to see replies, expected nat or fullnat',
+    ],
+    codes: Array(2).fill('ERR_CONFIG_CONFLICT'),
+  },
+  {
+    it: 'a SYN proxy of a service whose mode is another',
+    yaml: service(`
+name: web
+listen: 203.0.113.10:80
+mode: dr
+synProxy: true
+${SERVER}`),
+    says: [
+      '13:15: services[0].synProxy: mode dr lets servers answer clients themselves: a SYN proxy has to see replies, expected nat or fullnat',
+    ],
+    codes: ['ERR_CONFIG_CONFLICT'],
+  },
+  {
+    it: 'a SYN proxy without TCP',
+    yaml: service(`
+name: web
+listen: 203.0.113.10:80
+mode: nat
+protocol: udp
+synProxy: true
+${SERVER}`),
+    says: [
+      '14:15: services[0].synProxy: a SYN proxy is for TCP only, expected false or protocol: tcp',
+    ],
+    codes: ['ERR_CONFIG_CONFLICT'],
+  },
+  {
     it: "a TOA kind that is one of TCP's own",
     yaml: service(`
 name: web

@@ -50,6 +50,11 @@ for (const [it, text, says] of [
     ['ERR_CONFIG_IPV6 routes[0].via: 192.0.2.254 is IPv4, the target IPv6: expected IPv6'],
   ],
   [
+    'a SYN proxy',
+    yaml(six('nat', '[2001:db8:2::11]:8080', 'synProxy: true')),
+    ['ERR_CONFIG_IPV6 services[0].synProxy: SYN proxies are for IPv4 so far, expected false'],
+  ],
+  [
     'NAT to the other family',
     yaml(six('nat', '198.51.100.11:80')),
     [

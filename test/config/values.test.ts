@@ -322,6 +322,7 @@ test('defaults are filled in', () => {
         onServerRemoved: 'drop',
         clientAddress: 'toa',
         toaKind: 254,
+        synProxy: false,
         localAddresses: [],
         servers: [
           {

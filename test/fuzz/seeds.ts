@@ -11,6 +11,9 @@ const BACK = 1;
 const REPAIR_CHECKSUMS = 2;
 const REPAIR_MAC = 4;
 const MINUTE_LATER = 0x20;
+const NEW_BURST = 8;
+const RETURN_COOKIE = 0x40;
+const SECOND_LATER = 0x10;
 
 const CLIENT = '198.18.0.2';
 const SERVERS = ['198.51.100.11', '198.51.100.12'];
@@ -122,6 +125,32 @@ function fragments(vip: string): Uint8Array[] {
   return [...parts, ...[...parts].reverse()];
 }
 
+/** A connection of the SYN proxy by NAT, data both ways included, and one whose server is silent. */
+function proxied(vip: string): Uint8Array[] {
+  const tcp = { from: TCP_CLIENT, to: `${vip}:80` };
+  const server = { from: `${SERVERS[0]}:8000`, to: TCP_CLIENT };
+  const options = [p.mss(1460), p.sackOk, p.nop, p.wscale(9)];
+  const returned = RETURN_COOKIE | NEW_BURST;
+  const synAck = p.tcp({ ...server, flags: 'SA', seq: 5000, ack: 1001, options });
+  const opened = [
+    front(p.tcp({ ...tcp, flags: 'S', seq: 1000, options })),
+    front(p.tcp({ ...tcp, flags: 'A', seq: 1001 }), returned),
+  ];
+  const blocks = [p.nop, p.nop, p.sack(1, 2, 3, 4)];
+  return [
+    ...opened,
+    front(p.tcp({ ...tcp, flags: 'PA', seq: 1001, payload: 'early' }), returned),
+    back(synAck),
+    back(synAck),
+    front(p.tcp({ ...tcp, flags: 'PA', seq: 1001, payload: 'data', options: blocks }), returned),
+    back(p.tcp({ ...server, flags: 'PA', seq: 5001, ack: 1005, payload: p.pattern(1460) })),
+    front(p.tcp({ ...tcp, flags: 'RA', seq: 1005 }), returned),
+    ...opened,
+    front(p.tcp({ ...tcp, flags: 'A', seq: 1000 }), returned | SECOND_LATER),
+    front(p.tcp({ ...tcp, flags: 'A', seq: 1000 }), returned | MINUTE_LATER),
+  ];
+}
+
 /** Name of each seed and its bytes. */
 export function seeds(): Map<string, Uint8Array> {
   const all = new Map<string, Uint8Array>();
@@ -135,5 +164,7 @@ export function seeds(): Map<string, Uint8Array> {
     all.set(name, p.concat(...conversation));
     all.set(`${name}-fragments`, p.concat(...fragments(vip)));
   });
+  all.set('proxied-nat', p.concat(...proxied('203.0.113.20')));
+  all.set('proxied-fullnat', p.concat(...proxied('203.0.113.23')));
   return all;
 }

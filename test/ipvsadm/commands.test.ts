@@ -147,6 +147,32 @@ test('-S, thresholds and local addresses included, comes back through -R', async
   );
 });
 
+test('-j, as DPVS has it: listed, kept by -E, saved and restored', async () => {
+  const listed = async () => (await run('-Ln')).out.split('\n')[3];
+  await good(
+    '-A -t 203.0.113.10:80 -s rr -p 300 -j enable',
+    '-a -t 203.0.113.10:80 -r 198.51.100.7:8080 -m',
+  );
+  assert.is(await listed(), 'TCP  203.0.113.10:80 rr persistent 300 synproxy');
+  await good('-E -t 203.0.113.10:80 -s wrr');
+  assert.is(await listed(), 'TCP  203.0.113.10:80 wrr synproxy');
+  const saved = (await run('-Sn')).out;
+  assert.is(saved.split('\n')[0], '-A -t 203.0.113.10:80 -s wrr -j enable');
+  await good('-E -t 203.0.113.10:80 -s rr --synproxy disable');
+  assert.is(await listed(), 'TCP  203.0.113.10:80 rr');
+  await good('-C');
+  assert.is((await run('-R', saved)).status, 0);
+  assert.is((await run('-Sn')).out, saved);
+  const other = await run('-E -t 203.0.113.10:80 -j maybe');
+  assert.is(other.status, 2);
+  assert.match(other.error, /^synproxy switch must be enable or disable\n/);
+  const refused = await run('-a -t 203.0.113.10:80 -r 198.51.100.8 -g');
+  assert.is(refused.status, 255);
+  assert.match(refused.error, /^ERR_CONFIG_CONFLICT: .*a SYN proxy has to see replies/);
+  const udp = await run('-A -u 203.0.113.10:53 -j enable');
+  assert.match(udp.error, /^ERR_CONFIG_CONFLICT: .*a SYN proxy is for TCP only/);
+});
+
 test('IPv6: services, servers and local addresses, listed in order and saved as they came', async () => {
   await good(
     '-A -t [2001:db8::0010]:80 -s rr',
@@ -263,7 +289,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
     '-A -t 203.0.113.10:81 -p --pe sip',
     '-A -u 203.0.113.10:81 --pe sip',
     '-A -t 203.0.113.10:81 -b flag-3',
-    '-A -t 203.0.113.10:81 -j enable',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',
     '--start-daemon master --mcast-interface vec1 --mcast-group ff02::5',
@@ -275,6 +300,7 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
   }
   for (const [line, code] of [
     ['-A -t 127.0.0.1:80', 'ERR_CONFIG_VALUE'],
+    ['-A -t [2001:db8::1]:81 -j enable', 'ERR_CONFIG_IPV6'],
     ['-A -t 192.0.2.1:80', 'ERR_CONFIG_CONFLICT'],
     ['-a -t 203.0.113.10:80 -r 203.0.113.10', 'ERR_CONFIG_CONFLICT'],
     ['-P -t 203.0.113.10:80 -z 198.51.100.200 -F nowhere', 'ERR_CONFIG_REFERENCE'],

@@ -258,6 +258,10 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'answered_neighbour',
     'punted_neighbour',
     'fragment_ipv6',
+    // Of services with a SYN proxy: syn-proxy.test.ts
+    'answered_by_cookie',
+    'cookie_refused',
+    'awaits_server',
     // Its own test, of a limit: answers-limit.test.ts
     'answer_limited',
     'udp_without_checksum',

@@ -29,6 +29,7 @@ const snapshot: Snapshot = {
       resetOnServerRemoved: true,
       clientAddress: true,
       toaKind: 254,
+      synProxy: true,
       slot: 5,
       servers: [
         {
@@ -72,6 +73,7 @@ const snapshot: Snapshot = {
       resetOnServerRemoved: false,
       clientAddress: false,
       toaKind: 200,
+      synProxy: false,
       slot: 6,
       servers: [],
       localAddresses: [toBytes('198.51.100.201'), toBytes('198.51.100.202')],
@@ -94,6 +96,7 @@ const snapshot: Snapshot = {
       resetOnServerRemoved: false,
       clientAddress: false,
       toaKind: 254,
+      synProxy: false,
       slot: 7,
       servers: [],
       localAddresses: [],
@@ -182,7 +185,10 @@ test('services', () => {
   const [first] = section(0);
   assert.is(address(first), '203.0.113.10');
   assert.is(u16(first + 16), 80);
-  assert.equal([...bytes.subarray(first + 18, first + 23)], [6, 4, 5, 1 | 8 | 16 | 64 | 128, 254]);
+  assert.equal(
+    [...bytes.subarray(first + 18, first + 24)],
+    [6, 4, 5, 1 | 8 | 16 | 64 | 128, 254, 1],
+  );
   assert.equal(
     [24, 28, 32, 36, 40, 44].map((at) => u32(first + at)),
     [5, 0, 2, 0, 1, 360_000],
@@ -190,7 +196,7 @@ test('services', () => {
   assert.is(bytes[first + 48], 24);
   const second = first + 64;
   assert.is(address(second), '203.0.113.11');
-  assert.equal([...bytes.subarray(second + 18, second + 23)], [17, 4, 0, 2 | 4 | 32 | 64, 200]);
+  assert.equal([...bytes.subarray(second + 18, second + 24)], [17, 4, 0, 2 | 4 | 32 | 64, 200, 0]);
   assert.equal(
     [24, 28, 32, 36, 40, 44].map((at) => u32(second + at)),
     [6, 2, 0, 1, 2, 0],

@@ -89,6 +89,7 @@ test('a model becomes a snapshot with nothing lost', () => {
         resetOnServerRemoved: true,
         clientAddress: true,
         toaKind: 254,
+        synProxy: false,
         slot: 0,
         servers: [
           {
@@ -133,6 +134,7 @@ test('a model becomes a snapshot with nothing lost', () => {
         resetOnServerRemoved: false,
         clientAddress: false,
         toaKind: 254,
+        synProxy: false,
         slot: 1,
         servers: [
           {

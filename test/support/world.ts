@@ -106,6 +106,7 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
       resetOnServerRemoved: false,
       clientAddress: true,
       toaKind: 254,
+      synProxy: false,
       role: 'none',
       ...rest,
       mark: service.mark ?? 0,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <random>
@@ -158,6 +159,11 @@ void Engine::start(EventHandler on_event) {
   worker.limits = options_.limits;
   worker.port_half = options_.port_half;
   worker.seed = random();
+  using std::chrono::system_clock;
+  worker.cookie_base_ms = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch())
+          .count());
+  worker.cookie_seed = options_.rss_seed != 0 ? options_.rss_seed : random();
   worker.ports = ports_.size();
   worker.mbufs = mbufs_;
   worker.datagrams = datagrams_;

@@ -67,6 +67,8 @@ void Worker::process(Packet& packet, const Group& burst) {
     return;
   }
   if (direction == Direction::request) {
+    if (is_proxied(table_[record])) [[unlikely]]
+      return forward_proxied(packet, record);
     if (!begins_anew(packet, table_[record])) return forward_request(packet, record);
     destroy(record, Extra::connections_expired);
     return first_packet(packet);
@@ -104,6 +106,8 @@ void Worker::first_packet(Packet& packet) {
     // What goes on to an address that only a mark has brought here is the kernel's.
     if (service->mark != 0 && !(packet.tcp()->flags & kSyn)) return owned_or_punt(packet);
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
+    if (service->syn_proxy) [[unlikely]]
+      return admit(packet, *service);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   } else if (packet.key.protocol != kUdp) {
     if (!is_init(packet)) return owned_or_punt(packet);

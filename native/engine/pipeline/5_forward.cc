@@ -82,6 +82,8 @@ void Worker::emit_request(Packet& packet, Record& c, const NextHop& hop, End end
     return answer_icmp(packet, kUnreachable, 4, to_be(hop.mtu - overhead), c.vaddr,
                        End::answered_too_big);
   }
+  if (is_proxied(c)) [[unlikely]]
+    shift_request(packet, c);
   switch (c.mode()) {
     case Mode::nat:
       mode::nat::request(packet.ip, packet.l4, l4_bytes_of(packet), c);
@@ -205,12 +207,16 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
   }
   if (packet.key.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
-    if (tcp.flags & (kSyn | kRst)) [[unlikely]]
-      note_first_answer(record, tcp.flags);
-    update_state(record, Sight::reply, tcp.flags);
-    if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
-      c.server_isn1 = from_be(tcp.sequence) + 1;
-      c.flags |= kServerIsnKnown;
+    if (c.packets & kProxied) [[unlikely]] {
+      if (!meet_server(packet, record)) return;
+    } else {
+      if (tcp.flags & (kSyn | kRst)) [[unlikely]]
+        note_first_answer(record, tcp.flags);
+      update_state(record, Sight::reply, tcp.flags);
+      if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
+        c.server_isn1 = from_be(tcp.sequence) + 1;
+        c.flags |= kServerIsnKnown;
+      }
     }
   } else if (packet.key.protocol == kSctp) {
     update_sctp_state(packet, record, Sight::reply);
@@ -230,6 +236,8 @@ void Worker::forward_reply(Packet& packet, uint32_t record) {
     return answer_icmp(packet, kUnreachable, 4, to_be(hop->mtu), source, End::answered_too_big);
   }
   count(c, Direction::reply, packet.total_length());
+  if (is_proxied(c)) [[unlikely]]
+    shift_reply(packet, c);
   const uint16_t bytes = l4_bytes_of(packet);
   if (c.mode() == Mode::nat) {
     mode::nat::reply(packet.ip, packet.l4, bytes, c);
@@ -305,6 +313,7 @@ void Worker::settle(Record& c) {
   const uint8_t protocol = c.protocol();
   if (protocol != kUdp) {
     if (c.state != State::established) return;  // which is TCP's alone
+    if (c.packets & kProxied) return;
     if (c.mode() == Mode::enat && !c.has(kServerIsnKnown)) return;
   } else if (tells_client(c.mode()) && c.packets < kUdpOptionPackets) {
     return;

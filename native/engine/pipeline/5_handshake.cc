@@ -9,7 +9,6 @@ namespace {
 // A client repeats a SYN after a second (RFC 6298 section 2); one who does it sooner is no
 // evidence.
 constexpr uint32_t kRepeatedMs = 500;
-constexpr uint8_t kCounted = 1;  // in Record::packets: this connection's failure has been counted
 
 }  // namespace
 
@@ -21,8 +20,8 @@ bool Worker::is_unanswered(const Record& c) const {
 
 void Worker::note_repeated_syn(uint32_t record) {
   Record& c = table_[record];
-  if (idle_ms(c) < kRepeatedMs || c.packets == kCounted || !is_unanswered(c)) return;
-  c.packets = kCounted;
+  if (idle_ms(c) < kRepeatedMs || (c.packets & kFailureCounted) || !is_unanswered(c)) return;
+  c.packets |= kFailureCounted;
   ++counters_.handshakes(c.server)[kUnanswered];
 }
 
@@ -40,7 +39,9 @@ void Worker::note_refusal(uint32_t record) {
 void Worker::note_half_open_end(uint32_t record, Extra why) {
   const Record& c = table_[record];
   // One that gave way to others has had no time to be answered.
-  if (why != Extra::connections_expired || c.packets == kCounted || !is_unanswered(c)) return;
+  if (why != Extra::connections_expired || (c.packets & kFailureCounted) || !is_unanswered(c)) {
+    return;
+  }
   ++counters_.handshakes(c.server)[kUnanswered];
 }
 

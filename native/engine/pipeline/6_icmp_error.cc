@@ -104,6 +104,8 @@ void Worker::translate_error(Packet& packet, uint32_t record, Direction directio
   const mode::Ends quoted = to_server ? mode::Ends{c.raddr, c.laddr, c.rport, c.lport}
                                       : mode::Ends{c.caddr, c.vaddr, c.cport, c.vport};
   translate_quote(packet.quoted, packet.l4 + packet.l4_bytes, quoted);
+  if (is_proxied(c)) [[unlikely]]
+    shift_quote(packet, c, to_server);
   Delta l3;
   l3.change32(ip->source, source);
   l3.change32(ip->destination, destination);

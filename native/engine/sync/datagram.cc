@@ -1,5 +1,7 @@
 #include "datagram.h"
 
+#include "../mode/splice.h"
+
 #include <cstring>
 
 namespace sluice::sync {
@@ -10,6 +12,12 @@ void write_u32(uint8_t* to, uint32_t value) {
 }
 uint32_t read_u32(const uint8_t* from) {
   return from_be(load<be32>(from));
+}
+
+template <class Family>
+bool is_proxied(const RecordOf<Family>& record) {
+  return record.protocol == kTcp && record.tale != Tale::persistence &&
+         (record.packets & kProxied) != 0;
 }
 
 // Bytes of a body with `count` records, or what else its type has.
@@ -48,7 +56,8 @@ void write_record(uint8_t* to, const RecordOf<Family>& record) {
   std::memcpy(to, &record.request, kTuple);
   std::memcpy(to + kTuple, &record.reply, kTuple);
   to += 2 * kTuple;
-  write_u32(to, record.server_isn1);
+  const bool proxied = is_proxied(record);
+  write_u32(to, proxied ? record.server_isn1 - (record.cookie + 1) : record.server_isn1);
   write_u32(to + 4, record.idle_ms);
   const uint8_t rest[8] = {static_cast<uint8_t>(record.tale),
                            record.protocol,
@@ -56,8 +65,8 @@ void write_record(uint8_t* to, const RecordOf<Family>& record) {
                            static_cast<uint8_t>(record.state),
                            record.flags,
                            record.packets,
-                           0,
-                           0};
+                           proxied ? record.client_scale : uint8_t{0},
+                           proxied ? record.server_scale : uint8_t{0}};
   std::memcpy(to + 8, rest, sizeof rest);
 }
 
@@ -90,6 +99,16 @@ std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
   record.state = static_cast<State>(rest[3]);
   record.flags = rest[4] & (kIsnKnown | kAnswered);
   record.packets = rest[5];
+  if (is_proxied(record)) {
+    // Any pair of numbers with that lead will do from here on.
+    record.cookie = UINT32_MAX;
+    record.client_scale = rest[6];
+    record.server_scale = rest[7];
+    constexpr uint8_t kMost = mode::splice::kNoScale;
+    if (std::is_same_v<Family, V6> || (record.flags & kIsnKnown) == 0 || rest[6] > kMost ||
+        rest[7] > kMost)
+      return std::nullopt;
+  }
   if (rest[2] >= kModes) return std::nullopt;
   if (record.tale == Tale::persistence) return as_template(record, rest[3]);
   if (rest[0] > static_cast<uint8_t>(Tale::end)) return std::nullopt;

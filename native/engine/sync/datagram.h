@@ -8,7 +8,9 @@
 //   records    count records of 40 bytes:
 //              caddr vaddr cport vport  raddr laddr rport lport
 //              server_isn32 (UDP: age ms)  idle32 ms
-//              tale8 protocol8 mode8 state8 flags8 packets8 0[2]
+//              tale8 protocol8 mode8 state8 flags8 packets8 scale8[2]
+//              of the SYN proxy (TCP, bit 1 of packets8) server_isn32 is by how much the server's
+//              numbers are ahead of the client's, and scale8 the client's and the server's
 //              tale 0: a connection that lives, 1: one that has ended, 5: a persistence template of
 //              the client's network, packets8 bits long: service and server by address and port
 //              (a mark's: the mark for vaddr, protocol 0), no laddr, lport, state and flags;

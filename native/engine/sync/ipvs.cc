@@ -76,8 +76,10 @@ bool take(RecordOf<Family>& record, uint8_t protocol, uint32_t flags, uint16_t s
   record.tale = Tale::live;
   // LVS tells of what has gone both ways, or doesn't see replies anyway.
   record.flags = kAnswered;
-  record.packets = UINT8_MAX;
-  if (protocol == kUdp) record.age_ms = 60'000;
+  if (protocol == kUdp) {
+    record.packets = UINT8_MAX;
+    record.age_ms = 60'000;
+  }
   return true;
 }
 
@@ -143,14 +145,21 @@ void read_v0(std::span<const uint8_t> message, Told& out, Refused& refused) {
 
 }  // namespace
 
+// Nor does Linux know what shifts the SYN proxy's numbers.
+template <class Family>
+bool is_proxied(const RecordOf<Family>& record) {
+  return record.protocol == kTcp && (record.packets & kProxied) != 0;
+}
+
 bool tellable(const Record& record) {
-  return record.mode != Mode::fullnat && record.mode != Mode::enat && record.tale == Tale::live &&
-         !is_stand_in(record.reply.source);
+  return !is_proxied(record) && record.mode != Mode::fullnat && record.mode != Mode::enat &&
+         record.tale == Tale::live && !is_stand_in(record.reply.source);
 }
 
 // As in Linux, which refuses tunnels between families where connections are told.
 bool tellable(const Record6& record) {
-  return record.mode != Mode::fullnat && record.tale == Tale::live && !is_v4(record.reply.source);
+  return !is_proxied(record) && record.mode != Mode::fullnat && record.tale == Tale::live &&
+         !is_v4(record.reply.source);
 }
 
 template <class Family>

@@ -47,7 +47,11 @@ struct alignas(64) RecordOf {
   Mode mode;
   State state;
   uint8_t flags;
-  uint8_t packets;  // UDP from the client, see Connection
+  uint8_t packets;  // UDP from the client, TCP's notes: see Connection
+  // Of the SYN proxy, see mode/splice.h. A peer is told the lead in place of server_isn1.
+  uint8_t client_scale, server_scale;
+  uint16_t window;
+  uint32_t cookie;
 };
 using Record = RecordOf<V4>;
 using Record6 = RecordOf<V6>;

@@ -36,6 +36,12 @@ enum ConnectionFlag : uint8_t {
   kCountedActive = 0x80,   // counted in ActiveConn, else InActConn
 };
 
+// In Connection::packets of TCP.
+enum TcpNote : uint8_t {
+  kFailureCounted = 1,  // that its server has not answered (5_handshake.cc)
+  kProxied = 2,         // of the SYN proxy: what else is to be known lies beside the record
+};
+
 template <class Family>
 struct alignas(64) Connection;
 
@@ -54,11 +60,13 @@ struct alignas(64) Connection<V4> {
   uint32_t next, prev;    // timing wheel, or free list through next
   uint32_t server;        // slot
   union {
-    uint32_t server_isn1;  // TCP: server's first sequence number + 1, host order
-    uint32_t born_ms;      // UDP: worker's clock at the first packet; see worth.h
+    // TCP: server's first sequence number + 1, host order. Of the SYN proxy, until the server has
+    // answered, the client's first one.
+    uint32_t server_isn1;
+    uint32_t born_ms;  // UDP: worker's clock at the first packet; see worth.h
   };
   uint16_t hop[2];   // next-hop index by Direction: towards the real server, the client
-  uint8_t packets;   // UDP from the client, see mode::enat::kRepeatEvery; TCP: see Handshake
+  uint8_t packets;   // UDP from the client, see mode::enat::kRepeatEvery; TCP: TcpNote
   uint8_t answered;  // not 0: a reply has come; see worth.h
   // Folded checksum deltas of a translation. Of the IP header by Direction: addresses and TTL - 1.
   // Of L4, addresses and ports, the request's: the reply's is the same change undone, ~l4.
@@ -106,6 +114,16 @@ struct alignas(64) Connection<V6> {
   TupleOf<V6> reply() const { return {raddr, laddr, rport, lport}; }
 };
 static_assert(sizeof(Connection<V6>) == 128, "two cache lines");
+
+template <class Family>
+inline bool is_proxied(const Connection<Family>& c) {
+  return (c.packets & kProxied) != 0 && c.protocol() == kTcp;
+}
+// The SYN proxy has a client, and no server yet.
+template <class Family>
+inline bool is_waiting(const Connection<Family>& c) {
+  return is_proxied(c) && !c.has(kServerIsnKnown);
+}
 
 // Key of the table: a tuple and its protocol, exactly as received.
 template <class Family>

@@ -7,6 +7,7 @@ import { type Mode, SCHEDULERS, type Scheduler } from '../../native.js';
 import { sameData } from '../../same-data.js';
 import { syncBlock } from '../../sync/keepalived.js';
 import { isSix } from '../address.js';
+import { seesReplies } from '../check-syn-proxy.js';
 import { LARGEST_MARK } from '../marks.js';
 import { keepsPort } from '../model.js';
 import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
@@ -191,6 +192,7 @@ class Mapper {
     const protocol = marked ? undefined : (values.text('protocol')?.toLowerCase() ?? 'udp');
     const engine = child(node, 'persistence_engine');
     if (engine) this.#unsupported.packets('persistence_engine', engine);
+    const synProxy = child(node, 'syn_proxy');
     const suspend = child(node, 'ha_suspend');
     if (suspend) this.#unsupported.tuning(suspend, 'the addresses are always here');
     const hashes = scheduler === 'sh' || scheduler === 'mh';
@@ -225,6 +227,9 @@ class Mapper {
           name: this.#name(values.text('snmp_name'), ends.name),
           ...common,
           ...(keeps ? { persistence: keeps } : {}),
+          ...(synProxy && this.#proxies(synProxy, node, !six && protocol === 'tcp', mode)
+            ? { synProxy: true }
+            : {}),
           servers: mapped.map(({ data }) => data),
         },
         node,
@@ -233,6 +238,16 @@ class Mapper {
         clients: clients.lines,
       };
     });
+  }
+
+  /** DPVS takes the word anywhere; it has to see both directions of TCP. */
+  #proxies(line: Node, service: Node, fits: boolean, mode: Mode): boolean {
+    const modes = uniqueServers(service).map(
+      (server) => METHODS[argument(child(server, 'lvs_method', 'lb_kind')) ?? ''] ?? mode,
+    );
+    if (fits && modes.every(seesReplies)) return true;
+    this.#unsupported.packets('syn_proxy', line);
+    return false;
   }
 
   /** The keyword alone asks for six minutes. */

@@ -166,6 +166,7 @@ const KEYWORDS: Record<string, readonly string[]> = {
   mode: ['lvs_method', 'lb_kind'],
   localAddresses: ['laddr_group_name'],
   onePacket: ['ops'],
+  synProxy: ['syn_proxy'],
   upperThreshold: ['uthreshold'],
   lowerThreshold: ['lthreshold'],
   bindTo: ['bindto'],

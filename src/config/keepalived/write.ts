@@ -115,6 +115,7 @@ function writeService(
     lines.add(`lvs_method ${methodWords(service.mode, commonTunnel(service))}`);
     if (!marked) lines.add(`protocol ${service.protocol.toUpperCase()}`);
     if (service.onePacket) lines.add('ops');
+    if (service.synProxy) lines.add('syn_proxy');
     if (service.persistence) writePersistence(service.persistence, isSix(address), lines);
     if (service.localAddresses.length > 0) {
       const key = service.localAddresses.join(' ');

@@ -83,6 +83,17 @@ services:
   assert.match(text, /^ {4}snmp_name web$/m);
 });
 
+test('a SYN proxy, both ways', () => {
+  const yaml = `${BASE}services:
+  - { name: web, listen: 203.0.113.12:80, mode: nat, synProxy: true, servers: [{ address: 198.51.100.12:8080 }] }
+`;
+  const first = loadConfig(put('proxy.yaml', yaml)).model;
+  const conf = convert(path('proxy.yaml')).text;
+  assert.match(conf, /^ {4}syn_proxy$/m);
+  assert.equal(data(loadConfig(put('proxy.conf', conf)).model), data(first));
+  assert.is(first.services[0]?.synProxy, true);
+});
+
 test('an SCTP service, both ways', () => {
   const yaml = `${BASE}services:
   - { name: signalling, listen: 203.0.113.12:2905, protocol: sctp, mode: nat, servers: [{ address: 198.51.100.12:2906 }] }

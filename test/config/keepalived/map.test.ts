@@ -202,12 +202,23 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   [
     'what would change where packets go',
-    `${SERVICE('persistence_engine sip\n    syn_proxy')}vrrp_instance V {\n interface front\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.9\n }\n virtual_routes {\n 10.0.0.0/8 via 192.0.2.3 dev front\n }\n}\n`,
+    `${SERVICE('persistence_engine sip\n    ')}vrrp_instance V {\n interface front\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.9\n }\n virtual_routes {\n 10.0.0.0/8 via 192.0.2.3 dev front\n }\n}\n`,
     [
       '5:5: persistence_engine: not supported: there are no persistence engines: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
-      '6:5: syn_proxy: not supported: there is no SYN proxy: SYNs reach the servers as they come (to go without, add syn_proxy to keepalived.accept)',
       '17:2: virtual_routes: not supported: routes and rules do not move with the role: sluice.yaml says them once (to go without, add virtual_routes to keepalived.accept)',
     ],
+  ],
+  ['a SYN proxy', SERVICE('syn_proxy'), []],
+  [
+    'a SYN proxy that would have to see replies, TCP or IPv4',
+    [
+      SERVICE('syn_proxy').replace('NAT', 'DR').replaceAll('8080', '80'),
+      SERVICE('syn_proxy').replace('203.0.113.10 80', '203.0.113.11 80').replace('TCP', 'UDP'),
+    ].join(''),
+    [5, 14].map(
+      (line) =>
+        `${line}:5: syn_proxy: not supported: the SYN proxy is for TCP over IPv4 to NAT and FNAT servers: SYNs reach them as they come (to go without, add syn_proxy to keepalived.accept)`,
+    ),
   ],
   [
     'what only tunes is told once',

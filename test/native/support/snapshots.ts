@@ -42,6 +42,7 @@ export function udpService(vip: string, port: number, server: string, mode: 'nat
     resetOnServerRemoved: false,
     clientAddress: false,
     toaKind: 254,
+    synProxy: false,
     slot: 2,
     servers: [only],
     localAddresses: [],

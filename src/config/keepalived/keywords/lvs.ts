@@ -216,7 +216,7 @@ export const DPVS_VIRTUAL_SERVER: Block = {
   ...Object.fromEntries(
     CLIENT_LISTS.flatMap((list) => GROUP_NAMES[list].map((name) => [name, value])),
   ),
-  ...unsupported({ packets: 'syn_proxy' }, { syn_proxy: flag }),
+  syn_proxy: flag,
   ...unsupported({ packets: 'proxy_protocol' }, { proxy_protocol: nothingOrValue }),
   ...unsupported({ packets: 'hash_target' }, { hash_target: value, quic: flag }),
   ...unsupported({ packets: 'limits' }, { bps: value, limit_proportion: value }),

@@ -1,0 +1,33 @@
+/** What a service's SYN proxy asks of it: TCP, and servers whose replies pass the director. */
+import type { Mode } from '../native.js';
+import { isSix } from './address.js';
+import type { Findings } from './check.js';
+import type { Path } from './load.js';
+import type { ServiceModel } from './model.js';
+
+/** Sequence numbers are shifted both ways, so both ways have to lead through the director. */
+export const seesReplies = (mode: Mode) => mode === 'nat' || mode === 'fullnat';
+
+export function checkSynProxy(service: ServiceModel, path: Path, findings: Findings): void {
+  if (!service.synProxy) return;
+  const at = [...path, 'synProxy'];
+  if (service.protocol !== 'tcp') {
+    const message = 'a SYN proxy is for TCP only, expected false or protocol: tcp';
+    findings.error('ERR_CONFIG_CONFLICT', at, message);
+    return;
+  }
+  if (isSix(service.listen.address)) {
+    findings.error('ERR_CONFIG_IPV6', at, 'SYN proxies are for IPv4 so far, expected false');
+  }
+  const refuse = (mode: Mode, where: Path) => {
+    const why = 'a SYN proxy has to see replies';
+    const message = `mode ${mode} lets servers answer clients themselves: ${why}, expected nat or fullnat`;
+    findings.error('ERR_CONFIG_CONFLICT', where, message);
+  };
+  service.servers.forEach(({ mode }, index) => {
+    if (seesReplies(mode)) return;
+    refuse(mode, mode === service.mode ? at : [...path, 'servers', index, 'mode']);
+  });
+  const sorry = service.health.sorryServer;
+  if (sorry && !seesReplies(sorry.mode)) refuse(sorry.mode, [...path, 'health', 'sorryServer']);
+}

@@ -1,0 +1,104 @@
+// serial: a flood takes all there is
+// timeout: 120
+/** The SYN proxy between Linux stacks: loss, SACK and scaled windows, and a flood beside clients. */
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { DropsReport, StatusReport } from '../../src/api/types.js';
+import { until } from '../../src/lab/command.js';
+import type { Director } from '../../src/lab/director.js';
+import { fiveModesYaml } from '../../src/lab/five-modes.js';
+import { BIG_BYTES, BIG_PATH, HttpServer, IperfServer } from '../../src/lab/fixtures.js';
+import { Lab } from '../../src/lab/lab.js';
+import { bulkTransfer, httpRequests } from '../../src/lab/load.js';
+import { type ModeName, VIP } from '../../src/lab/topology.js';
+import { skip } from '../support/skip.js';
+
+const FLOOD = fileURLToPath(new URL('flood.py', import.meta.url));
+const MODES: ModeName[] = ['nat', 'fullnat'];
+const PACKETS = 20_000;
+const RATE = 10_000;
+
+let lab: Lab;
+let director: Director;
+const iperf: IperfServer[] = [];
+const ROLES = ['rs1', 'rs2', 'rs3'];
+
+const drops = async () => (await director.get('/v1/drops')) as DropsReport;
+const cookies = async () =>
+  (await drops()).ends.find(({ name }) => name === 'answered_by_cookie')?.count ?? 0;
+const hashOf = (content: Buffer) => createHash('sha256').update(content).digest('hex');
+
+/** The router before the director loses one packet in a hundred, either way, or none. */
+function lose(some: boolean): void {
+  const chain = 'add chain ip loss way { type filter hook forward priority 0; }';
+  const rule = 'add rule ip loss way numgen random mod 100 < 1 drop';
+  const words = some ? `add table ip loss; ${chain}; ${rule}` : 'delete table ip loss';
+  lab.ns('router').exec(['nft', words]);
+}
+
+if (process.getuid?.() !== 0) {
+  skip('the SYN proxy in the lab', 'network namespaces need root');
+} else {
+  test.before(async () => {
+    lab = await Lab.create();
+    for (const role of ROLES) {
+      await HttpServer.start(lab, role);
+      iperf.push(await IperfServer.start(lab, role));
+    }
+    const socket = lab.path('director1.sock');
+    const yaml = fiveModesYaml(lab, socket, { modes: MODES, maxConnections: 1024 });
+    director = lab.director({
+      yaml: yaml.replace(/(- name: \w+-(http|iperf)\n)/g, '$1    synProxy: true\n'),
+      socket,
+    });
+    await director.start();
+  });
+  test.after(() => lab.destroy());
+
+  for (const mode of MODES) {
+    test(`${mode}: each request is a connection that a cookie has made`, async () => {
+      const before = await cookies();
+      const answers = await httpRequests(lab, `http://${VIP[mode]}/`, 60);
+      assert.is(answers.failed, 0, `${answers.trouble} ${director.log}`);
+      assert.equal([...answers.servers.keys()].sort(), ROLES);
+      const after = await cookies();
+      assert.ok(after - before >= 60, `${after - before} cookies`);
+    });
+
+    test(`${mode}: what arrives is what was sent, through loss both ways`, async () => {
+      lose(true);
+      const contents = ROLES.map((role) => hashOf(Buffer.alloc(BIG_BYTES, `${role} `)));
+      const url = `http://${VIP[mode]}${BIG_PATH}`;
+      const curl = lab
+        .ns('client')
+        .spawn(['sh', '-c', `curl -sS -m 30 ${url} | sha256sum`], { timeout: 40 });
+      await curl.wait();
+      assert.ok(contents.includes(curl.stdout.slice(0, 64)), curl.output);
+      const transfer = await bulkTransfer(lab, iperf, VIP[mode], 1);
+      lose(false);
+      assert.is(transfer.trouble, '');
+      assert.ok(transfer.up > 0 && transfer.down > 0);
+    });
+
+    test(`${mode}: clients go on during a flood that costs no connection`, async () => {
+      const argv = ['python3', FLOOD, 'syn', VIP[mode], '80', String(PACKETS), String(RATE)];
+      const flood = lab.ns('client').spawn(argv, { timeout: 30 });
+      let asked = 0;
+      while (flood.status === undefined) {
+        const answers = await httpRequests(lab, `http://${VIP[mode]}/`, 20);
+        assert.is(answers.failed, 0, answers.trouble);
+        asked += answers.asked;
+      }
+      assert.is(flood.status, 0, flood.output);
+      assert.ok(asked >= 20, `${asked} requests`);
+      const { extra } = await drops();
+      assert.is(extra.evicted_half_open, 0);
+      const status = (await director.get('/v1/status')) as StatusReport;
+      assert.ok(status.connections < 1024, `${status.connections} connections`);
+    });
+  }
+}
+
+test.run();

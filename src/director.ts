@@ -459,7 +459,7 @@ async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginn
   requireFiles(loaded);
   await host.become(model.director);
   await claimSocket(model.director.socket);
-  await host.startEngine(engineOptions(model, cpus));
+  await host.startEngine(engineOptions(model, cpus, host.memory));
   host.memory.of('director').set('cpus', cpus);
   const kept = keptEdits(model, host);
   return { loaded, cpus, ledger, past: undefined, kept, initial: kept?.restore(loaded) };
@@ -481,7 +481,7 @@ async function succeed(
   const next = past && pastOf(past, loaded, { discardEdits, version });
   const model = next?.model ?? loaded.model;
   const cpus = workerCpus(model.director.workers, allowedCpus());
-  await host.startEngine(engineOptions(model, cpus));
+  await host.startEngine(engineOptions(model, cpus, host.memory));
   host.memory.of('director').set('cpus', cpus);
   const kept = keptEdits(model, host);
   const initial = next ? undefined : kept?.restore(loaded);

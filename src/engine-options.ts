@@ -1,8 +1,10 @@
 /** Model → the arguments of the addon: what is fixed for the life of an engine or a replay. */
+import { randomBytes } from 'node:crypto';
 import { formatCidr, parseMac } from './config/address.js';
 import { isPciAddress, type Model, type PortModel } from './config/model.js';
 import { SluiceError } from './errors.js';
 import type { EngineOptions, Limits, PortOptions } from './native.js';
+import type { Memory } from './supervisor/memory.js';
 import { syncEngineOptions } from './sync/model.js';
 
 export function limits(model: Model): Limits {
@@ -37,8 +39,11 @@ export function replayPorts(
   });
 }
 
-export function engineOptions(model: Model, cpus: number[]): EngineOptions {
+/** `memory`: what a hot upgrade hands on, so that the next process knows this one's SYN cookies. */
+export function engineOptions(model: Model, cpus: number[], memory: Memory): EngineOptions {
   const { director } = model;
+  const cookies = memory.of<bigint>('cookies');
+  if (cookies.get('seed') === undefined) cookies.set('seed', randomBytes(8).readBigUInt64LE());
   const devices = model.ports.map((port) => port.device ?? '');
   return {
     eal: {
@@ -57,6 +62,7 @@ export function engineOptions(model: Model, cpus: number[]): EngineOptions {
     limits: limits(model),
     idle: director.idle,
     mbufs: director.mbufs,
+    cookieSeed: cookies.get('seed') as bigint,
     ...syncEngineOptions(model.sync),
   };
 }

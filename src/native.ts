@@ -125,6 +125,8 @@ export interface EngineOptions {
   portHalf?: number;
   /** Keys RSS, so that the directors of a pair spread flows alike; drawn unless told. */
   rssSeed?: bigint;
+  /** Keys SYN cookies where RSS has no key of its own: of the process before this one; else drawn. */
+  cookieSeed?: bigint;
   /** Another process has the ports: until takeOver() or goLive() nothing is forwarded. */
   waits?: boolean;
 }

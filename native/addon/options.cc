@@ -103,6 +103,7 @@ EngineOptions read_engine_options(const Argument& options) {
   o.port_half = read_port_half(options["portHalf"]);
   if (const Argument waits = options["waits"]; !waits.is_absent()) o.waits = waits.boolean();
   if (const Argument seed = options["rssSeed"]; !seed.is_absent()) o.rss_seed = seed.bigint();
+  if (const Argument seed = options["cookieSeed"]; !seed.is_absent()) o.cookie_seed = seed.bigint();
   return o;
 }
 

@@ -90,7 +90,7 @@ export function checkServices(
     checkOptions(service, raw, path, findings);
     checkWide(wides, service, raw, path, findings);
     checkNetmask(service, raw, path, findings);
-    checkSynProxy(service, path, findings);
+    checkSynProxy(model, service, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
     checkTunnels(service, raw, path, findings);

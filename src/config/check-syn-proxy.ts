@@ -3,12 +3,17 @@ import type { Mode } from '../native.js';
 import { isSix } from './address.js';
 import type { Findings } from './check.js';
 import type { Path } from './load.js';
-import type { ServiceModel } from './model.js';
+import type { Model, ServiceModel } from './model.js';
 
 /** Sequence numbers are shifted both ways, so both ways have to lead through the director. */
 export const seesReplies = (mode: Mode) => mode === 'nat' || mode === 'fullnat';
 
-export function checkSynProxy(service: ServiceModel, path: Path, findings: Findings): void {
+export function checkSynProxy(
+  { sync }: Model,
+  service: ServiceModel,
+  path: Path,
+  findings: Findings,
+): void {
   if (!service.synProxy) return;
   const at = [...path, 'synProxy'];
   if (service.protocol !== 'tcp') {
@@ -18,6 +23,11 @@ export function checkSynProxy(service: ServiceModel, path: Path, findings: Findi
   }
   if (isSix(service.listen.address)) {
     findings.error('ERR_CONFIG_IPV6', at, 'SYN proxies are for IPv4 so far, expected false');
+  }
+  if (sync?.protocol === 'ipvs') {
+    const message =
+      'its connections end with this director: sync.protocol ipvs has no words for them';
+    findings.warning('WARN_CONFIG_UNSUPPORTED', at, message);
   }
   const refuse = (mode: Mode, where: Path) => {
     const why = 'a SYN proxy has to see replies';

@@ -35,6 +35,8 @@ export interface FiveModesOptions {
   onServerRemoved?: 'drop' | 'reset';
   /** Where edits outlive the process. */
   keepEdits?: string;
+  /** Of TCP services whose servers are by nat and fullnat. */
+  synProxy?: boolean;
 }
 
 export function devargs(driver: 'af_packet' | 'af_xdp', index: number, iface: string): string {
@@ -43,7 +45,12 @@ export function devargs(driver: 'af_packet' | 'af_xdp', index: number, iface: st
     : `net_af_packet${index},iface=${iface},blocksz=1048576,framesz=2048,framecnt=4096`;
 }
 
-function service(mode: ModeName, what: 'http' | 'iperf' | 'dns', lab: Lab): string {
+function service(
+  mode: ModeName,
+  what: 'http' | 'iperf' | 'dns',
+  lab: Lab,
+  { synProxy = false }: FiveModesOptions,
+): string {
   const port = { http: 80, iperf: IPERF_PORT, dns: DNS_PORT }[what];
   const target = what === 'http' && MAPS_PORTS.includes(mode) ? 8080 : port;
   const lines = [
@@ -57,6 +64,8 @@ function service(mode: ModeName, what: 'http' | 'iperf' | 'dns', lab: Lab): stri
   if (mode === 'fullnat' || mode === 'enat') {
     lines.push(`    localAddresses: [${LOCAL_ADDRESSES.join(', ')}]`);
   }
+  const proxies = what !== 'dns' && (mode === 'nat' || mode === 'fullnat');
+  if (synProxy && proxies) lines.push('    synProxy: true');
   lines.push('    servers:');
   lab.spaces.realServers.forEach((_, i) => {
     const address = mode === 'nat' ? natServer(i + 1) : realServer(i + 1);
@@ -70,7 +79,7 @@ export function fiveModesYaml(lab: Lab, socket: string, options: FiveModesOption
   const { modes = ALL_MODES, driver = 'af_packet', workers = 1 } = options;
   const { maxConnections = 65536, keepEdits } = options;
   const services = modes.flatMap((mode) =>
-    (['http', 'iperf', 'dns'] as const).map((what) => service(mode, what, lab)),
+    (['http', 'iperf', 'dns'] as const).map((what) => service(mode, what, lab, options)),
   );
   return `director:
   name: lab-${lab.id}

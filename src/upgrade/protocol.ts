@@ -15,7 +15,7 @@ export const CHANNEL_FD = 3;
 export const RECORDS_FD = 4;
 
 /** What another version can read as well: it says itself which version it is of. */
-const PORTABLE = new Set(['health']);
+const PORTABLE = new Set(['health', 'cookies']);
 /** Of this process, or read from files again. */
 const OWN = new Set(['api', 'counters.bases', 'director']);
 

@@ -399,6 +399,21 @@ ${SERVER}`),
     codes: ['ERR_CONFIG_CONFLICT'],
   },
   {
+    it: 'a SYN proxy whose connections Linux is to be told of',
+    yaml: `${service(`
+name: web
+listen: 203.0.113.10:80
+mode: nat
+synProxy: true
+${SERVER}`)}
+sync: { interface: eth2, protocol: ipvs }
+`,
+    says: [
+      '13:15: warning: services[0].synProxy: its connections end with this director: sync.protocol ipvs has no words for them',
+    ],
+    codes: ['WARN_CONFIG_UNSUPPORTED'],
+  },
+  {
     it: 'a SYN proxy without TCP',
     yaml: service(`
 name: web

@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DropsReport, StatusReport } from '../../src/api/types.js';
-import { until } from '../../src/lab/command.js';
 import type { Director } from '../../src/lab/director.js';
 import { fiveModesYaml } from '../../src/lab/five-modes.js';
 import { BIG_BYTES, BIG_PATH, HttpServer, IperfServer } from '../../src/lab/fixtures.js';
@@ -48,11 +47,12 @@ if (process.getuid?.() !== 0) {
       iperf.push(await IperfServer.start(lab, role));
     }
     const socket = lab.path('director1.sock');
-    const yaml = fiveModesYaml(lab, socket, { modes: MODES, maxConnections: 1024 });
-    director = lab.director({
-      yaml: yaml.replace(/(- name: \w+-(http|iperf)\n)/g, '$1    synProxy: true\n'),
-      socket,
+    const yaml = fiveModesYaml(lab, socket, {
+      modes: MODES,
+      maxConnections: 1024,
+      synProxy: true,
     });
+    director = lab.director({ yaml, socket });
     await director.start();
   });
   test.after(() => lab.destroy());

@@ -53,7 +53,8 @@ if (process.getuid?.() !== 0) {
   test('an upgrade, and one of the upgraded: nothing is lost, in all modes', async () => {
     await Lab.use({ realServers: 2 }, async (lab) => {
       const kept = lab.path('edits');
-      const { director } = await startFiveModes(lab, { keepEdits: kept });
+      // Cookies of the one are good for the next.
+      const { director } = await startFiveModes(lab, { keepEdits: kept, synProxy: true });
       try {
         // An edit that no file has goes over, and so does what was counted.
         const edited = director.cli('drain', 'fullnat-http', '198.51.100.11');

@@ -43,10 +43,10 @@ test('messages arrive whole and in order, however the stream cuts them', async (
 test('another version gets what it can read, and no version what is the process’s own', () => {
   const of = (name: string) => [name, new Map([['k', 1]])] as const;
   const memory = new Map<string, Map<string, unknown>>(
-    ['model.parts', 'health', 'api', 'director', 'counters.bases'].map(of),
+    ['model.parts', 'health', 'cookies', 'api', 'director', 'counters.bases'].map(of),
   );
-  assert.equal([...inheritable(memory, VERSION).keys()], ['model.parts', 'health']);
-  assert.equal([...inheritable(memory, '99.0.0').keys()], ['health']);
+  assert.equal([...inheritable(memory, VERSION).keys()], ['model.parts', 'health', 'cookies']);
+  assert.equal([...inheritable(memory, '99.0.0').keys()], ['health', 'cookies']);
 });
 
 test('a socket is taken over for what it is, and where it listens', () => {

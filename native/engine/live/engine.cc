@@ -163,7 +163,10 @@ void Engine::start(EventHandler on_event) {
   worker.cookie_base_ms = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch())
           .count());
-  worker.cookie_seed = options_.rss_seed != 0 ? options_.rss_seed : random();
+  // Two directors share the former, two processes one after the other the latter.
+  worker.cookie_seed = options_.rss_seed != 0      ? options_.rss_seed
+                       : options_.cookie_seed != 0 ? options_.cookie_seed
+                                                   : random();
   worker.ports = ports_.size();
   worker.mbufs = mbufs_;
   worker.datagrams = datagrams_;

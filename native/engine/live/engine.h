@@ -30,9 +30,10 @@ struct EngineOptions {
   Limits limits{};
   IdleOptions idle;
   unsigned mbufs = 0;
-  int port_half = -1;     // WorkerOptions
-  uint64_t rss_seed = 0;  // not 0: RSS is keyed by it, as it is on another director
-  bool waits = false;     // another process forwards: until take_over() or go_live()
+  int port_half = -1;        // WorkerOptions
+  uint64_t cookie_seed = 0;  // not 0: keys SYN cookies, as in the process before this one
+  uint64_t rss_seed = 0;     // not 0: RSS is keyed by it, as it is on another director
+  bool waits = false;        // another process forwards: until take_over() or go_live()
 };
 
 // What a process that takes over is given: descriptors.

@@ -162,8 +162,8 @@ if (process.getuid?.() !== 0) {
       '-A',
       '-t',
       '203.0.113.99:1',
-      '-j',
-      'enable',
+      '-b',
+      'flag-3',
     ];
     const refused = lab.ns('director1').try(other);
     assert.is(refused.status, 255);

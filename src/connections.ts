@@ -1,5 +1,6 @@
 /** Listings of connections: the addon's 96-byte records (see native.ts) as objects. */
 import { fromBytes } from './config/address.js';
+import { ENGINES, type Engine } from './config/persistence.js';
 import {
   CONNECTION_RECORD_BYTES,
   type ConnectionPage,
@@ -30,6 +31,10 @@ export interface Connection {
   idleMs: number;
   /** Milliseconds from the last packet to expiry, in this state. */
   timeoutMs: number;
+  /** Of a persistence template: what tells a client's from one another. */
+  engine: Engine | null;
+  /** Of engine sip the Call-ID; else ''. */
+  engineData: string;
 }
 
 const PROTOCOLS: Record<number, Connection['protocol']> = {
@@ -39,22 +44,19 @@ const PROTOCOLS: Record<number, Connection['protocol']> = {
   132: 'sctp',
 };
 
-/** Reads records in place: `at(i)` makes one object, the rest stays bytes. */
+/** Reads records in place, one object at a time. What an engine knows follows in records of its own. */
 export class ConnectionView {
-  readonly length: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #worker: number;
 
   constructor(records: Uint8Array, worker: number) {
-    this.length = Math.floor(records.byteLength / CONNECTION_RECORD_BYTES);
     this.#bytes = records;
     this.#view = new DataView(records.buffer, records.byteOffset, records.byteLength);
     this.#worker = worker;
   }
 
-  at(index: number): Connection {
-    const base = index * CONNECTION_RECORD_BYTES;
+  #at(base: number): Connection {
     const address = (offset: number) =>
       fromBytes(this.#bytes.subarray(base + offset, base + offset + 16));
     const u16 = (offset: number) => this.#view.getUint16(base + offset, true);
@@ -78,11 +80,23 @@ export class ConnectionView {
       serverSlot: u32(80),
       idleMs: u32(84),
       timeoutMs: u32(88),
+      engine: ENGINES[u8(92) - 1] ?? null,
+      engineData: this.#text(base + CONNECTION_RECORD_BYTES, u8(93)),
     };
   }
 
+  /** As bytes it came by the network. */
+  #text(at: number, bytes: number): string {
+    return Buffer.from(this.#bytes.subarray(at, at + bytes)).toString('latin1');
+  }
+
   *[Symbol.iterator](): Generator<Connection> {
-    for (let index = 0; index < this.length; index++) yield this.at(index);
+    const records = (bytes: number) => Math.ceil(bytes / CONNECTION_RECORD_BYTES);
+    let base = 0;
+    while (base + CONNECTION_RECORD_BYTES <= this.#bytes.byteLength) {
+      yield this.#at(base);
+      base += (1 + records(this.#view.getUint8(base + 93))) * CONNECTION_RECORD_BYTES;
+    }
   }
 }
 

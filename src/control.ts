@@ -26,7 +26,7 @@ import type { ServiceModel } from './config/model.js';
 import { clientNetwork } from './config/persistence.js';
 import { listConnections } from './connections.js';
 import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './errors.js';
-import { type Explanation, explain, type Flow } from './explain.js';
+import { type ExplainSources, type Explanation, explain, type Flow } from './explain.js';
 import type { CheckReport } from './health/watch.js';
 import type { Logger } from './log.js';
 import { changeLine } from './model-diff.js';
@@ -115,7 +115,7 @@ export class Control implements Handlers {
       model,
       report: (index) => [...this.eachService({ match: '', offset: index, limit: 1 })][0],
       connection: await this.#connectionOf(flow),
-      template: await this.#templateOf(flow),
+      ...(await this.#templatesOf(flow)),
       workers: this.#parts.cpus.length,
       vrrp: this.vrrp(),
       locate: (index, at) => {
@@ -132,15 +132,18 @@ export class Control implements Handlers {
   }
 
   /** What persistence knows of the client. */
-  async #templateOf(flow: Flow): Promise<ConnectionReport | null> {
+  async #templatesOf(flow: Flow): Promise<Pick<ExplainSources, 'template' | 'calls'>> {
     const { model } = this.#running;
     const service = model.services[servingIndex(model, flow)];
-    if (!service?.persistence) return null;
+    if (!service?.persistence) return {};
     const client = clientNetwork(flow.from.address, service.persistence);
+    const calls: ConnectionReport[] = [];
     for await (const one of this.connections({ client, service: service.name, limit: 0 })) {
-      if (one.state === 'NONE') return one;
+      if (one.state !== 'NONE') continue;
+      if (!service.persistence.engine) return { template: one };
+      if (one.engine) calls.push(one);
     }
-    return null;
+    return { calls };
   }
 
   async #connectionOf({ protocol, from, to }: Flow): Promise<ConnectionReport | null> {

@@ -4,10 +4,11 @@
  * From the running state alone; nothing is sent.
  */
 import type { ConnectionReport, ServerReport, ServiceReport, VrrpReport } from './api/types.js';
-import { bitsOf, type Endpoint, formatEndpoint, isSix } from './config/address.js';
+import { type Endpoint, formatEndpoint, isSix } from './config/address.js';
 import { admission, type Entry } from './config/client-sets.js';
 import { addressesOf, formatEnd, ruleFor } from './config/marks.js';
 import type { Model, ServiceModel } from './config/model.js';
+import { netmaskBits, type Persistence, wholeNetmask } from './config/persistence.js';
 import { IPIP, type Tunnel } from './config/tunnel.js';
 import { formatPlace, type Place } from './errors.js';
 import type { Mode } from './native.js';
@@ -52,6 +53,8 @@ export interface ExplainSources {
   connection: ConnectionReport | null;
   /** The client's persistence template for the service. */
   template?: ConnectionReport | null;
+  /** Templates of its calls, where an engine tells them apart. */
+  calls?: ConnectionReport[];
   workers: number;
   /** The VRRP instance that has an address, if one has. */
   vrrp?: VrrpReport;
@@ -123,7 +126,11 @@ export function explain(flow: Flow, sources: ExplainSources): Explanation {
       'its SYN is answered by a cookie (synProxy): whoever returns it gets a server, as follows',
     );
   }
-  if (!throughTemplate(explanation, service, sources.template ?? null)) {
+  if (service.persistence?.engine) tellCalls(explanation, service, sources.calls ?? []);
+  if (
+    service.persistence?.engine ||
+    !throughTemplate(explanation, service, sources.template ?? null)
+  ) {
     schedule(explanation, service, sources.workers);
   }
   const [only] = explanation.choice;
@@ -213,10 +220,7 @@ function throughTemplate(
 ): boolean {
   if (!persistence) return false;
   const { reasons, candidates } = explanation;
-  const who =
-    persistence.clientBits === bitsOf(listen.address)
-      ? 'the client'
-      : `its network (${persistence.clientBits} bits)`;
+  const who = whoOf(persistence, listen);
   if (!template) {
     reasons.push(
       `persistent: ${who} will keep the server that is chosen now for ${persistence.timeoutS} s`,
@@ -242,6 +246,36 @@ function throughTemplate(
   );
   explanation.choice = [server];
   return true;
+}
+
+const MOST_CALLS = 5;
+
+/** A flow does not say which call its packets are of. */
+function tellCalls(
+  { reasons }: Explanation,
+  { persistence, listen }: ServiceModel,
+  calls: readonly ConnectionReport[],
+): void {
+  if (!persistence) return;
+  const who = whoOf(persistence, listen);
+  reasons.push(
+    `persistent by Call-ID: each call of ${who} keeps its server for ${persistence.timeoutS} s; ` +
+      'a packet that has none makes no connection (no_call_id)',
+  );
+  for (const { engineData, server, serverPort, timeoutMs, idleMs } of calls.slice(0, MOST_CALLS)) {
+    const left = Math.max(0, timeoutMs - idleMs) / 1_000;
+    const end = formatEndpoint({ address: server, port: serverPort });
+    reasons.push(`Call-ID ${engineData} goes to ${end} for ${left.toFixed(0)} s more`);
+  }
+  const more = calls.length - MOST_CALLS;
+  if (more > 0) reasons.push(`and ${more} more: ipvsadm -Lnc --persistent-conn`);
+  reasons.push('a call that is not known yet:');
+}
+
+function whoOf({ netmask }: Persistence, listen: Endpoint): string {
+  if (netmask === wholeNetmask(listen.address)) return 'the client';
+  const bits = netmaskBits(netmask);
+  return `its network (${bits === undefined ? `netmask ${netmask}` : `${bits} bits`})`;
 }
 
 /** What a flow to an address of ours without a service gets. */

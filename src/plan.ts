@@ -9,6 +9,7 @@ import { formatEndpoint, isSix, parseMac, toBytes } from './config/address.js';
 import { clientSet } from './config/client-sets.js';
 import { addressesOf, type MarkModel, rulesOf } from './config/marks.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
+import { netmaskBits, netmaskValue, type Persistence } from './config/persistence.js';
 import { STATES } from './native.js';
 import { sameData } from './same-data.js';
 import {
@@ -281,7 +282,8 @@ function planService(
     scheduleFallback: model.scheduleFallback,
     onePacket: model.onePacket,
     persistenceMs: (model.persistence?.timeoutS ?? 0) * 1_000,
-    clientBits: model.persistence?.clientBits ?? 0,
+    ...clientPart(model.persistence),
+    engine: model.persistence?.engine ?? null,
     movesDrained: model.persistence?.whenDrained === 'move',
     resetOnServerRemoved: model.onServerRemoved === 'reset',
     clientAddress: model.clientAddress === 'toa',
@@ -304,6 +306,14 @@ function planService(
   const localAddresses = [...model.localAddresses];
   const addresses = model.servers.map((server) => server.address.address);
   return { key, serverKeys, sorryKey, address, localAddresses, service, addresses, servers };
+}
+
+/** A netmask with holes is told as it is. */
+function clientPart(persistence: Persistence | null): { clientBits: number; netmask: number } {
+  if (!persistence) return { clientBits: 0, netmask: 0 };
+  const clientBits = netmaskBits(persistence.netmask);
+  if (clientBits !== undefined) return { clientBits, netmask: 0 };
+  return { clientBits: 0, netmask: netmaskValue(persistence.netmask) as number };
 }
 
 /** While its quorum is lost a service's sorry server, if it has one, stands in for all others. */

@@ -5,6 +5,7 @@
  */
 import { isIPv4 } from './config/address.js';
 import { CLIENT4, CLIENT6, type ClientSet } from './config/client-sets.js';
+import { ENGINES, type Engine } from './config/persistence.js';
 import { IPIP, type Tunnel, wrapOf } from './config/tunnel.js';
 import { MODES, type Mode, SCHEDULERS, type Scheduler, WRAPS } from './native.js';
 
@@ -43,6 +44,10 @@ export interface SnapshotService {
   persistenceMs: number;
   /** Leading bits of a client's address that persistence looks at. */
   clientBits: number;
+  /** A netmask with holes, in place of clientBits: 255.0.255.0 as a number; 0: it has none. */
+  netmask: number;
+  /** What else tells a client's templates from one another. */
+  engine: Engine | null;
   /** Persistent clients of a server with weight 0 are scheduled anew. */
   movesDrained: boolean;
   /** LVS expire_nodest_conn: reset connections whose server is gone (else: silent drop). */
@@ -145,7 +150,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = [
 const MAGIC = 0x49554c53; // "SLUI"
 const VERSION = 1;
 const HEADER = 216;
-const SERVICE = 64;
+const SERVICE = 72;
 const SERVER = 48;
 const ADDRESS = 16;
 const ROUTE = 40;
@@ -337,9 +342,11 @@ function putServices(
     view.setUint32(at + 40, service.localAddresses.length, true);
     view.setUint32(at + 44, service.persistenceMs, true);
     bytes[at + 48] = service.clientBits;
+    bytes[at + 49] = service.engine === null ? 0 : 1 + ENGINES.indexOf(service.engine);
     view.setUint32(at + 52, service.mark, true);
     view.setUint32(at + 56, service.allow ? (lists.get(service.allow) as number) : 0, true);
     view.setUint32(at + 60, service.deny ? (lists.get(service.deny) as number) : 0, true);
+    view.setUint32(at + 64, service.netmask, false);
     firstServer += service.servers.length;
     firstLip += service.localAddresses.length;
     at += SERVICE;

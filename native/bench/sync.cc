@@ -86,12 +86,12 @@ class Wire {
     auto unwoken = [](unsigned) {};
     settings.session = 1;
     from_ = std::make_unique<sync::Exchange>(
-        settings, std::vector{sync::Feeds{&told_, &told6_}}, nullptr, 1,
+        settings, std::vector{sync::Feeds{&told_, &told6_, &told_calls_}}, nullptr, 1,
         [this](std::span<const uint8_t> d) { shaken_ ? sender_.add(d) : to_->receive(d, now_); },
         unwoken);
     settings.session = 2;
     to_ = std::make_unique<sync::Exchange>(
-        settings, std::vector{sync::Feeds{&heard_, &heard6_}}, nullptr, 2,
+        settings, std::vector{sync::Feeds{&heard_, &heard6_, &heard_calls_}}, nullptr, 2,
         [this](std::span<const uint8_t> d) {
           if (!shaken_) from_->receive(d, now_);
         },
@@ -125,7 +125,7 @@ class Wire {
             }
             return to_->figures().received_records.load() - before;
           }));
-      auto& heard = sync::Feeds{&heard_, &heard6_}.of<Family>().in;
+      auto& heard = sync::Feeds{&heard_, &heard6_, &heard_calls_}.of<Family>().in;
       for (; heard.peek() != nullptr; heard.drop()) ++parts.accounted;
     }
     parts.send.push_back(send);
@@ -133,7 +133,9 @@ class Wire {
   }
 
  private:
-  sync::FeedOf<Family>& told_of() { return sync::Feeds{&told_, &told6_}.of<Family>(); }
+  sync::FeedOf<Family>& told_of() {
+    return sync::Feeds{&told_, &told6_, &told_calls_}.of<Family>();
+  }
   static SyncSocketOptions socket_options() {
     SyncSocketOptions o;
     o.interface = "lo";
@@ -144,6 +146,7 @@ class Wire {
 
   sync::Feed told_, heard_;
   sync::Feed6 told6_, heard6_;
+  sync::CallFeed told_calls_, heard_calls_;
   SyncSocket sender_, receiver_;  // the kernel gives to the one that was bound last
   std::unique_ptr<sync::Exchange> from_, to_;
   bool shaken_ = false;

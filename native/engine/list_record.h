@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -34,7 +35,7 @@ class ListRecord {
     r.port(66, c.vport);
     if (has_local) r.port(68, c.lport);
     r.port(70, c.rport);
-    r.rest<Family>(c.protocol(), c.mode(), c.state, c.service, c.server);
+    r.rest(std::is_same_v<Family, V6>, c.protocol(), c.mode(), c.state, c.service, c.server);
     r.times(idle_ms, timeout_ms);
     return r;
   }
@@ -45,15 +46,24 @@ class ListRecord {
   static ListRecord of(const TemplateOf<Family>& one, const Service& service,
                        const typename Family::Address& virtual_end, const Server& server,
                        const ServerAddress& address, uint64_t now_ms) {
+    return of(one, one.network, std::is_same_v<Family, V6>, service, virtual_end, server, address,
+              now_ms);
+  }
+
+  // `one` is of a service that has an engine, or of no other family than the addresses.
+  template <class Family, class Address, class ServerAddress>
+  static ListRecord of(const TemplateOf<Family>& one, const Address& network, bool six,
+                       const Service& service, const Address& virtual_end, const Server& server,
+                       const ServerAddress& address, uint64_t now_ms) {
     ListRecord r;
-    r.address(0, one.network);
+    r.address(0, network);
     r.address(16, virtual_end);
     r.address(48, address);
     if (!service.is_wide()) {
       r.port(66, service.port);
       r.port(70, server.port);
     }
-    r.rest<Family>(service.protocol, server.mode, State::none, one.service, one.server);
+    r.rest(six, service.protocol, server.mode, State::none, one.service, one.server);
     const uint64_t left = one.until_ms > now_ms ? one.until_ms - now_ms : 0;
     const auto whole = std::max<uint64_t>(service.persistence_ms, left);
     r.times(static_cast<uint32_t>(whole - left), static_cast<uint32_t>(whole));
@@ -62,6 +72,15 @@ class ListRecord {
 
   void add_to(std::vector<uint8_t>& out) const {
     out.insert(out.end(), bytes_, bytes_ + sizeof bytes_);
+  }
+  // With what the engine knows, at most 255 bytes, in records behind this one.
+  void add_to(std::vector<uint8_t>& out, wire::Engine engine, std::string_view text) {
+    bytes_[92] = engine;
+    bytes_[93] = static_cast<uint8_t>(text.size());
+    add_to(out);
+    out.insert(out.end(), text.begin(), text.end());
+    const size_t records = (text.size() + sizeof bytes_ - 1) / sizeof bytes_;
+    out.resize(out.size() + records * sizeof bytes_ - text.size());
   }
 
  private:
@@ -72,12 +91,11 @@ class ListRecord {
   }
   void address(size_t offset, const WideAddress& a) { store(bytes_ + offset, a); }
   void port(size_t offset, be16 port) { store(bytes_ + offset, from_be(port)); }
-  template <class Family>
-  void rest(uint8_t protocol, Mode mode, State state, uint32_t service, uint32_t server) {
+  void rest(bool six, uint8_t protocol, Mode mode, State state, uint32_t service, uint32_t server) {
     bytes_[72] = protocol;
     bytes_[73] = static_cast<uint8_t>(mode);
     bytes_[74] = static_cast<uint8_t>(state);
-    bytes_[75] = std::is_same_v<Family, V6> ? 6 : 4;
+    bytes_[75] = six ? 6 : 4;
     store(bytes_ + 76, service);
     store(bytes_ + 80, server);
   }

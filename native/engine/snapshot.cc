@@ -66,6 +66,12 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       reject(place(w) + 23, "a SYN proxy is for TCP over IPv4");
     }
     if (w.client_bits > (six ? 128 : 32)) reject(place(w) + 48, "more bits than an address has");
+    if (six && w.netmask != 0) reject(place(w) + 64, "a netmask with holes is IPv4's alone");
+    if (w.engine >= wire::kEngines) reject(place(w) + 49, "unknown persistence engine");
+    const bool udp = w.protocol == kUdp || w.mark != 0;
+    if (w.engine != wire::kNoEngine && (w.persistence_ms == 0 || !udp)) {
+      reject(place(w) + 49, "an engine without persistence, or not of UDP");
+    }
     if (w.slot >= limits.max_services) reject(place(w) + 24, "service slot beyond the limit");
     if (uint64_t{w.first_server} + w.server_count > servers.size()) {
       reject(place(w) + 28, "servers outside their section");
@@ -145,13 +151,17 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                           std::max(gcd, 1u),
                           fingerprint,
                           w.persistence_ms,
-                          w.client_bits,
+                          six              ? w.client_bits
+                          : w.netmask != 0 ? w.netmask
+                                           : prefix_mask(w.client_bits),
                           w.mark,
                           s.clients(w.allow, w.family, place(w) + 56),
                           s.clients(w.deny, w.family, place(w) + 60),
-                          w.syn_proxy != 0};
+                          w.syn_proxy != 0,
+                          static_cast<wire::Engine>(w.engine)};
     s.has_wide_ |= service.is_wide();
     s.has_syn_proxy_ |= service.syn_proxy;
+    s.has_engines_ |= service.engine != wire::kNoEngine;
     for (const WideAddress& local : locals.subspan(w.first_local, w.local_count)) {
       if (is_v4(local) == six) reject(place(local), "address is not of the service's family");
     }
@@ -188,7 +198,7 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
     if (service.persistence_ms != 0) {
       flags_of_vip |= kPersistent;
       s.has_persistence_ = true;
-      s.client_mask_ &= prefix_mask(service.client_bits);
+      s.client_mask_ &= service.client_part;
     }
     for (const Server& server : service.servers) {
       if (server.mode == Mode::nat) {

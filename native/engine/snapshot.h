@@ -58,10 +58,11 @@ struct Service {
   uint32_t max_weight, weight_gcd;
   uint64_t fingerprint;     // of the servers' slots and weights: tells schedulers of a change
   uint32_t persistence_ms;  // 0: not persistent
-  uint8_t client_bits;      // of a client's address that persistence looks at
+  uint32_t client_part;     // of a client's address that persistence looks at, see network_of()
   uint32_t mark;            // not 0: address, port and protocol are 0
   const ClientList *allow, *deny;  // nullptr: none
   bool syn_proxy;                  // SYNs are answered by cookies
+  wire::Engine engine;             // of a persistent service
   bool has(uint16_t flag) const { return (flags & flag) != 0; }
   // May this client use it? What is denied is so whatever else is allowed.
   template <class Address>
@@ -172,6 +173,8 @@ class Snapshot {
   bool has_nat() const { return has_nat_; }
   bool has_persistence() const { return has_persistence_; }
   bool has_syn_proxy() const { return has_syn_proxy_; }
+  // Some persistent service, of either family, has an engine.
+  bool has_engines() const { return has_engines_; }
   // Some persistent service has NAT servers: their replies name no service, so all NAT
   // connections of a client's network have one owner.
   bool nat_persists() const { return nat_persists_; }
@@ -257,7 +260,7 @@ class Snapshot {
   enum Serving : uint8_t { kNobody, kEverybody, kSome };
 
   uint32_t generation_ = 0;
-  bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false;
+  bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false, has_engines_ = false;
   bool has_syn_proxy_ = false;
   bool has_wide_ = false;           // a service for more than an address and a port
   uint8_t network_flags_ = kOwned;  // AddressFlag of what marks' networks have

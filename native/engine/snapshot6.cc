@@ -50,7 +50,7 @@ void Snapshot6::add(const Service6& service) {
   }
   if (common.persistence_ms != 0) {
     if (common.mark == 0) own(service.address, Snapshot::kPersistent);
-    client_bits_ = std::min<unsigned>(client_bits_, common.client_bits);
+    client_bits_ = std::min(client_bits_, common.client_part);
   }
   for (size_t i = 0; i < service.servers.size(); ++i) {
     if (!is_v4(service.servers[i])) wanted_.push_back(service.servers[i]);

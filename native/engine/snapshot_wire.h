@@ -53,6 +53,9 @@ enum ServiceFlag : uint8_t {
   kMovesDrained = 128,  // persistent clients of a server with weight 0 are scheduled anew
 };
 
+// What tells a client's persistence templates from one another.
+enum Engine : uint8_t { kNoEngine, kSip, kEngines };
+
 struct Service {
   WideAddress address;
   uint16_t port;  // 0: any that no other service of the address has
@@ -61,11 +64,14 @@ struct Service {
   uint32_t slot, first_server, server_count, first_local, local_count;
   uint32_t persistence_ms;  // 0: not persistent
   uint8_t client_bits;      // of a client's address that persistence looks at: 0 … 32, IPv6 128
-  uint8_t reserved1[3];
+  uint8_t engine;           // Engine: what else it looks at
+  uint8_t reserved1[2];
   uint32_t mark;         // not 0: for packets with this mark; address, port and protocol are 0
   uint32_t allow, deny;  // number of a client list, from 1 on; 0: none
+  be32 netmask;          // not 0: in place of client_bits, one with holes; IPv4
+  uint8_t reserved[4];
 };
-static_assert(sizeof(Service) == 64 && offsetof(Service, slot) == 24);
+static_assert(sizeof(Service) == 72 && offsetof(Service, slot) == 24);
 
 struct Server {
   WideAddress address;

@@ -43,7 +43,9 @@ Worker::Worker(const WorkerOptions& options, Sink& sink)
       local_cursor_(options.limits.max_services),
       fragments_(make_fragments()),
       random_(options.seed + options.index),
-      ip_id_(static_cast<uint32_t>(mix64(random_))) {
+      ip_id_(static_cast<uint32_t>(mix64(random_))),
+      calls_(options.limits.max_connections, ~options.seed),
+      held_(options.limits.max_connections) {
   six_ = std::make_unique<Worker6>(*this);
   if (options.port_half >= 0) local_ports_.slice(static_cast<unsigned>(options.port_half));
   for (uint16_t port = 0; port < options.ports; ++port) {
@@ -248,7 +250,7 @@ inline void Worker::bury(const Leaving& leaving, Extra why) {
   local_ports_.give(leaving.port);
   if (c.is_signpost()) [[unlikely]]
     return table_.release(record);
-  if (snapshot_->has_persistence()) leave_template(c);
+  if (snapshot_->has_persistence()) leave_template(record);
   --counters_.server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (overloaded_[c.server] != 0) [[unlikely]]
     relieve(c.server);
@@ -271,16 +273,18 @@ void Worker::relieve(uint32_t slot) {
 namespace {
 
 constexpr uint32_t kMostSeen = 65536;  // records a page looks at
-// Of a cursor: IPv4's connections are done, or all that is IPv4's.
-constexpr uint32_t kInTemplates = 1u << 31, kInSix = 1u << 30;
+// Of a cursor: IPv4's connections are done, or all that is IPv4's, or all but calls.
+constexpr uint32_t kInTemplates = 1u << 31, kInSix = 1u << 30, kInCalls = 1u << 29;
 
 }  // namespace
 
 uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out) const {
+  const uint32_t behind_six = snapshot_->has_engines() ? kInCalls : 0;
   if (cursor & kInSix) {
     const uint32_t next = six_->list(cursor & ~kInSix, limit, out);
-    return next == 0 ? 0 : next | kInSix;
+    return next == 0 ? behind_six : next | kInSix;
   }
+  if (cursor & kInCalls) return list_calls(cursor & ~kInCalls, limit, out);
   const bool templates = (cursor & kInTemplates) != 0;
   const uint32_t end = templates ? templates_.places() : table_.high_water();
   uint32_t at = cursor & ~kInTemplates, found = 0;
@@ -289,7 +293,15 @@ uint32_t Worker::list(uint32_t cursor, uint32_t limit, std::vector<uint8_t>& out
   }
   if (at < end) return at | (cursor & kInTemplates);
   if (!templates && snapshot_->has_persistence()) return kInTemplates;
-  return six_->has_listing() ? kInSix : 0;
+  return six_->has_listing() ? kInSix : behind_six;
+}
+
+uint32_t Worker::list_calls(uint32_t at, uint32_t limit, std::vector<uint8_t>& out) const {
+  for (uint32_t seen = 0, found = 0; at < calls_.places() && found < limit && seen < kMostSeen;
+       ++at, ++seen) {
+    found += list_call(at, out);
+  }
+  return at < calls_.places() ? at | kInCalls : 0;
 }
 
 unsigned Worker::list_connection(uint32_t record, std::vector<uint8_t>& out) const {
@@ -306,7 +318,9 @@ unsigned Worker::list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& 
   const Service* service = snapshot_->service_of_slot(one.service);
   const Server* server = snapshot_->server_of_slot(one.server);
   if (!one.is_live(now_ms_) || service == nullptr || server == nullptr) return 0;
-  if (service->persistence_ms == 0 || one.mask != service->client_bits + 1u) return 0;
+  if (service->persistence_ms == 0 || service->engine != wire::kNoEngine ||
+      one.part != service->client_part)
+    return 0;
   // In place of an address a mark, as in LVS.
   const be32 virtual_end = service->mark != 0 ? to_be(service->mark) : service->address;
   const WideAddress* tunnel_end = snapshot_->tunnel_end_of_slot(one.server);
@@ -315,6 +329,21 @@ unsigned Worker::list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& 
           ? ListRecord::of(one, *service, virtual_end, *server, *tunnel_end, now_ms_)
           : ListRecord::of(one, *service, virtual_end, *server, server->address, now_ms_);
   listed.add_to(out);
+  return 1;
+}
+
+// Of either family.
+unsigned Worker::list_call(uint32_t place, std::vector<uint8_t>& out) const {
+  const TemplateOf<V6>& one = calls_[place];
+  sync::Call told;
+  if (!one.is_live(now_ms_) || !describe_call(place, told)) return 0;
+  const Service& service = *snapshot_->service_of_slot(one.service);
+  // Told as a stand-in.
+  const WideAddress* tunnel_end = told.six ? nullptr : snapshot_->tunnel_end_of_slot(one.server);
+  ListRecord::of(one, told.network, told.six, service, told.virtual_end,
+                 *snapshot_->server_of_slot(one.server),
+                 tunnel_end != nullptr ? *tunnel_end : told.server, now_ms_)
+      .add_to(out, service.engine, calls_.call(place).text());
   return 1;
 }
 

@@ -29,6 +29,7 @@
 #include "snapshot.h"
 #include "steering.h"
 #include "sync/half.h"
+#include "table/calls.h"
 #include "table/connection.h"
 #include "table/connection_table.h"
 #include "table/expendables.h"
@@ -193,10 +194,11 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE bool refuse(Packet& packet, const Service& service);
   bool leaves_to_director(be32 destination) const;
   static bool begins_anew(const Packet& packet, const Record& c);
-  SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context);
+  SLUICE_ASIDE bool find_call(const Packet& packet, const Service& service, Calls::Key& call) const;
+  SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context, const Calls::Key* call);
   SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
-                                bool controls);
-  SLUICE_ASIDE void leave_template(const Record& c);
+                                uint32_t record, const Calls::Key* call);
+  SLUICE_ASIDE void leave_template(uint32_t record);
   uint32_t connect(const Packet& packet, const Service& service, const Server& server,
                    End& failure);
   bool take_local_end(Record& record, const Service& service, const Server& server, End& failure);
@@ -362,10 +364,22 @@ class Worker : public SyncHalf<Worker, V4> {
   // sync/estate.cc
   bool describe(const TemplateOf<V4>& one, sync::Record& told) const;
   void inherit_template(const sync::Record& told);
+  // sync/calls.cc
+  bool describe_call(uint32_t place, sync::Call& told) const;
+  bool synchronise_calls();
+  bool adopt_calls();
+  void adopt(const sync::Call& told);
+  bool tell_calls();
+  void tell_call(uint32_t place);
+  bool bequeath_calls(uint32_t looks);
+  void tell_all_calls(const sync::Feed::Sweep& sweep) { call_feed_.sweep = sweep; }
+  bool owes_calls() const { return call_feed_.sweep.everything; }
   bool has_persistence() const { return snapshot_->has_persistence(); }
 
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
   unsigned list_template(const TemplateOf<V4>& one, std::vector<uint8_t>& out) const;
+  uint32_t list_calls(uint32_t at, uint32_t limit, std::vector<uint8_t>& out) const;
+  unsigned list_call(uint32_t place, std::vector<uint8_t>& out) const;
 
   // table upkeep, worker.cc
   uint32_t timeout_of(State state) const {
@@ -475,6 +489,11 @@ class Worker : public SyncHalf<Worker, V4> {
     uint16_t port;
     uint64_t at_ms;
   } asked_[64]{};
+
+  Calls calls_;  // of both families
+  sync::CallFeed call_feed_;
+  // By record: of a connection to a service with an engine. Nothing else touches it.
+  TableMemory<Calls::Held> held_;
 };
 
 }  // namespace sluice

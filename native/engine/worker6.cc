@@ -24,7 +24,8 @@ Worker6::Worker6(Worker& worker)
                    worker.options_.limits.max_connections, worker.options_.seed ^ ~uint64_t{0}),
       expendables_(worker.options_.limits.max_connections),
       templates_(worker.options_.limits.max_connections, worker.options_.seed),
-      feed_(worker.options_.limits.max_connections) {
+      feed_(worker.options_.limits.max_connections),
+      held_(worker.options_.limits.max_connections) {
   const int half = worker.options_.port_half;
   if (half >= 0) local_ports_.slice(static_cast<unsigned>(half));
 }
@@ -93,7 +94,7 @@ void Worker6::bury(uint32_t record, Extra why) {
   }
   if (c.has(kOwnsLocalPort)) local_ports_.give(local_ports_.find(port_set(c), c.lport));
   if (c.is_signpost()) return table_.release(record);
-  if (six().has_persistence()) leave_template(c);
+  if (six().has_persistence()) leave_template(record);
   --counters().server(c.server)[c.has(kCountedActive) ? kActive : kInactive];
   if (worker_.overloaded_[c.server] != 0) worker_.relieve(c.server);
   counters().add(why);
@@ -132,7 +133,9 @@ unsigned Worker6::list_template(const TemplateOf<V6>& one, std::vector<uint8_t>&
   const Server* server = snapshot().server_of_slot(one.server);
   if (!one.is_live(now_ms()) || service == nullptr || server == nullptr) return 0;
   const Service& common = *service->common;
-  if (common.persistence_ms == 0 || one.mask != common.client_bits + 1u) return 0;
+  if (common.persistence_ms == 0 || common.engine != wire::kNoEngine ||
+      one.part != common.client_part)
+    return 0;
   const WideAddress* address = service->address_of(*server);
   if (address == nullptr) return 0;
   ListRecord::of(one, common, service->virtual_end(), *server, *address, now_ms()).add_to(out);

@@ -79,10 +79,11 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   bool take_local_end(Record& c, const Service6& service, uint32_t chosen, End& failure);
   LocalPorts::Set port_set(const Record& c) const;
   void forward_once(Packet6& packet, const Service6& service, uint32_t chosen);
-  uint32_t choose(const TupleOf<V6>& tuple, const Service& service);
+  bool find_call(const Packet6& packet, const Service& service, Calls::Key& call) const;
+  uint32_t choose(const TupleOf<V6>& tuple, const Service& service, const Calls::Key* call);
   void keep_server(const WideAddress& client, const Service& service, const Server& server,
-                   bool controls);
-  void leave_template(const Record& c);
+                   uint32_t record, const Calls::Key* call);
+  void leave_template(uint32_t record);
   bool evict();
   bool evict_for_port(Record& c, const Service6& service);
   void give_way(uint32_t record);
@@ -141,10 +142,15 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void tell(const Packet6& packet, End end, const Record* record, int port);
   void ask_for(uint16_t port, const WideAddress& address);
 
+  bool is_of(const sync::Call& told) const;  // sync/calls.cc
   // sync/estate.cc
   bool describe(const TemplateOf<V6>& one, sync::Record6& told) const;
   void inherit_template(const sync::Record6& told);
   bool has_persistence() const { return six().has_persistence(); }
+  // Calls of both families are the Worker's.
+  bool bequeath_calls(uint32_t) const { return true; }
+  void tell_all_calls(const sync::Feed6::Sweep&) const {}
+  bool owes_calls() const { return false; }
 
   // worker6.cc
   unsigned list_connection(uint32_t record, std::vector<uint8_t>& out) const;
@@ -164,6 +170,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   const Snapshot6& six() const { return worker_.snapshot_->six(); }
   const Fib6& fib() const { return worker_.fib_->six(); }
   Counters& counters() { return worker_.counters_; }
+  Calls& calls() { return worker_.calls_; }
   uint64_t now_ms() const { return worker_.now_ms_; }
   uint32_t teller() const { return worker_.teller(); }
 
@@ -180,6 +187,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   Expendables expendables_;
   Templates6 templates_;
   sync::Feed6 feed_;
+  TableMemory<Calls::Held> held_;  // as the Worker's
   uint32_t relink_cursor_ = kNone;
   uint32_t port_hand_ = 0;  // next local port to look at for one that may go
   uint16_t waiting_ = 0;

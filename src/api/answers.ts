@@ -3,6 +3,7 @@
  * objects come from them, and so does the OpenAPI document.
  */
 import { z } from 'zod';
+import { ENGINES } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
@@ -79,6 +80,10 @@ export const serviceReport = z
       .strictObject({
         timeoutS: count,
         netmask: z.string().describe('255.255.255.0, of an IPv6 service a length.'),
+        engine: z
+          .enum(ENGINES)
+          .nullable()
+          .describe('sip: a client’s calls, by their Call-ID, have a server each.'),
       })
       .nullable()
       .describe(
@@ -113,6 +118,8 @@ export const connectionReport = z
     idleMs: sum.describe('Milliseconds since the last packet.'),
     timeoutMs: sum.describe('Milliseconds from the last packet to expiry, in this state.'),
     service: z.string().nullable().describe('Null when the service has been removed.'),
+    engine: z.enum(ENGINES).nullable().describe('Of a persistence template: what has made it.'),
+    engineData: z.string().describe('Of engine sip the Call-ID; else empty.'),
   })
   .describe('A connection.');
 

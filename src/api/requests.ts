@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { type Endpoint, isSix, parseAddress, parseWideEndpoint } from '../config/address.js';
 import { CLIENT_LISTS, clientText } from '../config/clients.js';
+import { ENGINES, isNetmask } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
@@ -67,7 +68,11 @@ const serviceSettings = z.strictObject({
   persistence: z
     .strictObject({
       timeoutS: z.int().min(1).max(2_678_400).describe('Seconds.'),
-      clientBits: z.int().min(0).max(128).describe('Of a client’s address.'),
+      netmask: z
+        .string()
+        .refine(isNetmask, 'expected a netmask, of IPv6 a number of bits')
+        .describe('Of a client’s address: 255.255.255.0, of an IPv6 service a length.'),
+      engine: z.enum(ENGINES).nullable().default(null),
       whenDrained: z.enum(['stay', 'move']),
     })
     .nullable()

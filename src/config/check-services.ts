@@ -89,7 +89,7 @@ export function checkServices(
     }
     checkOptions(service, raw, path, findings);
     checkWide(wides, service, raw, path, findings);
-    checkNetmask(service, raw, path, findings);
+    checkPersistence(service, path, findings);
     checkSynProxy(model, service, path, findings);
     checkLocalAddresses(service, raw, path, owners, findings);
     checkServers(model, service, raw, path, owners, routesKnown, findings);
@@ -332,20 +332,22 @@ function checkWide(
   findings.error('ERR_CONFIG_CONFLICT', at, message);
 }
 
-function checkNetmask(
-  { persistence, listen }: ServiceModel,
-  { persistence: raw }: ParsedService,
+function checkPersistence(
+  { persistence, listen, protocol }: ServiceModel,
   path: Path,
   findings: Findings,
 ): void {
   if (!persistence) return;
-  const dotted = raw?.netmask?.dotted && isSix(listen.address);
-  const fault = dotted
-    ? 'an IPv4 netmask, expected 1 to 128 bits for an IPv6 service'
-    : netmaskFault(persistence.clientBits, listen.address);
-  if (!fault) return;
-  const message = dotted ? `is ${fault}` : `is ${persistence.clientBits}, ${fault}`;
-  findings.error('ERR_CONFIG_VALUE', [...path, 'persistence', 'netmask'], message);
+  const { netmask, engine } = persistence;
+  const fault = netmaskFault(netmask, listen.address);
+  if (fault) {
+    const message = netmask.includes('.') ? `is ${fault}` : `is ${netmask}, ${fault}`;
+    findings.error('ERR_CONFIG_VALUE', [...path, 'persistence', 'netmask'], message);
+  }
+  if (engine && protocol !== 'udp' && protocol !== 'fwmark') {
+    const message = `${engine} reads UDP, expected protocol: udp, as IPVS would drop every other packet`;
+    findings.error('ERR_CONFIG_VALUE', [...path, 'persistence', 'engine'], message);
+  }
 }
 
 /** Where a check would go that has no port of its own. */

@@ -1,8 +1,8 @@
 /** Command lines that change something → edits of the running Model, or why that cannot be. */
-import { bitsOf, isSix } from '../config/address.js';
+import { isSix } from '../config/address.js';
 import type { ClientListName } from '../config/clients.js';
 import { markEnd } from '../config/marks.js';
-import { netmaskBits, type Persistence } from '../config/persistence.js';
+import { ENGINES, type Engine, type Persistence, wholeNetmask } from '../config/persistence.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Edit, ServiceId } from '../model-edit.js';
 import { type Mode, SCHEDULERS, type Scheduler } from '../native.js';
@@ -67,8 +67,7 @@ export function serviceId(line: CommandLine): ServiceId {
 
 function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edit {
   const service = serviceId(line);
-  const persistence = persistenceOf(line, service.listen.address);
-  if (line.pe !== undefined) throw unsupported('there are no persistence engines yet');
+  const persistence = persistenceOf(line, service);
   const flags = new Set(line.schedFlags);
   if (flags.has(3)) throw unsupported('no scheduler here knows flag-3');
   return {
@@ -85,12 +84,33 @@ function serviceEdit(line: CommandLine, edit: 'addService' | 'editService'): Edi
   };
 }
 
-function persistenceOf({ persistent, netmask }: CommandLine, address: string): Persistence | null {
+function persistenceOf(
+  { persistent, netmask, pe }: CommandLine,
+  { protocol, listen }: ServiceId,
+): Persistence | null {
+  const engine = engineOf(pe);
+  if (engine && persistent === undefined) {
+    throw unsupported(`--pe ${engine} without -p, which IPVS takes, does nothing there`);
+  }
+  if (engine && protocol !== 'udp' && protocol !== 'fwmark') {
+    const what = `--pe ${engine} reads UDP: with it IPVS drops every ${protocol.toUpperCase()} packet`;
+    throw unsupported(what);
+  }
   if (persistent === undefined) return null;
-  const clientBits =
-    typeof netmask === 'string' ? netmaskBits(netmask) : (netmask ?? bitsOf(address));
-  if (clientBits === undefined) throw unsupported(`netmask ${netmask} has holes`);
-  return { timeoutS: persistent, clientBits, whenDrained: 'stay' };
+  return {
+    timeoutS: persistent,
+    netmask: `${netmask ?? wholeNetmask(listen.address)}`,
+    engine,
+    whenDrained: 'stay',
+  };
+}
+
+/** Without a name there is none, as with IPVS. */
+function engineOf(name: string | undefined): Engine | null {
+  if (name === undefined || name === '') return null;
+  const known = ENGINES.find((engine) => engine === name);
+  if (known) return known;
+  throw new IpvsadmError(STATUS.refused, 'Scheduler or persistence engine not found');
 }
 
 function schedulerOf(name: string): Scheduler {

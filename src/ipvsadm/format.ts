@@ -134,6 +134,7 @@ function serviceWords({ flags, persistence }: ServiceReport): string[] {
     ...(scheduling.length > 0 ? [`(${scheduling.join(',')})`] : []),
     ...(persistence ? [`persistent ${persistence.timeoutS}`] : []),
     ...(persistence && !isUsual(persistence.netmask) ? [`mask ${persistence.netmask}`] : []),
+    ...(persistence?.engine ? [`pe ${persistence.engine}`] : []),
     ...otherFlags(flags),
   ];
 }
@@ -198,18 +199,25 @@ export function connectionHeader(persistence: boolean): string {
   return persistence ? `${CONNECTION_HEADER}        pe name          pe_data` : CONNECTION_HEADER;
 }
 
-export function connectionLine(connection: ConnectionReport, names?: Names): string {
+/** `persistence`: with what a template's engine knows, where there is one. */
+export function connectionLine(
+  connection: ConnectionReport,
+  names?: Names,
+  persistence = false,
+): string {
   const { protocol, state, client, clientPort, virtual, virtualPort } = connection;
   const at = (address: string, port: number) => end({ address, port }, protocol, names);
   const left = Math.max(0, Math.floor((connection.timeoutMs - connection.idleMs) / 1000));
   const two = (number: number) => String(number).padStart(2, '0');
+  const server = at(connection.server, connection.serverPort);
+  const { engine, engineData } = connection;
   return [
     protocol.toUpperCase().padEnd(3),
     `${two(Math.floor(left / 60))}:${two(left % 60)}`.padEnd(6),
     state.padEnd(11),
     at(client, clientPort).padEnd(18),
     at(virtual, virtualPort).padEnd(18),
-    at(connection.server, connection.serverPort),
+    ...(persistence && engine ? [server.padEnd(18), engine.padEnd(18), engineData] : [server]),
   ].join(' ');
 }
 
@@ -233,6 +241,7 @@ export function savedLines(
       `-A ${address} -s ${service.scheduler}`,
       ...(persistence ? [`-p ${persistence.timeoutS}`] : []),
       ...(persistence && !isUsual(persistence.netmask) ? [`-M ${persistence.netmask}`] : []),
+      ...(persistence?.engine ? [`--pe ${persistence.engine}`] : []),
       ...(service.flags.includes('ops') ? ['-o'] : []),
       ...(service.flags.includes('synproxy') ? ['-j enable'] : []),
       ...(flags.length > 0 ? [`-b ${flags.join(',')}`] : []),

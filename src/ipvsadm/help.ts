@@ -48,6 +48,8 @@ Options:
   -o --ops               one-packet scheduling (UDP)
   -p --persistent [N]    a client's connections go to one server, for N seconds (360 unless given)
   -M --netmask MASK      of clients that count as one: a netmask, for IPv6 a length
+  --pe sip               with -p, UDP: a client's calls, by Call-ID, have a server each; -o looks
+                         at every packet, else a flow's first one; -M 0.0.0.0: whoever calls
   -g --gatewaying        direct routing (the default)     -b --fullnat   with -a, -e: FullNAT
   -i --ipip              tunnel (--tun-type ipip)         --enat         ENAT
   --tun-type TYPE        with -i: ipip (unless given), gre, gue; gue needs --tun-port N
@@ -62,6 +64,5 @@ Options:
   -c --connection        connections
   --exact                whole numbers instead of K, M, G and T
 
-Of the real ipvsadm this lacks --pe: it is understood and refused (status 255).
 The director is that of $SLUICE_SOCKET, or of /run/sluice/sluice.sock.
 `;

@@ -190,9 +190,10 @@ class Session {
       return STATUS.ok;
     }
     if (given.has('connection')) {
-      print(out, [connectionHeader(given.has('persistent-conn'))]);
+      const keeps = given.has('persistent-conn');
+      print(out, [connectionHeader(keeps)]);
       const names = this.#namesFor(line);
-      for await (const one of client.connections()) print(out, [connectionLine(one, names)]);
+      for await (const one of client.connections()) print(out, [connectionLine(one, names, keeps)]);
       return STATUS.ok;
     }
     const all = await client.services();

@@ -2,10 +2,9 @@
 
 import type { ServicesQuery } from '../api/requests.js';
 import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
-import { formatCidr, formatEndpoint, isSix } from '../config/address.js';
+import { formatCidr, formatEndpoint } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
 import type { Model, ServiceModel } from '../config/model.js';
-import { formatNetmask } from '../config/persistence.js';
 import { IPIP } from '../config/tunnel.js';
 import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
@@ -39,7 +38,8 @@ export function* serviceReports(
       flags: flags(service),
       persistence: service.persistence && {
         timeoutS: service.persistence.timeoutS,
-        netmask: formatNetmask(service.persistence.clientBits, isSix(service.listen.address)),
+        netmask: service.persistence.netmask,
+        engine: service.persistence.engine,
       },
       localAddresses: service.localAddresses,
       rates: rates.service(slot),

@@ -4,6 +4,7 @@
  * line of the configuration that has caused it where one has.
  */
 import { formatEnd } from '../config/marks.js';
+import type { Persistence } from '../config/persistence.js';
 import { formatPlace, type Place } from '../errors.js';
 import { type Candidate, rewrite } from '../explain.js';
 import type { ConnectionState, Mode, VerdictKind } from '../native.js';
@@ -206,6 +207,14 @@ const GAVE_WAY: Record<string, string> = {
   neighbour_requests: 'the kernel is asked for the next hop’s MAC address',
 };
 
+/** By which Call-ID, where the bytes that were kept of the frame have it. */
+function callOf({ engine }: Persistence, frame: Uint8Array): string {
+  if (!engine) return '';
+  const text = Buffer.from(frame).toString('latin1');
+  const [, id] = /[\r\n](?:call-id|i)[ \t]*:[ \t]*(\S{1,255})[ \t]*[\r\n]/i.exec(text) ?? [];
+  return ` for ${id === undefined ? 'its Call-ID' : `Call-ID ${id}`}`;
+}
+
 function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): string[] {
   const { service, connection, choice } = packet;
   const steps = [
@@ -230,7 +239,8 @@ function stepsOf(packet: TracedPacket, record: TraceRecord, names: Names): strin
     const usable = packet.candidates.filter(({ against }) => against === undefined).length;
     const persistence = names.service(record.serviceSlot)?.model.persistence;
     const who = persistence
-      ? `persistence of ${persistence.timeoutS} s, or ${service?.scheduler} for a client that it does not know,`
+      ? `persistence of ${persistence.timeoutS} s${callOf(persistence, record.before)}, or ` +
+        `${service?.scheduler} for a ${persistence.engine ? 'call' : 'client'} that it does not know,`
       : service?.scheduler;
     const chosen = choice ? `${who} chooses ${choice}` : 'nothing to choose';
     const more = record.servers - record.candidates.length;

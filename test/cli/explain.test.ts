@@ -87,6 +87,8 @@ const connection = (more: Partial<ConnectionReport> = {}): ConnectionReport => (
   serverSlot: 1,
   idleMs: 2_500,
   timeoutMs: 900_000,
+  engine: null,
+  engineData: '',
   service: 'web',
   ...more,
 });

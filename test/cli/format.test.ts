@@ -131,6 +131,8 @@ const connection: ConnectionReport = {
   serverSlot: 0,
   idleMs: 4_400,
   timeoutMs: 900_000,
+  engine: null,
+  engineData: '',
   service: 'web',
 };
 

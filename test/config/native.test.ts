@@ -78,6 +78,10 @@ const service = fc.constantFrom(4 as const, 6 as const).chain((family) => {
     onePacket: mostly(fc.constant(undefined), fc.boolean()),
     persistence: fc.constantFrom<unknown>(
       ...[undefined, '5m', { timeout: '1s', netmask: 24 }, { timeout: '1h', netmask: 64 }],
+      ...[
+        { timeout: '1h', netmask: '255.0.255.0' },
+        { timeout: '1h', engine: 'sip' },
+      ],
     ),
     localAddresses: mostly<unknown>(fc.constant([lip]), some(fc.array(address, { maxLength: 2 }))),
     servers: fc.uniqueArray(server, { maxLength: 2, selector: (one) => one.address }),
@@ -205,8 +209,14 @@ test('property: so is what edits make of it', () => {
     onePacket: fc.boolean(),
     persistence: fc.constantFrom(
       null,
-      { timeoutS: 300, clientBits: 32, whenDrained: 'stay' as const },
-      { timeoutS: 1, clientBits: 128, whenDrained: 'stay' as const },
+      ...['255.255.255.255', '255.0.255.0', '64', '128', '0', '0.0.0.0'].flatMap((netmask) =>
+        [null, 'sip' as const].map((engine) => ({
+          timeoutS: 300,
+          netmask,
+          engine,
+          whenDrained: 'stay' as const,
+        })),
+      ),
     ),
   });
   const of = fc.record({

@@ -283,11 +283,37 @@ test('persistence of an IPv6 service: by prefix length, as it is saved', async (
   await good('-D -u [2001:db8::1]:53');
 });
 
+test('a persistence engine and a netmask with holes: listed, edited, saved and restored', async () => {
+  await good(
+    '-A -u 203.0.113.10:5060 -s rr -p 60 -o --pe sip',
+    '-A -u [2001:db8::1]:5060 -s rr -p 60 -M 64 --pe sip',
+    '-A -t 203.0.113.10:80 -s rr -p -M 255.0.255.0',
+  );
+  const listed = (await run('-L -n')).out;
+  assert.match(listed, /^UDP {2}203\.0\.113\.10:5060 rr persistent 60 pe sip ops$/m);
+  assert.match(listed, /^UDP {2}\[2001:db8::1\]:5060 rr persistent 60 mask 64 pe sip$/m);
+  assert.match(listed, /^TCP {2}203\.0\.113\.10:80 rr persistent 360 mask 255\.0\.255\.0$/m);
+  const saved = (await run('-S -n')).out;
+  assert.match(saved, /^-A -u 203\.0\.113\.10:5060 -s rr -p 60 --pe sip -o$/m);
+  assert.match(saved, /^-A -t 203\.0\.113\.10:80 -s rr -p 360 -M 255\.0\.255\.0$/m);
+  await good('-C');
+  assert.equal(await run('-R', saved), { status: 0, out: '', error: '' });
+  assert.is((await run('-S -n')).out, saved);
+  await good('-E -u 203.0.113.10:5060 -s rr -p 60 -o');
+  assert.match((await run('-S -n')).out, /^-A -u 203\.0\.113\.10:5060 -s rr -p 60 -o$/m);
+  assert.equal(await run('-A -u 203.0.113.10:81 -p --pe SIP'), {
+    ...{ status: 255, out: '' },
+    error: 'Scheduler or persistence engine not found\n',
+  });
+  await good('-C');
+});
+
 test('what the dataplane lacks is refused with a code and status 255, and nothing changes', async () => {
   await good('-A -t 203.0.113.10:80');
   for (const line of [
     '-A -t 203.0.113.10:81 -p --pe sip',
     '-A -u 203.0.113.10:81 --pe sip',
+    '-A --sctp-service 203.0.113.10:81 -p --pe sip',
     '-A -t 203.0.113.10:81 -b flag-3',
     '-a -t [2001:db8::1]:80 -r [2001:db8::2]:80 --enat',
     '-a -t 203.0.113.10:80 -r 198.51.100.7 -w 65536',

@@ -14,6 +14,8 @@ import { httpRequests } from '../../src/lab/load.js';
 import { VIP } from '../../src/lab/topology.js';
 import { skip } from '../support/skip.js';
 
+const SIP = fileURLToPath(new URL('sip.py', import.meta.url));
+
 /** One run of curl has to end within its -m seconds: in a longer one, transfers of its own fail. */
 const BATCH = 400;
 const BATCHES = 10;
@@ -127,6 +129,31 @@ if (process.getuid?.() !== 0) {
     assert.match(bench.director.cli('show', 'drops').stdout, /^denied +dropped +[1-9]/m);
     await run(`-V ${service} -k ${network}`);
     assert.is(ask(), 0);
+  });
+
+  test('SIP: a call has its server from whatever port it comes, other calls have others', async () => {
+    const roles = ['rs1', 'rs2', 'rs3'] as const;
+    const programs = roles.map((role) => lab.ns(role).spawn(['python3', SIP, 'serve', role]));
+    for (const program of programs) {
+      assert.ok(await until(() => program.stdout.includes('listening\n')), program.output);
+    }
+    const service = `-u ${VIP.nat}:5060`;
+    await run(`-A ${service} -s rr -p 60 --pe sip`);
+    for (const server of await serversOf(VIP.nat)) {
+      await run(`-a ${service} ${server.replace(/:\d+ /, ':5060 ')}`);
+    }
+    const ask = (port: number, call: string, field: string) => {
+      const line = ['python3', SIP, 'ask', VIP.nat, `${port}`, call, field];
+      return lab.ns('client').exec(line).trim();
+    };
+    const calls = ['4711@192.0.2.9', 'b@c', 'd'];
+    const had = calls.map((call, at) => ask(5_060 + at, call, 'Call-ID'));
+    assert.equal([...had].sort(), [...roles], 'each call has another one');
+    const again = calls.map((call, at) => ask(6_062 - at, call, at === 0 ? 'i' : 'CALL-ID'));
+    assert.equal(again, had);
+    const listed = await run('-Lnc --persistent-conn');
+    for (const call of calls) assert.match(listed, new RegExp(`:5060 +sip +${call}$`, 'm'));
+    await run(`-D ${service}`);
   });
 
   test('a whole table saved, cleared and restored while another is asked', async () => {

@@ -77,10 +77,11 @@ async function listing(uml: Uml, vip: string): Promise<Listing> {
   let service = '';
   for (const line of lines.split('\n')) {
     const words = line.trim().split(/\s+/);
-    const [first, second = '', third, virtual, vport, server, port, state, expiry] = words;
+    const [first, second = '', third, virtual, vport, server, port, state, expiry, ...engine] =
+      words;
     if (virtual === hex) {
-      const ends = [`${second}:${third}`, `${hex}:${vport}`, `${server}:${port}`];
-      found.push([`${first} ${ends.map(endpoint).join(' ')} ${state}`, Number(expiry)]);
+      const ends = [[second, third].join(':'), `${hex}:${vport}`, `${server}:${port}`];
+      found.push([[first, ...ends.map(endpoint), state, ...engine].join(' '), Number(expiry)]);
     } else if (first === '->') {
       const [active, inactive] = words.slice(4).map(Number);
       counts[`${service} ${endpoint(second)}`] = [active ?? 0, inactive ?? 0];

@@ -9,6 +9,8 @@ export const REASONS = {
   thresholds: 'Upstream’s -S leaves thresholds out; ours writes them, so that -R brings them back.',
   order: 'Unsorted, IPVS lists by hash and newest first, Sluice in the order of its configuration.',
   weight: 'Weights go to 65535 here.',
+  engine:
+    'IPVS takes --pe sip where it drops every packet (TCP, SCTP), or does nothing (without -p).',
   brackets: 'IPv4 in brackets is no address here; upstream reads it and loses its port.',
 } as const;
 
@@ -31,6 +33,13 @@ const lacking = (line: string, undo?: string): Line => ({
   differs: 'not yet',
   ours: { status: 255, error: /^ERR_UNSUPPORTED: / },
   ...(undo ? { undo } : {}),
+});
+
+const useless = (line: string, undo: string): Line => ({
+  line,
+  differs: 'engine',
+  ours: { status: 255, error: /^ERR_UNSUPPORTED: --pe sip / },
+  undo,
 });
 
 /** Each is run from an empty table. */
@@ -508,10 +517,43 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
     ],
   },
   {
+    say: 'persistence engines, and netmasks with holes',
+    lines: [
+      ...lines(
+        '-A -u 203.0.113.10:5060 -s rr -p 60 -o --pe sip',
+        '-a -u 203.0.113.10:5060 -r 10.0.0.8',
+        '-A -u 203.0.113.10:5061 -s rr -p -M 255.255.255.0 --pe sip',
+        '-A -u 203.0.113.10:0 -s rr -p --pe sip',
+        '-A -f 5 -s rr -p 30 --pe sip',
+        '-A -t 203.0.113.10:80 -s rr -p -M 255.0.255.0',
+        '-A -t 203.0.113.10:81 -s rr -p -M 0.0.0.255',
+        '-Ln',
+        '-Ln --stats',
+        '-Ln --persistent-conn',
+        '-Sn',
+        '-E -u 203.0.113.10:5060 -s rr -p 60 -o',
+        '-E -u 203.0.113.10:5061 -s rr -p 90 -o --pe sip',
+        '-A -u 203.0.113.10:5062 -s rr -p --pe ""',
+        '-A -u 203.0.113.10:5063 -s rr -p --pe SIP',
+        '-A -u 203.0.113.10:5063 -s rr -p --pe nosuch',
+        '-A -u 203.0.113.10:5063 -s rr -p --pe',
+        '-a -u 203.0.113.10:5060 -r 10.0.0.9 --pe sip',
+        '-Ln',
+        '-Sn',
+      ),
+      useless('-A -t 203.0.113.10:86 -s rr -p --pe sip', '-D -t 203.0.113.10:86'),
+      useless(
+        '-A --sctp-service 203.0.113.10:86 -s rr -p --pe sip',
+        '-D --sctp-service 203.0.113.10:86',
+      ),
+      useless('-A -u 203.0.113.10:86 -s rr --pe sip', '-D -u 203.0.113.10:86'),
+      ...lines('-Ln'),
+    ],
+  },
+  {
     say: 'what IPVS does and Sluice does not yet, or never',
     lines: [
       ...lines('-A -t 203.0.113.10:80 -s rr'),
-      lacking('-A -t 203.0.113.10:86 -s rr -p --pe sip', '-D -t 203.0.113.10:86'),
       lacking('-A -t 203.0.113.10:85 -s rr -b flag-3', '-D -t 203.0.113.10:85'),
       lacking(
         '--start-daemon backup --mcast-interface vec1 --mcast-group ff02::5',

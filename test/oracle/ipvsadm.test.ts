@@ -103,6 +103,8 @@ function tests(): void {
     `-a -t ${scene.vip}:80 -r 198.51.100.12 -g -w 2`,
     `-A -u ${scene.vip}:53 -s rr`,
     `-a -u ${scene.vip}:53 -r 198.51.100.13:5353 -m`,
+    `-A -u ${scene.vip}:5060 -s rr -p 300 -o --pe sip`,
+    `-a -u ${scene.vip}:5060 -r 198.51.100.13 -g`,
   ].join('\n');
 
   async function play(frames: Frame[]): Promise<void> {
@@ -123,6 +125,11 @@ function tests(): void {
       scene.tcp('R', { host: 4 }),
       scene.udp(),
       scene.udp({ host: 2 }),
+      scene.udp({
+        host: 5,
+        dport: 5060,
+        payload: 'BYE sip:a SIP/2.0\r\ni: 4711@192.0.2.9\r\n\r\n',
+      }),
     ]);
     for (const line of ['-Lnc', '-Lc', '-L -c --persistent-conn']) {
       const [real, own] = [await theirs({ line }), await mine({ line })];

@@ -25,7 +25,7 @@ export interface Service {
   scheduleFallback?: boolean;
   onePacket?: boolean;
   /** Seconds, and a netmask if it isn't each client by itself. */
-  persistence?: { timeout: number; netmask?: string };
+  persistence?: { timeout: number; netmask?: string; engine?: 'sip' };
   servers: Server[];
   /** Of a scenario in IPv6. */
   six?: true;
@@ -95,6 +95,7 @@ function schedulerWords(service: Service): string {
   const flagWords = flags.length > 0 ? ` -b ${flags.join(',')}` : '';
   const { persistence } = service;
   const mask = persistence?.netmask ? ` -M ${persistence.netmask}` : '';
-  const keeps = persistence ? ` -p ${persistence.timeout}${mask}` : '';
+  const engine = persistence?.engine ? ` --pe ${persistence.engine}` : '';
+  const keeps = persistence ? ` -p ${persistence.timeout}${mask}${engine}` : '';
   return `-s ${scheduler}${flagWords}${keeps}${service.onePacket ? ' -o' : ''}`;
 }

@@ -161,6 +161,7 @@ class Director {
         `${one.virtual}:${one.virtualPort}`,
         `${one.server}:${one.serverPort}`,
         one.state,
+        ...(one.engine ? [one.engine, one.engineData] : []),
       ].join(' '),
       one.timeoutMs / 1000,
     ]);

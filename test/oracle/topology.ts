@@ -28,8 +28,9 @@ const CLIENTS_AT_MOST = 120;
 export const vipOf = (scenario: number) => `198.19.${1 + (scenario >> 8)}.${scenario & 0xff}`;
 export function clientOf(scenario: number, host: number): string {
   const at = scenario * CLIENTS_AT_MOST + host;
-  if (host > CLIENTS_AT_MOST || at > 0xffff) throw new Error('no client address left');
-  return `198.18.${at >> 8}.${at & 0xff}`;
+  if (host > CLIENTS_AT_MOST || at > 0x17fff) throw new Error('no client address left');
+  const [network, first] = at > 0xffff ? ['198.19', 128] : ['198.18', 0];
+  return `${network}.${first + ((at & 0xffff) >> 8)}.${at & 0xff}`;
 }
 
 /** IPv6 has room of its own: a /64 of clients a scenario. */
@@ -40,7 +41,10 @@ export const client6Of = (scenario: number, host: number) =>
 export const topology = {
   front: { mac: FRONT_MAC, address: `${FRONT}/24`, mtu: 1500 },
   back: { mac: BACK_MAC, address: `${BACK}/24`, mtu: 1500 },
-  routes: [{ to: '198.18.0.0/16', via: GATEWAY }],
+  routes: [
+    { to: '198.18.0.0/16', via: GATEWAY },
+    { to: '198.19.128.0/17', via: GATEWAY },
+  ],
   neighbours: [
     { address: GATEWAY, mac: GATEWAY_MAC, port: 'front' as const },
     ...SERVERS.map((name) => ({

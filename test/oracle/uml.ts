@@ -208,9 +208,12 @@ export class Uml {
   }
 
   async #setUp(topology: Topology): Promise<void> {
-    const lines = ['ip_vs', ...schedulers.map((name) => `ip_vs_${name}`), 'ipip'].map(
-      (module) => `modprobe -d /run/root ${module}`,
-    );
+    const lines = [
+      'ip_vs',
+      ...schedulers.map((name) => `ip_vs_${name}`),
+      'ip_vs_pe_sip',
+      'ipip',
+    ].map((module) => `modprobe -d /run/root ${module}`);
     lines.push(
       // A module may have brought IPv6 along.
       'for at in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $at ] || echo 1 >$at; done',

@@ -262,6 +262,8 @@ test(`${PACKETS} random and mutated packets: no crash, no leak, every end counte
     'answered_by_cookie',
     'cookie_refused',
     'awaits_server',
+    // Of persistence engines: calls.test.ts
+    'no_call_id',
     // Its own test, of a limit: answers-limit.test.ts
     'answer_limited',
     'udp_without_checksum',

@@ -25,6 +25,8 @@ const snapshot: Snapshot = {
       onePacket: false,
       persistenceMs: 360_000,
       clientBits: 24,
+      netmask: 0xff00ff00,
+      engine: 'sip',
       movesDrained: true,
       resetOnServerRemoved: true,
       clientAddress: true,
@@ -69,6 +71,8 @@ const snapshot: Snapshot = {
       onePacket: true,
       persistenceMs: 0,
       clientBits: 0,
+      netmask: 0,
+      engine: null,
       movesDrained: false,
       resetOnServerRemoved: false,
       clientAddress: false,
@@ -92,6 +96,8 @@ const snapshot: Snapshot = {
       onePacket: false,
       persistenceMs: 0,
       clientBits: 0,
+      netmask: 0,
+      engine: null,
       movesDrained: false,
       resetOnServerRemoved: false,
       clientAddress: false,
@@ -170,7 +176,7 @@ test('the header: magic, version, generation, length, sections, timeouts', () =>
 });
 
 test('sections are 8-byte aligned, in order, inside the message, without overlap', () => {
-  const sizes = [64, 48, 16, 16, 40, 24, 24, 24, 48, 24, 8, 24];
+  const sizes = [72, 48, 16, 16, 40, 24, 24, 24, 48, 24, 8, 24];
   let end = 216;
   sizes.forEach((size, index) => {
     const [start, count] = section(index);
@@ -193,8 +199,9 @@ test('services', () => {
     [24, 28, 32, 36, 40, 44].map((at) => u32(first + at)),
     [5, 0, 2, 0, 1, 360_000],
   );
-  assert.is(bytes[first + 48], 24);
-  const second = first + 64;
+  assert.equal([...bytes.subarray(first + 48, first + 50)], [24, 1]);
+  assert.equal([...bytes.subarray(first + 64, first + 68)], [255, 0, 255, 0]);
+  const second = first + 72;
   assert.is(address(second), '203.0.113.11');
   assert.equal([...bytes.subarray(second + 18, second + 24)], [17, 4, 0, 2 | 4 | 32 | 64, 200, 0]);
   assert.equal(
@@ -202,7 +209,7 @@ test('services', () => {
     [6, 2, 0, 1, 2, 0],
   );
   assert.is(u32(second + 52), 0);
-  const third = second + 64;
+  const third = second + 72;
   assert.is(u16(third + 16), 0);
   assert.equal([...bytes.subarray(third + 18, third + 21)], [0, 6, 12]);
   assert.is(u32(third + 52), 0xdeadbeef);
@@ -279,7 +286,7 @@ test('IPv4 is told from IPv6', () => {
 
 test('lists of clients: each once, and services refer to them by number', () => {
   const [services] = section(0);
-  const numbers = [0, 1, 2].map((index) => [56, 60].map((at) => u32(services + index * 64 + at)));
+  const numbers = [0, 1, 2].map((index) => [56, 60].map((at) => u32(services + index * 72 + at)));
   assert.equal(numbers, [
     [1, 0],
     [1, 2],

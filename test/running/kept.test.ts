@@ -201,7 +201,7 @@ function anyEdit(): fc.Arbitrary<Edit> {
   });
   const scheduler = fc.constantFrom('rr' as const, 'wlc' as const);
   const persistence = fc.constantFrom(null, {
-    ...{ timeoutS: 60, clientBits: 24, whenDrained: 'stay' as const },
+    ...{ timeoutS: 60, netmask: '255.255.255.0', engine: null, whenDrained: 'stay' as const },
   });
   const own = fc.record({ scheduler, persistence }).map((some) => ({ ...SERVICE, ...some }));
   const at = { service, server };

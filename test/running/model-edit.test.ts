@@ -45,7 +45,8 @@ const serviceSettings = fc.record({
   onePacket: fc.constant(false),
   persistence: fc.constantFrom(null, {
     timeoutS: 300,
-    clientBits: 24,
+    netmask: '255.255.255.0',
+    engine: null,
     whenDrained: 'stay' as const,
   }),
 });

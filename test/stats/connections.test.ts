@@ -27,8 +27,9 @@ test('a record has all its fields', () => {
   const buffer = new Uint8Array(1 + CONNECTION_RECORD_BYTES);
   buffer.set(record('192.0.2.7', 3), 1);
   const view = new ConnectionView(buffer.subarray(1), 2);
-  assert.is(view.length, 1);
-  assert.equal(view.at(0), {
+  const [one, ...others] = view;
+  assert.is(others.length, 0);
+  assert.equal(one, {
     worker: 2,
     protocol: 'tcp',
     client: '192.0.2.7',
@@ -45,13 +46,32 @@ test('a record has all its fields', () => {
     serverSlot: 7,
     idleMs: 1500,
     timeoutMs: 900_000,
+    engine: null,
+    engineData: '',
   });
 });
 
 test('no local address is an empty string', () => {
   const bytes = record('192.0.2.7', 3);
   bytes.fill(0, 32, 48);
-  assert.is(new ConnectionView(bytes, 0).at(0).local, '');
+  assert.is([...new ConnectionView(bytes, 0)][0]?.local, '');
+});
+
+test('what an engine knows follows its record', () => {
+  const id = 'c'.repeat(CONNECTION_RECORD_BYTES + 1);
+  const bytes = new Uint8Array(4 * CONNECTION_RECORD_BYTES);
+  bytes.set(record('192.0.2.7', 3));
+  bytes[92] = 1;
+  bytes[93] = id.length;
+  bytes.set(Buffer.from(id), CONNECTION_RECORD_BYTES);
+  bytes.set(record('192.0.2.8', 3), 3 * CONNECTION_RECORD_BYTES);
+  assert.equal(
+    [...new ConnectionView(bytes, 0)].map((one) => [one.client, one.engine, one.engineData]),
+    [
+      ['192.0.2.7', 'sip', id],
+      ['192.0.2.8', null, ''],
+    ],
+  );
 });
 
 const pages = (worker: number, cursor: number) => {

@@ -65,7 +65,7 @@ const SERVICES = [
   api.service({
     inBytes: 2 ** 40,
     inPkts: 2 ** 32 + 7,
-    persistence: { timeoutS: 60, netmask: '255.255.255.0' },
+    persistence: { timeoutS: 60, netmask: '255.255.255.0', engine: null },
     servers: [
       api.server({ mode: 'dr', weight: 3, checks: [{ type: 'TCP_CHECK', up: false }], up: false }),
       api.server({ mode: 'fullnat', address: '198.51.100.12' }),

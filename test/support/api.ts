@@ -26,6 +26,8 @@ export const connection = (client: string): ConnectionReport => ({
   serverSlot: 0,
   idleMs: 1000,
   timeoutMs: 900_000,
+  engine: null,
+  engineData: '',
   service: 'web',
 });
 

@@ -162,8 +162,7 @@ export class Bench {
       let cursor = 0;
       do {
         const page = this.replay.connections(worker, cursor, 1024);
-        const view = new ConnectionView(page.records, worker);
-        for (let index = 0; index < view.length; index++) all.push(view.at(index));
+        all.push(...new ConnectionView(page.records, worker));
         cursor = page.cursor;
       } while (cursor !== 0);
     }

@@ -102,6 +102,8 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
       onePacket: false,
       persistenceMs: 0,
       clientBits: 32,
+      netmask: 0,
+      engine: null,
       movesDrained: false,
       resetOnServerRemoved: false,
       clientAddress: true,

@@ -27,13 +27,29 @@ const PROTOCOLS: Record<number, ToldConnection['protocol']> = { 6: 'tcp', 17: 'u
 const TALES: Record<number, ToldConnection['tale']> = { 0: 'live', 1: 'end', 5: 'template' };
 
 export interface SyncDatagram {
-  type: 'records' | 'alive' | 'challenge' | 'proof' | 'ask' | 'done' | 'records6';
+  type: 'records' | 'alive' | 'challenge' | 'proof' | 'ask' | 'done' | 'records6' | 'calls';
   session: bigint;
   sequence: bigint;
   connections: ToldConnection[];
+  calls: ToldCall[];
 }
 
-const TYPES = ['records', 'alive', 'challenge', 'proof', 'ask', 'done', 'records6'] as const;
+export interface ToldCall {
+  six: boolean;
+  protocol: 'udp' | 'mark';
+  mode: string;
+  /** Hexadecimal: of IPv4 a mask, else bits. */
+  part: string;
+  leftMs: number;
+  client: string;
+  virtual: string;
+  server: string;
+  id: string;
+}
+
+const TYPES = [
+  ...(['records', 'alive', 'challenge', 'proof', 'ask', 'done', 'records6', 'calls'] as const),
+];
 const BODY_BYTES = { alive: 0, challenge: 16, proof: 8, ask: 8, done: 8 } as const;
 const MODES = ['nat', 'dr', 'tun', 'fullnat', 'enat'];
 const HEADER_BYTES = 24;
@@ -51,7 +67,13 @@ export function decodeDatagram(datagram: Uint8Array, key: Uint8Array): SyncDatag
   const count = view.getUint16(6);
   const wide = type === 'records6';
   const recordBytes = wide ? 88 : 40;
-  const body = type === 'records' || wide ? count * recordBytes : BODY_BYTES[type];
+  const calls = type === 'calls' ? readCalls(view, datagram, count) : { read: [], bytes: 0 };
+  const body =
+    type === 'calls'
+      ? calls.bytes
+      : type === 'records' || wide
+        ? count * recordBytes
+        : BODY_BYTES[type];
   expect('the length', datagram.length, HEADER_BYTES + body + TAG_BYTES);
   const tag = siphash128(datagram.subarray(0, HEADER_BYTES + body), key);
   expect('the tag', hexOf(datagram.subarray(HEADER_BYTES + body)), hexOf(tag));
@@ -59,7 +81,34 @@ export function decodeDatagram(datagram: Uint8Array, key: Uint8Array): SyncDatag
   for (let at = HEADER_BYTES; at + recordBytes <= HEADER_BYTES + body; at += recordBytes) {
     if (type === 'records' || wide) connections.push(record(view, at, wide));
   }
-  return { type, session: view.getBigUint64(8), sequence: view.getBigUint64(16), connections };
+  const [session, sequence] = [view.getBigUint64(8), view.getBigUint64(16)];
+  return { type, session, sequence, connections, calls: calls.read };
+}
+
+function readCalls(view: DataView, datagram: Uint8Array, count: number) {
+  const read: ToldCall[] = [];
+  let at = HEADER_BYTES;
+  for (let nth = 0; nth < count; nth++) {
+    const byte = (offset: number) => view.getUint8(at + offset);
+    const address = (offset: number) => hexOf(datagram.subarray(at + offset, at + offset + 16));
+    const mode = MODES[byte(2)];
+    if ((byte(0) !== 4 && byte(0) !== 6) || (byte(1) !== 17 && byte(1) !== 0) || !mode) {
+      throw new Error(`a call of family ${byte(0)}, protocol ${byte(1)}, mode ${byte(2)}`);
+    }
+    read.push({
+      six: byte(0) === 6,
+      protocol: byte(1) === 17 ? 'udp' : 'mark',
+      mode,
+      part: hexOf(datagram.subarray(at + 4, at + 8)),
+      leftMs: view.getUint32(at + 8),
+      client: address(12),
+      virtual: `${address(28)}:${view.getUint16(at + 60)}`,
+      server: `${address(44)}:${view.getUint16(at + 62)}`,
+      id: Buffer.from(datagram.subarray(at + 64, at + 64 + byte(3))).toString('latin1'),
+    });
+    at += 64 + byte(3);
+  }
+  return { read, bytes: at - HEADER_BYTES };
 }
 
 function record(view: DataView, at: number, wide: boolean): ToldConnection {

@@ -142,19 +142,35 @@ bool HandOver::pump(sync::EstateOf<Family>& estate) {
   }
   if (kSix) std::memcpy(outgoing_.data(), &head, sizeof head);
   if (kSix && head.told_ms == 0) outgoing_.clear();
+  // What was told before a mark is here before it is.
+  bool calls = false;
+  if constexpr (!kSix) calls = add_calls(estate);
   if (mark != Tale::live) {
     sync::Record end{};
     end.tale = mark;
     add(end);
   }
   write_all();
-  return taken != 0;
+  return taken != 0 || calls;
 }
 
-template <class Family>
-void HandOver::add(const sync::RecordOf<Family>& record) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&record);
-  outgoing_.insert(outgoing_.end(), bytes, bytes + sizeof record);
+bool HandOver::add_calls(sync::Estate& estate) {
+  sync::Record head{};
+  head.tale = Tale::calls;
+  head.told_ms = estate.calls.size();
+  if (head.told_ms == 0) return false;
+  add(head);
+  for (uint32_t i = 0; i < head.told_ms; ++i) {
+    add(*estate.calls.peek());
+    estate.calls.drop();
+  }
+  return true;
+}
+
+template <class Told>
+void HandOver::add(const Told& told) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&told);
+  outgoing_.insert(outgoing_.end(), bytes, bytes + sizeof told);
 }
 
 void HandOver::write_all() {
@@ -279,14 +295,21 @@ void TakeOver::listen() {
   filled_ += static_cast<size_t>(n);
   size_t at = 0;
   for (;;) {
-    const size_t bytes = six_left_ == 0 ? sizeof(sync::Record) : sizeof(sync::Record6);
+    const size_t bytes = calls_left_ != 0 ? sizeof(sync::Call)
+                         : six_left_ != 0 ? sizeof(sync::Record6)
+                                          : sizeof(sync::Record);
     if (filled_ - at < bytes) break;
     const uint8_t* const record = incoming_.data() + at;
-    if (six_left_ == 0) {
-      take(load<sync::Record>(record));
-    } else {
+    if (calls_left_ != 0) {
+      --calls_left_;
+      const auto call = load<sync::Call>(record);
+      give(call, call.teller);
+    } else if (six_left_ != 0) {
       --six_left_;
-      give(load<sync::Record6>(record));
+      const auto six = load<sync::Record6>(record);
+      give(six, six.told_ms);
+    } else {
+      take(load<sync::Record>(record));
     }
     at += bytes;
   }
@@ -308,10 +331,13 @@ void TakeOver::take(const sync::Record& record) {
     case Tale::six:
       six_left_ = record.told_ms;
       break;
+    case Tale::calls:
+      calls_left_ = record.told_ms;
+      break;
     case Tale::inherited:
     case Tale::persistence:
     case Tale::end:
-      give(record);
+      give(record, record.told_ms);
       break;
     default:
       break;
@@ -319,19 +345,19 @@ void TakeOver::take(const sync::Record& record) {
 }
 
 // To the worker that had it, where there are as many: then flows have the owners that they had.
-template <class Family>
-void TakeOver::give(sync::RecordOf<Family> record) {
+template <class Told>
+void TakeOver::give(Told told, uint32_t teller) {
   received_.fetch_add(1, std::memory_order_relaxed);
   const size_t workers = parts_.lcores.size();
-  const uint32_t before = record.told_ms & 0xffff, of = record.told_ms >> 16;
-  if (whereabouts_.find(record) != sync::Found::here) {
+  const uint32_t before = teller & 0xffff, of = teller >> 16;
+  if (whereabouts_.find(told) != sync::Found::here) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  const size_t worker = of == workers ? before : whereabouts_.owners(record).connection;
+  const size_t worker = of == workers ? before : whereabouts_.owner(told);
   Lcore& lcore = *parts_.lcores[worker];
   const sync::Feeds feeds = lcore.worker().feeds();
-  while (!feeds.of<Family>().in.push(record)) {
+  while (!feeds.in_of<Told>().push(told)) {
     if (stopping_.load(std::memory_order_relaxed)) return;
     parts_.wiring.worker_bells[worker].ring();
     breathe();

@@ -83,8 +83,9 @@ class HandOver {
   bool pump();  // false: nothing to tell at the moment
   template <class Family>
   bool pump(sync::EstateOf<Family>& estate);
-  template <class Family>
-  void add(const sync::RecordOf<Family>& record);
+  bool add_calls(sync::Estate& estate);
+  template <class Told>
+  void add(const Told& told);
   void listen(int wait_ms);
   void switch_over();
   void go_on();
@@ -122,8 +123,8 @@ class TakeOver {
   void run();
   void listen();
   void take(const sync::Record& record);
-  template <class Family>
-  void give(sync::RecordOf<Family> record);
+  template <class Told>
+  void give(Told told, uint32_t teller);
   void flip();
   void live();
   bool all_adopted() const;
@@ -135,6 +136,7 @@ class TakeOver {
   std::vector<uint8_t> incoming_;
   size_t filled_ = 0;
   uint32_t six_left_ = 0;  // of IPv6's records that come next
+  uint32_t calls_left_ = 0;
   std::vector<int> theirs_;
   bool swept_ = false, last_ = false, has_ended_ = false;
   uint64_t flipped_us_ = 0;

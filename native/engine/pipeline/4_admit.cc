@@ -33,15 +33,16 @@ void Worker::admit(Packet& packet, const Service& service) {
   const ScheduleContext context{service,          schedulers_[service.slot],
                                 counters_,        overloaded_.data(),
                                 packet.key.tuple, scheduler_own_};
-  const uint32_t chosen =
-      service.persistence_ms == 0 ? schedule_at_once(context) : schedule_persistent(context);
+  const uint32_t chosen = service.persistence_ms == 0 ? schedule_at_once(context)
+                                                      : schedule_persistent(context, nullptr);
   if (chosen == kNone) return answer_reset(packet);
   const Server& server = service.servers[chosen];
   if (!become_syn(packet, admission)) return drop(packet, End::no_headroom);
   End failure{};
   const uint32_t record = connect(packet, service, server, failure);
   if (record == kNone) return drop(packet, failure);
-  if (service.persistence_ms != 0) keep_server(packet.key.tuple.source, service, server, true);
+  if (service.persistence_ms != 0)
+    keep_server(packet.key.tuple.source, service, server, record, nullptr);
   Record& c = table_[record];
   c.packets = kProxied;
   c.server_isn1 = admission.client_isn;

@@ -112,10 +112,16 @@ void Worker::first_packet(Packet& packet) {
   } else if (packet.key.protocol != kUdp) {
     if (!is_init(packet)) return owned_or_punt(packet);
   }
+  Calls::Key id;
+  const Calls::Key* call = nullptr;
+  if (service->engine != wire::kNoEngine) {
+    if (!find_call(packet, *service, id)) return drop(packet, End::no_call_id);
+    call = &id;
+  }
   const ScheduleContext context{
       *service, schedulers_[service->slot], counters_, overloaded_.data(), tuple, scheduler_own_};
   const uint32_t chosen =
-      service->persistence_ms == 0 ? schedule_at_once(context) : schedule_persistent(context);
+      service->persistence_ms == 0 ? schedule_at_once(context) : schedule_persistent(context, call);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,
                        End::answered_port_unreachable);
@@ -123,13 +129,13 @@ void Worker::first_packet(Packet& packet) {
   const Server& server = service->servers[chosen];
   const bool both_ends = server.mode == Mode::fullnat || server.mode == Mode::enat;
   if (service->has(wire::kOnePacket) && packet.key.protocol == kUdp && !both_ends) {
-    if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, false);
+    if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, kNone, call);
     return forward_once(packet, *service, server);
   }
   End failure{};
   const uint32_t record = connect(packet, *service, server, failure);
   if (record == kNone) return drop(packet, failure);
-  if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, true);
+  if (service->persistence_ms != 0) keep_server(tuple.source, *service, server, record, call);
   forward_on(packet, table_[record]);
 }
 
@@ -152,20 +158,43 @@ bool Worker::refuse(Packet& packet, const Service& service) {
   return true;
 }
 
-uint32_t Worker::schedule_persistent(const ScheduleContext& context) {
+bool Worker::find_call(const Packet& packet, const Service& service, Calls::Key& call) const {
+  return persistence::find_call(calls_, service, packet.key.tuple.source, packet.key.protocol,
+                                packet.l4, packet.l4_bytes, call);
+}
+
+uint32_t Worker::schedule_persistent(const ScheduleContext& context, const Calls::Key* call) {
+  const Service& service = context.service;
   const uint32_t kept =
-      persistence::server_of(templates_, *snapshot_, context.service, context.client(), now_ms_);
+      call != nullptr
+          ? persistence::server_of(calls_, *snapshot_, service, *call, now_ms_)
+          : persistence::server_of(templates_, *snapshot_, service, context.client(), now_ms_);
   return kept != kNone ? kept : schedule(context);
 }
 
-void Worker::keep_server(be32 client, const Service& service, const Server& server, bool controls) {
-  persistence::keep(templates_, client, service, server, now_ms_, controls);
+// `record`: the connection that was made, kNone if none was. `call`: nullptr where there is no
+// engine.
+void Worker::keep_server(be32 client, const Service& service, const Server& server, uint32_t record,
+                         const Calls::Key* call) {
+  const bool controls = record != kNone;
+  if (call == nullptr) {
+    return persistence::keep(templates_, client, service, server, now_ms_, controls);
+  }
+  const Calls::Held held = persistence::keep(calls_, *call, service, server, now_ms_, controls);
+  if (controls) held_[record] = held;
 }
 
 // It has ended when its time was over, whenever the wheel comes by.
-void Worker::leave_template(const Record& c) {
+void Worker::leave_template(uint32_t record) {
+  const Record& c = table_[record];
+  const Service* service = snapshot_->service_of_slot(c.service);
+  if (service == nullptr || service->persistence_ms == 0) return;
   const uint32_t idle = idle_ms(c), timeout = timeout_of(c.state);
-  persistence::leave(templates_, *snapshot_, c, now_ms_ - (idle > timeout ? idle - timeout : 0));
+  const uint64_t ended_ms = now_ms_ - (idle > timeout ? idle - timeout : 0);
+  if (service->engine != wire::kNoEngine) {
+    return calls_.let_go(held_[record], c.service, c.server, ended_ms);
+  }
+  persistence::leave(templates_, *service, c, ended_ms);
 }
 
 // Makes the connection: record, tuples, local port, timer, counts. kNone and the reason if it

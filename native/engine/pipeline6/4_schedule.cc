@@ -88,7 +88,13 @@ void Worker6::first_packet(Packet6& packet) {
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
   if (packet.protocol == kSctp && !is_init(packet)) return owned_or_punt(packet);
-  const uint32_t chosen = choose(tuple, common);
+  Calls::Key id;
+  const Calls::Key* call = nullptr;
+  if (common.engine != wire::kNoEngine) {
+    if (!find_call(packet, common, id)) return drop(packet, End::no_call_id);
+    call = &id;
+  }
+  const uint32_t chosen = choose(tuple, common, call);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable6, 4, 0, tuple.destination,
                        End::answered_port_unreachable);
@@ -96,22 +102,26 @@ void Worker6::first_packet(Packet6& packet) {
   if (common.has(wire::kOnePacket) && packet.protocol == kUdp &&
       common.servers[chosen].mode != Mode::fullnat) {
     if (common.persistence_ms != 0) {
-      keep_server(tuple.source, common, common.servers[chosen], false);
+      keep_server(tuple.source, common, common.servers[chosen], kNone, call);
     }
     return forward_once(packet, *service, chosen);
   }
   End failure{};
   const uint32_t record = connect(packet, *service, chosen, failure);
   if (record == kNone) return drop(packet, failure);
-  if (common.persistence_ms != 0) keep_server(tuple.source, common, common.servers[chosen], true);
+  if (common.persistence_ms != 0) {
+    keep_server(tuple.source, common, common.servers[chosen], record, call);
+  }
   forward_on(packet, table_[record]);
 }
 
 // Index of the server that a first packet goes to; kNone: none takes it.
-uint32_t Worker6::choose(const TupleOf<V6>& tuple, const Service& service) {
+uint32_t Worker6::choose(const TupleOf<V6>& tuple, const Service& service, const Calls::Key* call) {
   if (service.persistence_ms != 0) {
     const uint32_t kept =
-        persistence::server_of(templates_, snapshot(), service, tuple.source, now_ms());
+        call != nullptr
+            ? persistence::server_of(calls(), snapshot(), service, *call, now_ms())
+            : persistence::server_of(templates_, snapshot(), service, tuple.source, now_ms());
     if (kept != kNone) return kept;
   }
   const TupleOf<V4> request{folded(tuple.source), folded(tuple.destination), tuple.source_port,
@@ -120,15 +130,33 @@ uint32_t Worker6::choose(const TupleOf<V6>& tuple, const Service& service) {
                    worker_.overloaded_.data(), request, worker_.scheduler_own_});
 }
 
+bool Worker6::find_call(const Packet6& packet, const Service& service, Calls::Key& call) const {
+  return persistence::find_call(worker_.calls_, service, packet.key.tuple.source, packet.protocol,
+                                packet.l4, packet.l4_bytes, call);
+}
+
+// As Worker::keep_server.
 void Worker6::keep_server(const WideAddress& client, const Service& service, const Server& server,
-                          bool controls) {
-  persistence::keep(templates_, client, service, server, now_ms(), controls);
+                          uint32_t record, const Calls::Key* call) {
+  const bool controls = record != kNone;
+  if (call == nullptr) {
+    return persistence::keep(templates_, client, service, server, now_ms(), controls);
+  }
+  const Calls::Held held = persistence::keep(calls(), *call, service, server, now_ms(), controls);
+  if (controls) held_[record] = held;
 }
 
 // As Worker::leave_template.
-void Worker6::leave_template(const Record& c) {
+void Worker6::leave_template(uint32_t record) {
+  const Record& c = table_[record];
+  const Service* service = snapshot().service_of_slot(c.service);
+  if (service == nullptr || service->persistence_ms == 0) return;
   const uint32_t idle = idle_ms(c), timeout = timeout_of(c.state);
-  persistence::leave(templates_, snapshot(), c, now_ms() - (idle > timeout ? idle - timeout : 0));
+  const uint64_t ended_ms = now_ms() - (idle > timeout ? idle - timeout : 0);
+  if (service->engine != wire::kNoEngine) {
+    return calls().let_go(held_[record], c.service, c.server, ended_ms);
+  }
+  persistence::leave(templates_, *service, c, ended_ms);
 }
 
 // Makes the connection. kNone and the reason if it can't be made.

@@ -264,7 +264,11 @@ void SyncHalf<Half, Family>::make_adopted(const Told& told) {
   const Service* service = snapshot().service_of_slot(told.service);
   const Server* server = snapshot().server_of_slot(told.server);
   if (service != nullptr && server != nullptr && service->persistence_ms != 0) {
-    self().keep_server(c.caddr, *service, *server, true);
+    if (service->engine == wire::kNoEngine) {
+      self().keep_server(c.caddr, *service, *server, record, nullptr);
+    } else {
+      self().held_[record] = {};  // a template comes by itself, if the call has one
+    }
   }
 }
 
@@ -272,11 +276,11 @@ void SyncHalf<Half, Family>::make_adopted(const Told& told) {
 template <class Half, class Family>
 void SyncHalf<Half, Family>::adopt_template(const Told& told) {
   const Service& service = *snapshot().service_of_slot(told.service);
-  if (service.persistence_ms == 0 || service.client_bits != told.packets) {
+  if (service.persistence_ms == 0 || service.client_part != part_of(told)) {
     return sync::tally(feed().figures.refused_stale);
   }
   const uint32_t most = std::max<uint32_t>(service.persistence_ms, Templates::kAfterwardsMs);
-  const bool adopted = templates().adopt(told.request.source, service.client_bits, told.service,
+  const bool adopted = templates().adopt(told.request.source, service.client_part, told.service,
                                          told.server, now_ms(), std::min(told.idle_ms, most));
   sync::tally(adopted ? feed().figures.templates_adopted : feed().figures.refused_newer);
 }

@@ -35,6 +35,7 @@ std::optional<size_t> body_bytes(Type type, uint16_t count) {
     case Type::ask:
     case Type::done:
       return 8;
+    case Type::calls:  // says so itself, one by one
     case Type::count_:
       break;
   }
@@ -78,7 +79,8 @@ template <class Family>
 std::optional<RecordOf<Family>> as_template(const RecordOf<Family>& record, uint8_t state) {
   const bool known = record.protocol == 0 || record.protocol == kTcp || record.protocol == kUdp ||
                      record.protocol == kSctp;
-  const bool fits = record.packets <= 8 * sizeof record.request.source;
+  const bool fits = record.packets <= 8 * sizeof record.request.source ||
+                    (std::is_same_v<Family, V4> && record.packets == kHoles);
   if (!known || !fits || state != 0 || record.flags != 0) return std::nullopt;
   return record;
 }
@@ -121,6 +123,47 @@ std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
 template std::optional<Record> read_record<V4>(const uint8_t*);
 template std::optional<Record6> read_record<V6>(const uint8_t*);
 
+size_t write_call(uint8_t* to, const Call& call) {
+  const uint8_t head[4] = {static_cast<uint8_t>(call.six ? 6 : 4), call.protocol,
+                           static_cast<uint8_t>(call.mode), call.bytes};
+  std::memcpy(to, head, sizeof head);
+  if (call.six) {
+    write_u32(to + 4, call.part);
+  } else {
+    store(to + 4, call.part);
+  }
+  write_u32(to + 8, call.left_ms);
+  store(to + 12, call.network);
+  store(to + 28, call.virtual_end);
+  store(to + 44, call.server);
+  store(to + 60, call.virtual_port);
+  store(to + 62, call.server_port);
+  std::memcpy(to + kCallBytes, call.id, call.bytes);
+  return kCallBytes + call.bytes;
+}
+
+size_t read_call(const uint8_t* from, size_t n, Call& call) {
+  if (n < kCallBytes || n < kCallBytes + from[3]) return 0;
+  call = {};
+  call.six = from[0] == 6;
+  call.protocol = from[1];
+  call.mode = static_cast<Mode>(from[2]);
+  call.bytes = from[3];
+  call.part = call.six ? read_u32(from + 4) : load<be32>(from + 4);
+  call.left_ms = read_u32(from + 8);
+  call.network = load<WideAddress>(from + 12);
+  call.virtual_end = load<WideAddress>(from + 28);
+  call.server = load<WideAddress>(from + 44);
+  call.virtual_port = load<be16>(from + 60);
+  call.server_port = load<be16>(from + 62);
+  std::memcpy(call.id, from + kCallBytes, call.bytes);
+  const bool four = is_v4(call.network) && is_v4(call.virtual_end) && is_v4(call.server);
+  const bool fits = call.six ? call.part <= 128 && !is_v4(call.network) : from[0] == 4 && four;
+  const bool known = call.protocol == kUdp || call.protocol == 0;
+  if (!fits || !known || from[2] >= kModes || call.bytes == 0) return 0;
+  return kCallBytes + call.bytes;
+}
+
 size_t seal(uint8_t* datagram, const Header& header, size_t body, const Key& key) {
   write_u32(datagram, kMagic);
   datagram[4] = kVersion;
@@ -140,7 +183,9 @@ Unsealed unseal(const uint8_t* datagram, size_t n, const Key& key, Header& heade
   }
   header = {static_cast<Type>(datagram[5]), from_be(load<be16>(datagram + 6)),
             read_u64(datagram + 8), read_u64(datagram + 16)};
-  const std::optional<size_t> body = body_bytes(header.type, header.count);
+  const std::optional<size_t> body = header.type == Type::calls
+                                         ? n - kHeaderBytes - kTagBytes
+                                         : body_bytes(header.type, header.count);
   if (!body || n != kHeaderBytes + *body + kTagBytes) return Unsealed::malformed;
   const Tag tag = siphash_2_4_128(datagram, n - kTagBytes, key);
   return same_tag(datagram + n - kTagBytes, tag) ? Unsealed::good : Unsealed::bad_tag;

@@ -33,7 +33,7 @@ void fill_template(sync::RecordOf<Family>& told, const TemplateOf<Family>& one,
   told.tale = Tale::persistence;
   told.protocol = service.protocol;
   told.mode = server.mode;
-  told.packets = static_cast<uint8_t>(one.mask - 1);
+  put_part(told, one.part);
   told.idle_ms = static_cast<uint32_t>(one.until_ms - now_ms);
 }
 
@@ -128,7 +128,7 @@ bool SyncHalf<Half, Family>::bequeath_templates() {
     told.flags = sync::kInherited;
     estate.out.push(told);
   }
-  if (estate.at < templates().places()) return false;
+  if (estate.at < templates().places() || !self().bequeath_calls(looks)) return false;
   estate.at = 0;
   estate.templates = false;
   end_pass();
@@ -224,15 +224,15 @@ bool Worker6::describe(const TemplateOf<V6>& one, sync::Record6& told) const {
 // Slots are good.
 void Worker::inherit_template(const sync::Record& told) {
   const Service& service = *snapshot_->service_of_slot(told.service);
-  if (service.persistence_ms == 0 || service.client_bits != told.packets) return;
-  templates_.keep(told.request.source, service.client_bits, told.service, told.server, now_ms_,
+  if (service.persistence_ms == 0 || service.client_part != part_of(told)) return;
+  templates_.keep(told.request.source, service.client_part, told.service, told.server, now_ms_,
                   told.idle_ms, false);
 }
 
 void Worker6::inherit_template(const sync::Record6& told) {
   const Service& service = *snapshot().service_of_slot(told.service);
-  if (service.persistence_ms == 0 || service.client_bits != told.packets) return;
-  templates_.keep(told.request.source, service.client_bits, told.service, told.server, now_ms(),
+  if (service.persistence_ms == 0 || service.client_part != part_of(told)) return;
+  templates_.keep(told.request.source, service.client_part, told.service, told.server, now_ms(),
                   told.idle_ms, false);
 }
 

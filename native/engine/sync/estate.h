@@ -24,11 +24,15 @@ template <class Family>
 struct EstateOf {
   static constexpr uint32_t kRing = 1u << 15;  // 2 MiB, IPv6's 4
 
+  static constexpr uint32_t kCalls = 1u << 10;
+
   Spsc<RecordOf<Family>> out{kRing};  // the worker writes, the thread of the hand-over reads
+  Spsc<Call> calls{kCalls};           // in IPv4's, of both families
 
   // The worker's.
   uint32_t at = 0;          // next record, or, with `templates`, next template
   bool templates = false;   // the first pass goes over them too
+  uint32_t call = 0;        // next of the calls, which follow them
   bool is_last = false;     // the pass under way is the last one
   bool is_through = false;  // and it is through
   uint32_t pass = 0;        // that is under way

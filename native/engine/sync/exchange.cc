@@ -39,6 +39,7 @@ Exchange::Exchange(const Settings& settings, std::vector<Feeds> feeds, const Ste
       wake_(std::move(wake)),
       four_{std::vector<uint8_t>(settings.datagram_bytes), 0, most_records<V4>(settings)},
       six_{std::vector<uint8_t>(settings.datagram_bytes), 0, most_records<V6>(settings)},
+      calls_{std::vector<uint8_t>(settings.datagram_bytes)},
       marks_(feeds_.size() * kFamilies),
       wake_worker_(feeds_.size()) {
   for (const Feeds& feeds : feeds_) {
@@ -62,7 +63,9 @@ unsigned Exchange::gather(uint64_t now_ms) {
     tokens_at_ms_ = now_ms;
   }
   six_first_ = !six_first_;
-  unsigned taken = six_first_ ? gather_of<V6>(now_ms) : 0;
+  // Before the records, whose marks say that everything has been told.
+  unsigned taken = gather_calls();
+  taken += six_first_ ? gather_of<V6>(now_ms) : 0;
   taken += gather_of<V4>(now_ms);
   if (!six_first_) taken += gather_of<V6>(now_ms);
   flush_all();
@@ -97,6 +100,42 @@ unsigned Exchange::gather_of(uint64_t now_ms) {
     empty = from_this == 0 ? empty + 1 : 0;
   }
   return taken;
+}
+
+unsigned Exchange::gather_calls() {
+  constexpr unsigned kAtOnce = 256;  // of a worker
+  unsigned taken = 0;
+  for (const Feeds& feeds : feeds_) {
+    for (unsigned i = 0; i < kAtOnce && tokens_ != 0; ++i) {
+      const Call* call = feeds.calls->out.peek();
+      if (call == nullptr) break;
+      add(*call);
+      feeds.calls->out.drop();
+      --tokens_;
+      ++taken;
+    }
+  }
+  flush_calls();
+  return taken;
+}
+
+void Exchange::add(const Call& call) {
+  if (settings_.protocol == Protocol::ipvs) return tally(figures_.not_sendable);
+  const size_t room = calls_.datagram.size() - kHeaderBytes - kTagBytes - calls_.bytes;
+  if (room < kCallBytes + call.bytes) flush_calls();
+  calls_.bytes += write_call(calls_.datagram.data() + kHeaderBytes + calls_.bytes, call);
+  ++calls_.filled;
+}
+
+void Exchange::flush_calls() {
+  if (calls_.filled == 0) return;
+  const Header header{Type::calls, calls_.filled, settings_.session, ++sequence_};
+  const size_t n = seal(calls_.datagram.data(), header, calls_.bytes, settings_.key);
+  tally(figures_.sent_records, calls_.filled);
+  tally(figures_.sent_datagrams);
+  calls_.filled = 0;
+  calls_.bytes = 0;
+  send_({calls_.datagram.data(), n});
 }
 
 // A connection that came from the other director, and whose requests arrive at another worker than
@@ -191,9 +230,9 @@ void Exchange::receive(std::span<const uint8_t> datagram, uint64_t now_ms) {
       break;
   }
   if (header.session == settings_.session) return tally(figures_.refused_replayed);
-  const uint8_t* body = datagram.data() + kHeaderBytes;
+  const auto body = datagram.subspan(kHeaderBytes, datagram.size() - kHeaderBytes - kTagBytes);
   // Answered whoever asks: it proves nothing but that this session lives.
-  if (header.type == Type::challenge) return answer_challenge(body);
+  if (header.type == Type::challenge) return answer_challenge(body.data());
   if (Peer* peer = peer_of(header.session, now_ms)) hear(*peer, header, body, now_ms);
 }
 
@@ -219,9 +258,10 @@ Exchange::Peer* Exchange::peer_of(uint64_t session, uint64_t now_ms) {
   return &peers_.back();
 }
 
-void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint64_t now_ms) {
+void Exchange::hear(Peer& peer, const Header& header, std::span<const uint8_t> body,
+                    uint64_t now_ms) {
   if (peer.nonce != 0) {
-    if (header.type != Type::proof || read_u64(body) != peer.nonce) {
+    if (header.type != Type::proof || read_u64(body.data()) != peer.nonce) {
       tally(figures_.refused_unproven);
       if (peer.challenged_ms != 0 && now_ms - peer.challenged_ms < kChallengeMs) return;
       peer.challenged_ms = now_ms;
@@ -246,16 +286,20 @@ void Exchange::hear(Peer& peer, const Header& header, const uint8_t* body, uint6
   peer.heard_ms = now_ms;
   switch (header.type) {
     case Type::records:
-      take<V4>(header, body);
+      take<V4>(header, body.data());
       break;
     case Type::records6:
-      take<V6>(header, body);
+      take<V6>(header, body.data());
+      break;
+    case Type::calls:
+      take_calls(header, body);
       break;
     case Type::ask:
-      if (read_u64(body) == settings_.session && settings_.tells) give_everything(peer.session);
+      if (read_u64(body.data()) == settings_.session && settings_.tells)
+        give_everything(peer.session);
       break;
     case Type::done:
-      if (read_u64(body) != settings_.session) break;
+      if (read_u64(body.data()) != settings_.session) break;
       peer.complete = true;
       tally(figures_.bulks_done);
       break;
@@ -275,6 +319,34 @@ void Exchange::take(const Header& header, const uint8_t* body) {
       tally(figures_.refused_other);
     }
   }
+}
+
+void Exchange::take_calls(const Header& header, std::span<const uint8_t> body) {
+  tally(figures_.received_records, header.count);
+  for (unsigned i = 0; i < header.count; ++i) {
+    Call call;
+    const size_t bytes = read_call(body.data(), body.size(), call);
+    // Where the next one begins is not known then.
+    if (bytes == 0) return tally(figures_.refused_other, header.count - i);
+    give(call);
+    body = body.subspan(bytes);
+  }
+}
+
+void Exchange::give(Call& call) {
+  if (!settings_.adopts) return;
+  switch (whereabouts_.find(call)) {
+    case Found::no_service:
+      return tally(figures_.refused_service);
+    case Found::no_server:
+      return tally(figures_.refused_server);
+    case Found::no_local_address:
+    case Found::here:
+      break;
+  }
+  const uint16_t worker = whereabouts_.owner(call);
+  if (!feeds_[worker].calls->in.push(call)) return tally(figures_.refused_busy);
+  wake_worker_[worker] = true;
 }
 
 void Exchange::answer_challenge(const uint8_t* body) {

@@ -107,6 +107,9 @@ class Exchange {
   // How many records.
   template <class Family>
   unsigned gather_of(uint64_t now_ms);
+  unsigned gather_calls();
+  void add(const Call& call);
+  void flush_calls();
   template <class Family>
   void add(const RecordOf<Family>& record, uint64_t now_ms);
   template <class Family>
@@ -117,9 +120,11 @@ class Exchange {
   void flush_all();
   void send(Type type, std::span<const uint64_t> words);
   Peer* peer_of(uint64_t session, uint64_t now_ms);
-  void hear(Peer& peer, const Header& header, const uint8_t* body, uint64_t now_ms);
+  void hear(Peer& peer, const Header& header, std::span<const uint8_t> body, uint64_t now_ms);
   template <class Family>
   void take(const Header& header, const uint8_t* body);
+  void take_calls(const Header& header, std::span<const uint8_t> body);
+  void give(Call& call);
   void receive_ipvs(std::span<const uint8_t> message);
   void answer_challenge(const uint8_t* body);
   void give_everything(uint64_t to);
@@ -151,6 +156,11 @@ class Exchange {
 
   Filling<V4> four_;
   Filling<V6> six_;
+  struct {
+    std::vector<uint8_t> datagram;
+    size_t bytes = 0;  // of the body
+    uint16_t filled = 0;
+  } calls_;
   bool six_first_ = false;  // of two families that would send all the time each gets its turn
   uint64_t sequence_ = 0;
   uint64_t tokens_ = 0, tokens_at_ms_ = 0;

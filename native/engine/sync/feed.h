@@ -156,10 +156,32 @@ class FeedOf {
 using Feed = FeedOf<V4>;
 using Feed6 = FeedOf<V6>;
 
+// Templates of persistence engines, of both families: fewer than connections, and each larger. What
+// else a feed has of them is IPv4's.
+struct CallFeed {
+  static constexpr uint32_t kRing = 1u << 11;  // 768 KiB
+
+  Feed::Sweep sweep;      // the worker's
+  Spsc<Call> out{kRing};  // the worker writes
+  Spsc<Call> in{kRing};   // the worker reads
+};
+
 // A worker's, for the sync thread.
 struct Feeds {
   Feed* four;
   Feed6* six;
+  CallFeed* calls;
+  // The ring that takes what is so told.
+  template <class Told>
+  Spsc<Told>& in_of() const {
+    if constexpr (std::is_same_v<Told, Call>) {
+      return calls->in;
+    } else if constexpr (std::is_same_v<Told, Record>) {
+      return four->in;
+    } else {
+      return six->in;
+    }
+  }
   template <class Family>
   FeedOf<Family>& of() const {
     if constexpr (std::is_same_v<Family, V4>) {

@@ -44,6 +44,9 @@ class SyncHalf {
   // The worker that a packet has to go to by this signpost; kNone: it leads nowhere, and is gone.
   uint32_t follow(rte_mbuf* mbuf, uint32_t record);
   void end_pass();  // of an estate
+  // Of a snapshot ago what was told is no more: slots may be others'.
+  bool is_of_service(const Told& told) const;
+  bool is_of_server(const Told& told) const;
 
  private:
   Half& self() { return static_cast<Half&>(*this); }
@@ -64,8 +67,6 @@ class SyncHalf {
   Told as_told(uint32_t record) const;
   bool adopt_told();
   void adopt(const Told& told);
-  bool is_of_service(const Told& told) const;
-  bool is_of_server(const Told& told) const;
   bool make_room_for(const Told& told, uint32_t except);
   void update_adopted(uint32_t record, const Told& told);
   uint32_t begin_adopted(const Told& told);

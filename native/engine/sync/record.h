@@ -2,7 +2,10 @@
 // director's worker has to know to go on with it.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <string_view>
+#include <type_traits>
 
 #include "../table/connection.h"
 #include "../types.h"
@@ -22,7 +25,11 @@ enum class Tale : uint8_t {
   swept,  // everything has been told once
   last,   // and nothing changes any more
   six,    // `told_ms` is the number of IPv6's records that follow
+  calls,  // `told_ms` is the number of Calls that follow
 };
+
+// In place of a template's number of bits: its netmask has holes, and is in reply.destination.
+inline constexpr uint8_t kHoles = 255;
 
 enum Flag : uint8_t {
   kIsnKnown = 1,   // server_isn1 is valid
@@ -57,5 +64,64 @@ using Record = RecordOf<V4>;
 using Record6 = RecordOf<V6>;
 static_assert(sizeof(Record) == 64, "one cache line");
 static_assert(sizeof(Record6) == 128, "two cache lines");
+
+// How much of a client's address a template counts, see network_of().
+inline uint32_t part_of(const Record& told) {
+  return told.packets == kHoles ? told.reply.destination : prefix_mask(told.packets);
+}
+inline uint32_t part_of(const Record6& told) {
+  return told.packets;
+}
+inline void put_part(Record& told, uint32_t part) {
+  told.packets = static_cast<uint8_t>(std::popcount(part));
+  if (prefix_mask(told.packets) == part) return;
+  told.packets = kHoles;
+  told.reply.destination = part;
+}
+inline void put_part(Record6& told, uint32_t part) {
+  told.packets = static_cast<uint8_t>(part);
+}
+
+// A template of a service with an engine (table/calls.h), as a worker tells it and is told it.
+struct alignas(64) Call {
+  WideAddress network, virtual_end, server;  // IPv4 mapped; of a mark's service the mark, as in LVS
+  be16 virtual_port, server_port;
+  uint32_t service, server_slot;  // slots on this machine
+  uint32_t part;                  // of the client's address, as Service::client_part
+  uint32_t left_ms;
+  uint32_t teller;  // inherited: see teller()
+  bool six;
+  uint8_t protocol;  // 0: of a mark's service
+  Mode mode;
+  uint8_t flags;  // kInherited, or 0
+  uint8_t bytes;
+  char id[255];
+  std::string_view text() const { return {id, bytes}; }
+};
+static_assert(sizeof(Call) == 384);
+
+// The template as one of no engine would be told.
+template <class Family>
+RecordOf<Family> as_record(const Call& call) {
+  const auto of_family = [](const WideAddress& address) {
+    if constexpr (std::is_same_v<Family, V4>) {
+      return v4_of(address);
+    } else {
+      return address;
+    }
+  };
+  RecordOf<Family> record{};
+  record.request.source = of_family(call.network);
+  record.request.destination = of_family(call.virtual_end);
+  record.request.destination_port = call.virtual_port;
+  record.reply.source = of_family(call.server);
+  record.reply.source_port = call.server_port;
+  record.service = call.service;
+  record.server = call.server_slot;
+  record.tale = Tale::persistence;
+  record.protocol = call.protocol;
+  record.mode = call.mode;
+  return record;
+}
 
 }  // namespace sluice::sync

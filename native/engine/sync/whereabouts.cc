@@ -113,6 +113,23 @@ Found Whereabouts::find(Record6& record) const {
   return Found::here;
 }
 
+Found Whereabouts::find(Call& call) const {
+  return call.six ? find_as<V6>(call) : find_as<V4>(call);
+}
+
+template <class Family>
+Found Whereabouts::find_as(Call& call) const {
+  auto record = as_record<Family>(call);
+  const Found found = find(record);
+  call.service = record.service;
+  call.server_slot = record.server;
+  return found;
+}
+
+uint16_t Whereabouts::owner(const Call& call) const {
+  return call.six ? owners(as_record<V6>(call)).connection : owners(as_record<V4>(call)).connection;
+}
+
 // As pipeline/2_owner.cc has it for packets.
 Whereabouts::Owners Whereabouts::owners(const Record& record) const {
   if (workers_ == 1) return {0, 0};

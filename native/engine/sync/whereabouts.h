@@ -25,6 +25,7 @@ class Whereabouts {
   // Writes the slots.
   Found find(Record& record) const;
   Found find(Record6& record) const;
+  Found find(Call& call) const;
 
   struct Owners {
     uint16_t connection;  // whoever gets it
@@ -32,6 +33,11 @@ class Whereabouts {
   };
   Owners owners(const Record& record) const;
   Owners owners(const Record6& record) const;
+  template <class Family>
+  uint16_t owner(const RecordOf<Family>& record) const {
+    return owners(record).connection;
+  }
+  uint16_t owner(const Call& call) const;
 
  private:
   struct Entry {
@@ -39,6 +45,8 @@ class Whereabouts {
     be16 port = 0;
     uint32_t service = 0;  // slot
   };
+  template <class Family>
+  Found find_as(Call& call) const;
   void add(const Service& service);
   void add(const Service& service, const Server& server, be16 port);
   // `is_it` tells servers apart whose addresses, folded to 32 bits, are the same.

@@ -35,12 +35,13 @@ uint8_t flags_of(const Connection<Family>& c) {
 }  // namespace
 
 sync::Feeds Worker::feeds() {
-  return {&feed(), &six_->feed()};
+  return {&feed(), &six_->feed(), &call_feed_};
 }
 
 void Worker::start_sync(const sync::FeedOptions& options) {
   feed().start(options, now_ms_);
   six_->feed().start(options, now_ms_);
+  call_feed_.sweep = feed().templates;
 }
 
 void Worker::stop_sync() {
@@ -54,14 +55,15 @@ void Worker::keep_notes() {
 }
 
 bool Worker::is_told() const {
-  return !feed_.in.empty() || six_->is_told();
+  return !feed_.in.empty() || six_->is_told() || !call_feed_.in.empty();
 }
 
 bool Worker::synchronise() {
   const bool four = synchronise_half();
   // Most directors have none of IPv6: a look is all that it costs them.
   const bool six = six_->has_nothing_to_do() || six_->synchronise_half();
-  return four && six;
+  const bool calls = synchronise_calls();
+  return four && six && calls;
 }
 
 void Worker::leave_estates(std::unique_ptr<sync::Estate>& four,
@@ -216,6 +218,7 @@ bool SyncHalf<Half, Family>::tell_swept() {
   if (wanted != sweep.number) {
     sweep = {0, true, now_ms(), wanted};
     feed().templates = sweep;
+    self().tell_all_calls(sweep);
   }
   const uint32_t end = table().high_water();
   const uint32_t period = sync::sweep_ms(options, snapshot().timeouts());
@@ -252,7 +255,7 @@ bool SyncHalf<Half, Family>::tell_swept() {
   }
   if (sweep.at < target) return seen < kSwept;
   if (sweep.everything) {
-    if (feed().templates.everything) return false;
+    if (feed().templates.everything || self().owes_calls()) return false;
     Told mark{};
     mark.tale = Tale::mark;
     mark.told_ms = sweep.number;
@@ -291,7 +294,7 @@ bool SyncHalf<Half, Family>::tell_templates() {
 template <class Half, class Family>
 void SyncHalf<Half, Family>::tell_template(uint32_t place) {
   const TemplateOf<Family>& one = templates()[place];
-  if (one.mask == 0 || one.until_ms <= now_ms()) return;
+  if (one.until_ms <= now_ms()) return;
   const Service* service = snapshot().service_of_slot(one.service);
   if (service == nullptr || service->has(wire::kStandby)) return;
   const uint32_t prolonged = static_cast<uint32_t>(one.until_ms) - one.told;
@@ -301,7 +304,7 @@ void SyncHalf<Half, Family>::tell_template(uint32_t place) {
   if (!self().describe(one, told)) return;
   told.told_ms = static_cast<uint32_t>(now_ms());
   if (!feed().out.push(told)) return sync::tally(feed().figures.overflowed);
-  templates().note_told(place);
+  templates().note_told(place, one.until_ms);
   sync::tally(feed().figures.templates_told);
 }
 

@@ -16,26 +16,26 @@
 
 namespace sluice {
 
-// The first `bits` of a client's address.
-inline be32 network_of(be32 client, unsigned bits) {
-  return client & prefix_mask(bits);
+// What of a client's address counts: of IPv4 `part` is a mask, which may have holes, of IPv6 a
+// number of leading bits.
+inline be32 network_of(be32 client, uint32_t part) {
+  return client & part;
 }
-inline WideAddress network_of(const WideAddress& client, unsigned bits) {
-  return net::masked(client, bits);
+inline WideAddress network_of(const WideAddress& client, uint32_t part) {
+  return net::masked(client, part);
 }
 
 template <class Family>
 struct TemplateOf {
   typename Family::Address network;  // client, masked
-  uint32_t mask;                     // prefix length + 1; 0: an empty place
+  uint32_t part;                     // by which; see network_of()
   uint32_t service, server;          // slots
   uint32_t controlled;               // connections made by it and alive
   uint32_t told;                     // low half of the until_ms that the peer knows; 0: of none
   uint64_t until_ms;                 // worker's clock
 
-  bool is_live(uint64_t now_ms) const {
-    return mask != 0 && (controlled != 0 || until_ms > now_ms);
-  }
+  // An empty place never is.
+  bool is_live(uint64_t now_ms) const { return controlled != 0 || until_ms > now_ms; }
 };
 static_assert(sizeof(TemplateOf<V4>) == 32, "two a line");
 static_assert(sizeof(TemplateOf<V6>) == 48);
@@ -43,9 +43,9 @@ static_assert(sizeof(TemplateOf<V6>) == 48);
 template <class Family>
 class TemplatesOf {
   using Address = typename Family::Address;
-  using Template = TemplateOf<Family>;
 
  public:
+  using Template = TemplateOf<Family>;
   // LVS looks again a minute after it has found a template in use.
   static constexpr uint64_t kAfterwardsMs = 60'000;
 
@@ -53,60 +53,66 @@ class TemplatesOf {
       : sets_(most / kWays + 1), places_(uint64_t{sets_} * kWays), secret_(mix64(seed)) {}
 
   // nullptr: there is none, or it has run out.
-  Template* find(const Address& network, unsigned bits, uint32_t service, uint64_t now_ms) {
+  Template* find(const Address& network, uint32_t part, uint32_t service, uint64_t now_ms) {
     for (Template& one : set_of(network, service)) {
-      if (is(one, network, bits, service)) return one.is_live(now_ms) ? &one : nullptr;
+      if (is(one, network, part, service)) return one.is_live(now_ms) ? &one : nullptr;
     }
     return nullptr;
   }
 
   // The network's next connections to the service go to `server` for `ms`. `controls`: a connection
   // has been made of it, whose end is told by let_go().
-  void keep(const Address& network, unsigned bits, uint32_t service, uint32_t server,
-            uint64_t now_ms, uint32_t ms, bool controls) {
-    Template& one = place(network, bits, service, now_ms);
-    if (!is(one, network, bits, service) || one.server != server || !one.is_live(now_ms)) {
-      one = {network, bits + 1, service, server, 0, 0, 0};
+  Template& keep(const Address& network, uint32_t part, uint32_t service, uint32_t server,
+                 uint64_t now_ms, uint32_t ms, bool controls) {
+    Template& one = place(network, part, service, now_ms);
+    if (!is(one, network, part, service) || one.server != server || !one.is_live(now_ms)) {
+      one = {network, part, service, server, 0, 0, 0};
     }
     one.until_ms = now_ms + ms;
     if (controls) ++one.controlled;
+    return one;
   }
 
   // `ended_ms`: when the connection did.
-  void let_go(const Address& network, unsigned bits, uint32_t service, uint32_t server,
+  void let_go(const Address& network, uint32_t part, uint32_t service, uint32_t server,
               uint64_t ended_ms) {
     for (Template& one : set_of(network, service)) {
-      if (!is(one, network, bits, service)) continue;
-      // Of another server: the client has moved, and this connection was left behind.
-      if (one.server != server || one.controlled == 0) return;
-      if (--one.controlled == 0 && one.until_ms < ended_ms + kAfterwardsMs) {
-        one.until_ms = ended_ms + kAfterwardsMs;
-      }
-      return;
+      if (is(one, network, part, service)) return let_go(one, server, ended_ms);
     }
+  }
+  void let_go(uint32_t place, uint32_t server, uint64_t ended_ms) {
+    let_go(places_[place], server, ended_ms);
   }
 
   // What another director has told, with what is left of it: who has made the later connection is
   // right about the server. False: this worker knows better.
-  bool adopt(const Address& network, unsigned bits, uint32_t service, uint32_t server,
+  bool adopt(const Address& network, uint32_t part, uint32_t service, uint32_t server,
              uint64_t now_ms, uint32_t left_ms) {
     const uint64_t until_ms = now_ms + left_ms;
-    if (const Template* known = find(network, bits, service, now_ms);
+    if (const Template* known = find(network, part, service, now_ms);
         known != nullptr && known->until_ms >= until_ms) {
       return false;
     }
-    keep(network, bits, service, server, now_ms, left_ms, false);
-    find(network, bits, service, now_ms)->told = static_cast<uint32_t>(until_ms);
+    keep(network, part, service, server, now_ms, left_ms, false);
+    find(network, part, service, now_ms)->told = static_cast<uint32_t>(until_ms);
     return true;
   }
 
   uint32_t places() const { return static_cast<uint32_t>(places_.size()); }
   const Template& operator[](uint32_t place) const { return places_[place]; }
-  void note_told(uint32_t place) {
-    places_[place].told = static_cast<uint32_t>(places_[place].until_ms);
+  uint32_t place_of(const Template& one) const { return static_cast<uint32_t>(&one - &places_[0]); }
+  void note_told(uint32_t place, uint64_t until_ms) {
+    places_[place].told = static_cast<uint32_t>(until_ms);
   }
 
  private:
+  static void let_go(Template& one, uint32_t server, uint64_t ended_ms) {
+    // Of another server: the client has moved, and this connection was left behind.
+    if (one.server != server || one.controlled == 0) return;
+    if (--one.controlled == 0 && one.until_ms < ended_ms + kAfterwardsMs) {
+      one.until_ms = ended_ms + kAfterwardsMs;
+    }
+  }
   static constexpr unsigned kWays = 8;
   struct Set {
     Template* first;
@@ -114,8 +120,8 @@ class TemplatesOf {
     Template* end() const { return first + kWays; }
   };
 
-  static bool is(const Template& one, const Address& network, unsigned bits, uint32_t service) {
-    return one.network == network && one.service == service && one.mask == bits + 1;
+  static bool is(const Template& one, const Address& network, uint32_t part, uint32_t service) {
+    return one.network == network && one.service == service && one.part == part;
   }
   uint64_t mixed(be32 network) const { return uint64_t{network} << 32; }
   uint64_t mixed(const WideAddress& network) const {
@@ -127,10 +133,10 @@ class TemplatesOf {
     const uint64_t h = mum((mixed(network) | service) ^ secret_, 0x9e3779b97f4a7c15u);
     return {&places_[((h & 0xffffffffu) * sets_ >> 32) * kWays]};
   }
-  Template& place(const Address& network, unsigned bits, uint32_t service, uint64_t now_ms) {
+  Template& place(const Address& network, uint32_t part, uint32_t service, uint64_t now_ms) {
     Template* worst = nullptr;
     for (Template& one : set_of(network, service)) {
-      if (is(one, network, bits, service)) return one;
+      if (is(one, network, part, service)) return one;
       if (worst == nullptr || gives_way(one, *worst, now_ms)) worst = &one;
     }
     return *worst;

@@ -22,6 +22,7 @@ import { isAddress } from './keywords/kinds.js';
 import { tunnelFindings, tunnelOfLine, VIRTUAL_SERVER } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
 import { ClientGroups, type MappedClients } from './map-clients.js';
+import { mapEngine, mapPersistence } from './map-persistence.js';
 import { type MappedVrrp, mapVrrp } from './map-vrrp.js';
 import { addressesIn, parseRange, type Range } from './ranges.js';
 import { isMarked } from './semantics.js';
@@ -190,8 +191,7 @@ class Mapper {
     const marked = isMarked(node, this.#groups);
     // A mark has every protocol: what is said is ignored.
     const protocol = marked ? undefined : (values.text('protocol')?.toLowerCase() ?? 'udp');
-    const engine = child(node, 'persistence_engine');
-    if (engine) this.#unsupported.packets('persistence_engine', engine);
+    const engine = mapEngine(node, values, protocol, this.#unsupported);
     const synProxy = child(node, 'syn_proxy');
     const suspend = child(node, 'ha_suspend');
     if (suspend) this.#unsupported.tuning(suspend, 'the addresses are always here');
@@ -213,7 +213,7 @@ class Mapper {
     });
     return this.#listens(node).map(({ address, port, mark, member }) => {
       const six = mark === undefined ? isSix(address) : common.family === 'ipv6';
-      const persistence = this.#persistence(values, six);
+      const persistence = mapPersistence(values, six);
       const mapped = servers.map((server) => this.#server(server, node, port, mode));
       // Without a port keepalived makes it persistent.
       const keeps = persistence ?? (mark === undefined && port === 0 ? WITHOUT_PORT : undefined);
@@ -226,7 +226,7 @@ class Mapper {
           ...ends,
           name: this.#name(values.text('snmp_name'), ends.name),
           ...common,
-          ...(keeps ? { persistence: keeps } : {}),
+          ...(keeps ? { persistence: without({ ...keeps, engine }) } : {}),
           ...(synProxy && this.#proxies(synProxy, node, !six && protocol === 'tcp', mode)
             ? { synProxy: true }
             : {}),
@@ -248,16 +248,6 @@ class Mapper {
     if (fits && modes.every(seesReplies)) return true;
     this.#unsupported.packets('syn_proxy', line);
     return false;
-  }
-
-  /** The keyword alone asks for six minutes. */
-  #persistence(values: Values, six: boolean): Data | undefined {
-    if (!values.words('persistence_timeout')) return undefined;
-    const timeout = values.seconds('persistence_timeout') ?? `${DEFAULT_PERSISTENCE_S}s`;
-    const netmask = values.text('persistence_granularity');
-    // Of IPv6 it is a length.
-    const isLength = six && netmask !== undefined && /^\d+$/.test(netmask);
-    return without({ timeout, netmask: isLength ? Number(netmask) : netmask });
   }
 
   /** `said` names the first address of a group only. */

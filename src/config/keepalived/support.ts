@@ -15,7 +15,7 @@ export const FEATURES = {
   virtual_routes: 'routes and rules do not move with the role: sluice.yaml says them once',
   static: 'addresses, routes and rules are not given to the kernel: ports and routes say them',
   namespace: 'no network namespace is entered: start sluice inside it (ip netns exec)',
-  persistence_engine: 'there are no persistence engines: clients are known by their addresses',
+  persistence_engine: 'there is sip alone, for UDP: clients are known by their addresses',
   fwmark: 'no rule in marks of sluice.yaml gives packets that mark: the service is left out',
   scheduler: 'there is no such scheduler: wlc schedules instead',
   method: 'there is no SNAT: the service is left out',

@@ -7,7 +7,7 @@ import { isSix } from '../address.js';
 import { CLIENT_LISTS, type ClientListName, type Clients } from '../clients.js';
 import { formatEnd, isMarked } from '../marks.js';
 import type { Model, ServerModel, ServiceModel } from '../model.js';
-import { formatNetmask, type Persistence } from '../persistence.js';
+import { type Persistence, wholeNetmask } from '../persistence.js';
 import type { Tunnel } from '../tunnel.js';
 import { Lines } from './lines.js';
 import { serviceName } from './map.js';
@@ -116,7 +116,7 @@ function writeService(
     if (!marked) lines.add(`protocol ${service.protocol.toUpperCase()}`);
     if (service.onePacket) lines.add('ops');
     if (service.synProxy) lines.add('syn_proxy');
-    if (service.persistence) writePersistence(service.persistence, isSix(address), lines);
+    if (service.persistence) writePersistence(service.persistence, address, lines);
     if (service.localAddresses.length > 0) {
       const key = service.localAddresses.join(' ');
       const name = locals.get(key) ?? `locals_${locals.size + 1}`;
@@ -169,12 +169,11 @@ function methodWords(mode: Mode, tunnel: Tunnel | undefined): string {
   return [...words, ...(checksum === 'nocsum' ? [] : [checksum])].join(' ');
 }
 
-function writePersistence(persistence: Persistence, six: boolean, lines: Lines): void {
-  const { timeoutS, clientBits, whenDrained } = persistence;
+function writePersistence(persistence: Persistence, address: string, lines: Lines): void {
+  const { timeoutS, netmask, engine, whenDrained } = persistence;
   lines.add(`persistence_timeout ${timeoutS}`);
-  if (clientBits !== (six ? 128 : 32)) {
-    lines.add(`persistence_granularity ${formatNetmask(clientBits, six)}`);
-  }
+  if (netmask !== wholeNetmask(address)) lines.add(`persistence_granularity ${netmask}`);
+  if (engine) lines.add(`persistence_engine ${engine}`);
   if (whenDrained !== 'stay') lines.note(`persistence.whenDrained: ${whenDrained}`);
 }
 

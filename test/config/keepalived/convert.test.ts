@@ -126,6 +126,29 @@ services:
   assert.equal(data(loadConfig(put('back.yaml', back)).model), data(first));
 });
 
+test('a persistence engine and a netmask with holes, both ways', () => {
+  const yaml = `${BASE}services:
+  - name: calls
+    listen: 203.0.113.12:5060
+    protocol: udp
+    mode: nat
+    onePacket: true
+    persistence: { timeout: 60s, netmask: 255.0.255.0, engine: sip }
+    servers: [{ address: 198.51.100.12:5060 }]
+`;
+  const first = loadConfig(put('calls.yaml', yaml)).model;
+  assert.equal(first.services[0]?.persistence, {
+    timeoutS: 60,
+    netmask: '255.0.255.0',
+    engine: 'sip',
+    whenDrained: 'stay',
+  });
+  const conf = convert(path('calls.yaml')).text;
+  const lines = ['ops', 'persistence_timeout 60', 'persistence_granularity 255.0.255.0'];
+  assert.ok(conf.includes([...lines, 'persistence_engine sip'].join('\n    ')), conf);
+  assert.equal(data(loadConfig(put('calls.conf', conf)).model), data(first));
+});
+
 test('a file with mistakes is not converted', () => {
   const file = put('wrong.conf', RICH.replace('lb_algo', 'lb_alg'));
   assert.throws(

@@ -204,7 +204,7 @@ const rows: [it: string, conf: string, says: string[]][] = [
     'what would change where packets go',
     `${SERVICE('persistence_engine sip\n    ')}vrrp_instance V {\n interface front\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.9\n }\n virtual_routes {\n 10.0.0.0/8 via 192.0.2.3 dev front\n }\n}\n`,
     [
-      '5:5: persistence_engine: not supported: there are no persistence engines: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
+      '5:5: persistence_engine: not supported: there is sip alone, for UDP: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
       '17:2: virtual_routes: not supported: routes and rules do not move with the role: sluice.yaml says them once (to go without, add virtual_routes to keepalived.accept)',
     ],
   ],
@@ -219,6 +219,18 @@ const rows: [it: string, conf: string, says: string[]][] = [
       (line) =>
         `${line}:5: syn_proxy: not supported: the SYN proxy is for TCP over IPv4 to NAT and FNAT servers: SYNs reach them as they come (to go without, add syn_proxy to keepalived.accept)`,
     ),
+  ],
+  [
+    'a persistence engine that nobody asks',
+    SERVICE('persistence_engine sip').replace('TCP', 'UDP'),
+    ['5:5: warning: persistence_engine: has no effect: without persistence_timeout nobody asks it'],
+  ],
+  [
+    'a persistence engine that is not there',
+    SERVICE('persistence_timeout 50\n    persistence_engine rtsp').replace('TCP', 'UDP'),
+    [
+      '6:5: persistence_engine: not supported: there is sip alone, for UDP: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
+    ],
   ],
   [
     'what only tunes is told once',
@@ -434,7 +446,7 @@ test('accepted: a warning, and the rest goes on', () => {
   const yaml = `keepalived: { accept: [persistence_engine, scheduler] }\n${BASE}`;
   assert.equal(says(conf, yaml), [
     '2:15: warning: lvs_sched conhash: accepted: there is no such scheduler: wlc schedules instead',
-    '5:5: warning: persistence_engine: accepted: there are no persistence engines: clients are known by their addresses',
+    '5:5: warning: persistence_engine: accepted: there is sip alone, for UDP: clients are known by their addresses',
   ]);
   assert.is(loadConfig(write(conf, yaml)).model.services[0]?.scheduler, 'wlc');
 });

@@ -38,6 +38,8 @@ export function udpService(vip: string, port: number, server: string, mode: 'nat
     onePacket: false,
     persistenceMs: 0,
     clientBits: 0,
+    netmask: 0,
+    engine: null,
     movesDrained: false,
     resetOnServerRemoved: false,
     clientAddress: false,

@@ -1,6 +1,6 @@
 // Persistent services: which server a client's later connections get, and the templates listed.
 
-import type { Scenario, Step } from '../scene.js';
+import type { Scenario, Scene, Step } from '../scene.js';
 import type { Service } from '../services.js';
 import { MODES, range } from './common.js';
 
@@ -15,6 +15,20 @@ const web = (more: Partial<Service> = {}): Service => ({
 });
 
 const dns = (more: Partial<Service> = {}) => web({ protocol: 'udp', port: 53, ...more });
+
+const sip = (persistence: Partial<Service['persistence']>, more: Partial<Service> = {}) =>
+  web({
+    protocol: 'udp',
+    port: 5060,
+    onePacket: true,
+    persistence: { timeout: 300, engine: 'sip', ...persistence },
+    ...more,
+  });
+
+const message = (s: Scene, host: number, sport: number, id: string, field = 'Call-ID: ') => {
+  const head = 'INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9\r\n';
+  return s.udp({ host, sport, dport: 5060, payload: `${head}${field}${id}\r\n\r\n` });
+};
 
 /** Each client comes three times, from other ports, in turn with the others. */
 const visits = (syn: (host: number, sport: number) => Step): Step[] =>
@@ -52,6 +66,64 @@ export const persistence: Scenario[] = [
         s.tcp('S', { host, sport: 41000 }),
         s.udp({ host, sport: 41000 }),
       ]),
+      'listing',
+    ],
+  },
+  ...MODES.flatMap((mode) =>
+    [true, false].map(
+      (onePacket): Scenario => ({
+        say: `persistent ${mode} by Call-ID, ${onePacket ? 'each packet' : 'each flow'}`,
+        services: [sip({}, { mode, onePacket })],
+        statistics: true,
+        steps: (s) => [
+          ...range(3).flatMap((round) =>
+            range(2).flatMap((host) =>
+              ['a@x', 'b@x', 'c'].map((id, at) => message(s, host, 5060 + at + 10 * round, id)),
+            ),
+          ),
+          message(s, 1, 5060, 'b@x'),
+          'listing',
+        ],
+      }),
+    ),
+  ),
+  {
+    say: 'Call-IDs as they may be written, and packets that have none',
+    services: [sip({})],
+    steps: (s) => [
+      ...['call-id: ', 'CALL-ID:', 'Call-ID \t:\t ', 'i: ', 'I:', 'Call-ID:\r\n '].map(
+        (field, at) => message(s, 1, 5060 + at, 'same', field),
+      ),
+      message(s, 2, 5060, 'x'.repeat(255)),
+      message(s, 2, 5060, 'x'.repeat(256)),
+      message(s, 2, 5060, ''),
+      message(s, 2, 5060, 'x@'),
+      message(s, 2, 5060, 'x y'),
+      message(s, 2, 5060, 'x', 'X-Call-ID: '),
+      message(s, 2, 5060, 'x', 'Identity: '),
+      ...['', '\r\n\r\n', 'Call-ID: x\r\n', 'X\r\nCall-ID: x'].map((payload) =>
+        s.udp({ host: 3, dport: 5060, payload }),
+      ),
+      'listing',
+    ],
+  },
+  ...['0.0.0.0', '255.255.255.252'].map(
+    (netmask): Scenario => ({
+      say: `by Call-ID, of clients that are one by netmask ${netmask}`,
+      services: [sip({ netmask })],
+      steps: (s) => [
+        ...range(9).flatMap((host) => ['a', 'b'].map((id) => message(s, host, 5060, id))),
+        'listing',
+      ],
+    }),
+  ),
+  {
+    say: 'a netmask with holes',
+    services: [web({ persistence: { timeout: 300, netmask: '255.0.255.0' } })],
+    steps: (s) => [
+      ...['198.77.0.5', '198.18.0.9', '198.77.1.5', '198.99.1.1', '199.77.0.5', '198.1.0.0'].map(
+        (client) => s.from(client),
+      ),
       'listing',
     ],
   },

@@ -61,7 +61,11 @@ export const SEQUENCES: { say: string; lines: Line[] }[] = [
       ...lines('-L -n -n', '-A -t 1.1.1.1:1 -t 1.1.1.1:1', '-A -t 1.1.1.1:1 -u 1.1.1.1:1'),
       ...lines('-A -t 1.1.1.1:1 -s rr -s rr', '-a -t 1.1.1.1:1 -r 2.2.2.2 -g -m'),
       ...lines('-L -6', '-L6', '-A -6 -f 5'),
-      { line: '-U', differs: 'own options', ours: { status: 255, error: /^ERR_UNSUPPORTED: / } },
+      {
+        line: '-U',
+        differs: 'own options',
+        ours: { status: 2, error: /^You need to supply the 'service-address' option for/ },
+      },
       { line: '-G', differs: 'own options', ours: { status: 0, out: /^VIP:VPORT / } },
       { line: '-h', differs: 'help', ours: { status: 0, out: /^ipvsadm v1\.31 .*\nUsage:\n/ } },
       { line: '--version foo', differs: 'help', ours: { status: 0, out: /^ipvsadm v1\.31 / } },

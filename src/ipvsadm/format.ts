@@ -217,7 +217,7 @@ export function connectionLine(
     state.padEnd(11),
     at(client, clientPort).padEnd(18),
     at(virtual, virtualPort).padEnd(18),
-    ...(persistence && engine ? [server.padEnd(18), engine.padEnd(18), engineData] : [server]),
+    ...(persistence && engine ? [server.padEnd(16), engine.padEnd(18), engineData] : [server]),
   ].join(' ');
 }
 

@@ -53,6 +53,11 @@ while True:
 const raised = async (director: Director) =>
   ((await director.get('/v1/status')) as StatusReport).alerts;
 
+/** The log comes by a pipe, later than what the API says. */
+async function logged(director: Director, line: RegExp): Promise<void> {
+  assert.ok(await until(() => line.test(director.log), LONG_MS), `${line}\n${director.log}`);
+}
+
 /** Until an alert is told by both, and until it is over. */
 async function tells(director: Director, code: string, message: RegExp): Promise<void> {
   let said: string | undefined;
@@ -63,7 +68,7 @@ async function tells(director: Director, code: string, message: RegExp): Promise
   };
   assert.ok(await until(begins, LONG_MS), `${code}\n${director.log}`);
   assert.match(said ?? '', message);
-  assert.match(director.log, new RegExp(`warn: .*\\[${code}\\]`));
+  await logged(director, new RegExp(`warn: .*\\[${code}\\]`));
 }
 
 async function ends(director: Director, code: string): Promise<void> {
@@ -72,7 +77,7 @@ async function ends(director: Director, code: string): Promise<void> {
     await until(over, LONG_MS),
     `${code} goes on: ${JSON.stringify(await raised(director))}`,
   );
-  assert.match(director.log, new RegExp(`no more: .*\\[${code}\\]`));
+  await logged(director, new RegExp(`no more: .*\\[${code}\\]`));
 }
 
 if (process.getuid?.() !== 0) {

@@ -8,7 +8,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { addressEnvironment, buildAddon, run } from './build.js';
 
-const PART = ['fullnat.test', 'fragments.test', 'removal.test', 'enat.test'];
+const PART = [
+  ...['fullnat.test', 'fragments.test', 'removal.test', 'enat.test'],
+  ...['clients.test', 'calls.test', 'syn-proxy.test'],
+];
 
 test('the functional packet tests hold', () => {
   const parts = process.env.SLUICE_SANITIZE_ALL

@@ -43,9 +43,9 @@ class AddressSet {
     std::vector<std::pair<Number, Number>> ranges;
     ranges.reserve(networks.size());
     for (const Network& network : networks) {
-      const Number host = network.length == 0 ? kLast : kLast >> network.length;
-      const Number first = network.length >= kBits ? network.first : network.first & ~host;
-      ranges.emplace_back(first, network.length >= kBits ? first : first | host);
+      const Number host = network.length >= kBits ? 0 : kLast >> network.length;
+      const Number first = network.first & ~host;
+      ranges.emplace_back(first, first | host);
     }
     std::sort(ranges.begin(), ranges.end());
     std::vector<Number>& points = levels_.emplace_back(1, Number{0});

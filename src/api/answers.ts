@@ -164,6 +164,7 @@ const vrrpInstance = z.object({
   virtualMac: z.boolean(),
   source: z.string().describe('address that adverts come from'),
   unicastPeers: z.array(z.string()).describe('none: multicast'),
+  multicastGroup: z.string().nullable().describe('what adverts go to, unless to peers'),
   addresses: z.array(z.string()),
   master: z
     .object({ address: z.string(), priority: z.number() })

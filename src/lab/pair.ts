@@ -41,6 +41,8 @@ export interface PairOptions {
   priorities?: readonly [number, number];
   unicast?: boolean;
   v6?: boolean;
+  /** Multicast group, if not RFC 9568's. */
+  group?: string;
   virtualMac?: boolean;
   password?: string;
   /** The password keys AH. */
@@ -143,6 +145,7 @@ function instanceYaml(n: 1 | 2, given: PairOptions): string {
     `      preempt: ${o.preempt}`,
     ...(o.accept ? [`      accept: true`] : []),
     ...(o.unicast ? [`      unicastPeers: ['${peer}']`] : []),
+    ...(o.group ? [`      multicastGroup: '${o.group}'`] : []),
     ...(o.password ? [`      password: ${o.password}`] : []),
     ...(o.ah ? [`      ah: true`] : []),
     ...(o.hmacKey ? [`      hmacKey: ${o.hmacKey}`] : []),
@@ -223,6 +226,7 @@ function keepalivedInstance(n: 1 | 2, given: PairOptions): string {
   advert_int ${o.advertMs / 1000}
   ${o.preempt ? '' : 'nopreempt'}
   ${o.unicast ? `unicast_src_ip ${own}\n  unicast_peer {\n    ${peer}\n  }` : ''}
+  ${o.group ? `mcast_dst_ip ${o.group}` : ''}
   ${password ? `authentication {\n    auth_type ${type}\n    auth_pass ${password}\n  }` : ''}
   virtual_ipaddress {
     ${sharedBy(o).join(`${o.v6 ? '/64' : ''}\n    `)}${o.v6 ? '/64' : ''}

@@ -40,6 +40,7 @@ export function checkVrrp(model: Model, dropped: ReadonlySet<string>, findings: 
     );
     checkTiming(instance, path, findings);
     checkFamily(instance, path, findings);
+    checkMulticast(instance, path, findings);
     checkAddresses(model, instance, path, seen.addresses, findings);
     if (portsKnown) checkPort(model, instance, path, findings);
     checkTracks(model, instance, path, dropped, findings);
@@ -107,11 +108,12 @@ const MOST_V6_SEALED = 89;
 function checkFamily(instance: InstanceModel, path: Path, findings: Findings): void {
   const six = isSix(instance);
   const { version, addresses, sourceAddress, unicastPeers } = instance;
-  const source = sourceAddress === undefined ? [] : [sourceAddress];
-  for (const [key, list] of Object.entries({ addresses, unicastPeers, sourceAddress: source })) {
+  const singles = { sourceAddress, multicastGroup: instance.multicastGroup };
+  for (const [key, said] of Object.entries({ addresses, unicastPeers, ...singles })) {
+    const list = Array.isArray(said) ? said : said === undefined ? [] : [said];
     list.forEach((address, index) => {
       if (address.includes(':') === six) return;
-      const at = key === 'sourceAddress' ? [...path, key] : [...path, key, index];
+      const at = Array.isArray(said) ? [...path, key, index] : [...path, key];
       const more =
         key === 'addresses' ? ', in excludedAddresses, or in an instance of its own' : '';
       const message = `${address} is not of the family of ${addresses[0]}, expected one that is${more}`;
@@ -127,6 +129,25 @@ function checkFamily(instance: InstanceModel, path: Path, findings: Findings): v
   if (addresses.length > most) {
     const message = `an advert has room for ${most} of IPv6, expected the others in excludedAddresses`;
     findings.error('ERR_CONFIG_LIMIT', [...path, 'addresses'], message);
+  }
+}
+
+function checkMulticast(
+  { multicastGroup: group, unicastPeers }: InstanceModel,
+  path: Path,
+  findings: Findings,
+): void {
+  if (group === undefined) return;
+  const at = [...path, 'multicastGroup'];
+  // An advert may not leave its link (RFC 9568 section 5.1.2.3).
+  const good = group.includes(':')
+    ? /^ff.2:/.test(group)
+    : unusableAs(group)?.includes('multicast');
+  if (!good) {
+    const expected = 'expected a multicast group such as 224.0.0.18, or ff02::12 on the link';
+    findings.error('ERR_CONFIG_VALUE', at, `is ${group}, ${expected}`);
+  } else if (unicastPeers.length > 0) {
+    findings.warning('WARN_CONFIG_IGNORED', at, 'adverts go to unicastPeers alone');
   }
 }
 

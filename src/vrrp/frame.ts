@@ -6,8 +6,6 @@ import {
   addUp,
   bytesOf,
   folded,
-  GROUP_V4,
-  GROUP_V6,
   isV6,
   pseudoSum,
   textOf,
@@ -125,6 +123,11 @@ export interface Arrived {
   ah?: Uint8Array;
 }
 
+function isMulticast(address: string): boolean {
+  const [first = 0] = bytesOf(address);
+  return isV6(address) ? first === 0xff : first >> 4 === 14;
+}
+
 /** An IP frame of protocol 112, as workers hand them on (header checked), or of AH; undefined: none. */
 export function openFrame(frame: Uint8Array): Arrived | undefined {
   if (frame.length < ETHERNET + IPV4) return undefined;
@@ -134,9 +137,7 @@ export function openFrame(frame: Uint8Array): Arrived | undefined {
   const opened =
     type === TYPE_IPV4 ? openIpv4(packet, view) : type === TYPE_IPV6 && openIpv6(packet, view);
   if (!opened) return undefined;
-  const { destination } = opened;
-  const multicast = destination === GROUP_V4 || destination === GROUP_V6;
-  return { ...opened, multicast, sourceMac: frame.slice(6, 12) };
+  return { ...opened, multicast: isMulticast(opened.destination), sourceMac: frame.slice(6, 12) };
 }
 
 type Opened = Omit<Arrived, 'multicast' | 'sourceMac'>;

@@ -9,7 +9,7 @@ import { type Announced, Announcer } from './announce.js';
 import type { Arrived } from './frame.js';
 import { Machine, type State } from './machine.js';
 import { adverts, type Guard, type Judgement, judge, type Place, sourceMac } from './messages.js';
-import type { InstanceModel } from './model.js';
+import { groupOf, type InstanceModel } from './model.js';
 import { type Fault, isV6 } from './packet.js';
 import { Replays } from './seal.js';
 import type { TrackReport } from './tracking.js';
@@ -42,6 +42,8 @@ export interface InstanceReport extends InstanceCounters {
   authentication: 'none' | 'password' | 'ah' | 'hmac';
   source: string;
   unicastPeers: string[];
+  /** null: adverts go to peers. */
+  multicastGroup: string | null;
   addresses: string[];
   /** The master's address and priority as it says; ourselves when we are it. */
   master: { address: string; priority: number } | null;
@@ -171,8 +173,44 @@ export class Instance {
     if (added.length > 0) this.announcer.twice(repeat, delayMs, () => added);
   }
 
+  /** Whether an advert comes by its port, in its family, and to it or its multicast group. */
+  isReachedBy(port: number, { source, destination, multicast }: Arrived): boolean {
+    if (this.place.port !== port || isV6(this.place.address) !== isV6(source)) return false;
+    return !multicast || destination === groupOf(this.model);
+  }
+
   drop(fault: Fault): void {
     this.counters.dropped[fault] = (this.counters.dropped[fault] ?? 0) + 1;
+  }
+
+  /** `group`: that it is in. */
+  report(group: string | null, tracked: TrackReport[]): InstanceReport {
+    const { model, machine, place, counters } = this;
+    const own = { address: place.address, priority: machine.priority };
+    return {
+      name: model.name,
+      port: model.port,
+      routerId: model.vrid,
+      version: model.version,
+      state: machine.state,
+      since: this.since.toISOString(),
+      priority: model.priority,
+      effectivePriority: machine.priority,
+      advertMs: model.intervalMs,
+      masterDownMs: machine.masterDownMs,
+      preempt: model.preempt,
+      virtualMac: model.virtualMac,
+      authentication: this.authentication,
+      source: place.address,
+      unicastPeers: model.unicastPeers,
+      multicastGroup: model.unicastPeers.length > 0 ? null : groupOf(model),
+      addresses: this.addresses,
+      master: this.isMaster ? own : (machine.master ?? null),
+      group,
+      fault: machine.state === 'FAULT' ? (this.fault ?? 'its group is') : null,
+      tracked,
+      ...counters,
+    };
   }
 }
 

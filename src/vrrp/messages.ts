@@ -2,14 +2,12 @@
 import type { PortModel } from '../config/model.js';
 import type { Advert, Seal } from '../native.js';
 import { type Arrived, advertFrame, linkLocal, virtualMac } from './frame.js';
-import { type InstanceModel, isSix } from './model.js';
+import { groupOf, type InstanceModel, isSix } from './model.js';
 import {
   type Advertisement,
   decode,
   encode,
   type Fault,
-  GROUP_V4,
-  GROUP_V6,
   isV6,
   passwordBytes,
   VRRP_TTL,
@@ -70,10 +68,9 @@ export function adverts(
   seal?: Seal,
 ): Advert {
   const peers = instance.unicastPeers;
-  const group = isV6(place.address) ? GROUP_V6 : GROUP_V4;
   const trailer = seal?.kind === 'trailer' ? emptyTrailer() : undefined;
   const frames = (own: number) =>
-    (peers.length > 0 ? peers : [group]).map((destination) => {
+    (peers.length > 0 ? peers : [groupOf(instance)]).map((destination) => {
       const around = { source: place.address, destination };
       return advertFrame({
         sourceMac: instance.xmitBase ? place.mac : sourceMac(instance, place),
@@ -124,7 +121,7 @@ export function judge(
   guard: Guard,
 ): Judgement {
   const bad = (fault: Fault, detail?: string): Judgement => ({ fault, detail });
-  const { source, destination, multicast } = arrived;
+  const { source, destination } = arrived;
   if (source === place.address) return bad('own');
   const unicast = instance.unicastPeers.length > 0;
   // Unicast may have crossed routers; its sender is known by its address.
@@ -140,7 +137,7 @@ export function judge(
   if (heard.version !== instance.version) {
     return bad('version', `${heard.version}, ours is ${instance.version}`);
   }
-  if (unicast ? !instance.unicastPeers.includes(source) : !multicast) {
+  if (unicast ? !instance.unicastPeers.includes(source) : destination !== groupOf(instance)) {
     return bad('source', `${source} to ${destination}`);
   }
   const opened = unseal(arrived, seal);

@@ -3,6 +3,7 @@
 import type { Parsed } from '../config/schema.js';
 import { BIRD_SOCKET, type Script } from '../health/model.js';
 import { OWNER } from './machine.js';
+import { GROUP_V4, GROUP_V6 } from './packet.js';
 
 export interface VrrpModel {
   /** Adverts go on for so long without a sign of life of the control plane. */
@@ -35,6 +36,8 @@ export interface InstanceModel {
   sourceAddress: string | undefined;
   /** Empty: multicast. */
   unicastPeers: string[];
+  /** undefined: RFC 9568's. */
+  multicastGroup: string | undefined;
   /** The password of version 2; undefined: none. */
   password: string | undefined;
   /** It keys IPsec's AH, and is not in adverts. */
@@ -56,8 +59,13 @@ export interface InstanceModel {
 }
 
 /** A virtual router has one family, that of its first address. */
-export function isSix({ addresses, sourceAddress }: InstanceModel): boolean {
-  return (addresses[0] ?? sourceAddress ?? '').includes(':');
+export function isSix({ addresses, sourceAddress, multicastGroup }: InstanceModel): boolean {
+  return (addresses[0] ?? sourceAddress ?? multicastGroup ?? '').includes(':');
+}
+
+/** What adverts go to, and come to, where they are multicast. */
+export function groupOf(instance: InstanceModel): string {
+  return instance.multicastGroup ?? (isSix(instance) ? GROUP_V6 : GROUP_V4);
 }
 
 /** keepalived's garp_master_*, and its like of IPv6 */
@@ -190,6 +198,7 @@ function buildInstance(instance: NonNullable<ParsedVrrp['instances']>[number]): 
     trackPort: instance.trackPort ?? true,
     sourceAddress: instance.sourceAddress,
     unicastPeers: instance.unicastPeers ?? [],
+    multicastGroup: instance.multicastGroup,
     password: instance.password,
     ah: instance.ah ?? false,
     hmacKey: instance.hmacKey,

@@ -23,7 +23,7 @@ export const FAULTS = {
   replay: 'its sequence number is not above the last one: it was sent before',
   interval: 'its interval is not ours, as version 2 demands',
   addresses: 'it lists other addresses than ours',
-  source: 'it does not come from a configured unicast peer',
+  source: 'it does not come from a configured unicast peer, or not to the multicast group',
   own: 'it bears our own address: an echo, a replay, or a duplicate of this director',
 } as const;
 export type Fault = keyof typeof FAULTS;

@@ -75,6 +75,7 @@ const instance = section({
   trackPort: flag().optional(),
   sourceAddress: anyAddress().optional(),
   unicastPeers: list(anyAddress(), 'addresses').optional(),
+  multicastGroup: anyAddress().optional(),
   password: word('a password of 1 to 8 printable characters', /^[\x21-\x7e]{1,8}$/).optional(),
   ah: flag().optional(),
   hmacKey: absolute().optional(),

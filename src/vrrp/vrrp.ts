@@ -16,8 +16,9 @@ import { openFrame } from './frame.js';
 import { Heir } from './heir.js';
 import { Instance, type InstanceReport } from './instance.js';
 import type { State } from './machine.js';
+import { type Membership, Memberships } from './memberships.js';
 import { type Place, placeOf, sourceMac } from './messages.js';
-import { type GroupModel, type InstanceModel, isSix, type VrrpModel } from './model.js';
+import { type GroupModel, groupOf, type InstanceModel, isSix, type VrrpModel } from './model.js';
 import { Notices } from './notices.js';
 import { isV6 } from './packet.js';
 import { PeerMacs } from './peers.js';
@@ -60,6 +61,7 @@ export class Vrrp {
   readonly #parts: VrrpParts;
   readonly #log: Logger;
   readonly #notices: Notices;
+  readonly #memberships: Memberships;
   readonly #peers = new PeerMacs();
   readonly #keys = new Keys();
   readonly #complaints: Complaints;
@@ -83,6 +85,7 @@ export class Vrrp {
     this.#parts = parts;
     this.#log = parts.log;
     this.#notices = new Notices(parts.log);
+    this.#memberships = new Memberships(parts.log);
     this.#complaints = new Complaints(parts.log);
     this.#tracking = new Tracking(parts.engine, ({ model, good, detail }) => {
       this.#log.info(`Tracker ${model.name} ${good ? 'succeeded' : 'failed'}: ${detail}`);
@@ -160,6 +163,7 @@ export class Vrrp {
     for (const timer of [...this.#timers, this.#leaseTimer]) clearInterval(timer);
     this.#tracking.stop();
     this.#heir.stop();
+    this.#memberships.stop();
     this.#apply(this.#router.stop(now()));
     await this.#notices.end();
   }
@@ -179,6 +183,18 @@ export class Vrrp {
 
   #macs(): Uint8Array[] {
     return this.#parts.engine.ports().map(({ mac }) => parseMac(mac) as Uint8Array);
+  }
+
+  /** Those of all instances that multicast, on the twins of their ports. */
+  #groups(): Membership[] {
+    const twins = this.#parts.engine.ports().map(({ twin }) => twin);
+    return [...this.#instances.values()].flatMap(({ place, model }) => {
+      const twin = twins[place.port];
+      if (!twin || model.unicastPeers.length > 0) return [];
+      const own = this.#model?.ports[place.port]?.addresses ?? [];
+      const four = own.find(({ address }) => !isV6(address))?.address;
+      return [{ twin, group: groupOf(model), address: four }];
+    });
   }
 
   #configure(vrrp: VrrpModel, macs: readonly Uint8Array[]): void {
@@ -204,6 +220,7 @@ export class Vrrp {
       vrrp.groups.map(({ instances }) => instances),
       this.#router,
     );
+    this.#memberships.follow(this.#groups());
     this.#notices.setFifo(vrrp.notifyFifo);
     this.#tracking.configure(vrrp.trackers);
     if (!this.#running) return;
@@ -326,10 +343,11 @@ export class Vrrp {
     const arrived = openFrame(frame);
     if (!arrived) return;
     const vrid = arrived.payload[1];
-    const instance = [...this.#instances.values()].find(
-      ({ place, model }) =>
-        place.port === port && model.vrid === vrid && isV6(place.address) === isV6(arrived.source),
-    );
+    const reached = [...this.#instances.values()].filter((one) => one.isReachedBy(port, arrived));
+    // To a group that other routers of the link have for themselves.
+    const elsewhere = reached.length === 0 && arrived.multicast;
+    if (elsewhere && [...this.#instances.values()].some(({ place }) => place.port === port)) return;
+    const instance = reached.find(({ model }) => model.vrid === vrid);
     if (!instance) {
       this.#complaints.advert(
         `port ${this.#model?.ports[port]?.name}`,
@@ -458,32 +476,9 @@ export class Vrrp {
   }
 
   #reportOf(instance: Instance): InstanceReport {
-    const { model, machine, place, counters } = instance;
-    const own = { address: place.address, priority: machine.priority };
+    const { model } = instance;
     const group = this.#vrrp?.groups.find(({ instances }) => instances.includes(model.name));
-    return {
-      name: model.name,
-      port: model.port,
-      routerId: model.vrid,
-      version: model.version,
-      state: machine.state,
-      since: instance.since.toISOString(),
-      priority: model.priority,
-      effectivePriority: machine.priority,
-      advertMs: model.intervalMs,
-      masterDownMs: machine.masterDownMs,
-      preempt: model.preempt,
-      virtualMac: model.virtualMac,
-      authentication: instance.authentication,
-      source: place.address,
-      unicastPeers: model.unicastPeers,
-      addresses: instance.addresses,
-      master: instance.isMaster ? own : (machine.master ?? null),
-      group: group?.name ?? null,
-      fault: machine.state === 'FAULT' ? (instance.fault ?? 'its group is') : null,
-      tracked: this.#tracking.report(model),
-      ...counters,
-    };
+    return instance.report(group?.name ?? null, this.#tracking.report(model));
   }
 }
 

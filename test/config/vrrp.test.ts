@@ -18,6 +18,8 @@ const GOOD = [
   `version: 2, password: s3cret, hmacKey: /etc/key, ${V4}`,
   `hmacKey: /etc/key, ${V4}`,
   `hmacKey: /etc/key, addresses: ['2001:db8::1']`,
+  `multicastGroup: 239.1.2.3, ${V4}`,
+  `multicastGroup: 'ff12::5', addresses: ['2001:db8::1']`,
 ];
 for (const keys of GOOD) {
   test(`good: ${keys}`, () => assert.equal(says(keys), []));
@@ -46,6 +48,22 @@ const BAD: [string, string][] = [
   [
     `hmacKey: key, ${V4}`,
     `ERR_CONFIG_VALUE ${INSTANCE}.hmacKey: is "key", expected an absolute path`,
+  ],
+  [
+    `multicastGroup: 192.0.2.9, ${V4}`,
+    `ERR_CONFIG_VALUE ${INSTANCE}.multicastGroup: is 192.0.2.9, expected a multicast group such as 224.0.0.18, or ff02::12 on the link`,
+  ],
+  [
+    `multicastGroup: 'ff05::5', addresses: ['2001:db8::1']`,
+    `ERR_CONFIG_VALUE ${INSTANCE}.multicastGroup: is ff05::5, expected a multicast group such as 224.0.0.18, or ff02::12 on the link`,
+  ],
+  [
+    `multicastGroup: 'ff02::5', ${V4}`,
+    `ERR_CONFIG_CONFLICT ${INSTANCE}.multicastGroup: ff02::5 is not of the family of 192.0.2.100, expected one that is`,
+  ],
+  [
+    `multicastGroup: 224.0.0.99, unicastPeers: [192.0.2.2], ${V4}`,
+    `WARN_CONFIG_IGNORED ${INSTANCE}.multicastGroup: adverts go to unicastPeers alone`,
   ],
   [
     `hmacKey: /etc/key, ${v6(90)}`,

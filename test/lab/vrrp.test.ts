@@ -28,12 +28,14 @@ type Case = PairOptions & { what: string; name: string; shared: string };
 const CASES: Case[] = (
   [
     ['version 3, multicast', { version: 3, advertMs: 100 }],
+    ['version 3, a group of its own', { version: 3, advertMs: 100, group: '239.1.2.3' }],
     ['version 3, unicast', { version: 3, advertMs: 100, unicast: true }],
     ['version 3, virtual MAC', { version: 3, advertMs: 100, virtualMac: true }],
     ['version 2 with a password', { version: 2, advertMs: 1000, password: 's3cret' }],
     ['version 2 by AH', { version: 2, advertMs: 1000, password: 's3cret', ah: true }],
     ['AH, unicast', { version: 2, advertMs: 1000, password: 's3cret', ah: true, unicast: true }],
     ['IPv6, multicast', { version: 3, advertMs: 100, v6: true }],
+    ['IPv6, a group of its own', { version: 3, advertMs: 100, v6: true, group: 'ff02::112' }],
     ['IPv6, unicast', { version: 3, advertMs: 100, v6: true, unicast: true }],
     ['IPv6, virtual MAC', { version: 3, advertMs: 100, v6: true, virtualMac: true }],
   ] as [string, PairOptions][]

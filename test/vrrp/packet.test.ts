@@ -10,6 +10,7 @@ import {
   unsolicitedAdvertisement,
   virtualMac,
 } from '../../src/vrrp/frame.js';
+import { adverts, judge } from '../../src/vrrp/messages.js';
 import {
   type Advertisement,
   decode,
@@ -17,8 +18,10 @@ import {
   type FAULTS,
   passwordBytes,
 } from '../../src/vrrp/packet.js';
+import { Replays } from '../../src/vrrp/seal.js';
 import { scapy, scapyMissing } from '../support/scapy.js';
 import { skip } from '../support/skip.js';
+import { instanceOf } from './network.js';
 
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 const around = { source: '192.0.2.2', destination: '224.0.0.18', ttl: 255 };
@@ -155,6 +158,26 @@ test('a frame carries what it was made of', () => {
   padded.set(frame);
   assert.equal(openFrame(padded)?.payload, GOOD, 'Ethernet padding is not the message');
   assert.is(openFrame(gratuitousArp('192.0.2.100', MAC)), undefined);
+});
+
+test('a group of its own: adverts go there, and those to another one are none of its', () => {
+  const place = { port: 0, mac: MAC, address: '192.0.2.1' };
+  const other = { ...place, address: '192.0.2.2' };
+  const own = instanceOf('multicastGroup: 239.129.2.3, addresses: [192.0.2.100]');
+  const usual = instanceOf('addresses: [192.0.2.100]');
+  const frameOf = (model: typeof own) =>
+    adverts(model, other, 100, () => undefined).frames[0] as Uint8Array;
+  assert.is(Buffer.from(frameOf(own).subarray(0, 6)).toString('hex'), '01005e010203');
+  for (const [model, from, fault] of [
+    [own, own, undefined],
+    [own, usual, 'source'],
+    [usual, own, 'source'],
+  ] as const) {
+    const arrived = openFrame(frameOf(from));
+    assert.ok(arrived?.multicast);
+    const judged = judge(model, place, arrived, { seal: undefined, replays: new Replays() });
+    assert.is('fault' in judged ? judged.fault : undefined, fault);
+  }
 });
 
 const SIX = { source: 'fe80::ff:fe00:101', destination: 'ff02::12', ttl: 255 };

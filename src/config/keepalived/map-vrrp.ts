@@ -127,6 +127,7 @@ function mapInstance(
   const unicast = peers.length > 0;
   const virtualMac = values.words('use_vmac') !== undefined;
   const source = values.text('unicast_src_ip', 'mcast_src_ip');
+  const multicast = values.text('mcast_dst_ip') ?? globals.text(`vrrp_mcast_group${v6 ? 6 : 4}`);
   const skips =
     values.boolean('skip_check_adv_addr') ?? globals.flag('vrrp_skip_check_adv_addr') ?? false;
   const { tracks, data: track } = mapTracks(node, group, priority === OWNER, trackers, interfaces);
@@ -148,6 +149,7 @@ function mapInstance(
     trackPort: values.flag('dont_track_primary') ? false : undefined,
     sourceAddress: source,
     unicastPeers: list(peers),
+    multicastGroup: unicast ? undefined : multicast,
     ...auth,
     strict: (version === 3 && !skips) || undefined,
     accept: accepts(values, strict && version === 2) || undefined,

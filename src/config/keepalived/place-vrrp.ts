@@ -24,6 +24,7 @@ const KEYWORDS: Record<string, readonly string[]> = {
   trackPort: ['dont_track_primary'],
   sourceAddress: ['unicast_src_ip', 'mcast_src_ip'],
   unicastPeers: ['unicast_peer'],
+  multicastGroup: ['mcast_dst_ip'],
   password: ['authentication'],
   ah: ['authentication'],
   strict: ['skip_check_adv_addr', 'strict_mode'],

@@ -139,7 +139,8 @@ function checkSettings(node: Node, strict: boolean, version: string, problems: P
   const base = child(node, 'vmac_xmit_base');
   if (!vmac) ignored(base, 'there is no use_vmac');
   if (vmac && peers && !base) ignored(vmac, 'unicast adverts come from the interface’s own MAC');
-  if (!peers) ignored(child(node, 'unicast_src_ip'), 'no unicast_peer is given: it is multicast');
+  if (peers) ignored(child(node, 'mcast_dst_ip'), 'unicast_peer is given: it is unicast');
+  else ignored(child(node, 'unicast_src_ip'), 'no unicast_peer is given: it is multicast');
   const [first, ...others] = children(node, 'virtual_ipaddress').flatMap(
     (one) => one.children ?? [],
   );

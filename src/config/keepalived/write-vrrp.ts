@@ -69,6 +69,7 @@ function writeInstance(
     if (!one.trackPort) lines.add('dont_track_primary');
     const source = one.unicastPeers.length > 0 ? 'unicast_src_ip' : 'mcast_src_ip';
     lines.given(source, one.sourceAddress);
+    lines.given('mcast_dst_ip', one.multicastGroup);
     writeList('unicast_peer', one.unicastPeers, lines);
     if (one.version === 3 && !one.strict) lines.add('skip_check_adv_addr');
     if (one.accept) lines.add('accept');

@@ -294,6 +294,7 @@ const instanceOf = (version: 2 | 3) =>
       preempt: fc.boolean(),
       sourceAddress: fc.constant('192.0.2.7'),
       unicastPeers: fc.constant(['192.0.2.8', '192.0.2.9']),
+      multicastGroup: fc.constantFrom('224.0.0.99', '239.1.2.3'),
       virtualMac: fc.constant(false),
       accept: fc.boolean(),
       downAdverts: fc.integer({ min: 1, max: 100 }),
@@ -358,6 +359,7 @@ test('property: any VRRP written as keepalived.conf is read as the same', () => 
     fc.property(vrrps, (given) => {
       const instances = given.instances.map((one, index) => ({
         ...one,
+        multicastGroup: one.unicastPeers ? undefined : one.multicastGroup,
         name: `VI_${index + 1}`,
         port: 'front',
         routerId: index + 1,

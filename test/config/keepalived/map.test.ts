@@ -75,6 +75,7 @@ vrrp:
       preemptDelay: 5s
       password: s3cret
       ah: true
+      multicastGroup: 224.0.0.99
       addresses: [203.0.113.10, 192.0.2.100]
       excludedAddresses: [203.0.113.20]
       track:

@@ -535,6 +535,48 @@ export const MUTATIONS: Mutation[] = [
   row('a router id twice', 'virtual_router_id 53', 'virtual_router_id 52', 'told when mapped'),
   row('a bad debug level', 'priority 100', 'debug 5\n    priority 100'),
   row('a bad TTL', 'priority 100', 'unicast_ttl 300\n    priority 100'),
+  ...[
+    '224.0.0.99',
+    '239.1.2.3',
+    '10.1.1.1',
+    'ff02::5',
+    'all',
+    '224.0.0.300',
+    '',
+    '224.0.0.9 x',
+  ].map((to) =>
+    row(
+      `vrrp_mcast_group4 ${to}`,
+      'router_id LVS_1',
+      `vrrp_mcast_group4 ${to}`,
+      to.includes(' ') ? 'words too many' : undefined,
+    ),
+  ),
+  ...['ff02::5', 'ff12::1', 'ff05::5', '2001:db8::1', '224.0.0.5', 'all'].map((to) =>
+    row(`vrrp_mcast_group6 ${to}`, 'router_id LVS_1', `vrrp_mcast_group6 ${to}`),
+  ),
+  ...['224.0.0.99', '239.1.2.3', '10.1.1.1', 'all', ''].map((to) =>
+    row(
+      `mcast_dst_ip ${to}`,
+      'virtual_router_id 52',
+      `virtual_router_id 52\n    mcast_dst_ip ${to}`,
+    ),
+  ),
+  ...['ff02::5', 'ff05::5', '2001:db8::1'].map((to) =>
+    row(
+      `mcast_dst_ip ${to}`,
+      'virtual_router_id 52\n    virtual_ipaddress {\n        192.0.2.81',
+      `virtual_router_id 52\n    mcast_dst_ip ${to}\n    virtual_ipaddress {\n        2001:db8::81`,
+    ),
+  ),
+  row(
+    'mcast_dst_ip of another family',
+    'virtual_router_id 52',
+    'virtual_router_id 52\n    mcast_dst_ip ff02::5',
+    'told when mapped',
+  ),
+  row('mcast_dst_ip and unicast', 'priority 100', 'mcast_dst_ip 224.0.0.99\n    priority 100'),
+  row('mcast_src_ip', 'virtual_router_id 52', 'virtual_router_id 52\n    mcast_src_ip 10.99.2.9'),
   row('a FIFO', 'router_id LVS_1', 'vrrp_notify_fifo /tmp/sluice.fifo'),
   row(
     'a process',

@@ -5,6 +5,7 @@ global_defs {
     script_user nobody nogroup
     checker_log_all_failures
     vrrp_startup_delay 3.5
+    vrrp_mcast_group4 224.0.0.99
     vrrp_notify_fifo /run/vrrp.fifo
     vrrp_garp_master_refresh 60
 }

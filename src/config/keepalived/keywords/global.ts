@@ -1,13 +1,14 @@
 /** global_defs, key by key, with what Sluice makes of each. */
 import type { Node } from '../tree.js';
 import {
-  address,
   any,
   type Block,
   bool,
   decimal,
   type Finding,
   flag,
+  group4,
+  group6,
   integer,
   keyword,
   many,
@@ -187,8 +188,8 @@ export const GLOBAL_DEFS: Block = {
   vrrp_strict: flag,
   vrrp_notify_fifo: fifo,
   vrrp_startup_delay: keyword(one(timer)),
-  vrrp_mcast_group4: keyword(one(address)),
-  vrrp_mcast_group6: keyword(one(address)),
+  vrrp_mcast_group4: keyword(one(group4)),
+  vrrp_mcast_group6: keyword(one(group6)),
   ...unsupported(ADVERTS, {
     vrrp_lower_prio_no_advert: switchable,
     vrrp_higher_prio_send_advert: switchable,

@@ -96,6 +96,19 @@ export const oneOf =
 
 export const address: Check = (text) => (isAddress(text) ? undefined : 'an IPv4 or IPv6 address');
 
+/** Of adverts: IPv6's stays on the link. */
+export const group: Check = (text) =>
+  isAddress(text) && (text.includes(':') ? /^ff.2:/i.test(text) : isGroup(text))
+    ? undefined
+    : 'a multicast group such as 224.0.0.18, or ff02::12 on the link';
+
+const isGroup = (text: string) => ipaddr.IPv4.parse(text).range() === 'multicast';
+
+export const group4: Check = (text) =>
+  text.includes(':') ? 'a multicast group of IPv4' : group(text);
+export const group6: Check = (text) =>
+  text.includes(':') ? group(text) : 'a multicast group of IPv6 on the link, such as ff02::12';
+
 export const port = integer(1, 65535);
 export const portOrZero = integer(0, 65535);
 export const fwmark = integer(0, 0xffff_ffff);

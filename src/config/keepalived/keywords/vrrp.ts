@@ -7,6 +7,7 @@ import {
   decimal,
   type Finding,
   flag,
+  group,
   integer,
   type Keyword,
   keyword,
@@ -306,6 +307,7 @@ export const VRRP_INSTANCE: Block = {
   dont_track_primary: flag,
   ...TRACKS,
   mcast_src_ip: keyword(one(address)),
+  mcast_dst_ip: keyword(one(group)),
   unicast_src_ip: keyword(one(address)),
   version: keyword(one(integer(2, 3))),
   // Peers are known by their addresses anyway.
@@ -334,7 +336,6 @@ export const VRRP_INSTANCE: Block = {
   strict_mode: switchable,
   ...NOTIFIES,
   ...unsupported({ packets: 'virtual_routes' }, { virtual_routes: routes, virtual_rules: rules }),
-  ...unsupported({ packets: 'multicast_group' }, { mcast_dst_ip: keyword(one(address)) }),
   ...unsupported(KERNEL, {
     vrf: value,
     use_vmac_addr: flag,

@@ -6,9 +6,10 @@
  *   tsx test/runner.ts [--root DIR] [--timeout SECONDS] [FILTER ...]
  *
  * A filter is a part of a path. What a file says in its first lines: `// serial`, it runs alone, after
- * all others (everything under test/bench, which takes times); `// lab`, it has directors that forward,
- * and runs beside one other of its kind (everything under test/lab); `// timeout: 300`, it may take so
- * long, and begins before others. The rest, builds with sanitizers among them, keeps all CPUs busy.
+ * all others; `// lab`, it has directors that forward, and runs beside one other of its kind (everything
+ * under test/lab, and under test/bench, where accounts are looked at and no times); `// timeout: 300`,
+ * it may take so long, and begins before others. The rest, builds with sanitizers among them, keeps
+ * all CPUs busy.
  *
  * Labs and serial files have real clients, servers and clocks, and a CPU that is taken away for a
  * second fails them too. Up to AGAIN of them that failed are run once more, alone; what they said at
@@ -64,8 +65,8 @@ function findTests({ root, timeoutSeconds, filters }: Options): TestFile[] {
     if (filters.length > 0 && !filters.some((filter) => name.includes(filter))) continue;
     const head = readFileSync(path, 'utf8').split('\n', 12).join('\n');
     const says = (word: Kind) => new RegExp(`^// ${word}\\b`, 'm').test(head);
-    const serial = says('serial') || inside.startsWith('bench/');
-    const kind = serial ? 'serial' : says('lab') || inside.startsWith('lab/') ? 'lab' : 'plain';
+    const lab = says('lab') || /^(lab|bench)\//.test(inside);
+    const kind = says('serial') ? 'serial' : lab ? 'lab' : 'plain';
     const own = /^\/\/ timeout: (\d+)/m.exec(head);
     tests.push({ path, name, kind, timeoutMs: Number(own?.[1] ?? timeoutSeconds) * 1000 });
   }

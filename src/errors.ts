@@ -7,6 +7,7 @@
  */
 
 import { ALERT_CODES } from './alerts/alerts.js';
+import { visible, visibleLines } from './visible.js';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, internal: 70 } as const;
 
@@ -186,7 +187,7 @@ export interface Problem {
 export function formatProblem(problem: Problem): string {
   const label = problem.severity === 'warning' ? 'warning: ' : '';
   const path = problem.path === '' ? '' : `${problem.path}: `;
-  return `${formatPlace(problem.place)}: ${label}${path}${problem.message}`;
+  return visible(`${formatPlace(problem.place)}: ${label}${path}${problem.message}`);
 }
 
 /** Everything wrong with a configuration at once. */
@@ -217,10 +218,8 @@ export function codeOf(error: unknown): string | undefined {
 /** A human sentence for any error; the stack only for bugs, that is, errors without a code. */
 export function describe(error: unknown): string {
   const code = codeOf(error);
-  if (error instanceof Error) {
-    return code ? `${error.message} [${code}]` : (error.stack ?? error.message);
-  }
-  return String(error);
+  if (!(error instanceof Error)) return visibleLines(String(error));
+  return visibleLines(code ? `${error.message} [${code}]` : (error.stack ?? error.message));
 }
 
 export function exitStatus(error: unknown): number {

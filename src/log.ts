@@ -4,6 +4,7 @@
  */
 import { Writable } from 'node:stream';
 import winston from 'winston';
+import { visibleLines } from './visible.js';
 
 export const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type Level = (typeof LEVELS)[number];
@@ -48,7 +49,7 @@ function line(info: winston.Logform.TransformableInfo): string {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join('');
-  return `${message}${code ? ` [${code}]` : ''}${more}`;
+  return visibleLines(`${message}${code ? ` [${code}]` : ''}${more}`);
 }
 
 export function createLogger(options: LogOptions = {}): Logger {

@@ -42,6 +42,14 @@ test('a bad file: every error with its place, and status 1', async () => {
   });
 });
 
+test('what a file says to the terminal is written out', async () => {
+  folder.write('sly.conf', 'virtual_server 203.0.113.10 80 {\n \x1b[2Jlb_algo rr\n}\n');
+  const ran = await folder.run('check', '-c', 'sly.conf');
+  assert.is(ran.status, 1);
+  assert.match(ran.stderr, /^sly\.conf:2:2: \\x1b\[2Jlb_algo: unknown keyword/m);
+  assert.not.ok(ran.stderr.includes('\x1b'));
+});
+
 test('--json', async () => {
   const bad = await folder.run('check', '-c', 'bad.yaml', '--json');
   assert.is(bad.status, 1);

@@ -29,6 +29,16 @@ test('text: level unless info, message, code, the rest', () => {
   );
 });
 
+test('text of strangers neither moves the cursor nor hides', () => {
+  const { lines, stream } = capture();
+  const log = createLogger({ stream });
+  log.warn('it said \x1b[2J\r\u202eok\tand\nno more', { detail: 'a\x9bb' });
+  assert.is(
+    lines[0]?.slice(25),
+    'warn: it said \\x1b[2J\\x0d\\u202eok\tand\nno more detail=a\\x9bb\n',
+  );
+});
+
 test('JSON', () => {
   const { lines, stream } = capture();
   createLogger({ stream, format: 'json', level: 'error' }).error('bad', { code: 'ERR_CONFIG' });

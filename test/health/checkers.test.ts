@@ -101,6 +101,8 @@ if (inside(import.meta.url, 'health checkers against real servers')) {
     serveTcp(ports.smtp, serveSmtp);
     serveTcp(ports.mute, () => {});
     serveTcp(ports.odd, (socket) => socket.end('421 busy\r\n'));
+    serveTcp(ports.endless, (socket) => socket.write(`220 ${'x'.repeat(1 << 20)}`));
+    serveTcp(ports.sly, (socket) => socket.end('421 \x1b[2Jbusy\r\n'));
     const echo = createSocket('udp4');
     echo.on('message', (bytes, { port, address }) => echo.send(bytes, port, address));
     echo.bind(ports.echo, SERVER).unref();

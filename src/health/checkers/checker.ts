@@ -2,6 +2,7 @@
 import type { Endpoint } from '../../config/address.js';
 import type { Tunnel } from '../../config/tunnel.js';
 import type { Mode } from '../../native.js';
+import { visible } from '../../visible.js';
 
 export interface Target {
   /** The real server, with the port that the service's packets reach it at. */
@@ -35,7 +36,7 @@ export type Probe<Check> = (
 ) => Promise<Outcome>;
 
 export function failure(detail: string): Outcome {
-  return { ok: false, detail };
+  return { ok: false, detail: visible(detail) };
 }
 
 export function notTried(detail: string): Outcome {

@@ -9,8 +9,8 @@ import { parseRepetition } from './sequence.js';
 import { type Node, type Origin, TreeBuilder } from './tree.js';
 import { commentStart } from './words.js';
 
-/** Lines that repetitions and definitions may make of a file, and how deep they may nest. */
-const MOST_LINES = 5_000_000;
+/** What repetitions and definitions may make of a file, in lines, and how deep they may nest. */
+const MOST_LINES = 2_000_000;
 const DEEPEST = 64;
 
 export interface Read {
@@ -24,6 +24,8 @@ export interface ReadOptions {
   /** What `@id` is compared with; the machine's name unless told. */
   configId?: string;
   files?: Files;
+  /** Lines that repetitions and definitions may make of a file; MOST_LINES unless told. */
+  mostLines?: number;
 }
 
 export function readKeepalived(text: string, file: string, options: ReadOptions = {}): Read {
@@ -64,17 +66,21 @@ class Reader {
   readonly #read: string[] = [];
   readonly #open: string[] = [];
   #checks: Checks = { readable: false, match: false, wildcard: false, brace: false };
+  readonly #mostLines: number;
   #lines = 0;
   /** Line that was told last to make too much. */
   #refused = '';
 
-  constructor({ configId, files = DISK }: ReadOptions) {
+  constructor({ configId, files = DISK, mostLines = MOST_LINES }: ReadOptions) {
+    this.#mostLines = mostLines;
     this.#definitions = new Definitions(configId);
     this.#disk = files;
   }
 
   finish(): Read {
-    return { tree: this.#tree.finish(), problems: this.#problems, files: this.#read };
+    // What was read of a file that makes too much is no configuration, and takes minutes to check.
+    const tree = this.#lines > this.#mostLines ? [] : this.#tree.finish();
+    return { tree, problems: this.#problems, files: this.#read };
   }
 
   file(text: string, file: string): void {
@@ -120,11 +126,12 @@ class Reader {
   }
 
   #line(line: string, origin: Origin, depth: number): void {
-    if (depth > DEEPEST || ++this.#lines > MOST_LINES) {
+    if (depth > DEEPEST || ++this.#lines > this.#mostLines) {
       const key = `${origin.file}:${origin.line}`;
       if (this.#refused === key) return;
       this.#refused = key;
-      const what = depth > DEEPEST ? 'nest too deep' : `make more than ${MOST_LINES} lines`;
+      const tooMany = `make more than ${this.#mostLines} lines: nothing of them counts`;
+      const what = depth > DEEPEST ? 'nest too deep' : tooMany;
       this.#error(at(origin, 0), `definitions and repetitions ${what}`);
       return;
     }
@@ -228,7 +235,7 @@ class Reader {
     const { turns, rest, offset } = repetition;
     const moved: Origin = { ...origin, column: (index) => origin.column(offset + index) };
     for (const turn of turns) {
-      if (this.#lines > MOST_LINES) return;
+      if (this.#lines > this.#mostLines) return;
       for (const [name, value] of turn) this.#definitions.set(name, value);
       if (rest !== '') this.#line(rest, moved, depth + 1);
     }

@@ -228,4 +228,13 @@ $VS= \\
   assert.is(tree[9_999]?.children?.length, 13);
 });
 
+test('a slip that makes too much of a line is told, and nothing of it is left to check', () => {
+  const text = 'b\n~SEQ(A, 1, 100000) ~SEQ(B, 1, 100000) a {\n';
+  const { tree, problems } = readKeepalived(text, 'main.conf', { mostLines: 1000 });
+  assert.equal(tree, []);
+  assert.equal(problems.map(formatProblem), [
+    'main.conf:2:39: definitions and repetitions make more than 1000 lines: nothing of them counts',
+  ]);
+});
+
 test.run();

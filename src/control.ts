@@ -18,6 +18,7 @@ import type {
   VrrpReport,
 } from './api/types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
+import { changeLine } from './changes/words.js';
 import { type ClientReport, clientReports, formatEntry, placeOfEntry } from './clients.js';
 import { loadAside } from './config/aside.js';
 import type { Loaded } from './config/load.js';
@@ -29,7 +30,6 @@ import { ConfigError, codeOf, describe, formatProblem, SluiceError } from './err
 import { type ExplainSources, type Explanation, explain, type Flow } from './explain.js';
 import type { CheckReport } from './health/watch.js';
 import type { Logger } from './log.js';
-import { changeLine } from './model-diff.js';
 import { type Engine, native, type Watching } from './native.js';
 import { serviceKey } from './plan.js';
 import { servingIndex } from './serving.js';
@@ -51,7 +51,7 @@ export interface ControlParts {
   running: Transactions;
   counters: CounterView;
   rates: RateView;
-  sync?: Pick<Sync, 'report' | 'startDaemon' | 'stopDaemon' | 'edits'>;
+  sync?: Pick<Sync, 'report' | 'startDaemon' | 'stopDaemon'>;
   engine: Pick<Engine, 'connections' | 'ports' | 'workerLag' | keyof Watching>;
   checksOf?: (serverKey: string) => CheckReport[];
   vrrp: () => VrrpReport;
@@ -183,6 +183,7 @@ export class Control implements Handlers {
     if (!sync) throw new SluiceError('ERR_SYNC_NOT_RUNNING', 'there is no connection sync here');
     if (request.action === 'start') sync.startDaemon(request);
     else sync.stopDaemon(request.role);
+    this.#running.keep(true);
     return sync.report();
   }
 
@@ -191,7 +192,8 @@ export class Control implements Handlers {
   }
 
   async diff(file: string | undefined, discardEdits: boolean) {
-    const next = await loadAside(file ?? this.#running.loaded.file);
+    const { loaded } = this.#running;
+    const next = await loadAside(file ?? loaded.file, loaded.model);
     return this.#running.diff(next, discardEdits ? 'discard' : 'keep');
   }
 
@@ -287,7 +289,7 @@ export class Control implements Handlers {
       config: loaded.file,
       socket: model.director.socket,
       generation: planned.snapshot.generation,
-      edits: [...this.#running.edits().map(changeLine), ...(this.#parts.sync?.edits() ?? [])],
+      edits: this.#running.edits().map(changeLine),
       timeouts: { tcp: seconds(tcpMs), tcpFin: seconds(tcpFinMs), udp: seconds(udpMs) },
       counters: source,
       totals: totals(model, planned, this.#parts.rates),

@@ -13,7 +13,7 @@ import { formatEndpoint } from './config/address.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model } from './config/model.js';
 import { Control } from './control.js';
-import { KeptEdits } from './edits/kept.js';
+import { KeptEdits, type Restored } from './edits/kept.js';
 import { engineOptions, limits, workerCpus } from './engine-options.js';
 import { describe, formatProblem } from './errors.js';
 import { requireFiles } from './health/files.js';
@@ -23,15 +23,14 @@ import { Ledger, type Past } from './ledger.js';
 import { type Logger, RateLimit } from './log.js';
 import { type Engine, type EngineEvent, type EngineOptions, native } from './native.js';
 import { allowedCpus, requireDevices, requireHugepages } from './requirements.js';
-import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import { CounterView } from './stats/counters.js';
 import { counterSource } from './stats/live.js';
 import { ProcFiles } from './stats/procfs.js';
 import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
 import type { Memory } from './supervisor/memory.js';
-import { Sync } from './sync/feature.js';
-import { type Initial, Transactions } from './transaction.js';
+import { rememberDaemons, Sync } from './sync/feature.js';
+import { countsOf, Transactions } from './transaction.js';
 import type { Frozen, UpgradeReport, UpgradeRequest } from './upgrade/departure.js';
 import type { Legacy } from './upgrade/heir.js';
 import { inherited, listener } from './upgrade/listeners.js';
@@ -91,7 +90,7 @@ interface Beginning {
   past: Past | undefined;
   /** undefined: edits end with the process. */
   kept: KeptEdits | undefined;
-  initial?: Initial | undefined;
+  initial?: Restored | undefined;
 }
 
 export class Director {
@@ -193,11 +192,13 @@ export class Director {
           health.update(next);
         },
         ledger,
-        ...(kept && { keep: (...change) => kept.keep(...change) }),
+        ...(kept && { keep: (...change) => kept.keep(...change, this.#sync.edited()) }),
+        others: { edits: () => this.#sync.edits(), discard: () => this.#sync.discard() },
       },
       past,
       initial,
     );
+    if (initial?.daemons) rememberDaemons(memory, initial.daemons);
     this.#sync = new Sync(engine, log, memory);
     this.#alerts = new AlertWatch(log, engine, counters, () => {
       const { alerts, maxConnections } = this.#running.model.director;
@@ -259,9 +260,8 @@ export class Director {
     this.#every(WATCH_MS, 'passive', () => this.#observe());
     if (this.#host.restarts > 0) return;
     for (const warning of planned.warnings) this.#log.warn(warning);
-    const summary = formatDiff(diffSnapshots(undefined, planned.snapshot));
     this.#log.info(
-      `director ${name} forwards on CPU ${this.#cpus.join(', ')}; control socket ${socket}; ${summary}`,
+      `director ${name} forwards on CPU ${this.#cpus.join(', ')}; control socket ${socket}; ${countsOf(model)}`,
     );
   }
 
@@ -316,9 +316,7 @@ export class Director {
 
   /** One line on how things are, for those who start and watch the process. */
   get summary(): string {
-    const { model, planned } = this.#running;
-    const servers = model.services.reduce((sum, service) => sum + service.servers.length, 0);
-    return `forwarding; ${model.services.length} services, ${servers} servers, generation ${planned.snapshot.generation}`;
+    return `forwarding; ${countsOf(this.#running.model)}, generation ${this.generation}`;
   }
 
   #healthTimer: NodeJS.Timeout | undefined;
@@ -485,6 +483,7 @@ async function succeed(
   host.memory.of('director').set('cpus', cpus);
   const kept = keptEdits(model, host);
   const initial = next ? undefined : kept?.restore(loaded);
+  if (discardEdits) rememberDaemons(host.memory, undefined);
   return { loaded, cpus, ledger, past: next, kept, initial };
 }
 

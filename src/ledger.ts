@@ -7,6 +7,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model } from './config/model.js';
+import type { ModelChange } from './model-diff.js';
 import type { SlotEntry, Slots } from './slots.js';
 import type { Memory, Store } from './supervisor/memory.js';
 
@@ -15,6 +16,9 @@ export interface Generation {
   at: string;
   cause: string;
   summary: string;
+  /** As many as are told, and how many more there were. */
+  changes: ModelChange[];
+  more: number;
   model: Model;
 }
 

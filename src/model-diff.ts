@@ -3,147 +3,183 @@
  * differ. And the merge of a file that changed with a running state that was edited.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { type FieldChange, fieldChanges, listChange } from './changes/fields.js';
+import { fieldText } from './changes/words.js';
 import { formatCidr, formatEndpoint } from './config/address.js';
-import { CLIENT_LISTS, type ClientItem, type Clients } from './config/clients.js';
+import type { MarkModel } from './config/marks.js';
 import type { Model, ServerModel, ServiceModel } from './config/model.js';
 import { serverKey, serviceKey } from './plan.js';
-import { withoutSecrets } from './secrets.js';
+import { sameData } from './same-data.js';
+
+export const CHANGED_THINGS = [
+  'service',
+  'server',
+  'timeouts',
+  'route',
+  'neighbour',
+  'mark',
+  'vrrp',
+  'clients',
+  'sync daemon',
+  'setting',
+] as const;
 
 export interface ModelChange {
-  what: 'service' | 'server' | 'timeouts' | 'route' | 'neighbour' | 'clients' | 'setting';
+  what: (typeof CHANGED_THINGS)[number];
   change: 'added' | 'removed' | 'changed';
   /** `tcp 203.0.113.10:80`, of a server with ` 198.51.100.11:8080` after it. */
   key: string;
-  /** `weight 1 → 5` … */
+  /** What of it has changed. */
+  fields: FieldChange[];
+  /** The same in words: `weight 1 → 5` … */
   details: string[];
 }
 
+/** Empty only where both say the same. */
 export function diffModels(before: Model, after: Model): ModelChange[] {
-  const serviceOf = (model: Model) => new Map(model.services.map((one) => [serviceKey(one), one]));
-  const serverOf = (model: Model) =>
-    new Map(
-      model.services.flatMap((service) =>
-        service.servers.map((server): [string, ServerModel] => [
-          serverKey(service, server),
-          server,
-        ]),
-      ),
-    );
+  const serviceOf = (model: Model) => byKey(model.services, serviceKey);
+  const [old, now] = [serviceOf(before), serviceOf(after)];
   return [
-    ...changes('service', serviceOf(before), serviceOf(after), ['servers']),
-    ...changes('server', serverOf(before), serverOf(after), []),
-    ...changes('timeouts', one(before.timeouts), one(after.timeouts), []),
-    ...changes('route', byKey(before.routes, routeKey), byKey(after.routes, routeKey), []),
+    ...changes('service', old, now, ['servers']),
+    ...serverChanges(old, now),
+    ...changes('timeouts', one(before.timeouts), one(after.timeouts)),
+    ...changes('route', byKey(before.routes, routeKey), byKey(after.routes, routeKey)),
     ...changes(
       'neighbour',
-      byKey(before.neighbours, ({ address }) => address),
-      byKey(after.neighbours, ({ address }) => address),
-      [],
+      byKey(before.neighbours, neighbour),
+      byKey(after.neighbours, neighbour),
     ),
-    ...changes('clients', clientFiles(before), clientFiles(after), []),
-    ...changes('setting', settings(before), settings(after), []),
+    ...changes('mark', byKey(before.marks, markKey), byKey(after.marks, markKey)),
+    ...changes('vrrp', vrrpParts(before), vrrpParts(after)),
+    ...changes('clients', clientFiles(before), clientFiles(after)),
+    ...changes('setting', settings(before), settings(after)),
+    ...reordered(before, after),
   ];
 }
 
 const routeKey = ({ to }: Model['routes'][number]) => formatCidr(to);
+const neighbour = ({ address }: Model['neighbours'][number]) => address;
 const one = <Value>(value: Value) => new Map([['timeouts', value]]);
 const byKey = <Value>(list: readonly Value[], key: (value: Value) => string) =>
   new Map(list.map((value) => [key(value), value]));
+
+/** The whole rule: one that is another is another rule. */
+function markKey({ mark, to, protocol, ports, from, port }: MarkModel): string {
+  const ranges = ports.map(({ low, high }) => (low === high ? `${low}` : `${low}-${high}`));
+  return [
+    `${mark} to ${formatCidr(to)}`,
+    ...(protocol ? [protocol] : []),
+    `ports ${ranges.join(', ')}`,
+    ...(from ? [`from ${formatCidr(from)}`] : []),
+    ...(port ? [`by ${port}`] : []),
+  ].join(' ');
+}
+
+function vrrpParts({ vrrp }: Model): Map<string, object> {
+  const { instances, groups, trackers, ...rest } = vrrp;
+  const named = (kind: string, list: readonly { name: string }[]) =>
+    list.map((part): [string, object] => [`${kind} ${part.name}`, part]);
+  return new Map([
+    ['', rest],
+    ...named('instance', instances),
+    ...named('group', groups),
+    ...named('tracker', trackers),
+  ]);
+}
 
 /** By the file's path; of lines that differ some are named. */
 function clientFiles({ clientFiles: files }: Model): Map<string, { text: string }> {
   return new Map(files.map(({ path, text }) => [path, { text }]));
 }
 
-/** What takes effect only at a restart. */
-function settings({ director, ports }: Model): Map<string, object> {
+/** What takes effect only at a restart, nearly all of it. */
+function settings({ director, ports, sync }: Model): Map<string, object> {
   return new Map<string, object>([
     ['director', director],
     ...ports.map((port): [string, object] => [`port ${port.name}`, port]),
+    ...(sync ? [['sync', sync] as [string, object]] : []),
   ]);
 }
 
-function changes(
+/** Services that both share have no servers that differ, and most of a large Model is shared. */
+function serverChanges(
+  before: ReadonlyMap<string, ServiceModel>,
+  after: ReadonlyMap<string, ServiceModel>,
+): ModelChange[] {
+  const serversOf = (
+    services: ReadonlyMap<string, ServiceModel>,
+    others: ReadonlyMap<string, ServiceModel>,
+  ) =>
+    new Map(
+      [...services].flatMap(([key, service]) =>
+        others.get(key) === service
+          ? []
+          : service.servers.map((server): [string, ServerModel] => [
+              serverKey(service, server),
+              server,
+            ]),
+      ),
+    );
+  return changes('server', serversOf(before, after), serversOf(after, before));
+}
+
+export function changes(
   what: ModelChange['what'],
   before: ReadonlyMap<string, object>,
   after: ReadonlyMap<string, object>,
-  ignored: readonly string[],
+  ignored: readonly string[] = [],
 ): ModelChange[] {
   const found: ModelChange[] = [];
   for (const key of before.keys()) {
-    if (!after.has(key)) found.push({ what, change: 'removed', key, details: [] });
+    if (!after.has(key)) found.push({ what, change: 'removed', key, fields: [], details: [] });
   }
   for (const [key, value] of after) {
     const old = before.get(key);
     if (!old) {
-      found.push({ what, change: 'added', key, details: [] });
+      found.push({ what, change: 'added', key, fields: [], details: [] });
     } else if (old !== value) {
-      const details = differences(old, value, ignored);
-      if (details.length > 0) found.push({ what, change: 'changed', key, details });
+      const fields = fieldChanges(old, value, ignored);
+      if (what === 'service')
+        fields.push(...serverOrder(old as ServiceModel, value as ServiceModel));
+      if (fields.length > 0) found.push(changed(what, key, fields));
     }
   }
   return found;
 }
 
-function differences(before: object, after: object, ignored: readonly string[]): string[] {
-  const old = before as Record<string, unknown>;
-  const now = after as Record<string, unknown>;
-  return [...new Set([...Object.keys(old), ...Object.keys(now)])]
-    .filter((key) => !ignored.includes(key) && !isDeepStrictEqual(old[key], now[key]))
-    .map((key) => difference(key, old[key], now[key]));
+function changed(what: ModelChange['what'], key: string, fields: FieldChange[]): ModelChange {
+  return { what, change: 'changed', key, fields, details: fields.map(fieldText) };
 }
 
-function difference(key: string, before: unknown, after: unknown): string {
-  if (key === 'text') return lineChanges(String(before), String(after));
-  if (key === 'clients') return clientChanges(before as Clients, after as Clients);
-  if (key === 'drained') return after === true ? 'drained' : 'no longer drained';
-  return `${key} ${shown(before)} → ${shown(after)}`;
+/** rr, fo and others go by it. */
+function serverOrder(before: ServiceModel, after: ServiceModel): FieldChange[] {
+  const ends = ({ servers }: ServiceModel) => servers.map(({ address }) => formatEndpoint(address));
+  return inAnotherOrder(ends(before), ends(after)) ? [listChange('servers', [], [])] : [];
 }
 
-/** Of long lists what differs, and of that so much. */
-const NAMED = 8;
-
-function named(before: readonly string[], after: readonly string[]): string {
+/** Those that both have. */
+function inAnotherOrder(before: readonly string[], after: readonly string[]): boolean {
   const [old, now] = [new Set(before), new Set(after)];
-  const signed = [
-    ...[...now].filter((one) => !old.has(one)).map((one) => `+${one}`),
-    ...[...old].filter((one) => !now.has(one)).map((one) => `-${one}`),
+  return !sameData(
+    before.filter((key) => now.has(key)),
+    after.filter((key) => old.has(key)),
+  );
+}
+
+/** Lists that say the same in another order, which listings show and rules of marks go by. */
+function reordered(before: Model, after: Model): ModelChange[] {
+  const lists: [name: string, keys: (model: Model) => string[]][] = [
+    ['services', ({ services }) => services.map(serviceKey)],
+    ['routes', ({ routes }) => routes.map(routeKey)],
+    ['neighbours', ({ neighbours }) => neighbours.map(neighbour)],
+    ['marks', ({ marks }) => marks.map(markKey)],
   ];
-  const more = signed.length > NAMED ? `, and ${signed.length - NAMED} more` : '';
-  return signed.length === 0 ? 'in another order' : signed.slice(0, NAMED).join(', ') + more;
-}
-
-function lineChanges(before: string, after: string): string {
-  const lines = (text: string) =>
-    text
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== '');
-  return named(lines(before), lines(after));
-}
-
-function clientChanges(before: Clients, after: Clients): string {
-  const texts = (items: readonly ClientItem[]) =>
-    items.map((item) => (typeof item === 'string' ? item : `file ${item.file}`));
-  return CLIENT_LISTS.filter((list) => !isDeepStrictEqual(before[list], after[list]))
-    .map(
-      (list) =>
-        `clients that it ${list === 'allow' ? 'allows' : 'denies'} ${named(texts(before[list]), texts(after[list]))}`,
-    )
-    .join(', ');
-}
-
-function shown(value: unknown): string {
-  if (value === undefined) return 'none';
-  if (Array.isArray(value)) return `[${value.map(shown).join(', ')}]`;
-  return typeof value === 'string' ? value : JSON.stringify(value, withoutSecrets);
-}
-
-/** `+ server tcp 203.0.113.10:80 198.51.100.12:8080` */
-export function changeLine({ what, change, key, details }: ModelChange): string {
-  const sign = { added: '+', removed: '-', changed: '~' }[change];
-  const name = what === 'timeouts' ? 'timeouts' : `${what} ${key}`;
-  return [`${sign} ${name}`, ...(details.length > 0 ? [details.join(', ')] : [])].join(': ');
+  return lists
+    .filter(([name, keys]) => {
+      const list = name as 'services' | 'routes' | 'neighbours' | 'marks';
+      return before[list] !== after[list] && inAnotherOrder(keys(before), keys(after));
+    })
+    .map(([name]) => changed('setting', name, [listChange('', [], [])]));
 }
 
 export interface Merged {

@@ -42,6 +42,13 @@ export function restartPaths(running: Model, next: Model): Change[] {
   return changes;
 }
 
+/** `model` with what the director that runs `running` was started with, which only a start can change. */
+export function asStarted(model: Model, running: Model): Model {
+  const { alerts, answerRate } = model.director;
+  const { ports, sync } = running;
+  return { ...model, director: { ...running.director, alerts, answerRate }, ports, sync };
+}
+
 /**
  * Thresholds of alerts and the rate of answers may change; of the API only where and how it listens may not, as its tokens
  * and files are read again at each reload.

@@ -1,4 +1,4 @@
-/** Whether two pieces of plain data (objects, arrays, bytes, scalars) say the same. */
+/** Whether two pieces of plain data (objects, arrays, bytes, scalars) say the same; undefined is as good as not there. */
 export function sameData(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
@@ -24,7 +24,7 @@ function sameRecord(a: Data, b: Data): boolean {
     if (!sameData(a[key], b[key])) return false;
   }
   for (const key in b) {
-    if (!(key in a)) return false;
+    if (!(key in a) && b[key] !== undefined) return false;
   }
   return true;
 }

@@ -5,17 +5,18 @@
  * is read again never overwrites edits unless asked to.
  */
 import type { DiffReport, EditReport, HistoryReport, ReloadReport } from './api/types.js';
+import { sharing } from './changes/sharing.js';
+import { changeLine, changeLines, NOTHING, summaryOf } from './changes/words.js';
 import type { Loaded } from './config/load.js';
 import type { Model } from './config/model.js';
 import { recheck } from './config/recheck.js';
 import { ERRORS, type ErrorCode, formatProblem, SluiceError } from './errors.js';
 import type { Generation, Ledger, Past } from './ledger.js';
-import { changeLine, diffModels, type ModelChange, mergeModels } from './model-diff.js';
+import { diffModels, type ModelChange, mergeModels } from './model-diff.js';
 import { type Edit, type Edited, editModel, type ServiceId } from './model-edit.js';
 import { ALL_UP, type Health, type Planned, plan, type Role, serviceKey } from './plan.js';
-import { refuseRestartSettings, restartPaths } from './reload.js';
+import { asStarted, refuseRestartSettings, restartPaths } from './reload.js';
 import { encodeSnapshot } from './snapshot.js';
-import { diffSnapshots, formatDiff } from './snapshot-diff.js';
 import type { CounterView } from './stats/counters.js';
 import type { RateView, SlotLists } from './stats/rates.js';
 
@@ -23,6 +24,8 @@ import type { RateView, SlotLists } from './stats/rates.js';
 const KEPT = 32;
 /** Edits that a refusal lists. */
 const LISTED = 10;
+/** Changes that a generation and an answer have; of the others it is told how many they are. */
+const TOLD = 50;
 
 /** What becomes of run-time edits when a file is read. */
 export const EDIT_POLICIES = ['refuse', 'keep', 'discard'] as const;
@@ -42,6 +45,22 @@ export interface Surroundings {
   ledger?: Ledger;
   /** Told of each change, to keep edits for the next process; `byEdit`: it was made of edits. */
   keep?: (loaded: Loaded, model: Model, generation: number, byEdit: boolean) => void;
+  /** Run-time edits of what is not in the Model. */
+  others?: OtherEdits;
+}
+
+export interface OtherEdits {
+  edits(): ModelChange[];
+  /** Back to what the file says. */
+  discard(): void;
+}
+
+/** What a transaction has done. */
+interface Done {
+  summary: string;
+  changes: ModelChange[];
+  more: number;
+  warnings: string[];
 }
 
 /** What to begin with instead of what the file says. */
@@ -86,9 +105,13 @@ export class Transactions {
     const { cause } = this.#past ?? {};
     if (this.#history.length > 0 && cause === undefined) return;
     this.#around.ledger?.based(this.#loaded);
-    const summary = formatDiff(diffSnapshots(undefined, this.#planned.snapshot));
     const also = this.#initial ? `, and ${this.#initial.cause}` : '';
-    this.#remember(cause ?? `start with ${this.#loaded.file}${also}`, summary);
+    const summary = countsOf(this.#model);
+    const before = this.#history.at(-1);
+    const done = before
+      ? told(diffModels(before.model, this.#model))
+      : { summary, changes: [], more: 0 };
+    this.#remember(cause ?? `start with ${this.#loaded.file}${also}`, done);
     if (keeps) this.keep();
   }
 
@@ -112,8 +135,15 @@ export class Transactions {
 
   /** What the running state has that its file has not, and the other way round. */
   edits(): ModelChange[] {
-    return this.#model === this.#loaded.model ? [] : diffModels(this.#loaded.model, this.#model);
+    const [model, file] = [this.#model, this.#loaded.model];
+    if (this.#edits?.model !== model || this.#edits.file !== file) {
+      this.#edits = { model, file, found: model === file ? [] : diffModels(file, model) };
+    }
+    return [...this.#edits.found, ...(this.#around.others?.edits() ?? [])];
   }
+
+  /** They are asked for more often than anything changes. */
+  #edits: { model: Model; file: Model; found: ModelChange[] } | undefined;
 
   /** Plans the same Model anew, for health that has changed; no generation to return to. */
   replan(): Planned {
@@ -128,17 +158,21 @@ export class Transactions {
   }
 
   /** Runs a file from now on. */
-  load(next: Loaded, policy: EditPolicy, cause: string): ReloadReport {
-    refuseRestartSettings(this.#loaded.model, next);
+  load(file: Loaded, policy: EditPolicy, cause: string): ReloadReport {
+    refuseRestartSettings(this.#loaded.model, file);
+    const next = { ...file, model: sharing(file.model, this.#model) };
     const { model, overruled } = this.#target(next, policy);
-    const { summary, warnings } = this.#change(model, cause);
+    const { warnings, ...done } = this.#change(model, cause);
+    // Keys that the file names by their paths may have changed.
+    if (done.changes.length === 0) this.#around.adopt?.(this.#model);
     this.#loaded = next;
+    if (policy === 'discard') this.#around.others?.discard();
     this.#around.ledger?.based(next);
     this.keep();
     const gaveWay = overruled.map((key) => `the file's change of ${key} replaced a run-time edit`);
     return {
       generation: this.#planned.snapshot.generation,
-      summary,
+      ...done,
       warnings: [...next.warnings.map(formatProblem), ...gaveWay, ...warnings],
       edits: this.edits().map(changeLine),
     };
@@ -149,17 +183,19 @@ export class Transactions {
     const { model, refusals } = together
       ? editTogether(this.#model, edits)
       : editEach(this.#model, edits);
-    const made = refusals.some((refusal) => refusal === null);
-    const summary = made ? this.#change(model, cause).summary : 'nothing changed';
-    if (made) this.keep(true);
+    const { warnings: _, ...done } = this.#change(model, cause);
+    if (done.changes.length > 0) this.keep(true);
     return {
       generation: this.#planned.snapshot.generation,
-      summary,
+      ...done,
       results: refusals.map((one) => one && { code: one.code, message: one.message }),
     };
   }
 
-  /** Back to what ran in a generation; the last one before the present unless told. */
+  /**
+   * Back to what ran in a generation; the last one before the present unless told. What only a start
+   * can change stays.
+   */
   rollback(wanted: number | undefined, cause: string): ReloadReport {
     const target =
       wanted === undefined
@@ -170,12 +206,19 @@ export class Transactions {
       const what = wanted === undefined ? 'no earlier generation' : `no generation ${wanted}`;
       throw new SluiceError('ERR_NO_GENERATION', `${what} is kept; there are: ${kept}`);
     }
-    const { summary, warnings } = this.#change(target.model, `${cause} to ${target.generation}`);
+    const staying = restartPaths(this.#model, target.model).map(({ path }) => path.join('.'));
+    const model = asStarted(target.model, this.#model);
+    const [fault] = staying.length > 0 ? recheck(model) : [];
+    if (fault) throw coded(fault);
+    const { warnings, ...done } = this.#change(model, `${cause} to ${target.generation}`);
     this.keep();
     return {
       generation: this.#planned.snapshot.generation,
-      summary,
-      warnings,
+      ...done,
+      warnings: [
+        ...staying.map((path) => `${path} stays as it is: only a restart changes it`),
+        ...warnings,
+      ],
       edits: this.edits().map(changeLine),
     };
   }
@@ -193,22 +236,24 @@ export class Transactions {
 
   history(): HistoryReport[] {
     const now = this.#history.at(-1)?.generation;
-    return this.#history.map(({ generation, at, cause, summary }) => ({
-      generation,
-      at,
-      cause,
-      summary,
-      current: generation === now,
+    return this.#history.map(({ model: _, ...one }) => ({
+      ...one,
+      current: one.generation === now,
     }));
   }
 
   /** What `load` would change, without changing it. */
-  diff(next: Loaded, policy: Exclude<EditPolicy, 'refuse'>): DiffReport {
+  diff(file: Loaded, policy: Exclude<EditPolicy, 'refuse'>): DiffReport {
+    const next = { ...file, model: sharing(file.model, this.#model) };
     const { model, overruled } = this.#target(next, policy);
     const restart = restartPaths(this.#loaded.model, next.model).map(({ path }) => path.join('.'));
+    const others = policy === 'discard' ? (this.#around.others?.edits() ?? []) : [];
     return {
       file: next.file,
-      changes: this.#withConnections(diffModels(this.#model, model)),
+      changes: this.#withConnections([
+        ...diffModels(this.#model, model),
+        ...others.map(taken).reverse(),
+      ]),
       edits: this.#withConnections(this.edits()),
       overruled,
       restart,
@@ -244,9 +289,12 @@ export class Transactions {
     return merged;
   }
 
-  #change(model: Model, cause: string): { summary: string; warnings: string[] } {
+  /** What says the same as what runs changes nothing, and is no generation. */
+  #change(wanted: Model, cause: string): Done {
     const before = this.#planned;
     const old = this.#model;
+    const model = sharing(wanted, old);
+    if (model === old) return { summary: NOTHING, changes: [], more: 0, warnings: [] };
     this.#around.adopt?.(model);
     try {
       this.#publish(model);
@@ -255,10 +303,10 @@ export class Transactions {
       throw error;
     }
     this.#model = model;
-    const summary = formatDiff(diffSnapshots(before.snapshot, this.#planned.snapshot));
-    this.#remember(cause, summary);
+    const done = told(diffModels(old, model));
+    this.#remember(cause, done);
     const known = new Set(before.warnings);
-    return { summary, warnings: this.#planned.warnings.filter((warning) => !known.has(warning)) };
+    return { ...done, warnings: this.#planned.warnings.filter((warning) => !known.has(warning)) };
   }
 
   #publish(model: Model): Planned {
@@ -286,16 +334,33 @@ export class Transactions {
     return this.#around.health?.() ?? ALL_UP;
   }
 
-  #remember(cause: string, summary: string): void {
+  #remember(cause: string, done: Omit<Done, 'warnings'>): void {
     const { generation } = this.#planned.snapshot;
     const at = new Date().toISOString();
-    const one = { generation, at, cause, summary, model: this.#model };
+    const one = { generation, at, cause, ...done, model: this.#model };
     this.#history.push(one);
     const dropped = this.#history.slice(0, -KEPT);
     this.#history = this.#history.slice(-KEPT);
     this.#around.ledger?.ran(one, dropped);
   }
 }
+
+function told(changes: ModelChange[]): Omit<Done, 'warnings'> {
+  const more = Math.max(0, changes.length - TOLD);
+  return { summary: summaryOf(changes), changes: changes.slice(0, TOLD), more };
+}
+
+/** What a start has, of which nothing has changed. */
+export function countsOf({ services }: Model): string {
+  const servers = services.reduce((sum, service) => sum + service.servers.length, 0);
+  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
+  return `${counted(services.length, 'service')}, ${counted(servers, 'server')}`;
+}
+
+const BACK = { added: 'removed', removed: 'added', changed: 'changed' } as const;
+
+/** An edit that is taken back. */
+const taken = (edit: ModelChange): ModelChange => ({ ...edit, change: BACK[edit.change] });
 
 /** Slots of what lives now: of one service and its servers, or of all. */
 function liveSlots({ slots }: Planned, service?: string): SlotLists & Planned['taken'] {
@@ -338,11 +403,10 @@ function coded({ code, message }: { code: string; message: string }): SluiceErro
 }
 
 function editsInTheWay(edits: readonly ModelChange[]): SluiceError {
-  const lines = edits.slice(0, LISTED).map((change) => `\n  ${changeLine(change)}`);
-  const more = edits.length > LISTED ? `\n  and ${edits.length - LISTED} more` : '';
+  const lines = changeLines(edits, { most: LISTED }).map((line) => `\n  ${line}`);
   return new SluiceError(
     'ERR_RUNTIME_EDITS',
     'the running state has been edited since its file was read; --keep-edits reads the file and ' +
-      `keeps them, --discard-edits drops them:${lines.join('')}${more}`,
+      `keeps them, --discard-edits drops them:${lines.join('')}`,
   );
 }

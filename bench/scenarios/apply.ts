@@ -6,11 +6,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { summaryOf } from '../../src/changes/words.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Model } from '../../src/config/model.js';
+import { diffModels } from '../../src/model-diff.js';
 import { ALL_UP, type Planned, plan } from '../../src/plan.js';
 import { encodeSnapshot } from '../../src/snapshot.js';
-import { diffSnapshots, formatDiff } from '../../src/snapshot-diff.js';
 import type { Arguments } from '../arguments.js';
 import { grouped, markdownTable, provenance, textLine } from '../markdown.js';
 import { circumstancesOf, NativeDialogue, requireAccounts } from '../native.js';
@@ -160,13 +161,14 @@ async function measure(
   const changes: Publication[] = [];
   const diffs: number[] = [];
   let last = first;
+  let before = loaded.model;
   for (let run = 0; run < runs; run++) {
     // The first service, then others: in the first, packets notice.
     const model = withNewWeight(loaded.model, (run * 37) % one.services, 50 + run);
     const next = await publish(native, model, last.planned);
     changes.push(next);
-    const { snapshot } = last.planned;
-    diffs.push(timed(() => formatDiff(diffSnapshots(snapshot, next.planned.snapshot))).ms);
+    diffs.push(timed(() => summaryOf(diffModels(before, model))).ms);
+    before = model;
     last = next;
   }
   const end = await native.finish<{ offered: number; accounted: number; lost: number }>();

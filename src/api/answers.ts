@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ENGINES } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
+import { CHANGED_THINGS } from '../model-diff.js';
 import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 import { ROLES } from './handlers.js';
@@ -272,10 +273,47 @@ export const statusReport = z
   })
   .describe('The director.');
 
+const toldValue = z.union([z.string(), z.number(), z.boolean()]).nullable();
+
+const fieldChange = z
+  .union([
+    z.strictObject({
+      field: z.string(),
+      from: toldValue.describe('Null: not given; times with their unit; a secret is ***.'),
+      to: toldValue,
+    }),
+    z
+      .strictObject({
+        field: z.string(),
+        added: z.array(z.string()),
+        removed: z.array(z.string()),
+        more: count.describe('Added and removed ones that are not named.'),
+      })
+      .describe('Of a list; nothing added or removed: its order.'),
+  ])
+  .describe('A setting that has changed.');
+
+const modelChange = z
+  .strictObject({
+    what: z.enum(CHANGED_THINGS),
+    change: z.enum(['added', 'removed', 'changed']),
+    key: z.string().describe('`tcp 203.0.113.10:80`, of a server with its address after it.'),
+    fields: z.array(fieldChange),
+    details: z.array(z.string()).describe('The fields in words: `weight 1 → 5` …'),
+  })
+  .describe('A difference between two configurations.');
+
+/** What a change of the running state has changed. */
+const done = {
+  summary: z.string().describe('What has changed, in a line: nothing changed, where nothing has.'),
+  changes: z.array(modelChange).describe('The first of them; none: there is no new generation.'),
+  more: count.describe('How many there are besides.'),
+};
+
 export const reloadReport = z
   .strictObject({
     generation: count,
-    summary: z.string(),
+    ...done,
     warnings: z.array(z.string()),
     edits: z
       .array(z.string())
@@ -302,7 +340,7 @@ const refusal = z.strictObject({ code: z.string(), message: z.string() });
 export const editReport = z
   .strictObject({
     generation: count,
-    summary: z.string(),
+    ...done,
     results: z.array(refusal.nullable()).describe('For each edit why it was refused, or null.'),
   })
   .describe('What became of edits.');
@@ -312,17 +350,13 @@ export const historyReport = z
     generation: count,
     at: z.string().describe('ISO 8601.'),
     cause: z.string(),
-    summary: z.string(),
+    ...done,
     current: z.boolean(),
   })
   .describe('A generation that is kept to return to.');
 
-export const countedChange = z
-  .strictObject({
-    what: z.enum(['service', 'server', 'timeouts', 'route', 'neighbour', 'clients', 'setting']),
-    change: z.enum(['added', 'removed', 'changed']),
-    key: z.string().describe('`tcp 203.0.113.10:80`, of a server with its address after it.'),
-    details: z.array(z.string()).describe('`weight 1 → 5` …'),
+export const countedChange = modelChange
+  .extend({
     connections: count.describe('That live servers which it removes or changes have now.'),
   })
   .describe('A difference between two configurations.');

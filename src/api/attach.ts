@@ -20,7 +20,7 @@ import {
   formatServices,
   formatStatus,
 } from '../cli/format.js';
-import { formatChange, formatDiffReport, formatHistory } from '../cli/format-changes.js';
+import { doneText, formatChange, formatDiffReport, formatHistory } from '../cli/format-changes.js';
 import { formatHealth } from '../cli/format-health.js';
 import { targetOf } from '../cli/options.js';
 import { CLIENTS_HEADER, type ClientReport, clientLine } from '../clients.js';
@@ -206,7 +206,11 @@ export class RunningDirector {
   /** Any edits of the API, all or none; `cause` shows in the history. */
   async edit(cause: string, ...edits: Edit[]): Promise<EditReport> {
     const report = await this.#client.edit({ edits, cause });
-    return shown(report, () => `generation ${report.generation}: ${report.summary}`);
+    return shown(report, () =>
+      report.changes.length === 0
+        ? report.summary
+        : `generation ${report.generation}:${doneText(report)}`,
+    );
   }
 
   /** What a file (the running one unless given) would change, and what was edited since. */
@@ -228,7 +232,7 @@ export class RunningDirector {
   /** To a generation of the history; the last one before the present unless given. */
   async rollback(generation?: number): Promise<ReloadReport> {
     const report = await this.#client.rollback(generation);
-    return shown(report, () => formatChange(report, 'rolled back'));
+    return shown(report, () => withWarnings(report, 'rolled back'));
   }
 
   [inspect.custom](): string {
@@ -264,8 +268,12 @@ export class RunningDirector {
     what: string,
   ): Promise<ReloadReport> {
     const report = await this.#client.reload(request);
-    return shown(report, () => [...report.warnings, formatChange(report, what)].join('\n'));
+    return shown(report, () => withWarnings(report, what));
   }
+}
+
+function withWarnings(report: ReloadReport, what: string): string {
+  return [...report.warnings, formatChange(report, what)].join('\n');
 }
 
 /** The same data, but `console.log` and the REPL print `text`. */

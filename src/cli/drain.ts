@@ -32,14 +32,14 @@ export function registerDrain(program: Command): void {
     .action(drain);
   command('undrain', 'give a drained server new connections again, with the weight it had').action(
     async (service: string, server: string, options: TargetOptions) => {
-      const { targets } = await edit(options, service, server, 'undrain', (id) => ({
+      const { targets, note } = await edit(options, service, server, 'undrain', (id) => ({
         edit: 'undrainServer',
         ...id,
       }));
       for (const { service: of, server: one } of targets) {
         const down = one.up ? '' : ' (its health checks have it down)';
         print(
-          `${targetName({ service: of, server: one })} has weight ${one.configuredWeight}${down}`,
+          `${targetName({ service: of, server: one })} has weight ${one.configuredWeight}${down}${note}`,
         );
       }
     },
@@ -47,12 +47,12 @@ export function registerDrain(program: Command): void {
   command('weight', 'set the weight of a server; ends draining')
     .argument('<weight>', '0 … 65535', wholeNumber('weight', 0, 65_535))
     .action(async (service: string, server: string, weight: number, options: TargetOptions) => {
-      const { targets } = await edit(options, service, server, `weight ${weight}`, (id) => ({
+      const { targets, note } = await edit(options, service, server, `weight ${weight}`, (id) => ({
         edit: 'setWeight',
         ...id,
         weight,
       }));
-      for (const target of targets) print(`${targetName(target)} has weight ${weight}`);
+      for (const target of targets) print(`${targetName(target)} has weight ${weight}${note}`);
     });
 }
 
@@ -63,20 +63,21 @@ async function edit(
   server: string,
   what: string,
   make: (id: ReturnType<typeof targetId>) => Edit,
-): Promise<{ client: ControlClient; targets: Target[] }> {
+): Promise<{ client: ControlClient; targets: Target[]; note: string }> {
   const client = new ControlClient(targetOf(options));
   const targets = findTargets(await client.services(), service, server);
   const cause = `sluice ${what} ${service} ${server}`;
-  await client.edit({ edits: targets.map((target) => make(targetId(target))), cause });
-  return { client, targets };
+  const edits = targets.map((target) => make(targetId(target)));
+  const { changes, summary } = await client.edit({ edits, cause });
+  return { client, targets, note: changes.length === 0 ? ` (${summary})` : '' };
 }
 
 async function drain(service: string, server: string, options: DrainOptions): Promise<void> {
-  const { client, targets } = await edit(options, service, server, 'drain', (id) => ({
+  const { client, targets, note } = await edit(options, service, server, 'drain', (id) => ({
     edit: 'drainServer',
     ...id,
   }));
-  for (const target of targets) print(`${targetName(target)} takes no new connections`);
+  for (const target of targets) print(`${targetName(target)} takes no new connections${note}`);
   await follow(client, service, server, options);
 }
 

@@ -8,6 +8,7 @@ import type {
   ServiceReport,
   StatusReport,
 } from '../api/types.js';
+import { editLines } from '../changes/words.js';
 import { formatEndpoint } from '../config/address.js';
 import { formatListing, type Shape, title } from '../ipvsadm/format.js';
 
@@ -111,7 +112,7 @@ export function formatStatus(status: StatusReport): string {
     ],
     ['Version', `Sluice ${status.version}, ${status.dpdk}`],
     ['Configuration', `${status.config}, generation ${status.generation}`],
-    ['Edited since', status.edits.length === 0 ? 'no' : status.edits.join('; ')],
+    ['Edited since', status.edits.length === 0 ? 'no' : editLines(status.edits, 3).join('; ')],
     ['Control socket', status.socket],
     ['Workers', workers],
     ['Connections', `${status.connections} of ${status.maxConnections}`],

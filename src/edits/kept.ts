@@ -18,12 +18,14 @@ import {
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { edit } from '../api/requests.js';
+import { changeLines } from '../changes/words.js';
 import type { Loaded } from '../config/load.js';
 import type { Model } from '../config/model.js';
 import { codeOf, describe, SluiceError } from '../errors.js';
 import { type Logger, RateLimit } from '../log.js';
-import { changeLine, diffModels } from '../model-diff.js';
+import { diffModels } from '../model-diff.js';
 import { type Edit, editModel } from '../model-edit.js';
+import { DAEMON_ROLES, type Daemon } from '../sync/daemons.js';
 import { editEach } from '../transaction.js';
 import { editsBetween } from './between.js';
 
@@ -32,6 +34,16 @@ const FORMAT = 1;
 const HEAD = /^sluice-edits (\d+) sha256=([0-9a-f]{64})$/;
 /** Differences and refusals that the log lists. */
 const LISTED = 10;
+
+const daemon = z.strictObject({
+  role: z.enum(DAEMON_ROLES),
+  interface: z.string(),
+  syncid: z.int(),
+  maxlen: z.int(),
+  group: z.string(),
+  port: z.int(),
+  ttl: z.int(),
+});
 
 const contents = z.strictObject({
   /** The configuration that the edits belong to. */
@@ -42,6 +54,8 @@ const contents = z.strictObject({
   generation: z.int(),
   at: z.string(),
   edits: z.array(edit),
+  /** IPVS' sync daemons, where they are not the configuration's. */
+  daemons: z.array(daemon).optional(),
 });
 type Contents = z.output<typeof contents>;
 
@@ -83,6 +97,8 @@ export interface Restored {
   model: Model;
   /** For the history. */
   cause: string;
+  /** undefined: the configuration's. */
+  daemons: Daemon[] | undefined;
 }
 
 export class KeptEdits {
@@ -111,7 +127,7 @@ export class KeptEdits {
    */
   restore({ file, model }: Loaded): Restored | undefined {
     const kept = this.#read();
-    if (!kept || kept.edits.length === 0) return undefined;
+    if (!kept || (kept.edits.length === 0 && !kept.daemons)) return undefined;
     if (kept.config !== file) {
       this.#log.warn(
         `${this.#path} has edits of ${kept.config}, not of ${file}: they are not made`,
@@ -119,7 +135,8 @@ export class KeptEdits {
       return undefined;
     }
     const { model: edited, refusals } = editEach(model, kept.edits);
-    const made = refusals.filter((one) => one === null).length;
+    const { daemons } = kept;
+    const made = refusals.filter((one) => one === null).length + (daemons ? 1 : 0);
     if (kept.base !== baseOf(model)) {
       this.#log.warn(
         `${file} has changed since it was edited at run time: the edits are made to it`,
@@ -135,21 +152,27 @@ export class KeptEdits {
     if (made === 0) return undefined;
     const edits = made === 1 ? 'an edit' : `${made} edits`;
     this.#log.warn(`${edits} of ${kept.at} made again: the running state is not what ${file} says`);
-    return { model: edited, cause: `${edits} kept since ${kept.at}` };
+    return { model: edited, cause: `${edits} kept since ${kept.at}`, daemons };
   }
 
   /** After each change; see Surroundings of src/transaction.ts. What cannot be written is logged: the change itself is in force. */
-  keep({ file, model: base }: Loaded, running: Model, generation: number, byEdit: boolean): void {
+  keep(
+    { file, model: base }: Loaded,
+    running: Model,
+    generation: number,
+    byEdit: boolean,
+    daemons?: Daemon[],
+  ): void {
     const edits = editsBetween(base, running);
     if (!byEdit) this.#tellUnkept(base, running, edits);
-    const same = JSON.stringify([file, baseOf(base), edits]);
+    const same = JSON.stringify([file, baseOf(base), edits, daemons]);
     if (same === this.#written) return;
     try {
-      if (edits.length === 0) rmSync(this.#path, { force: true });
+      if (edits.length === 0 && !daemons) rmSync(this.#path, { force: true });
       else {
         const at = new Date().toISOString();
         const about = { config: file, base: baseOf(base), version: this.#version, generation, at };
-        this.#replace(encodeKept({ ...about, edits }));
+        this.#replace(encodeKept({ ...about, edits, ...(daemons && { daemons }) }));
       }
       this.#written = same;
     } catch (error) {
@@ -163,7 +186,7 @@ export class KeptEdits {
   #tellUnkept(base: Model, running: Model, edits: readonly Edit[]): void {
     const left = diffModels(editModel(base, edits).model, running);
     if (left.length === 0) return;
-    const lines = left.slice(0, LISTED).map(changeLine).join('; ');
+    const lines = changeLines(left, { most: LISTED }).join('; ');
     this.#log.warn(`not kept for a restart, as no edit can say it: ${lines}`);
   }
 

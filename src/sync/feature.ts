@@ -1,6 +1,7 @@
 /** Connection sync of a running director: started with it, shown, and started or stopped since. */
 import { describe, SluiceError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { changes, type ModelChange } from '../model-diff.js';
 import type { Engine, SyncFigures } from '../native.js';
 import { Memory, type Store } from '../supervisor/memory.js';
 import {
@@ -46,6 +47,11 @@ const PEER_MS = 3_000;
 const BULK_MS = 30_000;
 
 type SyncEngine = Pick<Engine, 'startSync' | 'stopSync' | 'sync'>;
+
+/** Those that the next Sync with this memory begins with; undefined: the file's. */
+export function rememberDaemons(memory: Memory, daemons: Daemon[] | undefined): void {
+  memory.of<Daemon[]>('sync').set('daemons', daemons);
+}
 
 export class Sync {
   readonly #engine: SyncEngine;
@@ -132,15 +138,32 @@ export class Sync {
     this.#log.info(`the ${role} sync daemon was stopped`);
   }
 
-  /** How daemons differ from the file's, in the words of `sluice diff`. */
-  edits(): string[] {
-    const name = (all: readonly Daemon[]) =>
-      all
-        .map(({ role, interface: on, syncid }) => `${role} on ${on} (syncid ${syncid})`)
-        .join(', ');
+  /** How daemons differ from the file's. */
+  edits(): ModelChange[] {
     if (!this.#edited.get('daemons')) return [];
-    const [file, now] = [name(daemonsOf(this.#file)), name(this.#daemons)];
-    return file === now ? [] : [`~ sync daemons: ${file || 'none'} → ${now || 'none'}`];
+    const named = (daemons: readonly Daemon[]) =>
+      new Map(
+        daemons.map(({ role, interface: on, syncid, ...rest }): [string, object] => [
+          `${role} on ${on} (syncid ${syncid})`,
+          rest,
+        ]),
+      );
+    return changes('sync daemon', named(daemonsOf(this.#file)), named(this.#daemons));
+  }
+
+  /** What to keep for the next process; undefined: daemons are as the file has them. */
+  edited(): Daemon[] | undefined {
+    return this.edits().length === 0 ? undefined : this.#daemons;
+  }
+
+  /** Back to the file's. What goes wrong is logged. */
+  discard(): void {
+    const apart = this.edits().length > 0;
+    this.#edited.set('daemons', undefined);
+    if (!apart) return;
+    this.#engine.stopSync();
+    this.open(this.#file);
+    this.#log.info('sync daemons are the file’s again');
   }
 
   /** The engine's may have ended, or never have begun. */

@@ -260,7 +260,7 @@ function tests(): void {
     const log = (await running?.says(/reloaded/, from)) ?? '';
     assert.match(
       log,
-      /servers \+tcp 203\.0\.113\.10:80 → 192\.0\.2\.12:8080, ~tcp 203\.0\.113\.10:80 → 192\.0\.2\.11:8080/,
+      /: \+ server tcp 203\.0\.113\.10:80 192\.0\.2\.12:8080; ~ server tcp 203\.0\.113\.10:80 192\.0\.2\.11:8080: weight 3 → 5\n/,
     );
     const [web] = await show<ServiceReport[]>('services');
     assert.equal(
@@ -301,8 +301,14 @@ function tests(): void {
     const good = await folder.run('reload', '--socket', SOCKET);
     assert.is(
       good.stdout,
-      'reloaded: servers -tcp 203.0.113.10:80 → 192.0.2.12:8080, ~tcp 203.0.113.10:80 → 192.0.2.11:8080\n',
+      'reloaded:\n' +
+        '  - server tcp 203.0.113.10:80 192.0.2.12:8080\n' +
+        '  ~ server tcp 203.0.113.10:80 192.0.2.11:8080: weight 5 → 3\n',
     );
+    const again = await folder.run('reload', '--socket', SOCKET);
+    assert.is(again.stdout, 'reloaded: nothing changed\n');
+    const { generation } = await show<StatusReport>('status');
+    assert.is(generation, 3, 'a file that says the same is no generation');
   });
 
   test('an exception that nobody catches is logged, and frames go on being forwarded', async () => {
@@ -379,13 +385,14 @@ function tests(): void {
     running = new Running();
     await running.says(/director d1 forwards/);
     running.child.stderr?.destroy();
-    for (const generation of [2, 3]) {
+    for (let last: string | undefined, count = 0; count < 2; count++) {
       running.child.kill('SIGHUP');
-      const status = await until(
+      const { lastReload, generation } = await until(
         () => show<StatusReport>('status'),
-        (now) => now.generation === generation,
+        (now) => now.lastReload !== null && now.lastReload.at !== last,
       );
-      assert.is(status.generation, generation);
+      assert.equal([lastReload?.summary, generation], ['nothing changed', 1]);
+      last = lastReload?.at;
     }
     assert.is(await running.stop('SIGINT'), 0);
     assert.not.ok(existsSync(SOCKET));

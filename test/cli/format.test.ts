@@ -2,9 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
+import { summaryOf } from '../../src/changes/words.js';
 import { connectionLine, formatDrops, formatServices, table } from '../../src/cli/format.js';
 import { formatHistory } from '../../src/cli/format-changes.js';
 import { scaled } from '../../src/ipvsadm/format.js';
+import type { ModelChange } from '../../src/model-diff.js';
 import { NO_RATES } from '../../src/stats/rates.js';
 
 const STATUS = { version: '0.1.0', maxConnections: 4096 };
@@ -181,15 +183,37 @@ test('tables: figures to the right, nothing at the ends of lines', () => {
   );
 });
 
-test('history: a long change is cut between two of its parts, a short one is not', () => {
-  const one = { generation: 1, at: '2026-01-01T00:00:00.000Z', cause: 'start', current: true };
-  const parts = Array.from({ length: 20 }, (_, n) => `+tcp 203.0.113.${n}:80`);
-  const row = (summary: string) => formatHistory([{ ...one, summary }]).split('\n')[1] ?? '';
-  const long = row(`services ${parts.join(', ')}`);
-  assert.match(long, /, \+tcp 203\.0\.113\.\d+:80, …$/);
-  assert.ok(long.length < 160, long);
-  assert.match(row('services +tcp 203.0.113.1:80'), / {2}services \+tcp 203\.0\.113\.1:80$/);
-  assert.match(row('x'.repeat(200)), /x{100}, …$/);
+test('history: as many changes as fit in a row; a long one is cut between two of its parts', () => {
+  const start = { generation: 1, at: '2026-01-01T00:00:00.000Z', cause: 'start', current: true };
+  const fields = Array.from({ length: 20 }, (_, n) => `field ${n} a → b`);
+  const change = (host: number, details: string[]): ModelChange => ({
+    ...{ what: 'server', change: 'changed', fields: [], details },
+    key: `tcp 203.0.113.10:80 198.51.100.${host}:80`,
+  });
+  const row = (changes: ModelChange[], more = 0) => {
+    const done = { summary: summaryOf(changes), changes: changes.slice(more), more };
+    return formatHistory([{ ...start, ...done }])
+      .split('\n')[1]
+      ?.split(/ {2}start {2}/)[1];
+  };
+  const name = (host: number) => `~ server tcp 203.0.113.10:80 198.51.100.${host}:80`;
+  assert.is(row([change(1, ['weight 1 → 2'])]), `${name(1)}: weight 1 → 2`);
+  assert.is(
+    row([1, 2, 3].map((host) => change(host, [`weight ${host} → 9`]))),
+    `${name(1)}: weight 1 → 9; and 2 more`,
+  );
+  const long = row([change(1, fields)]);
+  assert.match(long ?? '', /field 0 a → b, .*, field \d+ a → b, …$/);
+  assert.ok((long ?? '').length <= 103, long);
+  assert.is(row([]), 'nothing changed');
+  const hosts = Array.from({ length: 90 }, (_, host) => host);
+  assert.is(
+    row(
+      hosts.map((host) => change(host, ['weight 1 → 2'])),
+      40,
+    ),
+    `~ 90 servers of tcp 203.0.113.10:80 (198.51.100.0:80, 198.51.100.1:80, 198.51.100.2:80, …`,
+  );
 });
 
 test.run();

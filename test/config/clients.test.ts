@@ -176,6 +176,7 @@ test('services with one file share what is made of it; a reload that leaves it a
       what: 'clients',
       change: 'changed',
       key: path,
+      fields: [{ field: '', added: ['203.0.113.200'], removed: ['198.18.78.31'], more: 0 }],
       details: ['+203.0.113.200, -198.18.78.31'],
     },
   ]);

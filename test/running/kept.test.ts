@@ -179,6 +179,26 @@ test('a folder that cannot be written to is told at the start; a later failure i
   assert.match(one.log(), /edits are not kept: /);
 });
 
+test('sync daemons are kept, alone or with other edits, and made again', () => {
+  const path = place();
+  const daemon = { role: 'master' as const, interface: 'eth0', syncid: 3 };
+  const daemons = [{ ...daemon, maxlen: 1472, group: '224.0.0.81', port: 8848, ttl: 1 }];
+  const loaded = parseConfig(FILE, '/etc/d.yaml');
+  const log = createLogger({ level: 'error' });
+  log.silent = true;
+  const kept = new KeptEdits(path, log, '1');
+  kept.keep(loaded, loaded.model, 1, true, daemons);
+  const restored = kept.restore(loaded);
+  assert.equal(restored?.daemons, daemons);
+  assert.equal(restored?.model, loaded.model);
+  assert.match(restored?.cause ?? '', /^an edit kept since /);
+  const { model } = editModel(loaded.model, EDITS);
+  kept.keep(loaded, model, 2, true, daemons);
+  assert.match(kept.restore(loaded)?.cause ?? '', /^10 edits kept since /);
+  kept.keep(loaded, loaded.model, 3, true);
+  assert.not.ok(existsSync(path), 'the file’s daemons are nothing to keep');
+});
+
 test('a rollback to another file’s generation: what no edit can say is told', () => {
   const path = place();
   const one = begin(path);

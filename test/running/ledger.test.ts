@@ -2,10 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseConfig } from '../../src/config/load.js';
-import { Ledger } from '../../src/ledger.js';
+import { Ledger, type Past } from '../../src/ledger.js';
 import { ALL_UP } from '../../src/plan.js';
 import { applyChange, Memory, type MemoryContents } from '../../src/supervisor/memory.js';
 import { type Surroundings, Transactions } from '../../src/transaction.js';
+import { pastOf } from '../../src/upgrade/past.js';
 
 const yaml = (services: string) => `
 ports: [{ name: front, mac: 02:00:00:00:01:01, addresses: [192.0.2.254/24] }]
@@ -30,10 +31,10 @@ class Vault {
   }
 }
 
-function running(vault: Vault, text: string) {
+function running(vault: Vault, text: string, heir?: Past) {
   const published: Uint8Array[] = [];
   const ledger = new Ledger(vault.memory());
-  const past = ledger.past();
+  const past = heir ?? ledger.past();
   const around: Surroundings = {
     publish: (snapshot) => published.push(snapshot),
     counters: { busyServers: () => new Set(), rebase() {} } as unknown as Surroundings['counters'],
@@ -79,12 +80,56 @@ test('the next one publishes the same bytes, and knows edits, history and slots'
     'what was removed keeps its slot for its connections',
   );
 
-  next.transactions.rollback(undefined, 'rollback');
+  const { summary } = next.transactions.rollback(undefined, 'rollback');
+  assert.is(summary, '- service tcp 203.0.113.4:80 with 2 servers 192.0.2.4:80, 192.0.2.250:80');
   assert.equal(
     next.transactions.model.services.map(({ name }) => name),
     ['s1', 's3'],
   );
   assert.is(next.transactions.history().at(-1)?.generation, 4);
+});
+
+test('rollback over an upgrade: what only a start can change stays, and is named', async () => {
+  const vault = new Vault();
+  const back = '{ name: back, mac: 02:00:00:00:01:02, addresses: [198.51.100.1/24] }';
+  const before = yaml(service(1)).replace('addresses: [192.0.2.254/24] }', `$& , ${back}`);
+  const first = running(vault, before.replace(' ,', ','));
+  const routed = `routes: [{ to: 10.0.0.0/8, via: 198.51.100.2 }]${before.replace(' ,', ',')}`;
+  first.transactions.load(parseConfig(routed, 'd.yaml'), 'refuse', 'reload');
+  await Promise.resolve();
+
+  const after = `director: { maxServers: 99, alerts: { table: 50 } }${yaml(service(1, 5))}`;
+  const taken = { discardEdits: false, version: '1' };
+  const past = pastOf(
+    new Ledger(vault.memory()).past() as Past,
+    parseConfig(after, 'd.yaml'),
+    taken,
+  );
+  const { transactions } = running(vault, '', past);
+  const upgraded = transactions.history().at(-1);
+  assert.is(upgraded?.cause, 'upgrade from 1 with d.yaml');
+  assert.match(upgraded?.summary ?? '', /^~ server tcp \S+ \S+: weight 1 → 5; - route 10\./);
+
+  const report = transactions.rollback(1, 'rollback');
+  assert.is(
+    report.summary,
+    '~ server tcp 203.0.113.1:80 192.0.2.1:80: weight 5 → 1; ~ setting director: alerts table 50 → 90',
+  );
+  assert.equal(report.warnings.slice(0, 2), [
+    'director.maxServers stays as it is: only a restart changes it',
+    'ports stays as it is: only a restart changes it',
+  ]);
+  assert.is(transactions.model.director.maxServers, 99);
+  assert.equal(
+    transactions.model.ports.map(({ name }) => name),
+    ['front'],
+  );
+  // Its route is by a port that is no more.
+  assert.throws(() => transactions.rollback(2, 'rollback'), /back/);
+  assert.is(
+    transactions.rollback(undefined, 'rollback').summary.split(';')[0],
+    '~ server tcp 203.0.113.1:80 192.0.2.1:80: weight 1 → 5',
+  );
 });
 
 test('an edit of one service among many sends that service, not the others', async () => {

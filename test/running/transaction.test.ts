@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { HistoryReport } from '../../src/api/types.js';
 import { tcp } from '../support/packet.js';
 import { RunningReplay } from '../support/running.js';
 
@@ -96,7 +97,7 @@ test('a file read again refuses to overwrite edits, keeps them, or drops them', 
     message,
     /\n {2}~ server tcp 203\.0\.113\.10:80 198\.51\.100\.11:8080: weight 1 → 7\n/,
   );
-  assert.match(message, /\n {2}~ timeouts: tcpMs 900000 → 100000$/);
+  assert.match(message, /\n {2}~ timeouts: tcp 900 s → 100 s$/);
   assert.is(await saved(), before);
 
   const kept = await director.client.reload({ edits: 'keep' });
@@ -195,6 +196,121 @@ test('history and rollback, by default to the last generation and by number to a
   );
   for (let count = 0; count < 40; count++) await run(`--set ${count + 1} 0 0`);
   assert.is((await director.client.history()).length, 32);
+});
+
+test('an edit that says what is so already is no generation; the real ipvsadm says nothing either', async () => {
+  await run('-A -u 203.0.113.10:53 -s rr -p 60');
+  const history = await director.client.history();
+  const { generation } = await director.client.status();
+  await run('-e -t 203.0.113.10:80 -r 198.51.100.11:8080 -m -w 1');
+  await run('-E -u 203.0.113.10:53 -s rr -p 60');
+  await run('--set 900 0 0');
+  const where = {
+    service: { protocol: 'tcp' as const, listen: { address: '203.0.113.10', port: 80 } },
+    server: { address: '198.51.100.11', port: 8080 },
+  };
+  const same = [{ edit: 'setWeight' as const, ...where, weight: 1 }];
+  const report = await director.client.edit({ edits: same, cause: 'the same' });
+  const { results, ...said } = report;
+  assert.equal(said, { generation, summary: 'nothing changed', changes: [], more: 0 });
+  assert.equal(results, [null]);
+  // There and back again in one request.
+  const back = [{ edit: 'drainServer' as const, ...where }, ...same];
+  assert.is((await director.client.edit({ edits: back, cause: 'back' })).summary, said.summary);
+  await director.client.edit({ edits: back.slice(0, 1), cause: 'drain' });
+  const again = await director.client.edit({ edits: back.slice(0, 1), cause: 'drain' });
+  assert.is(again.summary, 'nothing changed');
+  const causes = (list: HistoryReport[]) => list.map(({ cause }) => cause);
+  assert.equal(causes(await director.client.history()), [...causes(history), 'drain']);
+});
+
+test('a file that says the same is read, and is no generation; nor is where it says what was edited', async () => {
+  const history = await director.client.history();
+  const report = await director.client.reload();
+  assert.equal(report, { ...report, summary: 'nothing changed', changes: [], more: 0 });
+  director.write(`# a comment\n${file(`${A}, ${B}`)}`);
+  assert.is((await director.client.reload()).summary, 'nothing changed');
+  const other = join(director.folder, 'other.yaml');
+  writeFileSync(other, file(`${A}, ${B}`));
+  assert.is((await director.client.reload({ file: other })).summary, 'nothing changed');
+  assert.is((await director.client.status()).config, other, 'it is the one that runs');
+  assert.equal(await director.client.history(), history);
+  await run('-e -t 203.0.113.10:80 -r 198.51.100.11:8080 -m -w 7');
+  writeFileSync(other, file(`${A.replace(' }', ', weight: 7 }')}, ${B}`));
+  const kept = await director.client.reload({ edits: 'keep' });
+  assert.equal([kept.summary, kept.edits], ['nothing changed', []]);
+  assert.is((await director.client.history()).length, history.length + 1);
+});
+
+test('history has each change in words and as data, in bounds', async () => {
+  await run('-e -t 203.0.113.10:80 -r 198.51.100.11:8080 -m -w 3 -x 100');
+  await run('-E -t 203.0.113.10:80 -s wlc');
+  const [, weight, scheduler] = await director.client.history();
+  assert.equal(weight?.changes, [
+    {
+      what: 'server',
+      change: 'changed',
+      key: 'tcp 203.0.113.10:80 198.51.100.11:8080',
+      fields: [
+        { field: 'weight', from: 1, to: 3 },
+        { field: 'upper threshold', from: 0, to: 100 },
+      ],
+      details: ['weight 1 → 3', 'upper threshold 0 → 100'],
+    },
+  ]);
+  assert.is(scheduler?.summary, '~ service tcp 203.0.113.10:80: scheduler rr → wlc');
+  const many = Array.from(
+    { length: 900 },
+    (_, n) => `-a -t 203.0.113.10:80 -r 10.0.${n >> 8}.${n & 255}:8080 -m`,
+  );
+  assert.is((await director.ipvsadm(['-R'], many.join('\n'))).status, 0);
+  const last = (await director.client.history()).at(-1);
+  assert.equal([last?.changes.length, last?.more], [50, 850]);
+  assert.match(
+    last?.summary ?? '',
+    /^\+ 900 servers of tcp 203\.0\.113\.10:80 \(.* and 896 more\)$/,
+  );
+});
+
+test('rollback twice is there and back; each says what it has changed', async () => {
+  await run('-e -t 203.0.113.10:80 -r 198.51.100.11:8080 -m -w 3');
+  const said = async (generation?: number) => (await director.client.rollback(generation)).summary;
+  const name = '~ server tcp 203.0.113.10:80 198.51.100.11:8080: weight';
+  assert.is(await said(), `${name} 3 → 1`);
+  assert.is(await said(), `${name} 1 → 3`);
+  // Of a rollback, by its number.
+  assert.is(await said(3), `${name} 3 → 1`);
+  assert.is(await said(1), 'nothing changed');
+  const history = await director.client.history();
+  assert.equal(
+    history.map(({ generation, cause }) => `${generation} ${cause}`.replace(director.file, 'FILE')),
+    [
+      '1 start with FILE',
+      '2 ipvsadm -e -t 203.0.113.10:80 -r 198.51.100.11:8080 -m -w 3',
+      '3 rollback to 1',
+      '4 rollback to 2',
+      '5 rollback to 3',
+    ],
+  );
+});
+
+test('sync daemons of run time are edits: told, in the way of a file, kept or dropped', async () => {
+  await run('--start-daemon master --mcast-interface vec0 --syncid 3');
+  const edit = '+ sync daemon master on vec0 (syncid 3)';
+  assert.equal((await director.client.status()).edits, [edit]);
+  const { edits, changes } = await director.client.diff();
+  assert.equal([edits.length, edits[0]?.what, changes.length], [1, 'sync daemon', 0]);
+  const [dropped] = (await director.client.diff(undefined, true)).changes;
+  assert.equal([dropped?.what, dropped?.change], ['sync daemon', 'removed']);
+  const message = await refused(director.client.reload(), 'ERR_RUNTIME_EDITS');
+  assert.match(message, /:\n {2}\+ sync daemon master on vec0 \(syncid 3\)$/);
+  assert.equal((await director.client.reload({ edits: 'keep' })).edits, [edit]);
+  assert.is((await director.client.sync()).daemons.length, 1);
+  assert.equal((await director.client.reload({ edits: 'discard' })).edits, []);
+  assert.equal((await director.client.sync()).daemons, []);
+  await run('--start-daemon backup --mcast-interface vec0');
+  await run('--stop-daemon backup');
+  assert.equal((await director.client.status()).edits, []);
 });
 
 test('together: all edits or none; apart: those that can be made', async () => {

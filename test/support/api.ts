@@ -94,7 +94,8 @@ export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
 });
 
 export function handlers(more: Partial<Handlers> = {}): Handlers {
-  const reloaded = { generation: 2, summary: 'nothing changed', warnings: [], edits: [] };
+  const done = { generation: 2, summary: 'nothing changed', changes: [], more: 0 };
+  const reloaded = { ...done, warnings: [], edits: [] };
   return {
     services: () => [service()],
     ports: () => [],
@@ -115,7 +116,7 @@ export function handlers(more: Partial<Handlers> = {}): Handlers {
     }),
     status: () => status(),
     reload: () => reloaded,
-    edit: ({ edits }) => ({ generation: 2, summary: 'changed', results: edits.map(() => null) }),
+    edit: ({ edits }) => ({ ...done, results: edits.map(() => null) }),
     rollback: () => reloaded,
     zero: () => {},
     upgrade: async () => ({

@@ -95,6 +95,7 @@ export class RunningReplay {
       },
       counters: this.counters,
       rates: this.rates,
+      others: { edits: () => this.sync.edits(), discard: () => this.sync.discard() },
     });
     const log = createLogger({ level: 'error' });
     log.silent = true;

@@ -2,9 +2,43 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Estimator, NO_RATES } from '../../src/stats/rates.js';
+import type { ServiceFigures } from '../../src/stats/counters.js';
+import { Estimators, NO_RATES, RateView } from '../../src/stats/rates.js';
 
 const ZERO = { conns: 0, inPkts: 0, outPkts: 0, inBytes: 0, outBytes: 0 };
+
+/** Figures by slot, as somebody sets them. */
+function readers(figures: readonly ServiceFigures[]) {
+  const of = (name: keyof ServiceFigures) => (slot: number) => (figures[slot] ?? ZERO)[name];
+  return {
+    conns: of('conns'),
+    inPkts: of('inPkts'),
+    outPkts: of('outPkts'),
+    inBytes: of('inBytes'),
+    outBytes: of('outBytes'),
+  };
+}
+
+/** Of one slot alone. */
+class Estimator {
+  readonly #figures: ServiceFigures[];
+  readonly #all: Estimators;
+
+  constructor(start: ServiceFigures) {
+    this.#figures = [start];
+    this.#all = new Estimators(readers(this.#figures));
+    this.#all.follow([0]);
+  }
+
+  sample(now: ServiceFigures): void {
+    this.#figures[0] = now;
+    this.#all.sample(0);
+  }
+
+  get rates() {
+    return this.#all.rates(0);
+  }
+}
 
 test('seen on Linux 6.1: 7 packets of 280 bytes in, one of 40 out, 3 connections, one sample', () => {
   const estimator = new Estimator(ZERO);
@@ -51,6 +85,32 @@ test('the same as in 64-bit integers with shifts', () => {
       }
     }),
   );
+});
+
+test('each slot has its own; who stays keeps them, who comes or returns starts at nothing', async () => {
+  const figures = [ZERO, ZERO, ZERO].map((one) => ({ ...one }));
+  const all = readers(figures);
+  const view = new RateView({ reader: (_, name) => all[name as keyof ServiceFigures] });
+  const cps = () => [0, 1, 2].map((slot) => view.server(slot).cps);
+  const count = async (by: number) => {
+    for (const one of figures) one.conns += by;
+    await view.sample();
+  };
+  view.follow({ services: [], servers: [2, 0] });
+  await count(8_000);
+  assert.equal(cps(), [1_000, 0, 1_000]);
+  view.follow({ services: [1], servers: [1, 2] });
+  assert.equal(cps(), [0, 0, 1_000]);
+  await count(0);
+  assert.equal(cps(), [0, 0, 750]);
+  view.follow({ services: [1], servers: [0, 1, 2] });
+  await count(8_000);
+  assert.equal(cps(), [1_000, 1_000, 1_562]);
+  assert.equal(view.service(1).cps, 1_000);
+  view.restart({ services: [], servers: [1] });
+  assert.equal(cps(), [1_000, 0, 1_562]);
+  await count(0);
+  assert.equal(cps(), [750, 0, 1_172]);
 });
 
 test.run();

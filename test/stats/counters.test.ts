@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CounterLayout } from '../../src/native.js';
 import { CounterView } from '../../src/stats/counters.js';
+import { Memory } from '../../src/supervisor/memory.js';
 
 const SERVICE = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'];
 const layout: CounterLayout = {
@@ -101,6 +102,47 @@ test("a slot's new owner counts from zero, but has what there is now", () => {
   words[16] = 10n;
   assert.is(view.server(0).conns, 3);
   assert.is(view.service(0).conns, 1);
+});
+
+test('one figure is read as all of them are; wide ones keep what digits a number has', () => {
+  const { words, view } = workers();
+  const conns = view.reader('servers', 'conns');
+  const bytes = view.reader('servers', 'inBytes');
+  words[32 + 8] = 2n ** 32n + 7n;
+  words[64 + 32 + 8] = 2n ** 40n;
+  assert.is(conns(1), 2 ** 40 + 2 ** 32 + 7);
+  assert.is(conns(1), view.server(1).conns);
+  words[32 + 8 + 3] = 2n ** 60n + 5n;
+  assert.is(bytes(1), Number(2n ** 60n + 5n));
+  // What is taken off is wide, what is left is not.
+  view.rebase({ services: [], servers: [1] });
+  words[32 + 8 + 3] = 2n ** 60n + 14n;
+  assert.is(bytes(1), 9);
+  // Counted by another process before this one: more than nothing is taken off.
+  const total = { conns: 2n ** 63n, inPkts: 3n, outPkts: 0n, inBytes: 1n, outBytes: 0n };
+  const slots = { services: new Map(), servers: new Map([['s', { slot: 1, live: true }]]) };
+  view.goOnFrom({ services: {}, servers: { s: total } }, slots);
+  assert.is(view.server(1).inPkts, 3);
+  assert.is(bytes(1), 10);
+  assert.is(conns(1), 2 ** 63);
+});
+
+test('what stands at zero needs nothing remembered; what another control plane knew goes on', () => {
+  const { words, view: first } = workers();
+  const memory = new Memory();
+  const kept = memory.of<bigint[]>('counters.bases');
+  const view = new CounterView(first.layout, () => words, memory);
+  view.rebase({ services: [0, 1], servers: [0, 1] });
+  assert.is([...kept.entries()].length, 0);
+  words[32] = 40n;
+  view.rebase({ services: [0, 1], servers: [0, 1] });
+  assert.equal(
+    [...kept.entries()].map(([key]) => key),
+    ['32:0'],
+  );
+  words[32] = 43n;
+  const next = new CounterView(first.layout, () => words, memory);
+  assert.equal([view.server(0).conns, next.server(0).conns], [3, 3]);
 });
 
 test('a read past the end of an older layout is zero, not an error', () => {

@@ -119,6 +119,7 @@ const names = ['conns', 'inPkts', 'active', ''];
 const layout = {
   workers: 1,
   words: 64,
+  ports: { offset: 48, stride: 1, count: 1, names: ['rx'] },
   services: { offset: 0, stride: 2, count: 2, names: ['conns', 'inPkts'] },
   servers: { offset: 8, stride: 4, count: 4, names },
   handshakes: { offset: 32, stride: 2, count: 4, names: ['answered', 'refused'] },

@@ -1,12 +1,13 @@
 /** What the control API asks of a running director: its answers, and the changes it makes. */
 
 import type { AlertWatch } from './alerts/watchdog.js';
-import type {
-  EditRequest,
-  ReloadRequest,
-  RollbackRequest,
-  ServicesQuery,
-  SyncDaemonRequest,
+import {
+  ALL_SERVICES,
+  type EditRequest,
+  type ReloadRequest,
+  type RollbackRequest,
+  type ServicesQuery,
+  type SyncDaemonRequest,
 } from './api/requests.js';
 import type { ConnectionQuery, Handlers } from './api/server.js';
 import type {
@@ -33,12 +34,20 @@ import type { Logger } from './log.js';
 import { type Engine, native, type Watching } from './native.js';
 import { serviceKey } from './plan.js';
 import { servingIndex } from './serving.js';
-import { collected } from './slices.js';
 import type { CounterView } from './stats/counters.js';
 import type { CounterSource } from './stats/live.js';
+import { measured } from './stats/measured.js';
 import { metrics } from './stats/metrics.js';
 import type { RateView } from './stats/rates.js';
-import { portReports, serviceNames, serviceReports, totals } from './stats/report.js';
+import {
+  portReports,
+  type ReportSources,
+  type ServiceListing,
+  serviceNames,
+  serviceReports,
+  totals,
+} from './stats/report.js';
+import { everything, select } from './stats/selection.js';
 import { Memory, type Store } from './supervisor/memory.js';
 import { NO_SYNC, type Sync, type SyncReport } from './sync/feature.js';
 import type { Transactions } from './transaction.js';
@@ -87,33 +96,41 @@ export class Control implements Handlers {
     this.#watches = new Watches(parts.engine, parts.counters.layout, parts.running);
   }
 
-  services(query?: ServicesQuery): Promise<ServiceReport[]> {
-    return collected(this.eachService(query));
+  async services(query: ServicesQuery = ALL_SERVICES): Promise<Iterable<ServiceListing>> {
+    const sources = this.#sources();
+    const { model, planned, rates } = sources;
+    return serviceReports(sources, await select(model, planned, rates, query));
   }
 
-  eachService(query?: ServicesQuery): Iterable<ServiceReport> {
-    const { counters, rates, checksOf } = this.#parts;
+  eachService(): Iterable<ServiceListing> {
+    const sources = this.#sources();
+    return serviceReports(sources, everything(sources.model));
+  }
+
+  /** As they are now: what is published meanwhile does not change a listing. */
+  #sources(): ReportSources {
+    const { counters, rates, checksOf = () => [] } = this.#parts;
     const { model, planned } = this.#running;
-    return serviceReports(model, planned, counters, rates, checksOf, query);
+    return { model, planned, counters, rates, checksOf };
   }
 
-  async metrics(): Promise<Iterable<string>> {
-    const sources = {
-      services: await this.services(),
+  metrics(): Iterable<string> {
+    const { model, planned, counters } = this.#sources();
+    return metrics({
+      services: measured(model, planned, counters),
       ports: this.ports(),
       drops: this.drops(),
       vrrp: this.vrrp(),
       status: this.status(),
       sync: this.sync(),
-    };
-    return metrics(sources);
+    });
   }
 
   async explain(flow: Flow): Promise<Explanation> {
     const { model, loaded } = this.#running;
     return explain(flow, {
       model,
-      report: (index) => [...this.eachService({ match: '', offset: index, limit: 1 })][0],
+      report: (index) => this.#reportOf(index),
       connection: await this.#connectionOf(flow),
       ...(await this.#templatesOf(flow)),
       workers: this.#parts.cpus.length,
@@ -129,6 +146,13 @@ export class Control implements Handlers {
         return formatEntry(one, service && placeOfEntry(loaded, service, one));
       },
     });
+  }
+
+  #reportOf(index: number): ServiceReport | undefined {
+    const servers = this.#running.model.services[index]?.servers;
+    if (!servers) return undefined;
+    const [one] = serviceReports(this.#sources(), [{ index, servers: servers.keys() }]);
+    return one && { ...one, servers: [...one.servers] };
   }
 
   /** What persistence knows of the client. */
@@ -272,10 +296,12 @@ export class Control implements Handlers {
     const { engine, counters, cpus, source, alerts } = this.#parts;
     const { model, planned, loaded } = this.#running;
     const lag = engine.workerLag();
-    const connections = [...planned.slots.servers.values()].reduce((sum, { slot }) => {
-      const { active, inactive } = counters.server(slot);
-      return sum + active + inactive;
-    }, 0);
+    const active = counters.reader('servers', 'active');
+    const inactive = counters.reader('servers', 'inactive');
+    let connections = 0;
+    for (const { slot } of planned.slots.servers.values()) {
+      connections += active(slot) + inactive(slot);
+    }
     const { tcpMs, tcpFinMs, udpMs } = model.timeouts;
     const seconds = (ms: number) => Math.round(ms / 1_000);
     return {

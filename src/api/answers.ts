@@ -94,6 +94,14 @@ export const serviceReport = z
     rates,
     slot,
     ...serviceFigures,
+    serverCounts: z
+      .strictObject({
+        all: count,
+        up: count,
+        taking: count.describe('Take new connections: up, and of a weight.'),
+        drained: count,
+      })
+      .describe('Of all its servers, those left out of the list as well.'),
     servers: z.array(serverReport),
   })
   .describe('A virtual service.');
@@ -243,6 +251,7 @@ export const statusReport = z
     counters: z.enum(['live', 'copy']).describe('How the workers’ counters are read.'),
     totals: z.strictObject({
       services: count,
+      servicesDown: count.describe('None of their servers takes new connections.'),
       servers: count,
       serversUp: count,
       serversDrained: count,

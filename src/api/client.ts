@@ -5,7 +5,13 @@ import type { ClientReport } from '../clients.js';
 import { ERRORS, type ErrorCode, SluiceError } from '../errors.js';
 import type { Explanation } from '../explain.js';
 import type { ServiceId } from '../model-edit.js';
-import type { editRequest, reloadRequest, syncDaemonRequest, upgradeRequest } from './requests.js';
+import type {
+  editRequest,
+  reloadRequest,
+  servicesQuery,
+  syncDaemonRequest,
+  upgradeRequest,
+} from './requests.js';
 import { send, type Target, targetName } from './target.js';
 import type {
   ConnectionReport,
@@ -50,8 +56,9 @@ export class ControlClient {
     return targetName(this.#target);
   }
 
-  services(): Promise<ServiceReport[]> {
-    return this.#json('GET', '/v1/services');
+  /** All, unless asked for less. */
+  services(asked: Asked<typeof servicesQuery> = {}): Promise<ServiceReport[]> {
+    return this.#json('GET', `/v1/services${queryText(asked)}`);
   }
 
   ports(): Promise<PortReport[]> {
@@ -137,11 +144,7 @@ export class ControlClient {
   }
 
   async *#lines<T>(path: string, asked: object, signal?: AbortSignal): AsyncGenerator<T> {
-    const query = new URLSearchParams();
-    for (const [key, value] of Object.entries(asked)) {
-      if (value !== undefined) query.set(key, String(value));
-    }
-    const response = await this.#send('GET', `${path}?${query}`, undefined, signal);
+    const response = await this.#send('GET', path + queryText(asked), undefined, signal);
     for await (const line of lines(response)) yield JSON.parse(line) as T;
   }
 
@@ -160,6 +163,14 @@ export class ControlClient {
     if (response.statusCode === 200) return response;
     throw refusal(await text(response));
   }
+}
+
+function queryText(asked: object): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(asked)) {
+    if (value !== undefined) query.set(key, String(value));
+  }
+  return query.size === 0 ? '' : `?${query}`;
 }
 
 function refusal(body: string): SluiceError {

@@ -1,6 +1,7 @@
 /** What the director does for the control API, and who asks. */
 import type { ClientReport } from '../clients.js';
 import type { Explanation, Flow } from '../explain.js';
+import type { ServiceListing } from '../stats/report.js';
 import type {
   EditRequest,
   ReloadRequest,
@@ -18,7 +19,6 @@ import type {
   HistoryReport,
   PortReport,
   ReloadReport,
-  ServiceReport,
   StatusReport,
   SyncReport,
   UpgradeReport,
@@ -36,10 +36,11 @@ export interface ConnectionQuery {
 
 /** Each may throw. */
 export interface Handlers {
-  services(query?: ServicesQuery): ServiceReport[] | Promise<ServiceReport[]>;
+  /** Made as they are read. */
+  services(query?: ServicesQuery): Iterable<ServiceListing> | Promise<Iterable<ServiceListing>>;
   explain(flow: Flow): Explanation | Promise<Explanation>;
   /** Prometheus' text, in pieces. */
-  metrics(): Iterable<string> | Promise<Iterable<string>>;
+  metrics(): Iterable<string>;
   ports(): PortReport[];
   drops(): DropsReport;
   sync(): SyncReport;

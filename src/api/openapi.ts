@@ -64,6 +64,7 @@ function schemaAt(schema: z.ZodType, io: Direction): Json {
 function content(answer: Answer): Json {
   switch (answer.kind) {
     case 'json':
+    case 'list':
       return { 'application/json': { schema: schemaAt(answer.schema, 'output') } };
     case 'lines':
       return { 'application/x-ndjson': { schema: schemaAt(answer.schema, 'output') } };

@@ -8,6 +8,7 @@ import { CLIENT_LISTS, clientText } from '../config/clients.js';
 import { ENGINES, isNetmask } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { MODES, SCHEDULERS } from '../native.js';
+import { SORTS, STATES_OF_SERVICES } from '../stats/selection.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 import { EDIT_POLICIES } from '../transaction.js';
 
@@ -192,10 +193,27 @@ export type UpgradeRequest = z.output<typeof upgradeRequest>;
 
 export const servicesQuery = z.strictObject({
   match: z.string().default('').describe('In the name or an address of a service or server.'),
-  offset: whole.default(0).describe('So many are left out.'),
-  limit: whole.default(0).describe('At most so many; 0: all.'),
+  state: z
+    .enum(STATES_OF_SERVICES)
+    .default('any')
+    .describe('degraded: a server is down, or none takes connections; down: none does.'),
+  sort: z
+    .enum(SORTS)
+    .default('configured')
+    .describe('By name, or by packets, bits or new connections a second, the most first.'),
+  offset: whole.default(0).describe('So many services are left out.'),
+  limit: whole.default(0).describe('At most so many services; 0: all.'),
+  servers: whole
+    .optional()
+    .describe('At most so many servers of each, those that match first; all, unless given.'),
+  lines: whole
+    .default(0)
+    .describe(
+      'At most so many services and servers together, in the order of the listing; 0: all.',
+    ),
 });
 export type ServicesQuery = z.output<typeof servicesQuery>;
+export const ALL_SERVICES: ServicesQuery = servicesQuery.parse({});
 
 function parseEnd(input: string): { value: Endpoint } | { fault: unknown } {
   const parsed = parseWideEndpoint(input);

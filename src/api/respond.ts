@@ -5,11 +5,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import { codeOf, type ErrorCode, SluiceError } from '../errors.js';
-import { pacer } from '../slices.js';
 import type { Caller, Handlers } from './handlers.js';
 import { API } from './openapi.js';
 import { SAFE_HEADERS, sendPage } from './pages.js';
 import type { Route } from './routes.js';
+import { sendJson, sendLines, sendText } from './streaming.js';
 import { TooMany } from './tokens.js';
 
 /** HTTP statuses of codes; what is understood and cannot be done is 422, what has no code 500. */
@@ -44,9 +44,6 @@ function statusOf(error: unknown): number {
   const code = codeOf(error);
   return code === undefined ? 500 : (STATUSES[code as ErrorCode] ?? 422);
 }
-
-/** Members of a list that is sent in pieces. */
-const LONG = 100;
 
 /** What listens: the control socket, or a TCP port. */
 export interface Front {
@@ -113,13 +110,13 @@ async function respond(
   const value = await route.run(handlers, asked);
   switch (route.answer.kind) {
     case 'json':
-      return Array.isArray(value) && value.length > LONG
-        ? list(response, value)
-        : json(response, 200, value);
+      return json(response, 200, value);
+    case 'list':
+      return sendJson(request, response, value);
     case 'lines':
-      return lines(response, value as AsyncIterable<object>);
+      return sendLines(response, value as AsyncIterable<object>);
     case 'text':
-      return text(response, route.answer.type, value as Iterable<string>);
+      return sendText(request, response, route.answer.type, value as Iterable<string>);
   }
 }
 
@@ -165,60 +162,6 @@ async function jsonBody(request: IncomingMessage, most: number): Promise<unknown
   } catch (cause) {
     throw new SluiceError('ERR_API', 'the request is not JSON', { cause });
   }
-}
-
-async function lines(response: ServerResponse, values: AsyncIterable<object>): Promise<void> {
-  const iterator = values[Symbol.asyncIterator]();
-  // The first step finds what is wrong with the request while the status can still say so.
-  let next = await iterator.next();
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  while (!next.done && !response.destroyed) {
-    if (!response.write(`${JSON.stringify(next.value)}\n`)) await drained(response);
-    next = await iterator.next();
-  }
-  // A reader that left does not keep the listing open.
-  if (!next.done) await iterator.return?.();
-  response.end();
-}
-
-/** In slices: pieces are made as they are sent. */
-export async function text(
-  response: ServerResponse,
-  type: string,
-  pieces: Iterable<string>,
-): Promise<void> {
-  const rest = pacer();
-  for (const piece of pieces) {
-    if (!response.headersSent) response.writeHead(200, { 'content-type': type });
-    if (response.destroyed) return;
-    if (!response.write(piece)) await drained(response);
-    await rest();
-  }
-  response.end();
-}
-
-/** A list as JSON, one member after the other. */
-async function list(response: ServerResponse, members: readonly unknown[]): Promise<void> {
-  response.setHeader('cache-control', 'no-store');
-  const pieces = function* () {
-    for (const [at, member] of members.entries()) {
-      yield `${at === 0 ? '[' : ','}${JSON.stringify(member)}`;
-    }
-    yield ']\n';
-  };
-  await text(response, 'application/json', pieces());
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
 }
 
 function json(response: ServerResponse, status: number, body: unknown): void {

@@ -25,6 +25,8 @@ import { captureLine, captureQuery, traceLine, traceQuery } from './watch.js';
 
 export type Answer =
   | { kind: 'json'; schema: z.ZodType }
+  /** JSON, made as it is sent: lists in it may be iterables. */
+  | { kind: 'list'; schema: z.ZodType }
   /** One JSON object a line, as they come: a listing of any length needs no memory. */
   | { kind: 'lines'; schema: z.ZodType }
   | { kind: 'text'; type: string };
@@ -41,7 +43,7 @@ export interface Route<
   query?: Query;
   body?: Body;
   answer: Answer;
-  /** A value for json, an AsyncIterable for lines, an Iterable of strings for text. */
+  /** A value for json and list, an AsyncIterable for lines, an Iterable of strings for text. */
   run(
     handlers: Handlers,
     asked: {
@@ -86,7 +88,7 @@ export const ROUTES: readonly Route[] = [
     summary: 'Virtual services and real servers with health, counters and rates',
     role: 'read',
     query: servicesQuery,
-    answer: json(z.array(answers.serviceReport)),
+    answer: { kind: 'list', schema: z.array(answers.serviceReport) },
     run: (handlers, { query }) => handlers.services(query),
   }),
   route({

@@ -11,7 +11,8 @@ import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
 import { type Handlers, OWNER } from './handlers.js';
-import { answer, type Front, fail, text } from './respond.js';
+import { answer, type Front, fail } from './respond.js';
+import { sendText } from './streaming.js';
 
 export type { ConnectionQuery, Handlers } from './handlers.js';
 
@@ -147,7 +148,7 @@ export async function serveMetrics(
       response.writeHead(404).end('GET /metrics is all there is\n');
       return;
     }
-    const answer = async () => text(response, CONTENT_TYPE, await handlers.metrics());
+    const answer = async () => sendText(request, response, CONTENT_TYPE, handlers.metrics());
     answer().catch((error: unknown) => {
       onError(error);
       fail(response, error);

@@ -1,11 +1,9 @@
-/** What `sluice top` shows: two looks at a director, and the difference a second. Pure. */
-import type {
-  DropsReport,
-  PortReport,
-  ServerReport,
-  ServiceReport,
-  StatusReport,
-} from '../api/types.js';
+/**
+ * What `sluice top` asks of a director, and what it shows of two looks. Pure. Of ports and losses it is
+ * the difference a second; of services and servers the director's own rates, for of very many it
+ * is told only those that the picture has room for, the busiest, and those may be others each time.
+ */
+import type { DropsReport, PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
 import { formatEndpoint } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
 
@@ -29,57 +27,52 @@ export interface Screen {
   folded?: boolean;
 }
 
+/** Of the services; what is not said is as the API has it. */
+export interface Asked {
+  sort?: Order;
+  lines?: number;
+  servers?: number;
+}
+
+/** The first look is there for what is counted. */
+export const NOTHING: Asked = { lines: 1, servers: 0 };
+
+/** No more than there are rows for; the director sorts. */
+export function asked({ order, rows, folded }: Screen): Asked {
+  return {
+    sort: order,
+    ...(Number.isFinite(rows) && { lines: rows }),
+    ...(folded && { servers: 0 }),
+  };
+}
+
 type Column = [head: string, cell: (row: Row) => string];
 const TO_NAME: Column = ['Service, server', ({ name }) => name];
 const OF_SERVER: Column[] = [
   ['Weight', ({ weight }) => weight],
   ['Active', ({ active }) => active],
   ['Inact', ({ inactive }) => inactive],
-  ['conn/s', ({ rate }) => figure(rate.conns)],
+  ['conn/s', ({ rate }) => figure(rate.cps)],
 ];
 const WIDE: Column[] = [
   TO_NAME,
   ['How', ({ how }) => how],
   ...OF_SERVER,
-  ['in pkt/s', ({ rate }) => figure(rate.inPkts)],
-  ['out pkt/s', ({ rate }) => figure(rate.outPkts)],
-  ['in bit/s', ({ rate }) => figure(8 * rate.inBytes)],
-  ['out bit/s', ({ rate }) => figure(8 * rate.outBytes)],
+  ['in pkt/s', ({ rate }) => figure(rate.inPps)],
+  ['out pkt/s', ({ rate }) => figure(rate.outPps)],
+  ['in bit/s', ({ rate }) => figure(8 * rate.inBps)],
+  ['out bit/s', ({ rate }) => figure(8 * rate.outBps)],
 ];
 /** For 80 columns: both directions together. */
 const NARROW: Column[] = [
   TO_NAME,
   ...OF_SERVER,
-  ['pkt/s', ({ rate }) => figure(rate.inPkts + rate.outPkts)],
-  ['bit/s', ({ rate }) => figure(8 * (rate.inBytes + rate.outBytes))],
+  ['pkt/s', ({ rate }) => figure(rate.inPps + rate.outPps)],
+  ['bit/s', ({ rate }) => figure(8 * (rate.inBps + rate.outBps))],
 ];
 /** From here on cells are figures, but for the weight, which may have a word behind it. */
 const FIRST_FIGURE = OF_SERVER[1]?.[0];
 const SHORTEST_NAME = 20;
-
-const COUNTED = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'] as const;
-type Counted = Record<(typeof COUNTED)[number], number>;
-type Keyed<T> = T & { key: string };
-
-/** A second; what was not there before, or has been set back, counts nothing yet. */
-function rates(now: Counted, before: Counted | undefined, seconds: number): Counted {
-  const rate = (name: keyof Counted) =>
-    before ? Math.max(0, now[name] - before[name]) / seconds : 0;
-  return Object.fromEntries(COUNTED.map((name) => [name, rate(name)])) as Counted;
-}
-
-const serviceKey = ({ protocol, address, port }: ServiceReport) => `${protocol} ${address} ${port}`;
-
-function serversOf(look: Look): Map<string, Keyed<ServerReport>> {
-  return new Map(
-    look.services.flatMap((service) =>
-      service.servers.map((server): [string, Keyed<ServerReport>] => {
-        const key = `${serviceKey(service)} ${server.address} ${server.port}`;
-        return [key, { ...server, key }];
-      }),
-    ),
-  );
-}
 
 export function screen(before: Look, now: Look, wanted: Screen): string {
   const { columns, rows } = wanted;
@@ -87,12 +80,13 @@ export function screen(before: Look, now: Look, wanted: Screen): string {
   const head = [...summary(before, now, seconds), ''];
   const drops = dropLines(before, now, seconds);
   const tail = drops.length === 0 ? [] : ['', ...drops];
-  const body = fitted(serviceRows(before, now, seconds, wanted), columns);
+  const body = fitted(serviceRows(now, wanted), columns);
   const room = Math.max(rows - head.length - tail.length, 3);
-  const shown =
-    body.length <= room
-      ? body
-      : [...body.slice(0, room - 1), `… ${body.length - room + 1} more lines`];
+  const { services, servers } = now.status.totals;
+  // And the line above them.
+  const all = 1 + services + (wanted.folded ? 0 : servers);
+  const some = body.slice(0, room - 1);
+  const shown = all <= room ? body : [...some, `… ${all - some.length} more lines`];
   return [...head, ...shown, ...tail].map((line) => line.slice(0, columns)).join('\n');
 }
 
@@ -103,6 +97,8 @@ function summary(before: Look, now: Look, seconds: number): string[] {
   const perSecond = (name: keyof PortReport) =>
     Math.max(0, port(now, name) - port(before, name)) / seconds;
   const stalled = status.workers.filter(({ lagUs }) => lagUs > 100_000);
+  const { totals } = status;
+  const drained = totals.serversDrained > 0 ? `, ${totals.serversDrained} drained` : '';
   const workers = status.workers.length === 1 ? '1 worker' : `${status.workers.length} workers`;
   const lines = [
     `${status.name}  up ${duration(status.uptimeSeconds)}  generation ${status.generation}  ${workers}` +
@@ -110,6 +106,8 @@ function summary(before: Look, now: Look, seconds: number): string[] {
     `in ${figure(perSecond('rxPackets'))} pkt/s ${figure(8 * perSecond('rxBytes'))}bit/s   ` +
       `out ${figure(perSecond('txPackets'))} pkt/s ${figure(8 * perSecond('txBytes'))}bit/s   ` +
       `connections ${status.connections} of ${status.maxConnections}`,
+    `services ${totals.services}   servers ${totals.serversUp} of ${totals.servers} up${drained}   ` +
+      `${figure(totals.rates.cps)} conn/s`,
     `busy ${status.workers.map(({ cpu, load }) => `${load} % (CPU ${cpu})`).join(', ')}`,
     ...status.alerts.map(({ code, message }) => `alert: ${message} [${code}]`),
   ];
@@ -122,7 +120,7 @@ interface Row {
   weight: string;
   active: string;
   inactive: string;
-  rate: Counted;
+  rate: Rates;
 }
 
 /** With as many columns as there is room for. */
@@ -157,45 +155,27 @@ function lines(rows: Row[], columns: Column[]): string[] {
   );
 }
 
-function serviceRows(before: Look, now: Look, seconds: number, { order, folded }: Screen): Row[] {
-  const earlier = new Map(before.services.map((service) => [serviceKey(service), service]));
-  const earlierServers = serversOf(before);
-  const services = now.services.map((service) => ({
-    service,
-    rate: rates(service, earlier.get(serviceKey(service)), seconds),
-  }));
-  services.sort((a, b) => weigh(b.rate, order) - weigh(a.rate, order));
-  if (order === 'name') {
-    services.sort((a, b) => a.service.name.localeCompare(b.service.name));
-  }
-  return services.flatMap(({ service, rate }): Row[] => {
+function serviceRows({ services }: Look, { folded }: Screen): Row[] {
+  return services.flatMap((service): Row[] => {
     const own = {
       name: `${service.name} ${service.protocol} ${formatEnd(service.protocol, service)}`,
       how: service.scheduler,
       weight: '',
       active: '',
       inactive: '',
-      rate,
+      rate: service.rates,
     };
     if (folded) return [own];
-    const servers = service.servers.map((server) => {
-      const key = `${serviceKey(service)} ${server.address} ${server.port}`;
-      return {
-        name: `  ${formatEndpoint(server)}`,
-        how: server.forward,
-        weight: `${server.weight}${server.up ? '' : ' down'}`,
-        active: `${server.active}`,
-        inactive: `${server.inactive}`,
-        rate: rates(server, earlierServers.get(key), seconds),
-      };
-    });
+    const servers = service.servers.map((server) => ({
+      name: `  ${formatEndpoint(server)}`,
+      how: server.forward,
+      weight: `${server.weight}${server.up ? '' : ' down'}`,
+      active: `${server.active}`,
+      inactive: `${server.inactive}`,
+      rate: server.rates,
+    }));
     return [own, ...servers];
   });
-}
-
-function weigh(rate: Counted, order: Order): number {
-  if (order === 'connections') return rate.conns;
-  return order === 'packets' ? rate.inPkts + rate.outPkts : rate.inBytes + rate.outBytes;
 }
 
 /** What is being lost right now, the most first. */

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { ControlClient } from '../api/client.js';
 import { describe } from '../errors.js';
 import { print, type TargetOptions, targetOf, targetOptions, wholeNumber } from './options.js';
-import { type Look, ORDERS, type Order, screen } from './top-screen.js';
+import { type Asked, asked, type Look, NOTHING, ORDERS, type Order, screen } from './top-screen.js';
 
 interface TopOptions extends TargetOptions {
   interval: number;
@@ -52,13 +52,14 @@ async function top(options: TopOptions): Promise<void> {
   if (terminal) process.stdout.write(HIDE_CURSOR);
   try {
     // The first look fails loudly; later ones may miss a director that is being restarted.
-    let before = await look(client);
+    let before = await look(client, NOTHING);
     for (let shown = 0; options.count === 0 || shown < options.count; shown++) {
       if (await pause.over(options.interval)) break;
       let text: string;
       try {
-        const now = await look(client);
-        text = screen(before, now, { ...size(terminal), order, folded });
+        const wanted = { ...size(terminal), order, folded };
+        const now = await look(client, asked(wanted));
+        text = screen(before, now, wanted);
         before = now;
       } catch (error) {
         text = describe(error);
@@ -84,9 +85,9 @@ function repaint(text: string): void {
   process.stdout.write(`${HOME}${lines.join('')}${CLEAR_REST}`);
 }
 
-async function look(client: ControlClient): Promise<Look> {
+async function look(client: ControlClient, wanted: Asked): Promise<Look> {
   const [services, ports, drops, status] = await Promise.all([
-    client.services(),
+    client.services(wanted),
     client.ports(),
     client.drops(),
     client.status(),

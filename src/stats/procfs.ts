@@ -4,11 +4,12 @@
  */
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ServiceReport } from '../api/types.js';
+import type { ServerReport } from '../api/types.js';
 import { isSix, toBytes } from '../config/address.js';
 import { pacer } from '../slices.js';
 import { schedulingFlags } from './flags.js';
 import { NO_RATES, type Rates } from './rates.js';
+import type { ServiceListing } from './report.js';
 
 /** IPVS's own version: readers compare it. */
 const IPVS_VERSION = '1.2.1';
@@ -33,7 +34,7 @@ function hexEndpoint({ address, port }: { address: string; port: number }): stri
 }
 
 /** Of a mark it is the number, in as many digits as an address has. */
-function hexService({ protocol, address, port }: ServiceReport): string {
+function hexService({ protocol, address, port }: Omit<ServiceListing, 'servers'>): string {
   if (protocol === 'fwmark') return `FWM  ${hex(port, 8)}`;
   return `${protocol.toUpperCase().padEnd(4)} ${hexEndpoint({ address, port })}`;
 }
@@ -43,31 +44,31 @@ Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port Forward Weight ActiveConn InActConn
 `;
 
-/** A service and its servers, a line each. */
-function entry(service: ServiceReport): string {
+const column = (value: string | number, width: number) => String(value).padEnd(width);
+
+function serviceLine(service: Omit<ServiceListing, 'servers'>): string {
   const flags = schedulingFlags(service.flags);
   const said = flags.length > 0 ? `(${flags.join(',')}) ` : '';
   const ops = service.flags.includes('ops') ? 'ops ' : '';
   const keeps = service.persistence
     ? `persistent ${service.persistence.timeoutS} ${hexNetmask(service.persistence.netmask)}`
     : '';
-  let lines = `${hexService(service)} ${service.scheduler} ${said}${ops}${keeps}\n`;
-  const column = (value: string | number, width: number) => String(value).padEnd(width);
-  for (const server of service.servers) {
-    const { forward, weight, active, inactive } = server;
-    lines +=
-      `  -> ${hexEndpoint(server)}      ${column(forward, 7)} ${column(weight, 6)} ` +
-      `${column(active, 10)} ${column(inactive, 10)}\n`;
-  }
-  return lines;
+  return `${hexService(service)} ${service.scheduler} ${said}${ops}${keeps}\n`;
 }
 
-type Counted = Pick<ServiceReport, (typeof COUNTED)[number] | 'rates'>;
+function serverLine({ forward, weight, active, inactive, ...at }: ServerReport): string {
+  return (
+    `  -> ${hexEndpoint(at)}      ${column(forward, 7)} ${column(weight, 6)} ` +
+    `${column(active, 10)} ${column(inactive, 10)}\n`
+  );
+}
+
+type Counted = Pick<ServiceListing, (typeof COUNTED)[number] | 'rates'>;
 const COUNTED = ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'] as const;
 
 /** Both files, made in slices. */
 export async function ipvsFiles(
-  services: Iterable<ServiceReport>,
+  services: Iterable<ServiceListing>,
   size: number,
 ): Promise<{ table: string; stats: string }> {
   // node_exporter passes SCTP's services over and takes their servers for the service's before: at
@@ -84,7 +85,13 @@ export async function ipvsFiles(
   };
   const rest = pacer();
   for (const service of services) {
-    (service.protocol === 'sctp' ? sctp : others).push(entry(service));
+    const lines = service.protocol === 'sctp' ? sctp : others;
+    lines.push(serviceLine(service));
+    for (const server of service.servers) {
+      lines.push(serverLine(server));
+      const pause = rest();
+      if (pause) await pause;
+    }
     for (const name of COUNTED) sum[name] += service[name];
     for (const name of Object.keys(NO_RATES) as (keyof Rates)[])
       sum.rates[name] += service.rates[name];
@@ -125,7 +132,7 @@ export class ProcFiles {
   }
 
   /** A reader sees a whole file, the old or the new. One that is still being written is not overtaken. */
-  async write(services: Iterable<ServiceReport>, size: number): Promise<void> {
+  async write(services: Iterable<ServiceListing>, size: number): Promise<void> {
     const begun = performance.now();
     if (this.#writing || begun < this.#due) return;
     this.#writing = true;

@@ -1,34 +1,38 @@
 /** Joins the plan with the counters: what listings show. */
 
-import type { ServicesQuery } from '../api/requests.js';
-import type { PortReport, Rates, ServiceReport, StatusReport } from '../api/types.js';
-import { formatCidr, formatEndpoint } from '../config/address.js';
-import { formatEnd } from '../config/marks.js';
+import type { PortReport, Rates, ServerReport, ServiceReport, StatusReport } from '../api/types.js';
+import { formatCidr } from '../config/address.js';
 import type { Model, ServiceModel } from '../config/model.js';
 import { IPIP } from '../config/tunnel.js';
 import type { CheckReport } from '../health/watch.js';
 import { FORWARD_WORDS, type PortStatus } from '../native.js';
-import { type Planned, type SlotEntry, serverKey, serviceKey } from '../plan.js';
+import type { Planned } from '../plan.js';
 import type { CounterView } from './counters.js';
+import { allCounts, inEffect, partAt, serverCounts } from './effect.js';
 import { NO_RATES, type RateView } from './rates.js';
+import type { Chosen } from './selection.js';
+
+export interface ReportSources {
+  model: Model;
+  planned: Planned;
+  counters: CounterView;
+  rates: RateView;
+  checksOf: (serverKey: string) => CheckReport[];
+}
+
+/** A report whose servers are made as they are asked for. */
+export type ServiceListing = Omit<ServiceReport, 'servers'> & { servers: Iterable<ServerReport> };
 
 /** One after the other, as they are asked for. */
 export function* serviceReports(
-  model: Model,
-  planned: Planned,
-  counters: CounterView,
-  rates: RateView,
-  checksOf: (serverKey: string) => CheckReport[] = () => [],
-  { match = '', offset = 0, limit = 0 }: Partial<ServicesQuery> = {},
-): Generator<ServiceReport> {
-  const { slots, snapshot } = planned;
-  const wanted = model.services.flatMap((service, index) =>
-    mentions(service, match) ? [{ service, index }] : [],
-  );
-  const page = wanted.slice(offset, limit > 0 ? offset + limit : undefined);
-  for (const { service, index } of page) {
-    const slot = (slots.services.get(serviceKey(service)) as SlotEntry).slot;
-    const current = new Map(snapshot.services[index]?.servers.map((one) => [one.slot, one]));
+  sources: ReportSources,
+  chosen: Iterable<Chosen>,
+): Generator<ServiceListing> {
+  const { model, planned, counters, rates } = sources;
+  for (const { index, servers } of chosen) {
+    const service = model.services[index] as ServiceModel;
+    const part = partAt(planned, index);
+    const { slot } = part.service;
     yield {
       name: service.name,
       protocol: service.protocol,
@@ -45,65 +49,62 @@ export function* serviceReports(
       rates: rates.service(slot),
       slot,
       ...counters.service(slot),
-      servers: service.servers.map((server) => {
-        const key = serverKey(service, server);
-        const own = (slots.servers.get(key) as SlotEntry).slot;
-        const now = current.get(own);
-        return {
-          address: server.address.address,
-          port: server.address.port,
-          mode: server.mode,
-          forward: FORWARD_WORDS[server.mode],
-          tunnel: server.mode === 'tun' ? (server.tunnel ?? IPIP) : null,
-          weight: now?.weight ?? server.weight,
-          configuredWeight: server.weight,
-          drained: server.drained ?? false,
-          up: now?.up ?? true,
-          checks: checksOf(key),
-          upperThreshold: server.upperThreshold,
-          lowerThreshold: server.lowerThreshold,
-          rates: rates.server(own),
-          slot: own,
-          ...counters.server(own),
-        };
-      }),
+      serverCounts: serverCounts(service, part),
+      servers: serverReports(sources, index, servers),
     };
   }
 }
 
-/** Whether the name or an address of a service or one of its servers has the text in it. */
-function mentions({ name, protocol, listen, servers }: ServiceModel, text: string): boolean {
-  return (
-    text === '' ||
-    name.includes(text) ||
-    `${protocol} ${formatEnd(protocol, listen)}`.includes(text) ||
-    servers.some(({ address }) => formatEndpoint(address).includes(text))
-  );
+/** Those at `places`, in that order. */
+function* serverReports(
+  { model, planned, counters, rates, checksOf }: ReportSources,
+  index: number,
+  places: Iterable<number>,
+): Generator<ServerReport> {
+  const { servers } = model.services[index] as ServiceModel;
+  const part = partAt(planned, index);
+  const effect = inEffect(part);
+  for (const at of places) {
+    const server = servers[at] as ServiceModel['servers'][number];
+    const now = effect(at);
+    const { slot } = part.servers[at] as { slot: number };
+    yield {
+      address: server.address.address,
+      port: server.address.port,
+      mode: server.mode,
+      forward: FORWARD_WORDS[server.mode],
+      tunnel: server.mode === 'tun' ? (server.tunnel ?? IPIP) : null,
+      weight: now?.weight ?? server.weight,
+      configuredWeight: server.weight,
+      drained: server.drained ?? false,
+      up: now?.up ?? true,
+      checks: checksOf(part.serverKeys[at] as string),
+      upperThreshold: server.upperThreshold,
+      lowerThreshold: server.lowerThreshold,
+      rates: rates.server(slot),
+      slot,
+      ...counters.server(slot),
+    };
+  }
 }
 
 /** Sums over all services, and how many servers are as they should be. */
-export function totals(
-  model: Model,
-  { slots, snapshot }: Planned,
-  rates: RateView,
-): StatusReport['totals'] {
+export function totals(model: Model, planned: Planned, rates: RateView): StatusReport['totals'] {
   const sum: StatusReport['totals'] = {
     services: model.services.length,
+    servicesDown: 0,
     servers: 0,
     serversUp: 0,
     serversDrained: 0,
     rates: { ...NO_RATES },
   };
-  for (const [index, service] of model.services.entries()) {
-    const own = rates.service((slots.services.get(serviceKey(service)) as SlotEntry).slot);
+  for (const [index, { all, up, taking, drained }] of allCounts(model, planned).entries()) {
+    const own = rates.service(partAt(planned, index).service.slot);
     for (const key of Object.keys(sum.rates) as (keyof Rates)[]) sum.rates[key] += own[key];
-    sum.servers += service.servers.length;
-    // A sorry server comes after those of the Model.
-    const planned = snapshot.services[index]?.servers ?? [];
-    service.servers.forEach(({ drained }, at) => {
-      if (drained) sum.serversDrained++;
-      if (planned[at]?.up) sum.serversUp++;
-    });
+    sum.servers += all;
+    sum.serversUp += up;
+    sum.serversDrained += drained;
+    if (taking === 0) sum.servicesDown++;
   }
   return sum;
 }
@@ -132,11 +133,8 @@ export function portReports(
 }
 
 /** Slots → service names, of services that exist now. */
-export function serviceNames(model: Model, planned: Planned): Map<number, string> {
+export function serviceNames({ services }: Model, planned: Planned): Map<number, string> {
   return new Map(
-    model.services.map((service) => [
-      (planned.slots.services.get(serviceKey(service)) as SlotEntry).slot,
-      service.name,
-    ]),
+    services.map(({ name }, index) => [partAt(planned, index).service.slot, name] as const),
   );
 }

@@ -24,6 +24,7 @@ const web: ServiceReport = {
   rates: NO_RATES,
   slot: 0,
   ...figures,
+  serverCounts: { all: 2, up: 1, taking: 1, drained: 0 },
   servers: [
     {
       address: '198.51.100.2',

@@ -1,37 +1,40 @@
 /** `sluice top`: what two looks at a director make of a screen. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { figure, type Look, type Screen, screen } from '../../src/cli/top-screen.js';
+import { asked, figure, type Look, type Screen, screen } from '../../src/cli/top-screen.js';
 
-const traffic = (n: number) => ({
-  conns: n,
-  inPkts: 10 * n,
-  outPkts: 5 * n,
-  inBytes: 1_000 * n,
-  outBytes: 2_000 * n,
+/** Of so many connections a second. */
+const rates = (cps: number) => ({
+  cps,
+  inPps: 10 * cps,
+  outPps: 5 * cps,
+  inBps: 1_000 * cps,
+  outBps: 2_000 * cps,
 });
-const server = (last: number, n: number, more: object = {}) => ({
+const server = (last: number, cps: number, more: object = {}) => ({
   address: `198.51.100.${last}`,
   port: 8080,
   forward: 'FullNat',
   weight: 3,
   up: true,
-  active: n,
+  active: 260,
   inactive: 1,
-  ...traffic(n),
+  rates: rates(cps),
   ...more,
 });
-const service = (name: string, port: number, n: number, servers: object[]) => ({
+const service = (name: string, port: number, cps: number, servers: object[]) => ({
   name,
   protocol: 'tcp',
   address: '203.0.113.10',
   port,
   scheduler: 'wlc',
-  ...traffic(n),
+  rates: rates(cps),
   servers,
 });
 
-const look = (at: number, services: object[], dropped = 0): Look =>
+const TOTALS = { services: 1, servers: 2, serversUp: 1, serversDrained: 0, rates: rates(100) };
+
+const look = (at: number, services: object[], dropped = 0, totals: object = {}): Look =>
   ({
     at,
     services,
@@ -50,6 +53,7 @@ const look = (at: number, services: object[], dropped = 0): Look =>
       generation: 3,
       connections: 12,
       maxConnections: 1_000,
+      totals: { ...TOTALS, ...totals },
       workers: [{ cpu: 1, lagUs: 9, load: 37 }],
       alerts: [{ code: 'WARN_WORKER_LOAD', message: 'worker 0 is busy' }],
     },
@@ -57,16 +61,17 @@ const look = (at: number, services: object[], dropped = 0): Look =>
 
 const WIDE: Screen = { columns: 200, rows: 50, order: 'packets' };
 
-test('rates are what happened between the looks, a second', () => {
-  const before = look(1_000, [service('web', 80, 100, [server(11, 60), server(12, 40)])]);
+test('ports’ and losses’ rates are of the two looks, services’ and servers’ the director’s own', () => {
+  const before = look(1_000, []);
   const after = look(3_000, [
-    service('web', 80, 300, [server(11, 260), server(12, 40, { up: false })]),
+    service('web', 80, 100, [server(11, 100), server(12, 0, { up: false, active: 40 })]),
   ]);
   assert.is(
     screen(before, after, WIDE),
     [
       'd1  up 1 d 01:01:01  generation 3  1 worker',
       'in 1.00K pkt/s 800Kbit/s   out 0 pkt/s 0bit/s   connections 12 of 1000',
+      'services 1   servers 1 of 2 up   100 conn/s',
       'busy 37 % (CPU 1)',
       'alert: worker 0 is busy [WARN_WORKER_LOAD]',
       '',
@@ -85,54 +90,59 @@ test('what is lost now is told, what was lost before is not', () => {
   assert.match(losing, /\ndropped 1\.50K pkt\/s {2}table_full: no room$/);
 });
 
-test('a service that is new, or whose counters were set back, has no rates yet', () => {
-  const before = look(0, [service('web', 80, 100, [])]);
-  const after = look(1_000, [service('web', 80, 1, []), service('new', 81, 50, [])]);
-  for (const line of screen(before, after, WIDE).split('\n').slice(6)) {
-    assert.match(line, /( +0){5}$/);
-  }
+test('what the director lists stays in its order, and is all that was asked for', () => {
+  const all = [service('b', 81, 9, [server(1, 1)]), service('a', 80, 1, [])];
+  const names = screen(look(0, []), look(1_000, all), WIDE).match(/^[ab](?= tcp)/gm);
+  assert.equal(names, ['b', 'a']);
+  assert.equal(asked({ ...WIDE, order: 'bits' }), { sort: 'bits', lines: 50 });
+  assert.equal(asked({ ...WIDE, folded: true }), { sort: 'packets', lines: 50, servers: 0 });
+  const unlimited = { ...WIDE, rows: Number.POSITIVE_INFINITY };
+  assert.equal(asked(unlimited), { sort: 'packets' });
 });
 
-test('busy services come first, or as asked', () => {
-  const before = look(0, [service('a', 80, 0, []), service('b', 81, 0, [])]);
-  const after = look(1_000, [service('a', 80, 1, []), service('b', 81, 9, [])]);
-  const names = (order: Screen['order']) =>
-    screen(before, after, { ...WIDE, order }).match(/^[ab](?= tcp)/gm);
-  assert.equal(names('packets'), ['b', 'a']);
-  assert.equal(names('connections'), ['b', 'a']);
-  assert.equal(names('name'), ['a', 'b']);
-});
-
-test('a small terminal gets what fits, and is told of the rest', () => {
-  const many = Array.from({ length: 30 }, (_, i) => server(i, 1));
-  const text = screen(look(0, []), look(1_000, [service('web', 80, 9, many)], 5), {
-    columns: 40,
-    rows: 12,
-    order: 'packets',
-  });
-  const lines = text.split('\n');
-  assert.is(lines.length, 12);
+test('a small terminal gets what fits, and is told of the rest, also of what was not asked for', () => {
+  const many = Array.from({ length: 12 }, (_, i) => server(i, 1));
+  const small: Screen = { columns: 40, rows: 13, order: 'packets' };
+  const totals = { services: 10_000, servers: 100_000, serversUp: 99_998, serversDrained: 3 };
+  const now = look(1_000, [service('web', 80, 9, many)], 5, totals);
+  const lines = screen(look(0, []), now, small).split('\n');
+  assert.is(lines.length, 13);
   assert.ok(lines.every((line) => line.length <= 40));
-  assert.is(lines[9], '… 28 more lines');
-  assert.match(lines[11] ?? '', /^dropped/);
+  assert.is(lines[2], 'services 10000   servers 99998 of 100000');
+  assert.is(lines[10], '… 109997 more lines');
+  assert.match(lines[12] ?? '', /^dropped/);
+  assert.match(
+    screen(look(0, []), now, { ...small, columns: 80 }),
+    /of 100000 up, 3 drained {3}100/,
+  );
+  const alone = look(
+    1_000,
+    [1, 2, 3, 4].map((port) => service('web', port, 9, [])),
+    5,
+    totals,
+  );
+  const folded = screen(look(0, []), alone, { ...small, folded: true });
+  assert.match(folded, /\n… 9997 more lines\n/);
 });
 
 test('80 columns show every figure, both directions together, and names as far as they go', () => {
   const name = 'the-shop-of-the-north';
-  const before = look(1_000, [service(name, 80, 100, [server(11, 60), server(12, 40)])]);
+  const before = look(1_000, []);
   const after = look(3_000, [
-    service(name, 80, 300, [server(11, 260), server(12, 40, { up: false })]),
+    service(name, 80, 100, [server(11, 100), server(12, 0, { up: false, active: 40 })]),
   ]);
   const text = screen(before, after, { columns: 80, rows: 24, order: 'packets' });
-  assert.equal(text.split('\n').slice(5), [
+  assert.equal(text.split('\n').slice(6), [
     'Service, server                      Weight  Active  Inact  conn/s  pkt/s  bit/s',
     'the-shop-of-the-north tcp 203.0.11…                            100  1.50K  2.40M',
     '  198.51.100.11:8080                 3          260      1     100  1.50K  2.40M',
     '  198.51.100.12:8080                 3 down      40      1       0      0      0',
   ]);
   assert.ok(text.split('\n').every(({ length }) => length <= 80));
-  const folded = screen(before, after, { columns: 80, rows: 24, order: 'packets', folded: true });
-  assert.is(folded.split('\n').length, 7);
+  const folded = screen(before, look(3_000, [service(name, 80, 100, [])]), {
+    ...{ columns: 80, rows: 24, order: 'packets', folded: true },
+  });
+  assert.is(folded.split('\n').length, 8);
 });
 
 test('figures have three digits', () => {

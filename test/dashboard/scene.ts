@@ -136,7 +136,10 @@ export class Scene {
     const grown = (base: number, at: number) =>
       Math.round(base * (1_000 + elapsed() + 0.8 * Math.sin(elapsed() / 2 + at)));
     const own: Partial<Handlers> = {
-      services: async (query) => (await control.services(query)).map((one) => enliven(one, wave)),
+      services: async (query) =>
+        Array.from(await control.services(query), (one) =>
+          enliven({ ...one, servers: [...one.servers] }, wave),
+        ),
       ports: () =>
         control.ports().map((port, index) => ({
           ...port,

@@ -54,6 +54,13 @@ export const server = (more: Partial<ServerReport> = {}): ServerReport => ({
   ...more,
 });
 
+const counts = (servers: readonly ServerReport[]): ServiceReport['serverCounts'] => ({
+  all: servers.length,
+  up: servers.filter(({ up }) => up).length,
+  taking: servers.filter(({ up, weight }) => up && weight > 0).length,
+  drained: servers.filter(({ drained }) => drained).length,
+});
+
 export const service = (more: Partial<ServiceReport> = {}): ServiceReport => ({
   name: 'web',
   protocol: 'tcp',
@@ -66,6 +73,7 @@ export const service = (more: Partial<ServiceReport> = {}): ServiceReport => ({
   rates: NO_RATES,
   slot: 0,
   ...FIGURES,
+  serverCounts: counts(more.servers ?? []),
   servers: [],
   ...more,
 });
@@ -84,7 +92,14 @@ export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
   edits: [],
   timeouts: { tcp: 900, tcpFin: 120, udp: 300 },
   counters: 'copy',
-  totals: { services: 1, servers: 0, serversUp: 0, serversDrained: 0, rates: NO_RATES },
+  totals: {
+    services: 1,
+    servicesDown: 1,
+    servers: 0,
+    serversUp: 0,
+    serversDrained: 0,
+    rates: NO_RATES,
+  },
   maxConnections: 10,
   connections: 1,
   workers: [{ cpu: 0, lagUs: 0, load: 0 }],

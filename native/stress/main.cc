@@ -2,9 +2,10 @@
 // sanitizer.
 //
 // Workers forward, hand off, reassemble and translate errors while the main thread publishes
-// snapshots, lists connections and reads counters, as fast as it can. `other`: the NICs spread
-// packets by another key than they were told. Status 0: everything received has come to an end, and
-// every kind of thing has happened. Before that, the publisher alone with two readers.
+// snapshots, lists connections, traces, captures and reads counters and gauges, as fast as it can.
+// `other`: the NICs spread packets by another key than they were told. Status 0: everything
+// received has come to an end, and every kind of thing has happened. Before that, the publisher
+// alone with two readers.
 #include <rte_ethdev.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "engine/live/publisher.h"
 #include "fuzz/fixture.h"
 #include "mempool.h"
+#include "onlookers.h"
 #include "wire.h"
 
 namespace sluice::stress {
@@ -154,6 +156,7 @@ void run(unsigned seconds, unsigned workers, bool other) {
   }
 
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  Onlookers onlookers(engine.watches());
   unsigned published = 1;
   while (std::chrono::steady_clock::now() < end) {
     const std::vector<uint8_t> bytes = variant(++published);
@@ -161,7 +164,9 @@ void run(unsigned seconds, unsigned workers, bool other) {
     engine.connections(published % workers, 0, 256, [&](std::unique_ptr<ConnectionPage> page) {
       if (page) ++pages;
     });
+    onlookers.look();
     engine.ports();
+    engine.gauges();
     engine.worker_lag_us();
     sums_of(engine);
     usleep(2000);
@@ -182,6 +187,8 @@ void run(unsigned seconds, unsigned workers, bool other) {
   require(!many || sums.extra(Extra::handed_off) > 0, "packets were handed off");
   require(sums.extra(Extra::datagrams_reassembled) > 0, "datagrams were reassembled");
   require(pages.load() > 0, "connections were listed");
+  require(onlookers.traced() > 0, "packets were traced");
+  require(onlookers.captured() > 0, "packets were captured");
   for (const End each : {End::forwarded_nat, End::forwarded_dr, End::forwarded_tun,
                          End::forwarded_fullnat, End::forwarded_enat, End::forwarded_nat_reply,
                          End::forwarded_fullnat_reply, End::forwarded_icmp_error}) {

@@ -185,7 +185,7 @@ export class Director {
         },
         counters,
         rates: this.#rates,
-        health: () => health.health(),
+        health: () => health.apart(),
         role: () => vrrp.role(),
         adopt: (next) => {
           vrrp.update(next);

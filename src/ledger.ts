@@ -50,6 +50,8 @@ export class Ledger {
   readonly #numbers = new WeakMap<object, number>();
   #next = 0;
   #count = 0;
+  /** Parts that something referred to when that was last looked at, which takes a while. */
+  #used = 0;
   #slots: Pick<Slots, 'services' | 'servers'> | undefined;
 
   constructor(memory: Memory) {
@@ -108,7 +110,7 @@ export class Ledger {
     this.#running.set('model', model);
     this.#generations.set(String(one.generation), { ...one, model });
     for (const { generation } of dropped) this.#generations.set(String(generation), undefined);
-    if (this.#count > SPARE_PARTS) this.#clear();
+    if (!this.#isFew()) this.#clear();
     this.#memory.flush();
   }
 
@@ -152,6 +154,10 @@ export class Ledger {
     };
   }
 
+  #isFew(): boolean {
+    return this.#count <= 2 * this.#used + SPARE_PARTS;
+  }
+
   #clear(): void {
     const used = new Set<number>();
     const kept = [...this.#generations.entries()].map(([, { model }]) => model);
@@ -160,7 +166,8 @@ export class Ledger {
         for (const number of [value].flat()) if (number !== null) used.add(number);
       }
     }
-    if (this.#count <= 2 * used.size + SPARE_PARTS) return;
+    this.#used = used.size;
+    if (this.#isFew()) return;
     for (const [key] of [...this.#parts.entries()]) {
       if (!used.has(Number(key))) this.#parts.set(key, undefined);
     }

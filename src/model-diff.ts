@@ -37,8 +37,8 @@ export interface ModelChange {
 
 /** Empty only where both say the same. */
 export function diffModels(before: Model, after: Model): ModelChange[] {
-  const serviceOf = (model: Model) => byKey(model.services, serviceKey);
-  const [old, now] = [serviceOf(before), serviceOf(after)];
+  const [services, others] = unshared(before.services, after.services);
+  const [old, now] = [byKey(services, serviceKey), byKey(others, serviceKey)];
   return [
     ...changes('service', old, now, ['servers']),
     ...serverChanges(old, now),
@@ -55,6 +55,28 @@ export function diffModels(before: Model, after: Model): ModelChange[] {
     ...changes('setting', settings(before), settings(after)),
     ...reordered(before, after),
   ];
+}
+
+/** Without services that both have at the same place, as long as the others have the same ones, too. */
+export function unshared(
+  before: readonly ServiceModel[],
+  after: readonly ServiceModel[],
+): [before: readonly ServiceModel[], after: readonly ServiceModel[]] {
+  const aligned =
+    before.length === after.length &&
+    before.every((one, at) => isSame(one, after[at] as ServiceModel));
+  if (!aligned) return [before, after];
+  return [
+    before.filter((one, at) => one !== after[at]),
+    after.filter((one, at) => one !== before[at]),
+  ];
+}
+
+/** Services of the same key. */
+function isSame(one: ServiceModel, other: ServiceModel): boolean {
+  if (one === other) return true;
+  const [{ listen: a }, { listen: b }] = [one, other];
+  return one.protocol === other.protocol && a.address === b.address && a.port === b.port;
 }
 
 const routeKey = ({ to }: Model['routes'][number]) => formatCidr(to);
@@ -169,17 +191,19 @@ function inAnotherOrder(before: readonly string[], after: readonly string[]): bo
 /** Lists that say the same in another order, which listings show and rules of marks go by. */
 function reordered(before: Model, after: Model): ModelChange[] {
   const lists: [name: string, keys: (model: Model) => string[]][] = [
-    ['services', ({ services }) => services.map(serviceKey)],
     ['routes', ({ routes }) => routes.map(routeKey)],
     ['neighbours', ({ neighbours }) => neighbours.map(neighbour)],
     ['marks', ({ marks }) => marks.map(markKey)],
   ];
-  return lists
+  const [old, now] = unshared(before.services, after.services);
+  const services = inAnotherOrder(old.map(serviceKey), now.map(serviceKey)) ? ['services'] : [];
+  const others = lists
     .filter(([name, keys]) => {
-      const list = name as 'services' | 'routes' | 'neighbours' | 'marks';
+      const list = name as 'routes' | 'neighbours' | 'marks';
       return before[list] !== after[list] && inAnotherOrder(keys(before), keys(after));
     })
-    .map(([name]) => changed('setting', name, [listChange('', [], [])]));
+    .map(([name]) => name);
+  return [...services, ...others].map((name) => changed('setting', name, [listChange('', [], [])]));
 }
 
 export interface Merged {

@@ -19,6 +19,7 @@ import {
   type Part,
   type SlotEntry,
   type Slots,
+  serviceOf,
   type Wanted,
 } from './slots.js';
 import {
@@ -105,16 +106,21 @@ export function plan(
   const drafts = model.services.map((service, index) => draft(service, partOf(service, index)));
   const assigned = assignSlots(drafts, slots, busy, model.director);
   const slotsStay = assigned.servers === slots.servers;
-  const parts = drafts.map((one) =>
-    planService(
-      one,
-      health,
-      roleOf(one.model, model.marks, role),
-      assigned,
-      slotsStay,
-      model.clientFiles,
-    ),
-  );
+  const judged = judgedServices(health);
+  const { clientFiles } = model;
+  const parts = drafts.map((one) => {
+    const { part, key } = one;
+    const as = roleOf(one.model, model.marks, role);
+    const isJudged = judged.has(key);
+    const isSame =
+      part?.model === one.model &&
+      part.clientFiles === clientFiles &&
+      part.service.role === as &&
+      !part.judged &&
+      !isJudged;
+    if (isSame && slotsStay) return part;
+    return { ...planService(one, health, as, assigned, slotsStay, clientFiles), judged: isJudged };
+  });
   const services = parts.map(({ service }) => service);
   const portIndex = new Map(model.ports.map((port, index) => [port.name, index]));
   const generation = slots.generation + 1;
@@ -198,6 +204,13 @@ function isFullNat({ mode }: SnapshotServer): boolean {
   return mode === 'fullnat';
 }
 
+/** Those that the checks have found something about. */
+function judgedServices({ servers, lost }: Health): Set<string> {
+  const services = new Set(lost);
+  for (const key of servers.keys()) services.add(serviceOf(key));
+  return services;
+}
+
 type PartFinder = (service: ServiceModel, index: number) => Part | undefined;
 
 /** Most services are where they were; the rest is looked for. */
@@ -226,6 +239,10 @@ interface Draft extends Wanted {
 }
 
 function draft(model: ServiceModel, part: Part | undefined): Draft {
+  if (part?.model === model) {
+    const { key, serverKeys, sorryKey } = part;
+    return { key, serverKeys, sorryKey, model, part };
+  }
   const key = part?.key ?? serviceKey(model);
   const { servers, health } = model;
   const sorryKey = health.sorryServer && serverKey(model, health.sorryServer);
@@ -253,7 +270,7 @@ function planService(
   slots: Assigned,
   slotsStay: boolean,
   clientFiles: Model['clientFiles'],
-): Part {
+): Omit<Part, 'judged'> {
   const standsIn = sorryKey !== undefined && health.lost.has(key);
   const states = health.servers.size > 0 ? health.servers : undefined;
   let changed = part?.servers.length !== model.servers.length;
@@ -299,13 +316,15 @@ function planService(
     allow: clientSet(model.clients.allow, clientFiles, isSix(model.listen.address)),
     deny: clientSet(model.clients.deny, clientFiles, isSix(model.listen.address)),
   };
+  const made = { model, clientFiles };
   if (part && sameData(service, part.service) && serverKeys === part.serverKeys) {
-    return sorryKey === part.sorryKey ? part : { ...part, sorryKey };
+    return { ...part, sorryKey, ...made };
   }
   const { address } = model.listen;
   const localAddresses = [...model.localAddresses];
   const addresses = model.servers.map((server) => server.address.address);
-  return { key, serverKeys, sorryKey, address, localAddresses, service, addresses, servers };
+  const said = { key, serverKeys, sorryKey, address, localAddresses, service, addresses };
+  return { ...said, servers, ...made };
 }
 
 /** A netmask with holes is told as it is. */

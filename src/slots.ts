@@ -5,6 +5,7 @@
  * has a connection of it, and never in the plan that removes it, because until that plan is
  * published workers still make connections.
  */
+import type { Model, ServiceModel } from './config/model.js';
 import { SluiceError } from './errors.js';
 import type { SnapshotServer, SnapshotService } from './snapshot.js';
 
@@ -41,6 +42,11 @@ export interface Part extends Wanted {
   /** Addresses of the configured servers, and what became of them. */
   addresses: readonly string[];
   servers: SnapshotServer[];
+  /** What it was made of. */
+  model: ServiceModel;
+  clientFiles: Model['clientFiles'];
+  /** So were findings of its servers' checks, or of its quorum. */
+  judged: boolean;
 }
 
 export const NO_SLOTS: Slots = {
@@ -112,7 +118,7 @@ function wantsTheSame(wanted: readonly Wanted[], parts: readonly Part[]): boolea
 }
 
 /** The service part of a server key: all but its last word. */
-function serviceOf(key: string): string {
+export function serviceOf(key: string): string {
   return key.slice(0, key.lastIndexOf(' '));
 }
 

@@ -319,7 +319,9 @@ export class Transactions {
     rates.restart(planned.taken);
     this.#around.publish(snapshot);
     this.#planned = planned;
-    rates.follow(liveSlots(planned));
+    const stay =
+      planned.slots.services === slots.services && planned.slots.servers === slots.servers;
+    if (!stay) rates.follow(liveSlots(planned));
     this.#around.ledger?.published(planned.snapshot.generation, planned.slots);
     return planned;
   }

@@ -6,22 +6,24 @@ import { isDeepStrictEqual } from 'node:util';
 import { formatEndpoint } from '../config/address.js';
 import { ANYBODY, CLIENT_LISTS, type Clients } from '../config/clients.js';
 import type { Model, ServerModel, ServiceModel } from '../config/model.js';
+import { unshared } from '../model-diff.js';
 import type { Edit, ServerSettings, ServiceId, ServiceSettings } from '../model-edit.js';
 import { serviceKey } from '../plan.js';
 
 /** What edits can't say (settings that only a file has) is left out. */
 export function editsBetween(base: Model, running: Model): Edit[] {
   if (base === running) return [];
-  const before = new Map(base.services.map((one) => [serviceKey(one), one]));
-  const after = new Map(running.services.map((one) => [serviceKey(one), one]));
+  const [old, now] = unshared(base.services, running.services);
+  const before = new Map(old.map((one) => [serviceKey(one), one]));
+  const after = new Map(now.map((one) => [serviceKey(one), one]));
   const edits: Edit[] = [];
   for (const [key, service] of before) {
     if (!after.has(key)) edits.push({ edit: 'removeService', service: idOf(service) });
   }
   for (const [key, service] of after) {
-    const old = before.get(key);
-    if (!old) edits.push(...newService(service));
-    else if (old !== service) edits.push(...changed(old, service));
+    const was = before.get(key);
+    if (!was) edits.push(...newService(service));
+    else if (was !== service) edits.push(...changed(was, service));
   }
   return [...edits, ...timeouts(base.timeouts, running.timeouts)];
 }

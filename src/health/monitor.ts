@@ -42,6 +42,8 @@ export class HealthMonitor {
   readonly #services = new Map<string, ServiceEntry>();
   /** What was last told of each server. */
   readonly #told = new Map<string, ServerState>();
+  /** Of these the few that are down, or have another weight than the configured one. */
+  readonly #apart = new Map<string, ServerState>();
   #gathering: unknown;
   /** Used by the first update(). */
   #resumed: MonitorState | undefined;
@@ -83,10 +85,25 @@ export class HealthMonitor {
     };
   }
 
-  /** For plan(). What has no check is up. */
+  /** Of every server. What has no check is up. */
   health(): Health {
+    return { servers: new Map(this.#told), lost: this.#lost() };
+  }
+
+  /** The same for plan(), without the servers that are up with the weight that they were given. */
+  apart(): Health {
+    return { servers: new Map(this.#apart), lost: this.#lost() };
+  }
+
+  #lost(): Set<string> {
     const lost = [...this.#services].filter(([, { quorum }]) => quorum === false);
-    return { servers: new Map(this.#told), lost: new Set(lost.map(([key]) => key)) };
+    return new Set(lost.map(([key]) => key));
+  }
+
+  #note({ key, up, weight, model }: ServerWatch): void {
+    this.#told.set(key, { up, weight });
+    if (up && weight === model.weight) this.#apart.delete(key);
+    else this.#apart.set(key, { up, weight });
   }
 
   /** What another monitor needs to go on from here. */
@@ -153,7 +170,7 @@ export class HealthMonitor {
         before.delete(name);
         watch.update(server, service, resumed?.servers[name]);
         this.#servers.set(name, watch);
-        this.#told.set(name, { up: watch.up, weight: watch.weight });
+        this.#note(watch);
         return watch;
       });
       const now = { model: service, watches, quorum: quorums.get(key) };
@@ -164,6 +181,7 @@ export class HealthMonitor {
       watch.stop();
       this.#servers.delete(key);
       this.#told.delete(key);
+      this.#apart.delete(key);
     }
     for (const [key, entry] of changed) this.#judge(key, entry);
   }
@@ -243,7 +261,7 @@ export class HealthMonitor {
     const { key, up, weight } = watch;
     const told = this.#told.get(key);
     if (told && told.up === up && told.weight === weight) return;
-    this.#told.set(key, { up, weight });
+    this.#note(watch);
     const entry = this.#services.get(watch.service) as ServiceEntry;
     if (told && told.up !== up) {
       const { notifyUp, notifyDown, inhibitOnFailure } = watch.model.health;

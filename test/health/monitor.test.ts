@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import type { Outcome } from '../../src/health/checkers/index.js';
 import type { Check } from '../../src/health/model.js';
 import type { MonitorState } from '../../src/health/state.js';
+import { plan } from '../../src/plan.js';
 import { monitorWith as monitor } from './monitor-bench.js';
 import { COMMON, modelWith, SERVICE, serverName as server, TIMING } from './support.js';
 
@@ -306,6 +307,39 @@ test('scripts run in order, once a change; omega runs them at the end', async ()
     told.filter((word) => word.startsWith('quorum')),
     ['quorum-up', 'quorum-down', 'quorum-up', 'quorum-down'],
   );
+});
+
+test('those that stand apart are all that plan() has to know', async () => {
+  const { world, monitor: health } = monitor();
+  const model = modelWith([[TCP], [TCP], [TCP]]);
+  const [web] = model.services;
+  const check = (apart: string[], now = model) => {
+    assert.equal([...health.apart().servers.keys()].sort(), apart);
+    assert.equal(plan(now, health.apart()).snapshot, plan(now, health.health()).snapshot);
+  };
+  health.update(model);
+  await world.pass(1_000);
+  check([]);
+  world.answers.set('198.51.100.12', { ok: false, detail: 'no' });
+  await world.pass(2_000);
+  check([server(2)]);
+  const edited = (at: number, more: object) => ({
+    ...model,
+    services: [{ ...web!, servers: web!.servers.with(at, { ...web!.servers[at]!, ...more }) }],
+  });
+  const heavy = edited(0, { weight: 9 });
+  health.update(heavy);
+  check([server(2)], heavy);
+  const drained = edited(0, { drained: true });
+  health.update(drained);
+  check([server(1), server(2)], drained);
+  const without = { ...model, services: [{ ...web!, servers: web!.servers.toSpliced(1, 1) }] };
+  health.update(without);
+  check([], without);
+  world.answers.clear();
+  health.update(model);
+  await world.pass(2_000);
+  check([]);
 });
 
 test.run();

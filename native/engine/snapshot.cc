@@ -62,8 +62,8 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
       if (!has_ports(w.protocol)) reject(place(w) + 18, "protocol is not TCP, UDP or SCTP");
     }
     if (w.scheduler >= kSchedulers) reject(place(w) + 20, "unknown scheduler");
-    if (w.syn_proxy > 1 || (w.syn_proxy != 0 && (w.protocol != kTcp || six))) {
-      reject(place(w) + 23, "a SYN proxy is for TCP over IPv4");
+    if (w.syn_proxy > 1 || (w.syn_proxy != 0 && w.protocol != kTcp)) {
+      reject(place(w) + 23, "a SYN proxy is for TCP");
     }
     if (w.client_bits > (six ? 128 : 32)) reject(place(w) + 48, "more bits than an address has");
     if (six && w.netmask != 0) reject(place(w) + 64, "a netmask with holes is IPv4's alone");
@@ -160,7 +160,6 @@ std::unique_ptr<Snapshot> Snapshot::parse(const uint8_t* bytes, size_t n, const 
                           w.syn_proxy != 0,
                           static_cast<wire::Engine>(w.engine)};
     s.has_wide_ |= service.is_wide();
-    s.has_syn_proxy_ |= service.syn_proxy;
     s.has_engines_ |= service.engine != wire::kNoEngine;
     for (const WideAddress& local : locals.subspan(w.first_local, w.local_count)) {
       if (is_v4(local) == six) reject(place(local), "address is not of the service's family");

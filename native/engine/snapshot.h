@@ -172,7 +172,6 @@ class Snapshot {
   uint8_t flow_flags(const WideAddress& source, const WideAddress& destination) const;
   bool has_nat() const { return has_nat_; }
   bool has_persistence() const { return has_persistence_; }
-  bool has_syn_proxy() const { return has_syn_proxy_; }
   // Some persistent service, of either family, has an engine.
   bool has_engines() const { return has_engines_; }
   // Some persistent service has NAT servers: their replies name no service, so all NAT
@@ -261,7 +260,6 @@ class Snapshot {
 
   uint32_t generation_ = 0;
   bool has_nat_ = false, has_persistence_ = false, nat_persists_ = false, has_engines_ = false;
-  bool has_syn_proxy_ = false;
   bool has_wide_ = false;           // a service for more than an address and a port
   uint8_t network_flags_ = kOwned;  // AddressFlag of what marks' networks have
   MarkRules marks_;

@@ -17,13 +17,13 @@
 #include <vector>
 
 #include "answer_limit.h"
+#include "aside.h"
 #include "calibration.h"
 #include "counters.h"
-#include "defence/syn_cookie.h"
 #include "mode/mode.h"
-#include "mode/splice.h"
 #include "net/plain.h"
 #include "pipeline/packet.h"
+#include "pipeline/proxy_half.h"
 #include "scheduler/scheduler.h"
 #include "sink.h"
 #include "snapshot.h"
@@ -81,12 +81,10 @@ struct WorkerOptions {
   const std::atomic<size_t>* vip_checks = nullptr;
 };
 
-// Off the straight way of an established connection's packet: kept out of it, so that the rest
-// inlines into one loop (`receive` is flattened).
-#define SLUICE_ASIDE [[gnu::noinline]]
-
-class Worker : public SyncHalf<Worker, V4> {
+class Worker : public SyncHalf<Worker, V4>, public ProxyHalf<Worker, V4> {
   friend class SyncHalf<Worker, V4>;
+  template <class Half, class Family>
+  friend class ProxyHalf;
   friend class Tracing;  // watch/: sees what a packet met
   friend class Watcher;
   friend class Worker6;
@@ -196,6 +194,8 @@ class Worker : public SyncHalf<Worker, V4> {
   static bool begins_anew(const Packet& packet, const Record& c);
   SLUICE_ASIDE bool find_call(const Packet& packet, const Service& service, Calls::Key& call) const;
   SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context, const Calls::Key* call);
+  SLUICE_ASIDE uint32_t choose(const TupleOf<V4>& tuple, const Service& service,
+                               const Calls::Key* call);
   SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
                                 uint32_t record, const Calls::Key* call);
   SLUICE_ASIDE void leave_template(uint32_t record);
@@ -205,18 +205,6 @@ class Worker : public SyncHalf<Worker, V4> {
   bool take_port(Record& record, be32 server, be16 server_port, be32 local);
   static void set_reply(Record& record, be32 server, be16 server_port, be32 local, be16 port);
   SLUICE_ASIDE void forward_once(Packet& packet, const Service& service, const Server& server);
-
-  // pipeline/4_admit.cc: first packets for a service with a SYN proxy.
-  struct Admission {
-    uint32_t cookie, client_isn;
-    uint16_t window;
-    net::SynOffer offer;
-  };
-  SLUICE_ASIDE void admit(Packet& packet, const Service& service);
-  bool has_cookie(const Packet& packet, Admission& admission) const;
-  static bool become_syn(Packet& packet, const Admission& admission);
-  static net::Tcp syn_of(const net::SynOffer& offer, uint32_t client_isn, uint16_t window);
-  static bool resize(const Packet& packet, uint16_t ip_bytes);
 
   // pipeline/4_evict.cc: room for first packets.
   SLUICE_ASIDE bool evict();
@@ -282,30 +270,6 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE void note_refusal(uint32_t record);
   SLUICE_ASIDE void note_half_open_end(uint32_t record, Extra why);
 
-  // pipeline/5_splice.cc: connections of the SYN proxy.
-  mode::splice::Splice& splices_at(uint32_t record);
-  SLUICE_ASIDE void forward_proxied(Packet& packet, uint32_t record);
-  void give_up(Packet& packet, uint32_t record);
-  SLUICE_ASIDE bool meet_server(Packet& packet, uint32_t record);
-  bool meet_first_answer(Packet& packet, uint32_t record);
-  bool splice_together(Packet& packet, uint32_t record);
-  SLUICE_ASIDE void shift_request(const Packet& packet, const Record& record);
-  SLUICE_ASIDE void shift_reply(const Packet& packet, const Record& record);
-  SLUICE_ASIDE void shift_quote(const Packet& packet, const Record& record, bool to_server);
-  SLUICE_ASIDE bool ask_again(uint32_t record);
-  void speak_for_client(Record& record, const NextHop& hop, rte_mbuf* mbuf, const net::Tcp& fields,
-                        const net::SynOffer& offer, uint32_t source);
-  void speak_for_server(const Record& record, const NextHop& hop);
-  void lay_out(Packet& packet, rte_mbuf* mbuf, const TupleOf<V4>& ends, const net::Tcp& fields,
-               const net::SynOffer& offer);
-  void send_extra(const Packet& packet, const NextHop& hop);
-  void describe_splice(uint32_t record, sync::Record& told) const;
-  // Returns when the wheel is to come by: `due`, but sooner while the server has not answered.
-  uint64_t adopt_splice(uint32_t record, const sync::Record& told, uint64_t due);
-  uint32_t number_of(const Record& record) const {
-    return static_cast<uint32_t>(&record - &table_[0]);
-  }
-
   // pipeline/6_icmp_error.cc: errors about a connection, translated.
   SLUICE_ASIDE void related_error(Packet& packet);
   SLUICE_ASIDE void translate_error(Packet& packet, uint32_t record, Direction direction);
@@ -322,8 +286,6 @@ class Worker : public SyncHalf<Worker, V4> {
   SLUICE_ASIDE void answer_arp(Packet& packet, net::Arp* arp);
   SLUICE_ASIDE void answer_echo(Packet& packet);
   SLUICE_ASIDE void answer_reset(Packet& packet, End end = End::answered_reset);
-  SLUICE_ASIDE void answer_by_cookie(Packet& packet, const Service& service);
-  uint16_t proxy_mss(const Service& service) const;
   static bool l4_checksum_is_right(const Packet& packet);
   bool may_answer() { return answer_limit_.take(now_ms_, snapshot_->answer_rate()); }
   SLUICE_ASIDE void answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
@@ -360,6 +322,7 @@ class Worker : public SyncHalf<Worker, V4> {
     return {c.laddr, c.raddr, c.rport, c.protocol()};
   }
   const Snapshot& snapshot() const { return *snapshot_; }
+  Worker& whole() { return *this; }
   uint32_t teller() const { return sync::teller(options_.index, options_.workers); }
   // sync/estate.cc
   bool describe(const TemplateOf<V4>& one, sync::Record& told) const;
@@ -442,7 +405,7 @@ class Worker : public SyncHalf<Worker, V4> {
   Expendables expendables_;
   Templates templates_;
   SynCookies<V4> cookies_;
-  std::unique_ptr<TableMemory<mode::splice::Splice>> splices_;  // from the first one on
+  std::unique_ptr<Splices> splices_;  // from the first one on
   sync::Feed feed_;
   uint32_t port_hand_ = 0;                  // next local port to look at for one that may go
   std::vector<SchedulerState> schedulers_;  // by service slot

@@ -24,6 +24,7 @@ Worker6::Worker6(Worker& worker)
                    worker.options_.limits.max_connections, worker.options_.seed ^ ~uint64_t{0}),
       expendables_(worker.options_.limits.max_connections),
       templates_(worker.options_.limits.max_connections, worker.options_.seed),
+      cookies_(worker.options_.cookie_seed, worker.options_.cookie_base_ms),
       feed_(worker.options_.limits.max_connections),
       held_(worker.options_.limits.max_connections) {
   const int half = worker.options_.port_half;
@@ -57,7 +58,11 @@ bool Worker6::housekeep(unsigned budget) {
   if (relink_cursor_ != kNone) relink(budget);
   const bool done = wheel_.advance(worker_.now_ms_, budget, [&](uint32_t record) {
     const Record& c = table_[record];
-    if (is_idle(c)) return bury(record, Extra::connections_expired);
+    const bool asks = is_waiting(c) && c.state == State::syn_recv;
+    if (is_idle(c) || (asks && !ask_again(record))) {
+      return bury(record, Extra::connections_expired);
+    }
+    if (asks) return;
     if (worth_of(c) == Worth::assured) expendables_.remove(record);
     wheel_.add(record, worker_.now_ms_ + timeout_of(c.state) - idle_ms(c));
   });
@@ -85,7 +90,8 @@ void Worker6::destroy(uint32_t record, Extra why) {
 void Worker6::bury(uint32_t record, Extra why) {
   const Record& c = table_[record];
   if (feed_.on()) note_end(record, why);
-  if (!c.is_signpost() && why == Extra::connections_expired && c.packets == 0 && is_unanswered(c)) {
+  if (!c.is_signpost() && why == Extra::connections_expired && (c.packets & kFailureCounted) == 0 &&
+      is_unanswered(c)) {
     ++counters().handshakes(c.server)[kUnanswered];
   }
   table_.erase(record, Direction::request, table_.hash(c, Direction::request));

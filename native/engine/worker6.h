@@ -18,8 +18,12 @@
 
 namespace sluice {
 
-class Worker6 : public SyncHalf<Worker6, V6> {
+// Of a connection of the SYN proxy, whose numbers are shifted: packets of others don't ask for it.
+enum class Spliced : bool { no, yes };
+
+class Worker6 : public SyncHalf<Worker6, V6>, public ProxyHalf<Worker6, V6> {
   friend class SyncHalf<Worker6, V6>;
+  friend class ProxyHalf<Worker6, V6>;
   friend class Worker;   // synchronises both halves
   friend class Tracing;  // watch/: sees what a packet met
 
@@ -89,9 +93,13 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void give_way(uint32_t record);
 
   // 5_forward.cc
+  template <Spliced spliced = Spliced::no>
   void forward_request(Packet6& packet, uint32_t record);
+  template <Spliced spliced = Spliced::no>
   void forward_on(Packet6& packet, Record& c);
+  template <Spliced spliced = Spliced::no>
   void forward_reply(Packet6& packet, uint32_t record);
+  template <Spliced spliced = Spliced::no>
   void emit_request(Packet6& packet, Record& c, End end);
   void emit_in_ipv4(Packet6& packet, Record& c, End end);
   template <class Around>
@@ -108,6 +116,8 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void change_state(uint32_t record, State state);
   void count(const Record& c, Direction direction, uint16_t bytes);
   bool is_unanswered(const Record& c) const;
+  void note_repeated_syn(Record& c);
+  void note_first_answer(uint32_t record, uint8_t flags);
 
   // 6_icmp_error.cc
   void related_error(Packet6& packet);
@@ -122,7 +132,8 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   void accept(Packet6& packet);
   void answer_solicitation(Packet6& packet);
   void answer_echo(Packet6& packet);
-  void answer_reset(Packet6& packet);
+  void answer_reset(Packet6& packet, End end = End::answered_reset);
+  static bool l4_checksum_is_right(const Packet6& packet);
   void answer_icmp(Packet6& packet, uint8_t type, uint8_t code, uint32_t rest,
                    const WideAddress& source, End end);
   bool build_icmp(Packet6& packet, uint8_t type, uint8_t code, uint32_t rest,
@@ -166,6 +177,7 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   bool owns(const WideAddress& address) const {
     return (six().address_flags(address) & Snapshot::kOwned) != 0;
   }
+  Worker& whole() { return worker_; }
   const Snapshot& snapshot() const { return *worker_.snapshot_; }
   const Snapshot6& six() const { return worker_.snapshot_->six(); }
   const Fib6& fib() const { return worker_.fib_->six(); }
@@ -186,6 +198,8 @@ class Worker6 : public SyncHalf<Worker6, V6> {
   LocalPorts local_ports_;
   Expendables expendables_;
   Templates6 templates_;
+  SynCookies<V6> cookies_;
+  std::unique_ptr<Splices> splices_;  // from the first one on
   sync::Feed6 feed_;
   TableMemory<Calls::Held> held_;  // as the Worker's
   uint32_t relink_cursor_ = kNone;

@@ -1,6 +1,5 @@
 /** What a service's SYN proxy asks of it: TCP, and servers whose replies pass the director. */
 import type { Mode } from '../native.js';
-import { isSix } from './address.js';
 import type { Findings } from './check.js';
 import type { Path } from './load.js';
 import type { Model, ServiceModel } from './model.js';
@@ -20,9 +19,6 @@ export function checkSynProxy(
     const message = 'a SYN proxy is for TCP only, expected false or protocol: tcp';
     findings.error('ERR_CONFIG_CONFLICT', at, message);
     return;
-  }
-  if (isSix(service.listen.address)) {
-    findings.error('ERR_CONFIG_IPV6', at, 'SYN proxies are for IPv4 so far, expected false');
   }
   if (sync?.protocol === 'ipvs') {
     const message =

@@ -73,40 +73,48 @@ export function addSix(lab: Lab): void {
   });
 }
 
-function service(mode: SixMode, what: 'http' | 'dns', lab: Lab, checked: boolean): string {
+interface Words {
+  /** Health checks, where the director reaches servers itself. */
+  checks?: boolean;
+  /** Of TCP services by nat and fullnat. */
+  synProxy?: boolean;
+}
+
+function service(mode: SixMode, what: 'http' | 'dns', lab: Lab, words: Words): string {
   const port = what === 'http' ? 80 : 53;
   const target = what === 'http' && (mode === 'nat' || mode === 'fullnat') ? 8080 : port;
   const servers = lab.spaces.realServers.map((_, i) => {
     const address = mode === 'nat' ? natServer6(i + 1) : server6(i + 1);
     return `      - { address: "[${address}]:${target}" }`;
   });
-  const checks = checked && what === 'http' && mode !== 'tun' && mode !== 'dr';
+  const both = what === 'http' && mode !== 'tun' && mode !== 'dr';
   return `  - name: ${mode}6-${what}
     listen: "[${VIP6[mode]}]:${port}"
     protocol: ${what === 'dns' ? 'udp' : 'tcp'}
     mode: ${mode}
     scheduler: rr
     ${mode === 'fullnat' ? `localAddresses: ["${LOCAL6}"]` : ''}
-    ${checks ? 'health: { delayLoop: 1s, checks: [{ type: http, path: /, status: 200 }] }' : ''}
+    ${both && words.synProxy ? 'synProxy: true' : ''}
+    ${both && words.checks ? 'health: { delayLoop: 1s, checks: [{ type: http, path: /, status: 200 }] }' : ''}
     servers:
 ${servers.join('\n')}`;
 }
 
-function services(lab: Lab, checks: boolean): string {
+function services(lab: Lab, words: Words): string {
   return SIX_MODES.flatMap((mode) =>
-    (['http', 'dns'] as const).map((what) => service(mode, what, lab, checks)),
+    (['http', 'dns'] as const).map((what) => service(mode, what, lab, words)),
   ).join('\n');
 }
 
 /** director.yaml of a lab's director `n` with what IPv6 takes beside IPv4's, services included. */
-export function withSix(lab: Lab, yaml: string, n = 1): string {
+export function withSix(lab: Lab, yaml: string, n = 1, words: Words = {}): string {
   const front = `${directorFront(n)}/${FRONT_PREFIX}`;
   const back = `${directorBack(n)}/${BACK_PREFIX}`;
   return yaml
     .replace(front, `${front}, "2001:db8:1::${n}/64"`)
     .replace(back, `${back}, "2001:db8:2::${n}/64"`)
     .replace('routes:\n', 'routes:\n  - { to: "::/0", via: "2001:db8:1::fe" }\n')
-    .replace('services:\n', `services:\n${services(lab, false)}\n`);
+    .replace('services:\n', `services:\n${services(lab, words)}\n`);
 }
 
 /** Requests and replies of IPv6 go to director n from now on. */
@@ -138,7 +146,7 @@ routes:
   - { to: 0.0.0.0/0, via: ${ROUTER.front} }
   - { to: "::/0", via: "2001:db8:1::fe" }
 services:
-${services(lab, true)}
+${services(lab, { checks: true })}
   - name: four-in-six
     listen: ${VIP.tun}:80
     mode: tun

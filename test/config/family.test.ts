@@ -49,10 +49,13 @@ for (const [it, text, says] of [
     yaml(six('nat', '[2001:db8:2::11]:8080')).replace('via: "fe80::1"', 'via: 192.0.2.254'),
     ['ERR_CONFIG_IPV6 routes[0].via: 192.0.2.254 is IPv4, the target IPv6: expected IPv6'],
   ],
+  ['a SYN proxy', yaml(six('nat', '[2001:db8:2::11]:8080', 'synProxy: true')), []],
   [
-    'a SYN proxy',
-    yaml(six('nat', '[2001:db8:2::11]:8080', 'synProxy: true')),
-    ['ERR_CONFIG_IPV6 services[0].synProxy: SYN proxies are for IPv4 so far, expected false'],
+    'a SYN proxy of servers that answer clients themselves',
+    yaml(six('dr', '[2001:db8:2::11]:80', 'synProxy: true')),
+    [
+      'ERR_CONFIG_CONFLICT services[0].synProxy: mode dr lets servers answer clients themselves: a SYN proxy has to see replies, expected nat or fullnat',
+    ],
   ],
   [
     'NAT to the other family',

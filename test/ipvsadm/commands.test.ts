@@ -169,6 +169,13 @@ test('-j, as DPVS has it: listed, kept by -E, saved and restored', async () => {
   const refused = await run('-a -t 203.0.113.10:80 -r 198.51.100.8 -g');
   assert.is(refused.status, 255);
   assert.match(refused.error, /^ERR_CONFIG_CONFLICT: .*a SYN proxy has to see replies/);
+  await good(
+    '-A -t [2001:db8::10]:80 -s rr -j enable',
+    '-a -t [2001:db8::10]:80 -r [2001:db8:2::a]:8080 -m',
+  );
+  assert.match((await run('-Sn')).out, /^-A -t \[2001:db8::10\]:80 -s rr -j enable$/m);
+  const six = await run('-a -t [2001:db8::10]:80 -r 2001:db8:2::b -g');
+  assert.match(six.error, /^ERR_CONFIG_CONFLICT: .*a SYN proxy has to see replies/);
   const udp = await run('-A -u 203.0.113.10:53 -j enable');
   assert.match(udp.error, /^ERR_CONFIG_CONFLICT: .*a SYN proxy is for TCP only/);
 });
@@ -326,7 +333,6 @@ test('what the dataplane lacks is refused with a code and status 255, and nothin
   }
   for (const [line, code] of [
     ['-A -t 127.0.0.1:80', 'ERR_CONFIG_VALUE'],
-    ['-A -t [2001:db8::1]:81 -j enable', 'ERR_CONFIG_IPV6'],
     ['-A -t 192.0.2.1:80', 'ERR_CONFIG_CONFLICT'],
     ['-a -t 203.0.113.10:80 -r 203.0.113.10', 'ERR_CONFIG_CONFLICT'],
     ['-P -t 203.0.113.10:80 -z 198.51.100.200 -F nowhere', 'ERR_CONFIG_REFERENCE'],

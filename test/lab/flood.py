@@ -3,7 +3,8 @@
 
   flood.py syn|udp ADDRESS PORT PACKETS PACKETS_A_SECOND
 
-Sources are 198.18.0.3 to .250 with ports from 1024 on, each pair once.
+Sources are 198.18.0.3 to .250, or of IPv6 2001:db8:c::3 to ::fa, with ports from 1024 on, each pair
+once. UDP is for IPv4 only.
 """
 import socket
 import struct
@@ -11,7 +12,8 @@ import sys
 import time
 
 kind, address, port, packets, rate = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
-to = socket.inet_aton(address)
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+to = socket.inet_pton(family, address)
 
 
 def checksum(data):
@@ -20,22 +22,34 @@ def checksum(data):
     return ~(total + (total >> 16)) & 0xFFFF
 
 
+def segment(source, n):
+    """A SYN, its checksum right: the pseudo-headers of both families have the same sum."""
+    l4 = struct.pack("!HHIIBBHHH", 1024 + n // 248, port, n, 0, 5 << 4, 2, 29200, 0, 0)
+    pseudo = source + to + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(l4))
+    return l4[:16] + struct.pack("!H", checksum(pseudo + l4)) + l4[18:]
+
+
+def packet6(n):
+    source = socket.inet_pton(family, f"2001:db8:c::{3 + n % 248:x}")
+    l4 = segment(source, n)
+    return struct.pack("!IHBB", 6 << 28, len(l4), socket.IPPROTO_TCP, 64) + source + to + l4
+
+
 def packet(n):
+    if family == socket.AF_INET6:
+        return packet6(n)
     source = socket.inet_aton(f"198.18.0.{3 + n % 248}")
-    sport = 1024 + n // 248
     if kind == "syn":
         proto = socket.IPPROTO_TCP
-        l4 = struct.pack("!HHIIBBHHH", sport, port, n, 0, 5 << 4, 2, 29200, 0, 0)
-        pseudo = source + to + struct.pack("!BBH", 0, proto, len(l4))
-        l4 = l4[:16] + struct.pack("!H", checksum(pseudo + l4)) + l4[18:]
+        l4 = segment(source, n)
     else:
         proto = socket.IPPROTO_UDP
-        l4 = struct.pack("!HHHH", sport, port, 12, 0) + b"none"
+        l4 = struct.pack("!HHHH", 1024 + n // 248, port, 12, 0) + b"none"
     # The kernel fills in length, identification and checksum.
     return struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, proto, 0) + source + to + l4
 
 
-sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
 start = time.monotonic()
 sent = 0
 while sent < packets:

@@ -1,9 +1,7 @@
 /** The SYN proxy, byte for byte: cookies, the connection they make, and its numbers both ways. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { concat, u16 } from '../support/bytes.js';
-import { dissect } from '../support/dissect.js';
-import { C, CLIENT_SIDE_ROUTER, R, SERVER_SIDE_ROUTER, V, VIP } from '../support/flow.js';
+import { FAMILIES, FOUR, SIX } from '../support/families.js';
 import * as p from '../support/packet.js';
 import {
   classOf,
@@ -12,9 +10,9 @@ import {
   type ProxiedMode,
   same,
   type Told,
-  tcpOf,
 } from '../support/proxied.js';
 import { CREWS, nameOf, toBack, toFront } from '../support/table.js';
+import { BACK } from '../support/world.js';
 
 /** One of each kind. */
 const TEAMS = [CREWS[0], CREWS[1], CREWS[4]];
@@ -23,21 +21,23 @@ const MODES: ProxiedMode[] = ['nat', 'fullnat'];
 const plus = (a: number, b: number) => (a + b) >>> 0;
 
 function scene(name: string, told: Told, run: (one: Proxied) => void, modes = MODES): void {
-  for (const mode of modes) {
-    test(`${mode}: ${name}`, () => {
-      for (const crew of TEAMS) {
-        const one = new Proxied(mode, told, crew);
-        try {
-          run(one);
-          assert.equal(one.bench.invariants(), []);
-        } catch (error) {
-          (error as Error).message += ` (${nameOf(crew)})`;
-          throw error;
-        } finally {
-          one.close();
+  for (const family of FAMILIES) {
+    for (const mode of modes) {
+      test(`${family.name}${mode}: ${name}`, () => {
+        for (const crew of TEAMS) {
+          const one = new Proxied(mode, told, crew, {}, undefined, family);
+          try {
+            run(one);
+            assert.equal(one.bench.invariants(), []);
+          } catch (error) {
+            (error as Error).message += ` (${nameOf(crew)})`;
+            throw error;
+          } finally {
+            one.close();
+          }
         }
-      }
-    });
+      });
+    }
   }
 }
 
@@ -105,8 +105,10 @@ for (const client of OFFERS) {
     const told = { client, server: client.wscale === undefined ? plain : server };
     const name = `client offers ${JSON.stringify(client)}, server ${JSON.stringify(told.server)}`;
     test(name, () => {
-      for (const mode of MODES) {
-        const one = new Proxied(mode, told);
+      for (const [family, mode] of FAMILIES.flatMap((it) =>
+        MODES.map((way) => [it, way] as const),
+      )) {
+        const one = new Proxied(mode, told, {}, {}, undefined, family);
         try {
           one.open();
           for (const window of [0, 1, 127, 128, 500, 32768, 65535]) {
@@ -123,7 +125,10 @@ for (const client of OFFERS) {
 }
 
 test('a class holds what fits it', () => {
-  assert.equal([1, 535, 536, 1459, 1460, 9000].map(classOf), [64, 64, 536, 1440, 1460, 8960]);
+  const sizes = [1, 535, 536, 1459, 1460, 9000];
+  const classes = (family: typeof FOUR) => sizes.map((mss) => classOf(family, mss));
+  assert.equal(classes(FOUR), [64, 64, 536, 1440, 1460, 8960]);
+  assert.equal(classes(SIX), [64, 64, 536, 1440, 1440, 8940]);
 });
 
 scene('SACK blocks of the client follow the server’s numbers, wherever they lie', {}, (one) => {
@@ -161,8 +166,15 @@ scene('a cookie that is too old is refused by a reset', {}, (one) => {
   one.now = 2 * 65_536;
   const step = one.give(one.ack(), 'client');
   assert.is(step.end, 'cookie_refused');
-  const reset = p.tcp({
-    ...{ from: V, to: C, flags: 'R', seq: plus(one.cookie, 1), ack: 0, window: 0 },
+  const reset = one.family.tcp({
+    ...{
+      from: one.family.V,
+      to: one.family.C,
+      flags: 'R',
+      seq: plus(one.cookie, 1),
+      ack: 0,
+      window: 0,
+    },
     ...{ ttl: 64, id: 0, df: true },
   });
   same(step.outputs[0]?.bytes, toFront(reset).bytes, 'reset');
@@ -179,8 +191,8 @@ scene('whatever is wrong about a cookie, nothing comes of it', {}, (one) => {
     { ack: plus(cookie ^ 0x20, 1) },
     { seq: plus(seq, 1) },
     { seq: plus(seq, -2) },
-    { from: '198.18.0.2:40001' },
-    { from: '198.18.0.3:40000' },
+    { from: one.family.at(2, 40001) },
+    { from: one.family.at(3, 40000) },
   ];
   for (const fields of wrong) {
     assert.is(one.give(one.ack(fields), 'client').end, 'cookie_refused', JSON.stringify(fields));
@@ -251,8 +263,14 @@ scene('a server that refuses: the client gets a reset it believes', {}, (one) =>
   const refusal = { flags: 'RA', seq: 0, window: 0, options: [], id: 3 };
   const step = one.give(one.synAck(refusal), 'server');
   assert.is(step.end, `forwarded_${one.mode}_reply`);
-  const reset = p.tcp({
-    ...{ from: V, to: C, ...refusal, seq: plus(one.cookie, 1), ack: one.clientNext },
+  const reset = one.family.tcp({
+    ...{
+      from: one.family.V,
+      to: one.family.C,
+      ...refusal,
+      seq: plus(one.cookie, 1),
+      ack: one.clientNext,
+    },
     ...{ ttl: 63, df: true },
   });
   same(step.outputs[0]?.bytes, toFront(reset).bytes, 'reset');
@@ -281,7 +299,7 @@ scene('a server that still has an older connection is told to forget it', {}, (o
   one.sendAck();
   const step = one.give(one.synAck({ flags: 'A', ack: 0x777, options: [] }), 'server');
   assert.is(step.end, 'answered_reset');
-  const { flags, seq } = tcpOf(step.outputs[0]?.bytes);
+  const { flags, seq } = one.family.tcpOf(step.outputs[0]?.bytes);
   assert.equal([flags, seq], ['R', 0x777]);
   one.sendSynAck();
 });
@@ -292,8 +310,8 @@ scene('a client that gives up before there is a server', {}, (one) => {
   assert.is(one.give(one.ack({ flags: 'R', seq: 5 }), 'client').end, 'awaits_server');
   const step = one.give(one.ack({ flags: 'RA', id: 5 }), 'client');
   assert.is(step.end, `forwarded_${one.mode}`);
-  const reset = p.tcp({
-    ...{ from: one.local, to: R, flags: 'R', seq: one.clientNext, ack: 0, window: 502 },
+  const reset = one.family.tcp({
+    ...{ from: one.local, to: one.family.R, flags: 'R', seq: one.clientNext, ack: 0, window: 502 },
     ...{ ttl: 60, id: 5, df: true },
   });
   same(step.outputs[0]?.bytes, toBack(reset).bytes, 'reset');
@@ -307,15 +325,21 @@ scene('a server that is silent is asked four times in seven seconds', {}, (one) 
   const asked: number[] = [];
   for (one.now = 0; one.now < 20_000; one.now += 200) {
     one.stir();
-    for (const { bytes } of one.bench.unasked.splice(0)) {
+    for (const { bytes, port } of one.bench.unasked.splice(0)) {
       asked.push(one.now);
-      const { ip } = dissect(bytes);
-      if (ip?.dst === '198.51.100.11') {
-        same(bytes, one.synToServer({ ttl: 63, id: ip.id }), 'SYN again');
+      const id = one.family.idOf(bytes);
+      if (port === BACK) {
+        same(bytes, one.synToServer({ ttl: 63, id }), 'SYN again');
       } else {
-        const reset = p.tcp({
-          ...{ from: V, to: C, flags: 'RA', seq: plus(one.cookie, 1), ack: one.clientNext },
-          ...{ window: 0, ttl: 64, id: ip?.id as number, df: true },
+        const reset = one.family.tcp({
+          ...{
+            from: one.family.V,
+            to: one.family.C,
+            flags: 'RA',
+            seq: plus(one.cookie, 1),
+            ack: one.clientNext,
+          },
+          ...{ window: 0, ttl: 64, id, df: true },
         });
         same(bytes, toFront(reset).bytes, 'reset at the end');
       }
@@ -364,7 +388,7 @@ scene('and so do the server’s', {}, (one) => {
 scene('a flood of SYNs costs nothing and counts against no server', {}, (one) => {
   one.open();
   for (let port = 1024; port < 1324; port++) {
-    const step = one.give(one.syn({ from: `198.18.7.7:${port}` }), 'client');
+    const step = one.give(one.syn({ from: one.family.at(77, port) }), 'client');
     assert.is(step.end, 'answered_by_cookie');
   }
   assert.is(one.bench.connections().length, 1);
@@ -382,7 +406,7 @@ scene('no SYN ends a connection; one that is closing gives way to a cookie', {},
   const step = one.give(one.syn({ seq: isn }), 'client');
   assert.is(step.end, 'answered_by_cookie');
   assert.is(one.bench.connections()[0]?.state, 'TIME_WAIT');
-  const { seq: cookie } = tcpOf(step.outputs[0]?.bytes);
+  const { seq: cookie } = one.family.tcpOf(step.outputs[0]?.bytes);
   const ack = one.give(one.ack({ seq: isn + 1, ack: plus(cookie, 1) }), 'client');
   assert.is(ack.end, `forwarded_${one.mode}`);
   assert.equal(
@@ -401,29 +425,34 @@ scene('a SYN to an established connection is the server’s to challenge', {}, (
 
 scene('ICMP errors quote what their receivers have sent', {}, (one) => {
   one.open();
-  const request = p.tcp({
-    ...{ from: one.local, to: R, flags: 'PA', seq: plus(one.clientNext, 3), payload: 'abc' },
+  const request = one.family.tcp({
+    ...{
+      from: one.local,
+      to: one.family.R,
+      flags: 'PA',
+      seq: plus(one.clientNext, 3),
+      payload: 'abc',
+    },
     ack: plus(plus(one.cookie, one.lead), 11),
   });
-  const [to] = one.local.split(':') as [string];
-  const error = { type: 3, code: 4, rest: concat(u16(0), u16(1400)) };
-  const back = one.give(
-    p.icmpError({ from: SERVER_SIDE_ROUTER, to, ...error, quote: request }),
-    'server',
-  );
+  const { clientSideRouter, serverSideRouter, tooBig, quotedOf, VIP } = one.family;
+  const back = one.give(tooBig(serverSideRouter, one.localAddress, request), 'server');
   assert.is(back.end, 'forwarded_icmp_error');
-  const quoted = dissect(back.outputs[0]?.bytes as Uint8Array).ip?.icmp?.quote?.tcp;
+  const quoted = quotedOf(back.outputs[0]?.bytes);
   assert.equal([quoted?.seq, quoted?.ack], [plus(one.clientNext, 3), plus(one.cookie, 11)]);
-  const reply = p.tcp({
-    ...{ from: V, to: C, flags: 'PA', seq: plus(one.cookie, 8), ack: one.clientNext },
+  const reply = one.family.tcp({
+    ...{
+      from: one.family.V,
+      to: one.family.C,
+      flags: 'PA',
+      seq: plus(one.cookie, 8),
+      ack: one.clientNext,
+    },
     payload: 'abc',
   });
-  const there = one.give(
-    p.icmpError({ from: CLIENT_SIDE_ROUTER, to: VIP, ...error, quote: reply }),
-    'client',
-  );
+  const there = one.give(tooBig(clientSideRouter, VIP, reply), 'client');
   assert.is(there.end, 'forwarded_icmp_error');
-  const told = dissect(there.outputs[0]?.bytes as Uint8Array).ip?.icmp?.quote?.tcp;
+  const told = quotedOf(there.outputs[0]?.bytes);
   assert.equal([told?.seq, told?.ack], [plus(plus(one.cookie, one.lead), 8), one.clientNext]);
 });
 

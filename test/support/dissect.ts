@@ -205,7 +205,7 @@ export function dissectIp(bytes: Uint8Array): Ip {
   return ip;
 }
 
-function dissectTcp(bytes: Uint8Array, pseudo: Uint8Array, whole: boolean): Tcp {
+export function dissectTcp(bytes: Uint8Array, pseudo: Uint8Array, whole: boolean): Tcp {
   const doff = (bytes[12] ?? 0) >> 4;
   const bits = bytes[13] ?? 0;
   const header = Math.max(20, doff * 4);

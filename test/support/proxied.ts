@@ -4,14 +4,13 @@
  */
 import * as assert from 'uvu/assert';
 
-import { dissect, type Tcp } from './dissect.js';
 import { differ } from './duo.js';
-import { C, LIP, R, V } from './flow.js';
+import { addressOf, type FamilyWords, FOUR } from './families.js';
 import type { TcpFields } from './packet.js';
 import * as p from './packet.js';
 import { Bench, type BenchOptions, type Step } from './replay.js';
 import { fromBack, fromFront, toBack, toFront } from './table.js';
-import { type ServiceWords, type World, type WorldWords, world } from './world.js';
+import type { ServiceWords, World, WorldWords } from './world.js';
 
 export type ProxiedMode = 'nat' | 'fullnat';
 
@@ -25,14 +24,17 @@ export interface Offer {
 }
 
 const PROMISED = 7;
-const CLASSES = [64, 536, 1220, 1300, 1380, 1440, 1460, 8960];
 
-export const serviceOf = (mode: ProxiedMode, more: Partial<ServiceWords> = {}): ServiceWords => ({
-  listen: V,
+export const serviceOf = (
+  mode: ProxiedMode,
+  more: Partial<ServiceWords> = {},
+  family: FamilyWords = FOUR,
+): ServiceWords => ({
+  listen: family.V,
   protocol: 'tcp',
   mode,
-  servers: [R],
-  locals: mode === 'fullnat' ? [LIP] : [],
+  servers: [family.R],
+  locals: mode === 'fullnat' ? [family.LIP] : [],
   synProxy: true,
   ...more,
 });
@@ -47,8 +49,8 @@ export function offered({ mss, sack, timestamps, wscale }: Offer): Uint8Array[] 
 }
 
 /** The MSS that is told on: that of a class, rounded down. */
-export function classOf(mss = 536): number {
-  return CLASSES.filter((one) => one <= mss).at(-1) ?? (CLASSES[0] as number);
+export function classOf({ classes, usualMss }: FamilyWords, mss = usualMss): number {
+  return classes.filter((one) => one <= mss).at(-1) ?? (classes[0] as number);
 }
 
 /** An MSS is never made less than Linux takes for the least. */
@@ -69,7 +71,7 @@ export class Proxied {
   readonly #told: Required<Told>;
   cookie = 0;
   /** LIP:lport, or the client itself. */
-  local = C;
+  local: string;
   now = 0;
   #server: Offer | undefined;
 
@@ -79,7 +81,9 @@ export class Proxied {
     options: BenchOptions = {},
     words: Partial<WorldWords> = {},
     bench?: Bench,
+    readonly family: FamilyWords = FOUR,
   ) {
+    this.local = family.C;
     this.bench = bench ?? new Bench(this.place(words), options);
     this.#told = {
       client: { mss: 1460, wscale: 9, sack: true, timestamps: true },
@@ -93,15 +97,22 @@ export class Proxied {
   }
 
   place(words: Partial<WorldWords> = {}): World {
-    return world({ services: [serviceOf(this.mode)], ...words });
+    return this.family.world({ services: [this.service()], ...words });
+  }
+
+  service(more: Partial<ServiceWords> = {}): ServiceWords {
+    return serviceOf(this.mode, more, this.family);
   }
 
   get toaBytes(): number {
-    return this.mode === 'fullnat' ? 8 : 0;
+    return this.mode === 'fullnat' ? this.family.toaBytes : 0;
   }
   /** By how much the server's numbers are ahead of what the client takes them for. */
   get lead(): number {
     return plus(this.#told.serverIsn, -this.cookie);
+  }
+  get localAddress(): string {
+    return addressOf(this.local);
   }
   get clientNext(): number {
     return plus(this.#told.clientIsn, 1);
@@ -118,8 +129,17 @@ export class Proxied {
 
   syn(fields: Partial<TcpFields> = {}): Uint8Array {
     const { client, clientIsn } = this.#told;
-    return p.tcp({
-      ...{ from: C, to: V, flags: 'S', seq: clientIsn, ttl: 61, id: 0xbeef, df: true, tos: 0x2b },
+    return this.family.tcp({
+      ...{
+        from: this.family.C,
+        to: this.family.V,
+        flags: 'S',
+        seq: clientIsn,
+        ttl: 61,
+        id: 0xbeef,
+        df: true,
+        tos: 0x2b,
+      },
       ...{ window: 29200, options: offered(client) },
       ...fields,
     });
@@ -132,15 +152,22 @@ export class Proxied {
     assert.is(step.end, 'answered_by_cookie');
     const [out] = step.outputs;
     assert.ok(out && step.outputs.length === 1);
-    this.cookie = tcpOf(out.bytes).seq;
+    this.cookie = this.family.tcpOf(out.bytes).seq;
     const { wscale } = client;
     const options = offered({
-      mss: 1460 - this.toaBytes,
+      mss: 1500 - this.family.headBytes - 20 - this.toaBytes,
       ...(client.sack ? { sack: true } : {}),
       ...(wscale === undefined ? {} : { wscale: PROMISED }),
     });
-    const answer = p.tcp({
-      ...{ from: V, to: C, flags: 'SA', seq: this.cookie, ack: plus(clientIsn, 1), window: 0 },
+    const answer = this.family.tcp({
+      ...{
+        from: this.family.V,
+        to: this.family.C,
+        flags: 'SA',
+        seq: this.cookie,
+        ack: plus(clientIsn, 1),
+        window: 0,
+      },
       ...{ options, ttl: 64, id: 0, df: true, tos: 0x28 },
     });
     same(out.bytes, toFront(answer).bytes, 'SYN-ACK');
@@ -149,8 +176,14 @@ export class Proxied {
   /** The client's ACK as it answers the cookie. */
   ack(fields: Partial<TcpFields> = {}): Uint8Array {
     const { clientWindow } = this.#told;
-    return p.tcp({
-      ...{ from: C, to: V, flags: 'A', seq: this.clientNext, ack: plus(this.cookie, 1) },
+    return this.family.tcp({
+      ...{
+        from: this.family.C,
+        to: this.family.V,
+        flags: 'A',
+        seq: this.clientNext,
+        ack: plus(this.cookie, 1),
+      },
       ...{ window: clientWindow, ttl: 61, id: 0x77, df: true },
       ...fields,
     });
@@ -162,7 +195,10 @@ export class Proxied {
     assert.is(step.end, `forwarded_${this.mode}`);
     const [connection] = this.bench.connections();
     assert.is(connection?.state, 'SYN_RECV');
-    if (this.mode === 'fullnat') this.local = `${connection?.local}:${connection?.localPort}`;
+    if (this.mode === 'fullnat') {
+      const { local = '', localPort } = connection ?? {};
+      this.local = local.includes(':') ? `[${local}]:${localPort}` : `${local}:${localPort}`;
+    }
     assert.is(step.outputs.length, 1);
     same(step.outputs[0]?.bytes, this.synToServer({ ttl: 60, id: 0x77 }), 'SYN');
   }
@@ -171,13 +207,21 @@ export class Proxied {
     const { client, clientIsn, clientWindow } = this.#told;
     const { wscale, sack } = client;
     const real = Math.min(65535, clientWindow * 2 ** Math.min(wscale ?? 0, 14));
-    const frame = p.tcp({
-      ...{ from: this.local, to: R, flags: 'S', seq: clientIsn, ack: 0, window: real, df: true },
+    const frame = this.family.tcp({
+      ...{
+        from: this.local,
+        to: this.family.R,
+        flags: 'S',
+        seq: clientIsn,
+        ack: 0,
+        window: real,
+        df: true,
+      },
       ...fields,
       options: [
         ...this.toa(),
         ...offered({
-          mss: lowered(classOf(client.mss), this.toaBytes),
+          mss: lowered(classOf(this.family, client.mss), this.toaBytes),
           ...(sack ? { sack } : {}),
           ...(wscale === undefined ? {} : { wscale: Math.min(wscale, 14) }),
         }),
@@ -187,13 +231,20 @@ export class Proxied {
   }
 
   toa(): Uint8Array[] {
-    return this.mode === 'fullnat' ? [p.toa(C)] : [];
+    return this.mode === 'fullnat' ? [this.family.toa(this.family.C)] : [];
   }
 
   synAck(fields: Partial<TcpFields> = {}): Uint8Array {
     const { server, serverIsn, serverWindow } = this.#told;
-    return p.tcp({
-      ...{ from: R, to: this.local, flags: 'SA', seq: serverIsn, ack: this.clientNext, df: true },
+    return this.family.tcp({
+      ...{
+        from: this.family.R,
+        to: this.local,
+        flags: 'SA',
+        seq: serverIsn,
+        ack: this.clientNext,
+        df: true,
+      },
       ...{ window: serverWindow, id: 0, ttl: 64, options: offered(server) },
       ...fields,
     });
@@ -211,8 +262,14 @@ export class Proxied {
     same(
       window?.bytes,
       toFront(
-        p.tcp({
-          ...{ from: V, to: C, flags: 'A', seq: plus(this.cookie, 1), ack: this.clientNext },
+        this.family.tcp({
+          ...{
+            from: this.family.V,
+            to: this.family.C,
+            flags: 'A',
+            seq: plus(this.cookie, 1),
+            ack: this.clientNext,
+          },
           ...{ window: this.windowForClient(serverWindow === 0 ? 0 : field) },
           ...{ ttl: 63, id: 0, df: true },
         }),
@@ -222,10 +279,10 @@ export class Proxied {
     same(
       ack?.bytes,
       toBack(
-        p.tcp({
-          ...{ from: this.local, to: R, flags: 'A', seq: this.clientNext },
+        this.family.tcp({
+          ...{ from: this.local, to: this.family.R, flags: 'A', seq: this.clientNext },
           ...{ ack: plus(serverIsn, 1), window: this.windowForServer(clientWindow) },
-          ...{ ttl: 63, id: idOf(ack?.bytes), df: true, options: this.toa() },
+          ...{ ttl: 63, id: this.family.idOf(ack?.bytes), df: true, options: this.toa() },
         }),
       ).bytes,
       'ACK',
@@ -242,7 +299,7 @@ export class Proxied {
 
   /** Whatever the SYN-ACK says. */
   openPlainly(): this {
-    this.cookie = tcpOf(this.give(this.syn(), 'client').outputs[0]?.bytes).seq;
+    this.cookie = this.family.tcpOf(this.give(this.syn(), 'client').outputs[0]?.bytes).seq;
     this.sendAck();
     this.sendSynAck();
     return this;
@@ -252,7 +309,7 @@ export class Proxied {
   sendAgain(): void {
     const isn = plus(this.#told.clientIsn, 0x1234_5678);
     const { outputs } = this.give(this.syn({ seq: isn }), 'client');
-    const cookie = tcpOf(outputs[0]?.bytes).seq;
+    const cookie = this.family.tcpOf(outputs[0]?.bytes).seq;
     const step = this.give(this.ack({ seq: plus(isn, 1), ack: plus(cookie, 1) }), 'client');
     assert.is(step.end, `forwarded_${this.mode}`);
     assert.equal(
@@ -263,7 +320,7 @@ export class Proxied {
 
   /** The clock goes on to `now`: a packet that nothing comes of. */
   stir(): void {
-    const frame = p.tcp({ from: '198.18.0.99:9', to: V, flags: 'R' });
+    const frame = this.family.tcp({ from: this.family.at(99, 9), to: this.family.V, flags: 'R' });
     const [step] = this.bench.run([fromFront(frame)], this.now);
     assert.is(step?.end, 'reset_without_connection');
   }
@@ -288,25 +345,37 @@ export class Proxied {
     const blocks = (base: number) =>
       sack ? [p.nop, p.nop, p.sack(...sack.map((edge) => plus(base, edge)))] : [];
     const step = this.give(
-      p.tcp({
-        ...{ from: C, to: V, seq: plus(this.clientNext, seq), ack: plus(first, ack), ttl: 61 },
+      this.family.tcp({
+        ...{
+          from: this.family.C,
+          to: this.family.V,
+          seq: plus(this.clientNext, seq),
+          ack: plus(first, ack),
+          ttl: 61,
+        },
         ...common,
         options: [...(rest.options ?? []), ...blocks(first)],
       }),
       'client',
     );
-    const told = ack === 0 && !common.flags.includes('R') ? this.toa() : [];
+    const own = [...(rest.options ?? []), ...blocks(0)].reduce(
+      (sum, { length }) => sum + length,
+      0,
+    );
+    // A header has 60 bytes at the most (RFC 9293 section 3.1).
+    const fits = 20 + this.toaBytes + Math.ceil(own / 4) * 4 <= 60;
+    const told = ack === 0 && fits && !common.flags.includes('R') ? this.toa() : [];
     const isReset = !common.flags.includes('A');
     const shifted = plus(this.#told.serverIsn, 1);
     same(
       step.outputs[0]?.bytes,
       toBack(
-        p.tcp({
-          ...{ from: this.local, to: R, seq: plus(this.clientNext, seq), ttl: 60 },
+        this.family.tcp({
+          ...{ from: this.local, to: this.family.R, seq: plus(this.clientNext, seq), ttl: 60 },
           ack: isReset ? plus(first, ack) : plus(shifted, ack),
           ...common,
           window: this.windowForServer(common.window),
-          options: [...told, ...(rest.options ?? []), ...blocks(shifted)],
+          options: [...told, ...(rest.options ?? []), ...blocks(isReset ? first : shifted)],
         }),
       ).bytes,
       'client’s segment',
@@ -321,8 +390,13 @@ export class Proxied {
     const common = { flags: 'PA', window: 505, id: 8, df: true, ...rest };
     const acknowledged = plus(this.clientNext, ack);
     const step = this.give(
-      p.tcp({
-        ...{ from: R, to: this.local, seq: plus(this.#told.serverIsn, 1 + seq), ttl: 64 },
+      this.family.tcp({
+        ...{
+          from: this.family.R,
+          to: this.local,
+          seq: plus(this.#told.serverIsn, 1 + seq),
+          ttl: 64,
+        },
         ...common,
         ack: acknowledged,
       }),
@@ -331,8 +405,8 @@ export class Proxied {
     same(
       step.outputs[0]?.bytes,
       toFront(
-        p.tcp({
-          ...{ from: V, to: C, seq: plus(this.cookie, 1 + seq), ttl: 63 },
+        this.family.tcp({
+          ...{ from: this.family.V, to: this.family.C, seq: plus(this.cookie, 1 + seq), ttl: 63 },
           ...common,
           ack: acknowledged,
           window: this.windowForClient(common.window),
@@ -352,14 +426,4 @@ export class Proxied {
 export function same(got: Uint8Array | undefined, wanted: Uint8Array, what: string): void {
   assert.ok(got, `${what}: nothing left`);
   assert.equal(differ(got, wanted), [], what);
-}
-
-export function tcpOf(frame: Uint8Array | undefined): Tcp {
-  const tcp = frame && dissect(frame).ip?.tcp;
-  if (!tcp) throw new Error('no TCP');
-  return tcp;
-}
-
-export function idOf(frame: Uint8Array | undefined): number {
-  return (frame && dissect(frame).ip?.id) ?? 0;
 }

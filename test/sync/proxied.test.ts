@@ -1,9 +1,9 @@
 /** Connections of the SYN proxy go on through the other director, their numbers shifted as before. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { FAMILIES } from '../support/families.js';
 import * as p from '../support/packet.js';
 import { Proxied, type ProxiedMode, serviceOf, type Told } from '../support/proxied.js';
-import { world } from '../support/world.js';
 import { Pair } from './pair.js';
 
 const TOLD: [it: string, told: Told][] = [
@@ -13,11 +13,16 @@ const TOLD: [it: string, told: Told][] = [
   ['numbers that wrap', { clientIsn: 0xffff_ffff, serverIsn: 0xffff_fffe }],
 ];
 
-for (const mode of ['nat', 'fullnat'] as ProxiedMode[]) {
+const WAYS = FAMILIES.flatMap((family) =>
+  (['nat', 'fullnat'] as ProxiedMode[]).map((mode) => [family, mode] as const),
+);
+for (const [family, mode] of WAYS) {
+  const pairUp = () => new Pair(family.world({ services: [serviceOf(mode, {}, family)] }));
+
   for (const [it, told] of TOLD) {
-    test(`${mode}: ${it}`, () => {
-      const pair = new Pair(world({ services: [serviceOf(mode)] }));
-      const one = new Proxied(mode, told, {}, {}, pair.first).open();
+    test(`${family.name}${mode}: ${it}`, () => {
+      const pair = pairUp();
+      const one = new Proxied(mode, told, {}, {}, pair.first, family).open();
       one.fromClient({ seq: 0, ack: 0, payload: p.pattern(40) });
       one.fromServer({ seq: 0, ack: 40, payload: p.pattern(60) });
       pair.exchange(500);
@@ -37,9 +42,9 @@ for (const mode of ['nat', 'fullnat'] as ProxiedMode[]) {
     });
   }
 
-  test(`${mode}: a handshake that waits for its server is nobody’s business`, () => {
-    const pair = new Pair(world({ services: [serviceOf(mode)] }));
-    const one = new Proxied(mode, {}, {}, {}, pair.first);
+  test(`${family.name}${mode}: a handshake that waits for its server is nobody’s business`, () => {
+    const pair = pairUp();
+    const one = new Proxied(mode, {}, {}, {}, pair.first, family);
     one.sendSyn();
     one.sendAck();
     pair.exchange(500);
@@ -48,13 +53,15 @@ for (const mode of ['nat', 'fullnat'] as ProxiedMode[]) {
   });
 }
 
-test('Linux’ messages carry none of it: it is left out', () => {
-  const sync = { protocol: 'ipvs', key: new Uint8Array() } as const;
-  const pair = new Pair(world({ services: [serviceOf('nat')] }), { sync });
-  new Proxied('nat', {}, {}, {}, pair.first).open();
-  pair.exchange(500);
-  assert.is(pair.second.connections().length, 0);
-  pair.close();
-});
+for (const family of FAMILIES) {
+  test(`${family.name}Linux’ messages carry none of it: it is left out`, () => {
+    const sync = { protocol: 'ipvs', key: new Uint8Array() } as const;
+    const pair = new Pair(family.world({ services: [serviceOf('nat', {}, family)] }), { sync });
+    new Proxied('nat', {}, {}, {}, pair.first, family).open();
+    pair.exchange(500);
+    assert.is(pair.second.connections().length, 0);
+    pair.close();
+  });
+}
 
 test.run();

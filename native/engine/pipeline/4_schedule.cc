@@ -172,6 +172,14 @@ uint32_t Worker::schedule_persistent(const ScheduleContext& context, const Calls
   return kept != kNone ? kept : schedule(context);
 }
 
+// Index of the server that a new connection goes to; kNone: none takes it.
+uint32_t Worker::choose(const TupleOf<V4>& tuple, const Service& service, const Calls::Key* call) {
+  const ScheduleContext context{
+      service, schedulers_[service.slot], counters_, overloaded_.data(), tuple, scheduler_own_};
+  return service.persistence_ms == 0 ? schedule_at_once(context)
+                                     : schedule_persistent(context, call);
+}
+
 // `record`: the connection that was made, kNone if none was. `call`: nullptr where there is no
 // engine.
 void Worker::keep_server(be32 client, const Service& service, const Server& server, uint32_t record,

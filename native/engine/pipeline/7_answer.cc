@@ -162,44 +162,6 @@ void Worker::answer_reset(Packet& packet, End end) {
   reflect(packet, from, end);
 }
 
-// RFC 4987 section 3.6. The window stays closed until there is a server to send to, so that nothing
-// has to be kept for it. Timestamps are not offered: nobody here could go on with the server's.
-void Worker::answer_by_cookie(Packet& packet, const Service& service) {
-  if (!l4_checksum_is_right(packet)) return drop(packet, End::bad_l4_checksum);
-  const Mac from = packet.ethernet()->source;
-  const Ipv4 in = *packet.ip;
-  const Tcp syn = *packet.tcp();
-  const SynOffer offer = syn_offer_of(packet.tcp());
-  if (!resize(packet, sizeof(Ipv4) + kMostSegment)) return drop(packet, End::no_headroom);
-  packet.l4 = reinterpret_cast<uint8_t*>(packet.ip + 1);
-  const bool scales = offer.scale != SynOffer::kNoScale;
-  const SynOffer ours{proxy_mss(service),
-                      scales ? mode::splice::kPromisedScale : SynOffer::kNoScale, offer.sack};
-  Tcp tcp{};
-  tcp.source = syn.destination;
-  tcp.destination = syn.source;
-  tcp.sequence = to_be(cookies_.make(packet.key.tuple, from_be(syn.sequence), offer, now_ms_));
-  tcp.acknowledgement = to_be(from_be(syn.sequence) + 1);
-  tcp.flags = kSyn | kAck;
-  const uint16_t bytes =
-      write_segment(packet.tcp(), tcp, ours, pseudo_sum(in.destination, in.source, kTcp, 0));
-  const auto total = static_cast<uint16_t>(sizeof(Ipv4) + bytes);
-  const auto tos = static_cast<uint8_t>(in.tos & 0xfc);
-  *packet.ip = {0x45, tos, to_be(total),   0,        kDontFragment, kTtl,
-                kTcp, 0,   in.destination, in.source};
-  set_ip_checksum(*packet.ip);
-  resize(packet, total);
-  reflect(packet, from, End::answered_by_cookie);
-}
-
-// What fits the narrowest port, with room for the option that tells servers of their clients.
-uint16_t Worker::proxy_mss(const Service& service) const {
-  uint16_t mtu = UINT16_MAX;
-  for (uint16_t port = 0; port < options_.ports; ++port) mtu = std::min(mtu, fib_->port(port).mtu);
-  const bool tells = service.has(wire::kClientAddress) && !service.locals.empty();
-  return static_cast<uint16_t>(mtu - sizeof(Ipv4) - sizeof(Tcp) - (tells ? kToaBytes : 0));
-}
-
 void Worker::answer_icmp(Packet& packet, uint8_t type, uint8_t code, be32 rest, be32 source,
                          End end) {
   if (!may_answer()) return drop(packet, End::answer_limited);

@@ -32,9 +32,15 @@ void Worker6::process(Packet6& packet) {
   Direction direction{};
   const uint32_t record = find_live(packet, direction);
   if (record == kNone) return first_packet(packet);
-  if (table_[record].is_signpost()) {
-    if (!follow_signpost(packet, record)) first_packet(packet);
-    return;
+  if (is_unusual(table_[record])) [[unlikely]] {
+    if (table_[record].is_signpost()) {
+      if (!follow_signpost(packet, record)) first_packet(packet);
+      return;
+    }
+    if (is_proxied(table_[record])) {
+      return direction == Direction::request ? forward_proxied(packet, record)
+                                             : forward_reply<Spliced::yes>(packet, record);
+    }
   }
   if (direction == Direction::reply) return forward_reply(packet, record);
   if (!begins_anew(packet, table_[record])) return forward_request(packet, record);
@@ -85,6 +91,7 @@ void Worker6::first_packet(Packet6& packet) {
   if (packet.protocol == kTcp) {
     if (common.mark != 0 && !(packet.tcp()->flags & kSyn)) return owned_or_punt(packet);
     if (packet.tcp()->flags & kRst) return drop(packet, End::reset_without_connection);
+    if (common.syn_proxy) return admit(packet, *service);
     if (!(packet.tcp()->flags & kSyn)) return answer_reset(packet);
   }
   if (packet.protocol == kSctp && !is_init(packet)) return owned_or_punt(packet);

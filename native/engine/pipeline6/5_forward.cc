@@ -10,8 +10,7 @@ using namespace net;
 
 namespace {
 
-constexpr uint8_t kCountedFailure = 1;  // in Record::packets, as in 5_handshake.cc
-constexpr uint32_t kRepeatedMs = 500;
+constexpr uint32_t kRepeatedMs = 500;  // as in 5_handshake.cc
 
 bool sees_replies(const Connection<V6>& c) {
   return c.mode() == Mode::nat || c.mode() == Mode::fullnat;
@@ -45,38 +44,49 @@ void translate(Packet6& packet, const Connection<V6>& c) {
 
 }  // namespace
 
+template <Spliced spliced>
 void Worker6::forward_request(Packet6& packet, uint32_t record) {
   if (!snapshot().serves_everybody(table_[record].server) && without_server(packet, record)) return;
   Record& c = table_[record];
   if (packet.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
-    if ((tcp.flags & kSyn) && c.packets != kCountedFailure && idle_ms(c) >= kRepeatedMs &&
-        is_unanswered(c)) {
-      c.packets = kCountedFailure;
-      ++counters().handshakes(c.server)[kUnanswered];
-    }
+    if (tcp.flags & kSyn) note_repeated_syn(c);
     update_state(record, sees_replies(c) ? Sight::request : Sight::request_only, tcp.flags);
   } else if (packet.protocol == kSctp) {
     update_sctp_state(packet, record, sees_replies(c) ? Sight::request : Sight::request_only);
   }
   c.last_seen_ms = static_cast<uint32_t>(worker_.now_ms_);
-  forward_on(packet, c);
+  forward_on<spliced>(packet, c);
 }
 
 bool Worker6::is_unanswered(const Record& c) const {
   return c.state == State::syn_recv && !c.has(kServerIsnKnown) && sees_replies(c);
 }
 
+void Worker6::note_repeated_syn(Record& c) {
+  if (idle_ms(c) < kRepeatedMs || (c.packets & kFailureCounted) || !is_unanswered(c)) return;
+  c.packets |= kFailureCounted;
+  ++counters().handshakes(c.server)[kUnanswered];
+}
+
+void Worker6::note_first_answer(uint32_t record, uint8_t flags) {
+  const Record& c = table_[record];
+  if (!is_unanswered(c)) return;
+  ++counters().handshakes(c.server)[flags & kRst ? kRefused : kAnswered];
+}
+
 // What follows once the state is known, for a first packet as well.
+template <Spliced spliced>
 void Worker6::forward_on(Packet6& packet, Record& c) {
   count(c, Direction::request, packet.total_length());  // as LVS: before anything can go wrong
   if (packet.ip->hops <= 1) {
     return answer_icmp(packet, kTimeExceeded6, 0, 0, c.vaddr, End::answered_time_exceeded);
   }
-  emit_request(packet, c, kRequestEnds[static_cast<unsigned>(c.mode())]);
+  emit_request<spliced>(packet, c, kRequestEnds[static_cast<unsigned>(c.mode())]);
 }
 
 // The mode's rewrite, and out.
+template <Spliced spliced>
 void Worker6::emit_request(Packet6& packet, Record& c, End end) {
   if (is_v4(c.raddr)) return emit_in_ipv4(packet, c, end);
   End failure{};
@@ -91,6 +101,7 @@ void Worker6::emit_request(Packet6& packet, Record& c, End end) {
     --packet.ip->hops;  // Linux has lowered them by then, and quotes it so
     return answer_icmp(packet, kTooBig6, 0, mtu_for_senders(mtu), c.vaddr, End::answered_too_big);
   }
+  if constexpr (spliced == Spliced::yes) shift_request(packet, c);
   switch (c.mode()) {
     case Mode::fullnat:
       if (!tell_client(packet, c, *hop)) return drop(packet, End::no_headroom, &c);
@@ -213,6 +224,7 @@ bool Worker6::tell_client(Packet6& packet, const Record& c, const NextHop6& hop)
   return true;
 }
 
+template <Spliced spliced>
 void Worker6::forward_reply(Packet6& packet, uint32_t record) {
   Record& c = table_[record];
   const Service* service = snapshot().service_of_slot(c.service);
@@ -222,13 +234,16 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
   }
   if (packet.protocol == kTcp) {
     const Tcp& tcp = *packet.tcp();
-    if ((tcp.flags & (kSyn | kRst)) && is_unanswered(c)) {
-      ++counters().handshakes(c.server)[tcp.flags & kRst ? kRefused : kAnswered];
-    }
-    update_state(record, Sight::reply, tcp.flags);
-    if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) {
-      c.server_isn1 = from_be(tcp.sequence) + 1;
-      c.flags |= kServerIsnKnown;
+    if constexpr (spliced == Spliced::yes) {
+      if (!meet_server(packet, record)) return;
+    } else {
+      const uint8_t flags = tcp.flags;
+      if (flags & (kSyn | kRst)) note_first_answer(record, flags);
+      update_state(record, Sight::reply, flags);
+      if ((flags & (kSyn | kAck)) == (kSyn | kAck)) {
+        c.server_isn1 = from_be(tcp.sequence) + 1;
+        c.flags |= kServerIsnKnown;
+      }
     }
   } else if (packet.protocol == kSctp) {
     update_sctp_state(packet, record, Sight::reply);
@@ -254,6 +269,7 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
     return drop(packet, End::udp_without_checksum, &c);
   }
   count(c, Direction::reply, packet.total_length());
+  if constexpr (spliced == Spliced::yes) shift_reply(packet, c);
   // What the client sends grows by the option until the server has answered.
   const bool syn = packet.protocol == kTcp && (packet.tcp()->flags & kSyn) != 0;
   if (syn && c.mode() == Mode::fullnat && service != nullptr &&
@@ -264,6 +280,9 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
   send_to(packet, *hop,
           c.mode() == Mode::nat ? End::forwarded_nat_reply : End::forwarded_fullnat_reply, &c);
 }
+
+// For 5_splice.cc.
+template void Worker6::forward_request<Spliced::yes>(Packet6&, uint32_t);
 
 // As Worker::without_server.
 bool Worker6::without_server(Packet6& packet, uint32_t record) {

@@ -96,6 +96,7 @@ void Worker6::translate_error(Packet6& packet, uint32_t record, Direction direct
   // What the receiver had sent: a server its reply to the local end, a client its request.
   translate_quote(packet, to_server ? mode::Ends6{c.raddr, c.laddr, c.rport, c.lport}
                                     : mode::Ends6{c.caddr, c.vaddr, c.cport, c.vport});
+  if (is_proxied(c)) shift_quote(packet, c, to_server);
   if (!to_server) {
     ip->source = c.vaddr;
   } else if (c.mode() == Mode::fullnat) {

@@ -12,14 +12,14 @@ constexpr uint8_t kHops = 64;
 // RFC 4443 section 2.4(c): as much of the packet as fits in the least MTU.
 constexpr uint16_t kMostQuoted = kLeastMtu6 - sizeof(Ipv6) - sizeof(Icmp);
 
-bool l4_checksum_is_right(const Packet6& packet) {
+}  // namespace
+
+bool Worker6::l4_checksum_is_right(const Packet6& packet) {
   const bool tcp = packet.protocol == kTcp;
   if (!tcp && packet.udp()->checksum == 0) return false;
   const uint16_t bytes = tcp ? packet.l4_bytes : from_be(packet.udp()->length);
   return l4_sums_up(*packet.ip, packet.protocol, packet.l4, bytes);
 }
-
-}  // namespace
 
 // Packets with no connection and no service.
 void Worker6::owned_or_punt(Packet6& packet) {
@@ -140,7 +140,7 @@ void Worker6::answer_echo(Packet6& packet) {
 }
 
 // RFC 9293 section 3.10.7.1: a segment for a connection that does not exist.
-void Worker6::answer_reset(Packet6& packet) {
+void Worker6::answer_reset(Packet6& packet, End end) {
   if (!l4_checksum_is_right(packet)) return drop(packet, End::bad_l4_checksum);
   if (!worker_.may_answer()) return drop(packet, End::answer_limited);
   const Mac from = packet.ethernet()->source;
@@ -172,7 +172,7 @@ void Worker6::answer_reset(Packet6& packet) {
     tcp->acknowledgement = to_be(from_be(segment.sequence) + length);
   }
   tcp->checksum = l4_checksum(in.destination, in.source, kTcp, tcp, sizeof(Tcp));
-  reflect(packet, from, End::answered_reset);
+  reflect(packet, from, end);
 }
 
 void Worker6::answer_icmp(Packet6& packet, uint8_t type, uint8_t code, uint32_t rest,

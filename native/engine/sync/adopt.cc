@@ -181,9 +181,7 @@ void SyncHalf<Half, Family>::update_adopted(uint32_t record, const Told& told) {
     notes = static_cast<uint8_t>((notes & sync::kBequeathed) | sync::kTold | sync::kTheirs);
   }
   take_over_figures(c, told);
-  if constexpr (std::is_same_v<Family, V4>) {
-    if (is_proxied(c)) self().adopt_splice(record, told, 0);
-  }
+  if (is_proxied(c)) self().adopt_splice(record, told, 0);
   // The next packet here has to come by note_use().
   c.hop[0] = c.hop[1] = Fib::kNoHop;
   c.settled = 0;
@@ -249,9 +247,7 @@ void SyncHalf<Half, Family>::make_adopted(const Told& told) {
   }
   const uint32_t timeout = self().timeout_of(c.state);
   uint64_t due = now_ms() + timeout - std::min(self().idle_ms(c), timeout);
-  if constexpr (std::is_same_v<Family, V4>) {
-    if (is_proxied(c)) due = self().adopt_splice(record, told, due);
-  }
+  if (is_proxied(c)) due = self().adopt_splice(record, told, due);
   self().wheel_.add(record, due);
   if (worth_of(c) != Worth::assured) self().expendables_.add(record);
   feed().notes(record) = notes_of_adopted(told);

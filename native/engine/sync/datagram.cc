@@ -107,9 +107,7 @@ std::optional<RecordOf<Family>> read_record(const uint8_t* from) {
     record.client_scale = rest[6];
     record.server_scale = rest[7];
     constexpr uint8_t kMost = mode::splice::kNoScale;
-    if (std::is_same_v<Family, V6> || (record.flags & kIsnKnown) == 0 || rest[6] > kMost ||
-        rest[7] > kMost)
-      return std::nullopt;
+    if ((record.flags & kIsnKnown) == 0 || rest[6] > kMost || rest[7] > kMost) return std::nullopt;
   }
   if (rest[2] >= kModes) return std::nullopt;
   if (record.tale == Tale::persistence) return as_template(record, rest[3]);

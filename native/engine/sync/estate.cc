@@ -185,9 +185,7 @@ void SyncHalf<Half, Family>::inherit(const Told& told) {
                       c.lport == told.reply.destination_port;
     if (same && told.tale == Tale::inherited) {
       take_over_figures(c, told);
-      if constexpr (std::is_same_v<Family, V4>) {
-        if (is_proxied(c)) self().adopt_splice(found.record, told, 0);
-      }
+      if (is_proxied(c)) self().adopt_splice(found.record, told, 0);
       if (c.state != told.state) self().change_state(found.record, told.state);
       return sync::tally(feed().figures.updated);
     }

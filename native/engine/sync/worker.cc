@@ -158,9 +158,7 @@ auto SyncHalf<Half, Family>::as_told(uint32_t record) const -> Told {
   told.state = c.state;
   told.flags = flags_of(c);
   told.packets = c.packets;
-  if constexpr (std::is_same_v<Family, V4>) {
-    if (is_proxied(c)) self().describe_splice(record, told);
-  }
+  if (is_proxied(c)) self().describe_splice(record, told);
   return told;
 }
 

@@ -227,7 +227,7 @@ class Mapper {
           name: this.#name(values.text('snmp_name'), ends.name),
           ...common,
           ...(keeps ? { persistence: without({ ...keeps, engine }) } : {}),
-          ...(synProxy && this.#proxies(synProxy, node, !six && protocol === 'tcp', mode)
+          ...(synProxy && this.#proxies(synProxy, node, protocol === 'tcp', mode)
             ? { synProxy: true }
             : {}),
           servers: mapped.map(({ data }) => data),

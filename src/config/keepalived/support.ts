@@ -19,8 +19,7 @@ export const FEATURES = {
   scheduler: 'there is no such scheduler: wlc schedules instead',
   method: 'there is no SNAT: the service is left out',
   regex: 'regular expressions are JavaScript’s and have no such option: it is left out',
-  syn_proxy:
-    'the SYN proxy is for TCP over IPv4 to NAT and FNAT servers: SYNs reach them as they come',
+  syn_proxy: 'the SYN proxy is for TCP to NAT and FNAT servers: SYNs reach them as they come',
   proxy_protocol: 'no PROXY protocol is spoken: servers learn the client’s address by TOA',
   hash_target: 'only addresses and ports are hashed',
   limits: 'traffic is not limited',

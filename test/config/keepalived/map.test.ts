@@ -211,14 +211,14 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   ['a SYN proxy', SERVICE('syn_proxy'), []],
   [
-    'a SYN proxy that would have to see replies, TCP or IPv4',
+    'a SYN proxy that would have to see replies, or TCP',
     [
       SERVICE('syn_proxy').replace('NAT', 'DR').replaceAll('8080', '80'),
       SERVICE('syn_proxy').replace('203.0.113.10 80', '203.0.113.11 80').replace('TCP', 'UDP'),
     ].join(''),
     [5, 14].map(
       (line) =>
-        `${line}:5: syn_proxy: not supported: the SYN proxy is for TCP over IPv4 to NAT and FNAT servers: SYNs reach them as they come (to go without, add syn_proxy to keepalived.accept)`,
+        `${line}:5: syn_proxy: not supported: the SYN proxy is for TCP to NAT and FNAT servers: SYNs reach them as they come (to go without, add syn_proxy to keepalived.accept)`,
     ),
   ],
   [

@@ -251,7 +251,7 @@ export const statusReport = z
     counters: z.enum(['live', 'copy']).describe('How the workers’ counters are read.'),
     totals: z.strictObject({
       services: count,
-      servicesDown: count.describe('None of their servers takes new connections.'),
+      servicesDown: count.describe('Have servers, and none that takes new connections.'),
       servers: count,
       serversUp: count,
       serversDrained: count,

@@ -196,7 +196,7 @@ export const servicesQuery = z.strictObject({
   state: z
     .enum(STATES_OF_SERVICES)
     .default('any')
-    .describe('degraded: a server is down, or none takes connections; down: none does.'),
+    .describe('down: there are servers, and none takes connections; degraded: or one is down.'),
   sort: z
     .enum(SORTS)
     .default('configured')

@@ -12,18 +12,32 @@ import {
   showVrrp,
   showWorkers,
 } from './panels.js';
-import { showServices } from './services.js';
+import { keyOf, showServices } from './services.js';
 
 const LOOK_MS = 2_000;
 const PAGE = 50;
+/** Servers of a service, until more of them are asked for. */
+const SERVERS = 20;
+/** Services without a server that are named. */
+const NAMED = 5;
 
 const $ = (id) => document.getElementById(id);
-const session = { mayWrite: false, refresh: () => look() };
+/** By services' keys: of which more servers are shown, and how many. */
+const unfolded = new Map();
+const session = {
+  mayWrite: false,
+  refresh: () => look(),
+  more: (key, servers) => {
+    unfolded.set(key, servers);
+    look();
+  },
+};
 let before;
 let shown = PAGE;
 let generation;
 let timer;
 let looking = false;
+let again = false;
 
 function theme() {
   const saved = localStorage.getItem('sluice-theme');
@@ -103,28 +117,40 @@ function lost(error, again) {
 }
 
 async function look() {
-  if (looking) return;
+  if (looking) {
+    again = true;
+    return;
+  }
   looking = true;
+  again = false;
   clearTimeout(timer);
   try {
-    const query = new URLSearchParams({
+    const asked = {
       match: $('search').value.trim(),
-      limit: String(shown + 1),
-    });
+      sort: $('sort').value,
+      state: $('state').value,
+      limit: shown + 1,
+      servers: SERVERS,
+    };
     const [status, services, ports, drops, vrrp] = await Promise.all([
       ask('/v1/status'),
-      ask(`/v1/services?${query}`),
+      askServices(asked),
       ask('/v1/ports'),
       ask('/v1/drops'),
       ask('/v1/vrrp'),
     ]);
+    await askMore(services, asked.match);
+    const dead =
+      status.totals.servicesDown > 0
+        ? await askServices({ state: 'down', limit: NAMED, servers: 0 })
+        : [];
     const now = { at: performance.now(), status, ports, drops };
     const seconds = before ? (now.at - before.at) / 1_000 : 0;
     const both = { now, before, seconds };
     showDirector(status);
     showTiles(both);
     showFound(services, status);
-    showAlerts({ now, services, vrrp });
+    showAlerts({ now, dead, vrrp });
     showEnds(both);
     showWorkers(status);
     showPorts(both);
@@ -141,7 +167,24 @@ async function look() {
     else lost(error, look);
   } finally {
     looking = false;
+    // What was asked for while the answers to something else were on their way.
+    if (again && !$('main').hidden) look();
   }
+}
+
+const askServices = (asked) => ask(`/v1/services?${new URLSearchParams(asked)}`);
+
+/** Of services of which the reader wants to see more servers those are asked for by themselves. */
+async function askMore(services, match) {
+  const wanted = services.filter((service) => unfolded.has(keyOf(service)));
+  await Promise.all(
+    wanted.map(async (service) => {
+      const servers = unfolded.get(keyOf(service));
+      const found = await askServices({ match: match || service.name, servers });
+      const same = found.find((one) => keyOf(one) === keyOf(service));
+      if (same) service.servers = same.servers;
+    }),
+  );
 }
 
 function showFound(found, { totals }) {
@@ -158,10 +201,12 @@ function showFound(found, { totals }) {
 
 theme();
 login();
-$('search').addEventListener('input', () => {
-  shown = PAGE;
-  look();
-});
+for (const id of ['search', 'sort', 'state']) {
+  $(id).addEventListener('input', () => {
+    shown = PAGE;
+    look();
+  });
+}
 $('more').addEventListener('click', () => {
   shown += PAGE;
   look();

@@ -237,7 +237,8 @@ export function showHistory(history) {
 }
 
 /** What needs somebody, from the director's own alerts and from what is shown here. */
-export function showAlerts({ now, services, vrrp }) {
+/** @param {object[]} dead the first of the services that have servers, and none to take connections */
+export function showAlerts({ now, dead, vrrp }) {
   const { status, ports } = now;
   const found = status.alerts.map(({ message, code, of }) => ({
     kind: 'warn',
@@ -246,12 +247,9 @@ export function showAlerts({ now, services, vrrp }) {
     key: `${code} ${of}`,
   }));
   const add = (kind, message) => found.push({ kind, message, key: message });
-  const dead = services.filter(
-    ({ servers }) => servers.length > 0 && !servers.some(({ up, weight }) => up && weight > 0),
-  );
-  for (const { name } of dead.slice(0, 5))
-    add('bad', `${name} has no server that takes connections`);
-  if (dead.length > 5) add('bad', `and ${dead.length - 5} more services`);
+  for (const { name } of dead) add('bad', `${name} has no server that takes connections`);
+  const others = status.totals.servicesDown - dead.length;
+  if (dead.length > 0 && others > 0) add('bad', `and ${plural(others, 'more service')}`);
   for (const port of ports) if (!port.up) add('bad', `Port ${port.name} is down`);
   for (const { name, state, fault } of vrrp.instances)
     if (state === 'FAULT') add('bad', `VRRP instance ${name} is in FAULT: ${fault ?? 'unknown'}`);

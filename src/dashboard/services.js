@@ -9,24 +9,31 @@ const past = new Past();
 /** Services unfolded at first sight; with more of them the reader chooses. */
 const UNFOLDED = 8;
 
-const keyOf = ({ protocol, address, port }) => `${protocol} ${address}:${port}`;
+export const keyOf = ({ protocol, address, port }) => `${protocol} ${address}:${port}`;
 const idOf = ({ protocol, address, port }) => ({ protocol, listen: { address, port } });
 const packets = ({ rates }) => rates.inPps + rates.outPps;
 
-/** @param {{ mayWrite: boolean, refresh: () => void }} session */
+/** Servers that are shown besides when more are asked for. */
+const MORE = 200;
+
+/** @param {{ mayWrite: boolean, refresh: () => void, more: (key: string, servers: number) => void }} session */
 export function showServices(list, services, session) {
   keyed(
     list,
     services,
     keyOf,
-    (service) => makeService(service, services.length <= UNFOLDED),
+    (service) => makeService(service, services.length <= UNFOLDED, session),
     (node, service) => updateService(node, service, session),
   );
   past.keep(new Set(services.map(keyOf)));
 }
 
-function makeService(service, open) {
+function makeService(service, open, session) {
   const facts = (name) => el('span', { 'data-part': name });
+  const more = el('button', { type: 'button', 'data-part': 'more-servers', hidden: true });
+  more.addEventListener('click', () => {
+    session.more(keyOf(service), Number(more.dataset.shown) + MORE);
+  });
   const summary = el(
     'summary',
     {},
@@ -86,28 +93,27 @@ function makeService(service, open) {
         el('tbody'),
       ),
     ),
+    more,
   );
 }
 
 const part = (node, name) => node.querySelector(`[data-part="${name}"]`);
 
-function health(service) {
-  const { servers } = service;
-  const taking = servers.filter(({ up, weight }) => up && weight > 0).length;
+function health({ serverCounts: { all, up, taking } }) {
   if (taking === 0) return 'bad';
-  return servers.every(({ up }) => up) ? 'good' : 'warn';
+  return up === all ? 'good' : 'warn';
 }
 
 function updateService(node, service, session) {
-  const { servers, rates } = service;
+  const { servers, rates, serverCounts } = service;
   const state = health(service);
-  const up = servers.filter((server) => server.up).length;
   part(node, 'dot').className = `dot ${state}`;
   text(part(node, 'name'), service.name);
   text(part(node, 'listen'), `${service.protocol.toUpperCase()} ${serviceEnd(service)}`);
   const live = part(node, 'live');
   live.className = `pill ${state}`;
-  text(live, servers.length === 0 ? 'no servers' : `${up} of ${servers.length} up`);
+  const { all, up } = serverCounts;
+  text(live, all === 0 ? 'no servers' : `${up} of ${all} up`);
   text(part(node, 'cps'), figure(rates.cps));
   text(part(node, 'pps'), figure(packets(service)));
   text(part(node, 'bps'), figure(8 * (rates.inBps + rates.outBps)));
@@ -120,6 +126,10 @@ function updateService(node, service, session) {
     `${plural(service.conns, 'connection')} so far`,
   ];
   text(part(node, 'more'), more.join(' · '));
+  const others = part(node, 'more-servers');
+  others.dataset.shown = servers.length;
+  show(others, servers.length < all);
+  text(others, `${servers.length} of ${all} servers: show more`);
   keyed(
     node.querySelector('tbody'),
     servers,

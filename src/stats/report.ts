@@ -104,7 +104,7 @@ export function totals(model: Model, planned: Planned, rates: RateView): StatusR
     sum.servers += all;
     sum.serversUp += up;
     sum.serversDrained += drained;
-    if (taking === 0) sum.servicesDown++;
+    if (all > 0 && taking === 0) sum.servicesDown++;
   }
   return sum;
 }

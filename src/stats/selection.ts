@@ -57,7 +57,7 @@ function isIn(
 ): boolean {
   if (state === 'any') return true;
   const { all, up, taking } = serverCounts(service, partAt(planned, index));
-  return state === 'down' ? taking === 0 : taking === 0 || up < all;
+  return (all > 0 && taking === 0) || (state === 'degraded' && up < all);
 }
 
 /** Whether the name or an address of a service or one of its servers has the text in it. */

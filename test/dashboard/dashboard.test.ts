@@ -225,6 +225,47 @@ test('a search, a theme, and a page that is told when the director is gone', asy
   await shot('gone');
 });
 
+test('of many, those in trouble or the busiest are asked for, and servers some at a time', async () => {
+  await client().edit({
+    cause: 'test',
+    edits: Array.from({ length: 28 }, (_, at) => ({
+      edit: 'addServer' as const,
+      service: { protocol: 'udp' as const, listen: { address: '203.0.113.53', port: 53 } },
+      server: { address: `198.51.100.${100 + at}`, port: 53 },
+      settings: { mode: 'dr' as const, weight: 1, upperThreshold: 0, lowerThreshold: 0 },
+    })),
+  });
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(decodeURIComponent(request.url())));
+  await signIn(READ);
+  const names = () => page.locator('.service summary strong').allTextContents();
+  const dns = page.locator('.service', { hasText: '203.0.113.53' });
+  assert.is(await dns.locator('tbody tr').count(), 20);
+  assert.match(await read(dns.locator('.pill').first()), /^30 of 30 up$/);
+  await dns.getByRole('button', { name: '20 of 30 servers: show more' }).click();
+  await server('198.51.100.127:53').waitFor();
+  assert.is(await dns.locator('tbody tr').count(), 30);
+  assert.is(await dns.getByRole('button', { name: 'show more' }).isVisible(), false);
+  await shot('many');
+  await page.getByLabel('Which services').selectOption('Without a server');
+  await page.waitForFunction(() => document.querySelectorAll('.service').length === 1);
+  assert.equal(await names(), ['mail']);
+  await page.getByLabel('Which services').selectOption('With a server down');
+  await page.waitForFunction(() => document.querySelectorAll('.service').length === 2);
+  assert.equal(await names(), ['web', 'mail']);
+  await page.getByLabel('Which services').selectOption('All');
+  await page.getByLabel('Order of services').selectOption('By name');
+  await page.waitForFunction(
+    () => document.querySelector('.service summary strong')?.textContent === 'dns',
+  );
+  assert.equal((await names()).slice(-2), ['mail', 'web']);
+  // Whatever the size of the director, a look asks for no more than it shows.
+  const listings = asked.filter((url) => url.includes('/v1/services?'));
+  assert.ok(listings.length > 4);
+  for (const url of listings) assert.match(url, /[?&]servers=\d+(&|$)/);
+  for (const url of listings) assert.match(url, /[?&](limit=\d+|match=dns)(&|$)/);
+});
+
 test('a small screen has nothing that sticks out, and the keyboard reaches everything', async () => {
   await page.setViewportSize({ width: 390, height: 844 });
   await page.emulateMedia({ colorScheme: 'dark' });

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { vrrpReport } from '../../src/api/answers.js';
 import type { Handlers } from '../../src/api/handlers.js';
+import { ALL_SERVICES } from '../../src/api/requests.js';
 import { TcpApi } from '../../src/api/tcp.js';
 import type { ServiceReport } from '../../src/api/types.js';
 import { createLogger } from '../../src/log.js';
@@ -65,6 +66,7 @@ const instance = {
   preempt: true,
   virtualMac: false,
   source: '192.0.2.1',
+  multicastGroup: '224.0.0.18',
   unicastPeers: [],
   group: null,
   fault: null,
@@ -136,10 +138,19 @@ export class Scene {
     const grown = (base: number, at: number) =>
       Math.round(base * (1_000 + elapsed() + 0.8 * Math.sin(elapsed() / 2 + at)));
     const own: Partial<Handlers> = {
-      services: async (query) =>
-        Array.from(await control.services(query), (one) =>
+      services: async (query = ALL_SERVICES) => {
+        const { match, sort } = query;
+        const all = await control.services({ ...ALL_SERVICES, match, sort });
+        const lively = Array.from(all, (one) =>
           enliven({ ...one, servers: [...one.servers] }, wave),
-        ),
+        );
+        return lively
+          .filter(({ serverCounts: { up, taking, all } }) =>
+            query.state === 'any' ? true : taking === 0 || (query.state === 'degraded' && up < all),
+          )
+          .slice(0, query.limit || undefined)
+          .map((one) => ({ ...one, servers: one.servers.slice(0, query.servers) }));
+      },
       ports: () =>
         control.ports().map((port, index) => ({
           ...port,
@@ -168,7 +179,12 @@ export class Scene {
         return {
           ...status,
           connections: wave(48_000, 2),
-          totals: { ...status.totals, serversUp: status.totals.servers - 2, rates },
+          totals: {
+            ...status.totals,
+            servicesDown: 1,
+            serversUp: status.totals.servers - 2,
+            rates,
+          },
           workers: [
             { cpu: 2, lagUs: 3, load: 41 },
             { cpu: 3, lagUs: 51, load: 97 },
@@ -223,6 +239,12 @@ function enliven(service: ServiceReport, wave: (base: number, at: number) => num
     ...service,
     name: service.name === 'hostile' ? ATTACK : service.name,
     rates: rates(1),
+    serverCounts: {
+      all: servers.length,
+      up: servers.filter(({ up }) => up).length,
+      taking: servers.filter(({ up, weight }) => up && weight > 0).length,
+      drained: servers.filter(({ drained }) => drained).length,
+    },
     servers,
   };
 }

@@ -15,6 +15,7 @@ services:
   - { name: dns, listen: 203.0.113.53:53, protocol: udp, mode: nat, servers: [{ address: 198.51.100.21:53 }, { address: 198.51.100.22:53 }] }
   - { name: mail, listen: 203.0.113.25:25, mode: nat, servers: [{ address: 198.51.100.31:25 }] }
   - { name: Archive, listen: 203.0.113.26:80, mode: nat, servers: [{ address: 198.51.100.41:80, weight: 0 }] }
+  - { name: new, listen: 203.0.113.27:80, mode: nat, servers: [] }
 `,
   'd.yaml',
 );
@@ -51,16 +52,16 @@ async function listed(query: Record<string, string | number>): Promise<Record<st
 const names = async (query: Record<string, string | number>) => Object.keys(await listed(query));
 
 test('all, unless asked for less', async () => {
-  assert.equal(await listed({}), { web: [0, 1, 2], dns: [0, 1], mail: [0], Archive: [0] });
+  assert.equal(await listed({}), { web: [0, 1, 2], dns: [0, 1], mail: [0], Archive: [0], new: [] });
   const all = [...everything(model)].map(({ servers }) => [...servers]);
-  assert.equal(all, [[0, 1, 2], [0, 1], [0], [0]]);
+  assert.equal(all, [[0, 1, 2], [0, 1], [0], [0], []]);
 });
 
 test('by name or by rates, the most first; what is equal stays as it is configured', async () => {
-  assert.equal(await names({ sort: 'packets' }), ['dns', 'web', 'mail', 'Archive']);
-  assert.equal(await names({ sort: 'bits' }), ['mail', 'web', 'dns', 'Archive']);
-  assert.equal(await names({ sort: 'connections' }), ['dns', 'web', 'mail', 'Archive']);
-  assert.equal(await names({ sort: 'name' }), ['Archive', 'dns', 'mail', 'web']);
+  assert.equal(await names({ sort: 'packets' }), ['dns', 'web', 'mail', 'Archive', 'new']);
+  assert.equal(await names({ sort: 'bits' }), ['mail', 'web', 'dns', 'Archive', 'new']);
+  assert.equal(await names({ sort: 'connections' }), ['dns', 'web', 'mail', 'Archive', 'new']);
+  assert.equal(await names({ sort: 'name' }), ['Archive', 'dns', 'mail', 'new', 'web']);
   assert.equal(await names({ sort: 'packets', limit: 1, offset: 1 }), ['web']);
 });
 

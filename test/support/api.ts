@@ -94,7 +94,7 @@ export const status = (more: Partial<StatusReport> = {}): StatusReport => ({
   counters: 'copy',
   totals: {
     services: 1,
-    servicesDown: 1,
+    servicesDown: 0,
     servers: 0,
     serversUp: 0,
     serversDrained: 0,

@@ -256,7 +256,10 @@ function mergeService(
   return { ...(fileChanged ? next : running), servers };
 }
 
-/** Things by key: the file's in the file's order, then those that only the running state has. */
+/**
+ * Things by key, in the order of the running state where the file's list has the things it had: else
+ * the file's in its order, then those that only the running state has.
+ */
 function mergeLists<Item>(
   base: readonly Item[],
   next: readonly Item[],
@@ -292,5 +295,9 @@ function mergeLists<Item>(
     if (!was) merged.push(item);
     else if (!isDeepStrictEqual(was, item)) overruled.push(key);
   }
-  return merged;
+  const reordered = !isDeepStrictEqual([...old.keys()], [...file.keys()]);
+  if (reordered) return merged;
+  const places = new Map([...now.keys()].map((key, place) => [key, place]));
+  const placeOf = (item: Item) => places.get(keyOf(item)) ?? places.size;
+  return merged.sort((one, other) => placeOf(one) - placeOf(other));
 }

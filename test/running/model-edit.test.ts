@@ -428,6 +428,21 @@ test('merge: an unchanged file keeps every edit, an unedited state takes the fil
   );
 });
 
+test('merge: what was removed and added again at run time stays in its new place', () => {
+  const at = {
+    service: { protocol: 'tcp' as const, listen: { address: '203.0.113.1', port: 80 } },
+    server: { address: '198.51.100.11', port: 8080 },
+  };
+  const settings = { mode: 'nat' as const, weight: 1, upperThreshold: 0, lowerThreshold: 0 };
+  const running = editModel(BASE, [
+    { edit: 'removeServer', ...at },
+    { edit: 'addServer', ...at, settings },
+  ]).model;
+  const order = (model: Model) => model.services[0]?.servers.map(({ address }) => address.address);
+  assert.equal(order(running), ['198.51.100.12', '198.51.100.11']);
+  assert.equal(order(mergeModels(BASE, structuredClone(BASE), running).model), order(running));
+});
+
 test('merge: where file and edits touch different things, both are there', () => {
   fc.assert(
     fc.property(edits, edits, (first, second) => {

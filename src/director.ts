@@ -3,6 +3,7 @@
  * It runs in a thread of its own (src/supervisor/), which may fail at any moment: what has to
  * survive that is in the engine or in `host.memory`, and the next one goes on from there.
  */
+
 import { rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { resolve } from 'node:path';
@@ -28,6 +29,8 @@ import { counterSource } from './stats/live.js';
 import { ProcFiles } from './stats/procfs.js';
 import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
+import type { Totals } from './stats/totals.js';
+import type { Identity } from './supervisor/identity.js';
 import type { Memory } from './supervisor/memory.js';
 import { rememberDaemons, Sync } from './sync/feature.js';
 import { countsOf, Transactions } from './transaction.js';
@@ -35,7 +38,6 @@ import type { Frozen, UpgradeReport, UpgradeRequest } from './upgrade/departure.
 import type { Legacy } from './upgrade/heir.js';
 import { inherited, listener } from './upgrade/listeners.js';
 import { pastOf } from './upgrade/past.js';
-import type { Totals } from './upgrade/protocol.js';
 import { VERSION } from './version.js';
 import { Accepted } from './vrrp/accepted.js';
 import { Vrrp } from './vrrp/vrrp.js';
@@ -52,9 +54,6 @@ const FAREWELL_MS = 5_000;
 
 /** Health is written down when it changes, but for no more than this part of the time. */
 const HEALTH_SHARE = 0.05;
-
-/** Who the process is to be, and what it must own then. */
-export type Identity = Pick<Model['director'], 'user' | 'socket'>;
 
 /** What the director has of the process around it. */
 export interface Host {

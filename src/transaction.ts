@@ -4,12 +4,14 @@
  * in one step, or nothing changes at all. The file and the running state may differ; a file that
  * is read again never overwrites edits unless asked to.
  */
+
 import type { DiffReport, EditReport, HistoryReport, ReloadReport } from './api/types.js';
 import { sharing } from './changes/sharing.js';
 import { changeLine, changeLines, NOTHING, summaryOf } from './changes/words.js';
 import type { Loaded } from './config/load.js';
 import type { Model } from './config/model.js';
 import { recheck } from './config/recheck.js';
+import type { EditPolicy } from './edits/policies.js';
 import { ERRORS, type ErrorCode, formatProblem, SluiceError } from './errors.js';
 import type { Generation, Ledger, Past } from './ledger.js';
 import { diffModels, type ModelChange, mergeModels } from './model-diff.js';
@@ -26,10 +28,6 @@ const KEPT = 32;
 const LISTED = 10;
 /** Changes that a generation and an answer have; of the others it is told how many they are. */
 const TOLD = 50;
-
-/** What becomes of run-time edits when a file is read. */
-export const EDIT_POLICIES = ['refuse', 'keep', 'discard'] as const;
-export type EditPolicy = (typeof EDIT_POLICIES)[number];
 
 /** What a transaction needs of the rest of the director. */
 export interface Surroundings {

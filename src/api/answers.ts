@@ -8,7 +8,7 @@ import { tunnelReport } from '../config/tunnel.js';
 import { CHANGED_THINGS } from '../model-diff.js';
 import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
-import { ROLES } from './handlers.js';
+import { ROLES } from './callers.js';
 
 const count = z.int().min(0);
 /** Sums of 64-bit counters: beyond 2⁵³ the last digits are lost. */

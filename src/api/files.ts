@@ -4,7 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { formatPath, type Loaded, type Path } from '../config/load.js';
 import { ConfigError, codeOf, type Problem } from '../errors.js';
-import type { Role } from './handlers.js';
+import type { Role } from './callers.js';
 
 /** A token is found by the SHA-256 of its text; the text itself is not kept. */
 export interface Token {

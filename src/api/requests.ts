@@ -7,10 +7,10 @@ import { type Endpoint, isSix, parseAddress, parseWideEndpoint } from '../config
 import { CLIENT_LISTS, clientText } from '../config/clients.js';
 import { ENGINES, isNetmask } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
+import { EDIT_POLICIES } from '../edits/policies.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { SORTS, STATES_OF_SERVICES } from '../stats/selection.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
-import { EDIT_POLICIES } from '../transaction.js';
 
 /** Text that `parse` understands. */
 export function text<T>(

@@ -5,7 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import { codeOf, type ErrorCode, SluiceError } from '../errors.js';
-import type { Caller, Handlers } from './handlers.js';
+import type { Caller } from './callers.js';
+import type { Handlers } from './handlers.js';
 import { API } from './openapi.js';
 import { SAFE_HEADERS, sendPage } from './pages.js';
 import type { Route } from './routes.js';

@@ -7,7 +7,8 @@ import { clientReport } from '../clients.js';
 import { SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
 import * as answers from './answers.js';
-import type { Caller, Handlers, Role } from './handlers.js';
+import type { Caller, Role } from './callers.js';
+import type { Handlers } from './handlers.js';
 import {
   clientsQuery,
   connectionsQuery,

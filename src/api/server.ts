@@ -10,7 +10,8 @@ import { groupId } from '../accounts.js';
 import type { Endpoint } from '../config/address.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { CONTENT_TYPE } from '../stats/metrics.js';
-import { type Handlers, OWNER } from './handlers.js';
+import { OWNER } from './callers.js';
+import type { Handlers } from './handlers.js';
 import { answer, type Front, fail } from './respond.js';
 import { sendText } from './streaming.js';
 

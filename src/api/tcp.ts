@@ -15,8 +15,9 @@ import type { Loaded } from '../config/load.js';
 import { codeOf, SluiceError } from '../errors.js';
 import { type Logger, RateLimit } from '../log.js';
 import type { Memory } from '../supervisor/memory.js';
+import type { Caller } from './callers.js';
 import { type ApiFiles, certificateWarning, createContext, readApiFiles } from './files.js';
-import type { Caller, Handlers } from './handlers.js';
+import type { Handlers } from './handlers.js';
 import { answer, type Front } from './respond.js';
 import { callerOf, Failures, TooMany } from './tokens.js';
 

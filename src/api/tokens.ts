@@ -1,8 +1,8 @@
 /** Who asks over TCP: a token in `Authorization: Bearer`, and how often one may be wrong. */
 import { timingSafeEqual } from 'node:crypto';
 import { SluiceError } from '../errors.js';
+import type { Caller } from './callers.js';
 import { hashOf, type Token } from './files.js';
-import type { Caller } from './handlers.js';
 
 /** An address that has sent so many wrong tokens in a minute is not listened to for the rest of it. */
 const MOST_FAILURES = 10;

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { ControlClient } from '../api/client.js';
 import type { Target } from '../api/target.js';
 import type { ReloadReport } from '../api/types.js';
-import type { EditPolicy } from '../transaction.js';
+import type { EditPolicy } from '../edits/policies.js';
 import { formatChange, formatDiffReport, formatHistory } from './format-changes.js';
 import {
   jsonOption,

@@ -2,7 +2,7 @@
  * pcapng (draft-ietf-opsawg-pcapng): section header, interface description, enhanced, simple and
  * the obsolete packet block; all other blocks are skipped, as the format asks.
  */
-import { captureError, checkLength, checkLinkType, type Frame, frame } from './pcap.js';
+import { captureError, checkLength, checkLinkType, type Frame, frame } from './frame.js';
 
 const SECTION_HEADER = 0x0a0d0d0a;
 const BYTE_ORDER = 0x1a2b3c4d;

@@ -23,7 +23,8 @@ import {
 } from '../native.js';
 import { plan } from '../plan.js';
 import { encodeSnapshot, type Snapshot } from '../snapshot.js';
-import { type Frame, PcapWriter } from './pcap.js';
+import type { Frame } from './frame.js';
+import { PcapWriter } from './pcap.js';
 
 export interface ReplayInput {
   port: string;

@@ -5,7 +5,7 @@
 import type { CounterGroup, CounterLayout, VerdictKind } from '../native.js';
 import type { Slots } from '../slots.js';
 import { Memory, type Store } from '../supervisor/memory.js';
-import type { Totals } from '../upgrade/protocol.js';
+import type { Totals } from './totals.js';
 
 /** All workers' words, as they are now: a live view or a fresh copy. */
 export type ReadCounters = () => BigUint64Array;

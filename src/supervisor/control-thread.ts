@@ -1,19 +1,15 @@
 /** The control plane's thread: a Director, and what the supervisor wants of it. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { Director, type Identity } from '../director.js';
+import { Director } from '../director.js';
 import { SluiceError } from '../errors.js';
 import { createLogger } from '../log.js';
 import type { EngineOptions } from '../native.js';
+import { NO_TOTALS, type Totals } from '../stats/totals.js';
 import type { UpgradeReport, UpgradeRequest } from '../upgrade/departure.js';
-import { NO_TOTALS, type Totals } from '../upgrade/protocol.js';
+import { errorFrom, reportError } from './error-report.js';
+import type { Identity } from './identity.js';
 import { Memory } from './memory.js';
-import {
-  type ControlData,
-  errorFrom,
-  type FromControl,
-  reportError,
-  type ToControl,
-} from './protocol.js';
+import type { ControlData, FromControl, ToControl } from './protocol.js';
 import { BEAT_MS } from './pulse.js';
 
 const port = parentPort as MessagePort;

@@ -2,7 +2,8 @@
 import { Worker } from 'node:worker_threads';
 import { SluiceError } from '../errors.js';
 import { threadEntry } from '../threads.js';
-import { type ControlData, errorFrom, type FromControl, type ToControl } from './protocol.js';
+import { errorFrom } from './error-report.js';
+import type { ControlData, FromControl, ToControl } from './protocol.js';
 import { Pulse } from './pulse.js';
 
 /** Reading a configuration of a hundred thousand servers may take its time. */

@@ -6,10 +6,10 @@
 import { chownSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { groupOfUser, userId } from '../accounts.js';
-import type { Identity } from '../director.js';
 import { codeOf, SluiceError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { native } from '../native.js';
+import type { Identity } from './identity.js';
 
 /** Numbers of capabilities(7), and what each is for. */
 const CAPABILITIES = {

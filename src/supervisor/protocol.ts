@@ -1,10 +1,12 @@
 /** What the supervisor (main thread) and the control plane (a worker thread) say to each other. */
-import type { Identity } from '../director.js';
+
 import type { Level, LogEntry } from '../log.js';
 import type { EngineOptions } from '../native.js';
+import type { Totals } from '../stats/totals.js';
 import type { Frozen, UpgradeReport, UpgradeRequest } from '../upgrade/departure.js';
 import type { Legacy } from '../upgrade/heir.js';
-import type { Totals } from '../upgrade/protocol.js';
+import type { ErrorReport } from './error-report.js';
+import type { Identity } from './identity.js';
 import type { MemoryChange, MemoryContents } from './memory.js';
 
 /** Given to each control plane at its start. */
@@ -20,13 +22,6 @@ export interface ControlData {
   restarts: number;
   /** The first one of a process that takes over from another. */
   legacy: Legacy | undefined;
-}
-
-/** An error as it crosses threads: its class is lost on the way, its code is not. */
-export interface ErrorReport {
-  code: string | undefined;
-  message: string;
-  stack: string | undefined;
 }
 
 export type FromControl =
@@ -59,21 +54,3 @@ export type ToControl =
   | { type: 'leave' }
   | { type: 'reload' }
   | { type: 'stop' };
-
-export function reportError(error: unknown): ErrorReport {
-  if (!(error instanceof Error))
-    return { code: undefined, message: String(error), stack: undefined };
-  const { code } = error as { code?: unknown };
-  return {
-    code: typeof code === 'string' ? code : undefined,
-    message: error.message,
-    stack: error.stack,
-  };
-}
-
-/** An Error again: with a code it is told as a sentence, without one with its stack. */
-export function errorFrom({ code, message, stack }: ErrorReport): Error {
-  const error = new Error(message);
-  if (stack !== undefined) error.stack = stack;
-  return code === undefined ? error : Object.assign(error, { code });
-}

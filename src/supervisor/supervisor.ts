@@ -6,6 +6,7 @@
 import { codeOf, describe, SluiceError } from '../errors.js';
 import type { Level, Logger } from '../log.js';
 import { type Engine, type EngineOptions, native } from '../native.js';
+import type { Totals } from '../stats/totals.js';
 import {
   Departure,
   type Frozen,
@@ -13,14 +14,14 @@ import {
   type UpgradeRequest,
 } from '../upgrade/departure.js';
 import type { Heir } from '../upgrade/heir.js';
-import type { Totals } from '../upgrade/protocol.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
 import { Control, ENTRY, type Failure } from './control.js';
+import { type ErrorReport, reportError } from './error-report.js';
 import { applyChange, type MemoryContents } from './memory.js';
 import type { ServiceManager } from './notify.js';
 import { Orphans } from './orphans.js';
 import { dropPrivileges } from './privileges.js';
-import { type ControlData, type ErrorReport, type FromControl, reportError } from './protocol.js';
+import type { ControlData, FromControl } from './protocol.js';
 import { LOOK_MS } from './pulse.js';
 
 /** The control plane's farewell (notifications of a stop), and a little more. */

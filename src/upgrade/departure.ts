@@ -8,8 +8,9 @@ import type { Duplex } from 'node:stream';
 import { codeOf, SluiceError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { HandOverState, NativeModule } from '../native.js';
+import type { Totals } from '../stats/totals.js';
+import { errorFrom } from '../supervisor/error-report.js';
 import type { MemoryContents } from '../supervisor/memory.js';
-import { errorFrom } from '../supervisor/protocol.js';
 import { VERSION } from '../version.js';
 import { Channel } from './channel.js';
 import {
@@ -19,7 +20,6 @@ import {
   inheritable,
   type Listeners,
   PROTOCOL,
-  type Totals,
 } from './protocol.js';
 
 /** Of each phase, ms. */

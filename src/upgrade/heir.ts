@@ -6,8 +6,9 @@ import { Socket } from 'node:net';
 import { SluiceError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { EngineOptions, NativeModule } from '../native.js';
+import { NO_TOTALS, type Totals } from '../stats/totals.js';
+import { reportError } from '../supervisor/error-report.js';
 import type { MemoryContents } from '../supervisor/memory.js';
-import { reportError } from '../supervisor/protocol.js';
 import { VERSION } from '../version.js';
 import { Channel } from './channel.js';
 import {
@@ -16,10 +17,8 @@ import {
   type FromNew,
   type FromOld,
   type Inheritance,
-  NO_TOTALS,
   PROTOCOL,
   RECORDS_FD,
-  type Totals,
 } from './protocol.js';
 
 const SWITCH_MS = 5_000;

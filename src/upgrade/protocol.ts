@@ -3,8 +3,9 @@
  * The first message of either is understood by all versions; the others only where it says that
  * both speak the same.
  */
+import type { Totals } from '../stats/totals.js';
+import type { ErrorReport } from '../supervisor/error-report.js';
 import type { MemoryContents } from '../supervisor/memory.js';
-import type { ErrorReport } from '../supervisor/protocol.js';
 import { VERSION } from '../version.js';
 
 /** Grows with any change of the messages below. */
@@ -26,13 +27,6 @@ export interface Listener {
   at: string;
 }
 export type Listeners = Record<string, Listener>;
-
-/** Counters of services and servers by their keys. */
-export interface Totals {
-  services: Record<string, Record<string, bigint>>;
-  servers: Record<string, Record<string, bigint>>;
-}
-export const NO_TOTALS: Totals = { services: {}, servers: {} };
 
 export interface Hello {
   type: 'hello';

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Frame, frames, PcapWriter, readCapture } from '../../src/replay/pcap.js';
+import type { Frame } from '../../src/replay/frame.js';
+import { frames, PcapWriter, readCapture } from '../../src/replay/pcap.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-pcap-'));
 test.after(() => rmSync(directory, { recursive: true }));

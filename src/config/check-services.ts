@@ -70,11 +70,13 @@ export function checkServices(
     const here = `services[${index}]`;
     const raw = parsed.services?.[index] as ParsedService;
     const name = `${service.name} is also the name of`;
-    findings.unique(names, service.name, here, [...path, 'name'], name);
     const marked = isMarked(service);
-    const listen = serviceKey(service);
-    const taken = `${listen} is already taken by service`;
-    findings.unique(listens, listen, service.name, [...path, marked ? 'mark' : 'listen'], taken);
+    if (judged.size === 0) {
+      findings.unique(names, service.name, here, [...path, 'name'], name);
+      const listen = serviceKey(service);
+      const taken = `${listen} is already taken by service`;
+      findings.unique(listens, listen, service.name, [...path, marked ? 'mark' : 'listen'], taken);
+    }
     if (judged.has(service)) return;
     if (marked) {
       checkMarked(service, model, path, dropped, findings);

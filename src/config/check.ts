@@ -46,7 +46,8 @@ export class Findings {
 
 /**
  * `dropped`: lists that entries were left out of because of errors already reported. `judged`:
- * services that were found good before, in surroundings that are the same to them.
+ * services that were found good before, among others of the same names and addresses and in
+ * surroundings that are the same to them.
  */
 export function check(
   model: Model,
@@ -56,15 +57,23 @@ export function check(
 ): Finding[] {
   const findings = new Findings();
   const portsKnown = !dropped.has('ports');
-  checkWorkers(model, findings);
-  checkApi(model, parsed, findings);
+  // What is around services that were found good was found good, too.
+  const isNew = judged.size === 0;
+  if (isNew) {
+    checkWorkers(model, findings);
+    checkApi(model, parsed, findings);
+  }
   checkScripts(model, findings);
-  if (portsKnown || model.ports[0]?.name !== 'none') checkPorts(model, parsed, findings);
-  checkNeighbours(model, parsed, portsKnown, findings);
-  checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
+  if (isNew) {
+    if (portsKnown || model.ports[0]?.name !== 'none') checkPorts(model, parsed, findings);
+    checkNeighbours(model, parsed, portsKnown, findings);
+    checkRoutes(model, parsed, portsKnown && !dropped.has('neighbours'), findings);
+  }
   checkServices(model, parsed, dropped, judged, findings);
-  checkSync(parsed.sync, findings);
-  checkVrrp(model, dropped, findings);
+  if (isNew) {
+    checkSync(parsed.sync, findings);
+    checkVrrp(model, dropped, findings);
+  }
   if (portsKnown) checkResources(model, findings);
   return findings.all;
 }

@@ -27,7 +27,8 @@ function unaffected(model: Model, before: Model | undefined): Set<ServiceModel> 
 }
 
 function hasAddressesOf(one: ServiceModel, other: ServiceModel): boolean {
-  const its = ({ protocol, listen, localAddresses }: ServiceModel) => ({
+  const its = ({ name, protocol, listen, localAddresses }: ServiceModel) => ({
+    name,
     protocol,
     listen,
     localAddresses,

@@ -168,7 +168,7 @@ class Worker : public SyncHalf<Worker, V4>, public ProxyHalf<Worker, V4> {
   struct Fragments;
   static std::unique_ptr<Fragments, void (*)(Fragments*)> make_fragments();
   SLUICE_ASIDE bool reassemble(Packet& packet);
-  SLUICE_ASIDE bool reassemble(Packet6& packet);
+  SLUICE_ASIDE bool reassemble(Packet6& packet, const uint8_t* at);
   rte_mbuf* in_one_segment(rte_mbuf* whole, unsigned lost, uint16_t& largest);
   SLUICE_ASIDE void expire_fragments();
   SLUICE_ASIDE bool bury_fragments();

@@ -71,7 +71,7 @@ class Worker6 : public SyncHalf<Worker6, V6>, public ProxyHalf<Worker6, V6> {
   // 2_owner.cc
   uint16_t owner_of(const Packet6& packet) const;
   bool hand_off(Packet6& packet);
-  bool hand_off_fragment(Packet6& packet);
+  bool hand_off_fragment(Packet6& packet, be32 id);
   void give_to(uint16_t owner, Packet6& packet);
 
   // 4_schedule.cc

@@ -1,14 +1,15 @@
 // serial: a flood takes all there is
-// timeout: 120
+// timeout: 240
 /** The SYN proxy between Linux stacks: loss, SACK and scaled windows, and a flood beside clients. */
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { endSuccessor, upgradeUnderLoad } from '../../bench/upgrade/course.js';
 import type { DropsReport } from '../../src/api/types.js';
 import type { Director } from '../../src/lab/director.js';
 import { fiveModesYaml } from '../../src/lab/five-modes.js';
-import { BIG_BYTES, BIG_PATH, HttpServer, IperfServer } from '../../src/lab/fixtures.js';
+import { BIG_BYTES, BIG_PATH, DnsServer, HttpServer, IperfServer } from '../../src/lab/fixtures.js';
 import { Lab } from '../../src/lab/lab.js';
 import { bulkTransfer, httpRequests } from '../../src/lab/load.js';
 import { addSix, sixIsReachable, VIP6, withSix } from '../../src/lab/six.js';
@@ -23,6 +24,8 @@ const WAYS = MODES.flatMap((mode) => [
 ]);
 const PACKETS = 20_000;
 const RATE = 10_000;
+/** TCP connections a mode that an upgrade must not break. */
+const HELD = 4;
 
 let lab: Lab;
 let director: Director;
@@ -51,6 +54,7 @@ if (process.getuid?.() !== 0) {
     addSix(lab);
     for (const role of ROLES) {
       await HttpServer.start(lab, role);
+      await DnsServer.start(lab, role);
       measured.push(await IperfServer.start(lab, role));
     }
     const socket = lab.path('director1.sock');
@@ -59,7 +63,10 @@ if (process.getuid?.() !== 0) {
     await director.start();
     assert.ok(await sixIsReachable(lab), director.log);
   });
-  test.after(() => lab.destroy());
+  test.after(async () => {
+    if (director) await endSuccessor(director);
+    await lab.destroy();
+  });
 
   for (const { way, vip, host, iperf } of WAYS) {
     test(`${way}: each request is a connection that a cookie has made`, async () => {
@@ -102,6 +109,19 @@ if (process.getuid?.() !== 0) {
       assert.ok(made >= asked && made < asked + 20, `${made} connections for ${asked} requests`);
     });
   }
+
+  // IPv4's are looked at with all modes: upgrade.test.ts.
+  test('IPv6: an upgrade takes connections along, their numbers shifted as before', async () => {
+    const options = { modes: [], more: MODES.map((mode) => VIP6[mode]), held: HELD, rate: 20 };
+    const { reports, seen } = await upgradeUnderLoad(lab, director, options, 1);
+    for (const one of seen) {
+      const text = JSON.stringify(one);
+      assert.equal([one.held, one.broken, one.failed], [HELD, 0, 0], text);
+      assert.ok(one.asked >= HELD, text);
+    }
+    assert.ok((reports[0]?.connections ?? 0) >= HELD * MODES.length, JSON.stringify(reports));
+    assert.is(reports[0]?.refused, 0);
+  });
 }
 
 test.run();

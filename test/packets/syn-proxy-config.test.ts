@@ -1,9 +1,11 @@
 /** The SYN proxy where the configuration decides: MTUs, servers that are down or gone, switched off. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FAMILIES, type FamilyWords } from '../support/families.js';
+import { concat } from '../support/bytes.js';
+import { addressOf, FAMILIES, type FamilyWords } from '../support/families.js';
 import * as p from '../support/packet.js';
 import { Proxied, type ProxiedMode, serviceOf, type Told } from '../support/proxied.js';
+import { fromFront } from '../support/table.js';
 import type { WorldWords } from '../support/world.js';
 
 const plus = (a: number, b: number) => (a + b) >>> 0;
@@ -79,6 +81,28 @@ scene('a server that goes while it is waited for: the client is told', (family) 
   assert.is(one.bench.connections().length, 0);
   one.close();
 });
+
+scene(
+  'a segment that comes in fragments is shifted as a whole, and leaves in fragments',
+  (family) => {
+    const one = proxied(family, 'nat').open();
+    const first = plus(one.cookie, 1);
+    const fields = { flags: 'PA', seq: one.clientNext, window: 501, payload: p.pattern(2_000) };
+    const { C, V, R } = family;
+    const l4 = family.l4Of(family.tcp({ ...fields, from: C, to: V, ack: first }), false);
+    const pieces = family.cut(addressOf(C), addressOf(V), l4, 800);
+    const steps = one.bench.run(pieces.map(fromFront), 0);
+    assert.equal(
+      steps.map(({ end }) => end),
+      ['reassembled', 'reassembled', 'forwarded_nat'],
+    );
+    const sent = steps[2]!.outputs.map(({ bytes }) => family.l4Of(bytes, true));
+    assert.is(sent.length, 3);
+    const shifted = family.tcp({ ...fields, from: C, to: R, ack: plus(first, one.lead) });
+    assert.equal(concat(...sent), family.l4Of(shifted, false));
+    one.close();
+  },
+);
 
 scene('the next server gets the next client; connections count where they went', (family) => {
   const words = { services: [serviceOf('nat', { servers: [family.R, family.R2] }, family)] };

@@ -1,5 +1,5 @@
 /** What a test says of either family alike: addresses, how segments lie in packets, and worlds. */
-import { concat, endpoint, u16 } from './bytes.js';
+import { concat, endpoint, u16, u32 } from './bytes.js';
 import { dissect, dissectTcp, type Tcp } from './dissect.js';
 import { C, CLIENT_SIDE_ROUTER, LIP, R, SERVER_SIDE_ROUTER, V, VIP } from './flow.js';
 import type { TcpFields } from './packet.js';
@@ -49,6 +49,10 @@ export interface FamilyWords {
   idOf(frame: Uint8Array | undefined): number;
   /** The error of a router about a packet that its next link had no room for. */
   tooBig(from: string, to: string, quote: Uint8Array): Uint8Array;
+  /** Of a packet from `from` to `to`: what follows its header, in fragments of `size` bytes. */
+  cut(from: string, to: string, l4: Uint8Array, size: number): Uint8Array[];
+  /** What follows the header of a packet, or of a fragment. */
+  l4Of(frame: Uint8Array, isFragment: boolean): Uint8Array;
   /** The segment in a packet that an error quotes, as far as it is there. */
   quotedOf(frame: Uint8Array | undefined): Tcp | undefined;
 }
@@ -72,7 +76,17 @@ const four: FamilyWords = {
   idOf: (frame) => (frame && dissect(frame).ip?.id) ?? 0,
   tooBig: (from, to, quote) => p.icmpError({ from, to, type: 3, code: 4, mtu: 1400, quote }),
   quotedOf: (frame) => frame && dissect(frame).ip?.icmp?.quote?.tcp,
+  cut: (from, to, l4, size) =>
+    starts(l4, size).map((start) => {
+      const place = { mf: start + size < l4.length, fragmentOffset: start / 8, id: 77 };
+      return p.ip({ from, to, ...place }, 6, l4.subarray(start, start + size));
+    }),
+  l4Of: (frame) => p.ipOf(frame).subarray(20),
 };
+
+function starts(l4: Uint8Array, size: number): number[] {
+  return Array.from({ length: Math.ceil(l4.length / size) }, (_, n) => n * size);
+}
 
 const IP6 = 40;
 const ICMP6 = 8;
@@ -110,6 +124,13 @@ const six: FamilyWords = {
     q.icmp6Error({ from, to, type: 2, rest: concat(u16(0), u16(1400)), quote }),
   quotedOf: (frame) =>
     frame && dissectTcp(q.ip6Of(frame).subarray(IP6 + ICMP6 + IP6), NOTHING, false),
+  cut: (from, to, l4, size) =>
+    starts(l4, size).map((start) => {
+      const offset = u16(start | (start + size < l4.length ? 1 : 0));
+      const extensions = [{ kind: 44, body: concat(offset, u32(77)) }];
+      return q.ip6Frame({ from, to, extensions }, 6, l4.subarray(start, start + size));
+    }),
+  l4Of: (frame, isFragment) => q.ip6Of(frame).subarray(isFragment ? IP6 + 8 : IP6),
 };
 
 export const FAMILIES: FamilyWords[] = [four, six];

@@ -56,6 +56,8 @@ struct [[gnu::packed]] Fragment6 {
 static_assert(sizeof(Fragment6) == 8);
 
 inline constexpr uint16_t kLeastMtu6 = 1280;  // RFC 8200 section 5
+// Of extension headers before a fragment header, in bytes, as far as fragments are put together.
+inline constexpr unsigned kMostUnfragmentable6 = 112;
 
 // RFC 4443; `rest` is unused, an MTU, a pointer, or an echo's identifier and sequence.
 enum Icmp6Type : uint8_t {

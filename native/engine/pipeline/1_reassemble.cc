@@ -6,6 +6,7 @@
 // is taken in; one that dies in the table is counted as a dropped fragment instead.
 #include <rte_ip_frag.h>
 
+#include <cstring>
 #include <utility>
 
 #include "../worker6.h"
@@ -20,6 +21,40 @@ constexpr uint32_t kBuckets = 64;
 constexpr uint32_t kDatagrams = 256;
 constexpr uint64_t kWaitMs = 30'000;
 constexpr uint64_t kCheckMs = 100;
+constexpr unsigned kHeads = sizeof(Ethernet) + sizeof(Ipv6);
+
+// Has a fragment's unfragmentable part, `aside` bytes of extension headers, stand before Ethernet's
+// header, and so the fragment header right behind IPv6's own, where DPDK looks for it. Of what that
+// changes, EtherType, which is known, says what has to be said: what the first of them is, and
+// where the last one begins, in eights of bytes.
+void put_aside(Packet6& packet, unsigned aside) {
+  auto* start = rte_pktmbuf_mtod(packet.mbuf, uint8_t*);
+  uint8_t headers[kMostUnfragmentable6];
+  std::memcpy(headers, start + kHeads, aside);
+  std::memmove(start + aside, start, kHeads);
+  std::memcpy(start, headers, aside);
+  packet.ip = reinterpret_cast<Ipv6*>(start + aside + sizeof(Ethernet));
+  const auto last = static_cast<uint8_t>((packet.next_at - sizeof(Ipv6)) / 8);
+  const uint8_t note[] = {packet.ip->next, last};
+  std::memcpy(&packet.ethernet()->type, note, sizeof note);
+  packet.ip->payload = to_be(static_cast<uint16_t>(from_be(packet.ip->payload) - aside));
+}
+
+// And where they were, in front of what has become whole.
+void bring_back(rte_mbuf* mbuf, unsigned aside) {
+  auto* start = rte_pktmbuf_mtod(mbuf, uint8_t*);
+  uint8_t headers[kMostUnfragmentable6], note[2];
+  std::memcpy(headers, start, aside);
+  std::memmove(start, start + aside, kHeads);
+  auto* ethernet = reinterpret_cast<Ethernet*>(start);
+  auto* ip = reinterpret_cast<Ipv6*>(ethernet + 1);
+  std::memcpy(note, &ethernet->type, sizeof note);
+  ethernet->type = kEtherIpv6;
+  headers[8 * note[1]] = ip->next;
+  ip->next = note[0];
+  ip->payload = to_be(static_cast<uint16_t>(from_be(ip->payload) + aside));
+  std::memcpy(start + kHeads, headers, aside);
+}
 
 }  // namespace
 
@@ -88,7 +123,7 @@ rte_mbuf* Worker::in_one_segment(rte_mbuf* whole, unsigned lost, uint16_t& large
   for (const rte_mbuf* part = whole; part != nullptr; part = part->next) {
     // Later parts have lost their headers: l3_len still says how long each was.
     const unsigned bytes =
-        part->data_len + (part == whole ? lost - sizeof(Ethernet) : part->l3_len);
+        part->data_len - sizeof(Ethernet) + (part == whole ? lost : part->l2_len + part->l3_len);
     largest = std::max(largest, static_cast<uint16_t>(bytes));
   }
   rte_mbuf* copy = rte_pktmbuf_copy(whole, options_.datagrams, 0, UINT32_MAX);
@@ -102,15 +137,17 @@ rte_mbuf* Worker::in_one_segment(rte_mbuf* whole, unsigned lost, uint16_t& large
   return copy;
 }
 
-// As IPv4's, of a fragment whose header is right behind IPv6's own; in the same table. What becomes
-// whole is without that header.
-bool Worker::reassemble(Packet6& packet) {
+// As IPv4's, in the same table. `at`: the fragment header, with kMostUnfragmentable6 bytes of
+// others before it at the most. What becomes whole has the first fragment's headers, but for that
+// one (RFC 8200 section 4.5).
+bool Worker::reassemble(Packet6& packet, const uint8_t* at) {
   Worker6& six = *six_;
-  const auto& fragment = *reinterpret_cast<const Fragment6*>(packet.ip + 1);
-  const unsigned bytes = packet.total_length() - sizeof(Ipv6) - sizeof(Fragment6);
+  const auto fragment = load<Fragment6>(at);
+  const auto aside = static_cast<unsigned>(at - reinterpret_cast<uint8_t*>(packet.ip + 1));
+  const unsigned bytes = packet.total_length() - sizeof(Ipv6) - aside - sizeof(Fragment6);
   // RFC 8200 section 4.5: all but the last are multiples of eight, and none ends beyond 65535.
   if (bytes == 0 || (fragment.has_more() && bytes % 8 != 0) ||
-      fragment.offset_bytes() + bytes > UINT16_MAX) {
+      kMostUnfragmentable6 + fragment.offset_bytes() + bytes > UINT16_MAX) {
     six.drop(packet, End::bad_ip_length);
     return false;
   }
@@ -119,7 +156,9 @@ bool Worker::reassemble(Packet6& packet) {
     return false;
   }
   counters_.end(End::reassembled);
-  packet.mbuf->l2_len = sizeof(Ethernet);
+  if (aside != 0) put_aside(packet, aside);
+  static_assert(sizeof(Ethernet) + kMostUnfragmentable6 < 1 << RTE_MBUF_L2_LEN_BITS);
+  packet.mbuf->l2_len = sizeof(Ethernet) + aside;
   packet.mbuf->l3_len = sizeof(Ipv6) + sizeof(Fragment6);
   const uint32_t source = packet.source;
   rte_mbuf* whole =
@@ -132,11 +171,13 @@ bool Worker::reassemble(Packet6& packet) {
     return false;
   }
   packet.mbuf = whole;
+  const unsigned back = whole->l2_len - sizeof(Ethernet);
   rte_mbuf* const copy = in_one_segment(whole, sizeof(Fragment6), packet.fragment_bytes);
   if (copy == nullptr) {
     six.drop(packet, End::mbufs_exhausted);
     return false;
   }
+  if (back != 0) bring_back(copy, back);
   packet.mbuf = copy;
   packet.source = copy->hash.fdir.hi = source;
   packet.ip = reinterpret_cast<Ipv6*>(rte_pktmbuf_mtod(copy, uint8_t*) + sizeof(Ethernet));

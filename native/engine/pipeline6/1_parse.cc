@@ -135,12 +135,14 @@ bool Worker6::take_fragment(Packet6& packet, const uint8_t* at, bool group) {
     punt(packet, End::punted_not_ours);
     return false;
   }
-  if (packet.became_whole || at != reinterpret_cast<const uint8_t*>(packet.ip + 1)) {
+  const uint8_t* const headers = reinterpret_cast<const uint8_t*>(packet.ip + 1);
+  if (packet.became_whole || at - headers > ptrdiff_t{kMostUnfragmentable6}) {
     drop(packet, End::fragment_ipv6);
     return false;
   }
-  if (!packet.handed_off && hand_off_fragment(packet)) return false;
-  packet.became_whole = worker_.reassemble(packet);
+  const be32 id = reinterpret_cast<const Fragment6*>(at)->id;
+  if (!packet.handed_off && hand_off_fragment(packet, id)) return false;
+  packet.became_whole = worker_.reassemble(packet, at);
   return packet.became_whole;
 }
 

@@ -33,10 +33,9 @@ bool Worker6::hand_off(Packet6& packet) {
 }
 
 // As Worker::hand_off_fragment.
-bool Worker6::hand_off_fragment(Packet6& packet) {
+bool Worker6::hand_off_fragment(Packet6& packet, be32 id) {
   if (worker_.options_.workers == 1) return false;
   const Ipv6& ip = *packet.ip;
-  const be32 id = reinterpret_cast<const Fragment6*>(packet.ip + 1)->id;
   const be32 ends = folded(ip.source) ^ folded(ip.destination);
   const uint16_t owner =
       owner_of_client(ends, static_cast<be16>(id ^ id >> 16), worker_.options_.workers);

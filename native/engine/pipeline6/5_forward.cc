@@ -237,10 +237,10 @@ void Worker6::forward_reply(Packet6& packet, uint32_t record) {
     if constexpr (spliced == Spliced::yes) {
       if (!meet_server(packet, record)) return;
     } else {
-      const uint8_t flags = tcp.flags;
-      if (flags & (kSyn | kRst)) note_first_answer(record, flags);
-      update_state(record, Sight::reply, flags);
-      if ((flags & (kSyn | kAck)) == (kSyn | kAck)) {
+      if (tcp.flags & (kSyn | kRst)) [[unlikely]]
+        note_first_answer(record, tcp.flags);
+      update_state(record, Sight::reply, tcp.flags);
+      if ((tcp.flags & (kSyn | kAck)) == (kSyn | kAck)) [[unlikely]] {
         c.server_isn1 = from_be(tcp.sequence) + 1;
         c.flags |= kServerIsnKnown;
       }

@@ -10,6 +10,34 @@ namespace sluice {
 
 using namespace net;
 
+namespace {
+
+// What stands before a fragment header: IPv6's own, and all up to a routing header, else hop-by-hop
+// options (RFC 8200 section 4.5).
+struct PerFragment {
+  unsigned bytes = sizeof(Ipv6);
+  unsigned next_at = offsetof(Ipv6, next);  // of the field that tells what follows
+};
+
+// `room`: more than that stays behind the fragment header, as it came.
+PerFragment per_fragment(const Packet6& packet, unsigned room) {
+  const auto* start = reinterpret_cast<const uint8_t*>(packet.ip);
+  PerFragment part;
+  unsigned at = sizeof(Ipv6);
+  uint8_t kind = packet.ip->next;
+  while (kind == kHopByHop || kind == kDestinationOptions || kind == kRouting) {
+    if (at + 8 > packet.total_length()) break;
+    const unsigned behind = at + (start[at + 1] + 1) * 8;
+    if (behind > std::min<unsigned>(room, packet.total_length())) break;
+    if (kind != kDestinationOptions) part = {behind, at};
+    kind = start[at];
+    at = behind;
+  }
+  return part;
+}
+
+}  // namespace
+
 void Worker6::reflect(Packet6& packet, const Mac& to, End end) {
   const FibPort& port = worker_.fib_->port(packet.port);
   const Ethernet header{to, port.mac, kEtherIpv6};
@@ -34,12 +62,15 @@ void Worker6::send_to(Packet6& packet, const NextHop6& hop, End end, const Recor
 // Fragments of the packet, no longer than `mtu` and those it came in, each beginning with its IPv6
 // header; how many, 0 where there are no mbufs for them.
 unsigned Worker6::cut(const Packet6& packet, uint32_t mtu, Pieces& pieces) {
-  constexpr unsigned kHeaders = sizeof(Ipv6) + sizeof(Fragment6);
+  constexpr unsigned kLeast = 8;  // of what is cut, in each but the last
   const uint32_t most =
       packet.fragment_bytes == 0 ? mtu : std::min<uint32_t>(mtu, packet.fragment_bytes);
-  const unsigned step = (most - kHeaders) & ~7u;
-  const auto* payload = reinterpret_cast<const uint8_t*>(packet.ip + 1);
-  const unsigned bytes = packet.total_length() - sizeof(Ipv6);
+  const PerFragment head = per_fragment(packet, most - sizeof(Fragment6) - kLeast);
+  const unsigned headers = head.bytes + sizeof(Fragment6);
+  const unsigned step = (most - headers) & ~7u;
+  const auto* start_of_all = reinterpret_cast<const uint8_t*>(packet.ip);
+  const uint8_t* const payload = start_of_all + head.bytes;
+  const unsigned bytes = packet.total_length() - head.bytes;
   const be32 id = to_be(++worker_.ip_id_);
   unsigned made = 0;
   for (unsigned at = 0; at < bytes; at += step, ++made) {
@@ -47,19 +78,20 @@ unsigned Worker6::cut(const Packet6& packet, uint32_t mtu, Pieces& pieces) {
     rte_mbuf* piece = made < pieces.size() ? rte_pktmbuf_alloc(worker_.options_.mbufs) : nullptr;
     char* start = piece == nullptr
                       ? nullptr
-                      : rte_pktmbuf_append(piece, static_cast<uint16_t>(kHeaders + here));
+                      : rte_pktmbuf_append(piece, static_cast<uint16_t>(headers + here));
     if (start == nullptr) {
       rte_pktmbuf_free(piece);
       rte_pktmbuf_free_bulk(pieces.data(), made);
       return 0;
     }
-    auto* ip = reinterpret_cast<Ipv6*>(start);
-    *ip = *packet.ip;
-    ip->next = kFragmentHeader;
-    ip->payload = to_be(static_cast<uint16_t>(sizeof(Fragment6) + here));
-    *reinterpret_cast<Fragment6*>(ip + 1) = {
-        packet.ip->next, 0, to_be(static_cast<uint16_t>(at | (at + here < bytes ? 1 : 0))), id};
-    std::memcpy(start + kHeaders, payload + at, here);
+    std::memcpy(start, start_of_all, head.bytes);
+    start[head.next_at] = kFragmentHeader;
+    reinterpret_cast<Ipv6*>(start)->payload =
+        to_be(static_cast<uint16_t>(headers - sizeof(Ipv6) + here));
+    *reinterpret_cast<Fragment6*>(start + head.bytes) = {
+        start_of_all[head.next_at], 0,
+        to_be(static_cast<uint16_t>(at | (at + here < bytes ? 1 : 0))), id};
+    std::memcpy(start + headers, payload + at, here);
     pieces[made] = piece;
   }
   return made;

@@ -6,24 +6,21 @@
 
 import { rmSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { resolve } from 'node:path';
 import { AlertWatch } from './alerts/watchdog.js';
-import { claimSocket, serve, serveMetrics } from './api/server.js';
+import { serve, serveMetrics } from './api/server.js';
 import { TcpApi } from './api/tcp.js';
+import { type Beginning, begin, resume, succeed } from './beginning.js';
 import { formatEndpoint } from './config/address.js';
-import { type Loaded, loadConfig } from './config/load.js';
 import type { Model } from './config/model.js';
 import { Control } from './control.js';
-import { KeptEdits, type Restored } from './edits/kept.js';
-import { engineOptions, limits, workerCpus } from './engine-options.js';
-import { describe, formatProblem } from './errors.js';
-import { requireFiles } from './health/files.js';
+import { limits } from './engine-options.js';
+import { describe } from './errors.js';
 import { HealthMonitor } from './health/monitor.js';
 import type { MonitorState } from './health/state.js';
-import { Ledger, type Past } from './ledger.js';
+import { KernelState } from './kernel/feature.js';
+import { Ledger } from './ledger.js';
 import { type Logger, RateLimit } from './log.js';
 import { type Engine, type EngineEvent, type EngineOptions, native } from './native.js';
-import { allowedCpus, requireDevices, requireHugepages } from './requirements.js';
 import { CounterView } from './stats/counters.js';
 import { counterSource } from './stats/live.js';
 import { ProcFiles } from './stats/procfs.js';
@@ -37,8 +34,6 @@ import { countsOf, Transactions } from './transaction.js';
 import type { Frozen, UpgradeReport, UpgradeRequest } from './upgrade/departure.js';
 import type { Legacy } from './upgrade/heir.js';
 import { inherited, listener } from './upgrade/listeners.js';
-import { pastOf } from './upgrade/past.js';
-import { VERSION } from './version.js';
 import { Accepted } from './vrrp/accepted.js';
 import { Vrrp } from './vrrp/vrrp.js';
 
@@ -81,17 +76,6 @@ export interface Succession extends Legacy {
   switched(): Promise<Totals>;
 }
 
-/** What a director begins with: a file that was read, or what an earlier one has left. */
-interface Beginning {
-  loaded: Loaded;
-  cpus: number[];
-  ledger: Ledger;
-  past: Past | undefined;
-  /** undefined: edits end with the process. */
-  kept: KeptEdits | undefined;
-  initial?: Restored | undefined;
-}
-
 export class Director {
   readonly #host: Host;
   readonly #log: Logger;
@@ -101,6 +85,7 @@ export class Director {
   readonly #rates: RateView;
   readonly #health: HealthMonitor;
   readonly #vrrp: Vrrp;
+  readonly #kernel: KernelState;
   readonly #running: Transactions;
   readonly #control: Control;
   readonly #sync: Sync;
@@ -173,6 +158,8 @@ export class Director {
       guard: (what, action) => this.#guard(what, action),
     });
     this.#vrrp = vrrp;
+    const kernel = new KernelState({ log, memory });
+    this.#kernel = kernel;
     const accepted = new Accepted(log, (...has) => native().acceptAddresses(...has));
     this.#running = new Transactions(
       loaded,
@@ -181,6 +168,7 @@ export class Director {
           const twins = engine.ports().map(({ twin }) => twin);
           accepted.around(vrrp.role(), twins, () => engine.publish(snapshot));
           vrrp.published();
+          kernel.follow(vrrp.masters);
         },
         counters,
         rates: this.#rates,
@@ -188,6 +176,7 @@ export class Director {
         role: () => vrrp.role(),
         adopt: (next) => {
           vrrp.update(next);
+          kernel.adopt(next);
           health.update(next);
         },
         ledger,
@@ -233,6 +222,7 @@ export class Director {
       // Not before: the old process might have gone on, and its edits were kept.
       this.#running.keep();
     }
+    this.#kernel.open();
     const { model, planned } = this.#running;
     const { socket, socketGroup, name } = model.director;
     const report = (error: unknown) => this.#report('control', error);
@@ -379,7 +369,8 @@ export class Director {
   /** Says what is to be said at the end (omega), and removes the socket. Forwarding goes on. */
   async stop(): Promise<void> {
     const late = new Promise((done) => setTimeout(done, FAREWELL_MS).unref());
-    await Promise.race([Promise.all([this.#vrrp.stop(), this.#health.stop()]), late]);
+    const farewells = [this.#vrrp.stop(), this.#health.stop(), this.#kernel.stop()];
+    await Promise.race([Promise.all(farewells), late]);
     this.#close();
     await this.#proc?.remove();
   }
@@ -444,54 +435,4 @@ export class Director {
       });
     });
   }
-}
-
-async function begin(config: string, ledger: Ledger, host: Host): Promise<Beginning> {
-  const loaded = loadConfig(resolve(config));
-  for (const warning of loaded.warnings) host.log.warn(formatProblem(warning));
-  requireDevices(loaded);
-  const { model } = loaded;
-  const cpus = workerCpus(model.director.workers, allowedCpus());
-  requireHugepages(loaded);
-  requireFiles(loaded);
-  await host.become(model.director);
-  await claimSocket(model.director.socket);
-  await host.startEngine(engineOptions(model, cpus, host.memory));
-  host.memory.of('director').set('cpus', cpus);
-  const kept = keptEdits(model, host);
-  return { loaded, cpus, ledger, past: undefined, kept, initial: kept?.restore(loaded) };
-}
-
-/** As begin(), but ports, sockets and what was known are another process's, which goes on meanwhile. */
-async function succeed(
-  config: string,
-  past: Past | undefined,
-  ledger: Ledger,
-  host: Host,
-): Promise<Beginning> {
-  const { discardEdits = false, version = '' } = host.succession ?? {};
-  const loaded = loadConfig(resolve(config));
-  for (const warning of loaded.warnings) host.log.warn(formatProblem(warning));
-  requireDevices(loaded);
-  requireHugepages(loaded);
-  requireFiles(loaded);
-  const next = past && pastOf(past, loaded, { discardEdits, version });
-  const model = next?.model ?? loaded.model;
-  const cpus = workerCpus(model.director.workers, allowedCpus());
-  await host.startEngine(engineOptions(model, cpus, host.memory));
-  host.memory.of('director').set('cpus', cpus);
-  const kept = keptEdits(model, host);
-  const initial = next ? undefined : kept?.restore(loaded);
-  if (discardEdits) rememberDaemons(host.memory, undefined);
-  return { loaded, cpus, ledger, past: next, kept, initial };
-}
-
-async function resume(past: Past, ledger: Ledger, host: Host): Promise<Beginning> {
-  await claimSocket(past.loaded.model.director.socket);
-  const cpus = host.memory.of<number[]>('director').get('cpus') ?? [];
-  return { loaded: past.loaded, cpus, ledger, past, kept: keptEdits(past.loaded.model, host) };
-}
-
-function keptEdits({ director: { keepEdits } }: Model, { log }: Host): KeptEdits | undefined {
-  return keepEdits === undefined ? undefined : new KeptEdits(keepEdits, log, VERSION);
 }

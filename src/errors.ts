@@ -136,6 +136,7 @@ export const ERRORS = {
   ERR_VRRP_LEASE:
     'Log: the control plane was silent for longer than vrrp.lease, so it resigned as VRRP master.',
   ERR_VRRP_LATE: 'Log: a VRRP advert left late, or what VRRP had to send or read had no room.',
+  ERR_KERNEL_STATE: 'Log: the kernel has refused an address, a route or a rule; it is tried again.',
   ERR_VRRP_GROUP: 'Log: a twin is not in the multicast group of VRRP adverts; the line says why.',
   ERR_VRRP_FIFO: 'Log: vrrp.notifyFifo cannot be made or written.',
   ERR_RSS_DISAGREES: 'Log: a port spreads packets differently from what its device was told.',

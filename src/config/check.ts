@@ -3,6 +3,8 @@
  * settings that exclude one another. Ports, routes and neighbours here; services in
  * check-services.ts. Pure: Model in, findings out.
  */
+
+import { checkKernel } from '../kernel/check.js';
 import { checkSync } from '../sync/model.js';
 import { checkVrrp } from '../vrrp/check.js';
 import { type Cidr, formatCidr, inNetwork, isSix, networkOf, unusableAs } from './address.js';
@@ -73,6 +75,7 @@ export function check(
   if (isNew) {
     checkSync(parsed.sync, findings);
     checkVrrp(model, dropped, findings);
+    checkKernel(model, portsKnown, findings);
   }
   if (portsKnown) checkResources(model, findings);
   return findings.all;

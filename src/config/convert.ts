@@ -23,7 +23,7 @@ export function convert(file: string): Converted {
   const value = isRecord(again) ? again : {};
   const { keepalived, services, timeouts, ports, ...rest } = value;
   if (isYaml(file, readFileSync(file, 'utf8')) && keepalived === undefined) {
-    const { vrrp, ...others } = rest;
+    const { vrrp, kernel, ...others } = rest;
     const yaml = stringify({ ...others, ports }, STYLE);
     return { to: 'keepalived.conf', text: writeKeepalived(model, yaml.trimEnd()) };
   }

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { type AlertThresholds, DEFAULT_THRESHOLDS } from '../alerts/alerts.js';
 import { buildServerHealth, buildServiceHealth } from '../health/build.js';
 import { MAX_CHECKS, type ServerHealth, type ServiceHealth } from '../health/model.js';
+import { buildKernel, type KernelModel } from '../kernel/model.js';
 import type { Mode, Scheduler } from '../native.js';
 import { buildSync, type SyncModel } from '../sync/model.js';
 import { buildVrrp, type VrrpModel } from '../vrrp/model.js';
@@ -29,6 +30,7 @@ export interface Model {
   clientFiles: ClientFile[];
   sync: SyncModel | undefined;
   vrrp: VrrpModel;
+  kernel: KernelModel;
 }
 
 export interface DirectorModel {
@@ -210,6 +212,7 @@ export function buildModel(parsed: Parsed): Model {
     clientFiles: [],
     sync: buildSync(parsed.sync),
     vrrp: buildVrrp(parsed.vrrp),
+    kernel: buildKernel(parsed.kernel),
   };
   model.neighbours = (parsed.neighbours ?? []).map(({ address, mac, port }) => ({
     address,

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { serverHealth, serviceHealth } from '../health/schema.js';
+import { kernel } from '../kernel/schema.js';
 import { MODES, SCHEDULERS } from '../native.js';
 import { sync } from '../sync/schema.js';
 import { vrrp } from '../vrrp/schema.js';
@@ -210,6 +211,7 @@ export const schema = section({
   services: list(service, 'services').optional(),
   sync: sync.optional(),
   vrrp: vrrp.optional(),
+  kernel: kernel.optional(),
 });
 
 export type Parsed = z.output<typeof schema>;

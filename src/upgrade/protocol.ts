@@ -16,7 +16,7 @@ export const CHANNEL_FD = 3;
 export const RECORDS_FD = 4;
 
 /** What another version can read as well: it says itself which version it is of. */
-const PORTABLE = new Set(['health', 'cookies']);
+const PORTABLE = new Set(['health', 'cookies', 'kernel']);
 /** Of this process, or read from files again. */
 const OWN = new Set(['api', 'counters.bases', 'director']);
 

@@ -53,6 +53,9 @@ export interface InstanceModel {
   addresses: string[];
   /** Not in adverts; they move all the same. */
   excludedAddresses: string[];
+  /** Of the kernel while it is the master, in the words of ip(8). */
+  routes: string[];
+  rules: string[];
   garp: GarpModel;
   track: TrackModel[];
   notify: NotifyModel;
@@ -207,6 +210,8 @@ function buildInstance(instance: NonNullable<ParsedVrrp['instances']>[number]): 
     accept: instance.accept ?? false,
     addresses: instance.addresses ?? [],
     excludedAddresses: instance.excludedAddresses ?? [],
+    routes: instance.routes ?? [],
+    rules: instance.rules ?? [],
     garp: {
       delayMs: ms(garp.delay, 5_000),
       repeat: garp.repeat ?? 5,

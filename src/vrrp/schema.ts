@@ -13,6 +13,7 @@ import {
   word,
 } from '../config/kinds.js';
 import { script } from '../health/schema.js';
+import { routeLines, ruleLines } from '../kernel/schema.js';
 
 const time = (lowUs = 0) =>
   duration('a time up to 1 hour: seconds, or such as 500ms', 's', lowUs, 3_600e6);
@@ -86,6 +87,8 @@ const instance = section({
     .max(255, expected('at most 255 addresses; more go into excludedAddresses'))
     .optional(),
   excludedAddresses: list(anyAddress(), 'addresses').optional(),
+  routes: routeLines().optional(),
+  rules: ruleLines().optional(),
   garp: garp.optional(),
   track: list(track, 'ports and trackers').optional(),
   notify: notify.optional(),

@@ -119,6 +119,12 @@ export class Vrrp {
     return { addresses };
   }
 
+  /** Instances that are masters, by name. */
+  get masters(): ReadonlySet<string> {
+    const own = [...this.#instances.values()].filter(({ isMaster }) => isMaster);
+    return new Set(own.map(({ model }) => model.name));
+  }
+
   /**
    * Before the first publication, and with each change of the configuration, before its own. Throws
    * ERR_VRRP_KEY, and nothing has changed then.

@@ -348,6 +348,7 @@ test('defaults are filled in', () => {
       groups: [],
       trackers: [],
     },
+    kernel: { addresses: [], routes: [], rules: [] },
   });
 });
 

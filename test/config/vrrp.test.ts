@@ -70,9 +70,53 @@ const BAD: [string, string][] = [
     `ERR_CONFIG_LIMIT ${INSTANCE}.addresses: an advert has room for 89 of IPv6, expected the others in excludedAddresses`,
   ],
 ];
+const OWN = 'it is for the kernel’s own packets';
+BAD.push(
+  [
+    `routes: ['198.18.0.0/15 via 192.0.2.254 metrik 5'], ${V4}`,
+    `ERR_CONFIG_UNKNOWN_KEY ${INSTANCE}.routes[0]: metrik is no option of a route`,
+  ],
+  [
+    `routes: ['198.18.0.0/15 dev front table 7'], ${V4}`,
+    `WARN_CONFIG_UNSUPPORTED ${INSTANCE}.routes[0]: the dataplane goes by the main table alone: ${OWN}`,
+  ],
+  [
+    `routes: ['blackhole 198.18.0.0/15'], ${V4}`,
+    `WARN_CONFIG_UNSUPPORTED ${INSTANCE}.routes[0]: the dataplane knows no blackhole routes: ${OWN}`,
+  ],
+  [
+    `routes: ['198.18.0.0/15 dev front src 192.0.2.100'], ${V4}`,
+    `WARN_CONFIG_UNSUPPORTED ${INSTANCE}.routes[0]: src 192.0.2.100 is an address that the kernel has only with accept: true, and refuses without`,
+  ],
+  [
+    `rules: ['fwmark 1 table 7 preference 9'], ${V4}`,
+    `WARN_CONFIG_UNSUPPORTED ${INSTANCE}.rules[0]: the dataplane goes by the main table alone: rules are for the kernel’s own packets`,
+  ],
+);
 for (const [keys, expected] of BAD) {
   test(`bad: ${keys.slice(0, 60)}`, () => assert.equal(says(keys), [expected]));
 }
+
+const ofKernel = (keys: string) =>
+  problemsOf(`${BASE}kernel: { ${keys} }\n`).map(
+    ({ code, path, message }) => `${code} ${path}: ${message}`,
+  );
+
+test('lines for the kernel from start to end', () => {
+  assert.equal(
+    ofKernel(`addresses: ['192.0.2.9/24 dev front'], routes: ['198.18.0.0/15 via 192.0.2.254']`),
+    [],
+  );
+  assert.equal(ofKernel(`addresses: ['192.0.2.9/24']`), [
+    'ERR_CONFIG_MISSING kernel.addresses[0]: no dev says which port or interface gets it',
+  ]);
+  assert.equal(ofKernel(`routes: ['198.18.0.0/15 dev "x"']`), [
+    'ERR_CONFIG_VALUE kernel.routes[0]: is "198.18.0.0/15 dev \\"x\\"", expected a route such as 198.18.0.0/15 via 192.0.2.254',
+  ]);
+  assert.equal(ofKernel(`rules: ['table 0 preference 5']`), [
+    'ERR_CONFIG_VALUE kernel.rules[0]: table is 0, expected a table but 0',
+  ]);
+});
 
 test('without a trailer there is room for one address more', () => {
   assert.equal(says(v6(90)), []);

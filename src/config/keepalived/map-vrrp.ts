@@ -7,6 +7,7 @@ import type { Interfaces } from './interfaces.js';
 import { isAddress } from './keywords/kinds.js';
 import { VRRP_INSTANCE, VRRP_SYNC_GROUP } from './keywords/vrrp.js';
 import type { Data } from './map-checks.js';
+import { mapVirtual } from './map-kernel.js';
 import { mapTracks, Trackers } from './map-trackers.js';
 import type { Unsupported } from './support.js';
 import type { Node } from './tree.js';
@@ -31,6 +32,9 @@ export interface MappedInstance {
   /** Lines of its virtual_ipaddress and virtual_ipaddress_excluded, as `data` has the addresses. */
   addresses: Node[];
   excluded: Node[];
+  /** Lines of its virtual_routes and virtual_rules, alike. */
+  routes: Node[];
+  rules: Node[];
   /** Lines of what it tracks. */
   tracks: Node[];
 }
@@ -132,6 +136,7 @@ function mapInstance(
     values.boolean('skip_check_adv_addr') ?? globals.flag('vrrp_skip_check_adv_addr') ?? false;
   const { tracks, data: track } = mapTracks(node, group, priority === OWNER, trackers, interfaces);
   const named = values.text('dpdk_interface', 'interface');
+  const { routes, rules } = mapVirtual(node, interfaces);
   const data = without({
     name: argument(node),
     port: named === undefined ? interfaces.towards(source) : interfaces.portOf(named),
@@ -155,11 +160,13 @@ function mapInstance(
     accept: accepts(values, strict && version === 2) || undefined,
     addresses: addresses.map(({ words }) => hostOf(words[0].text)),
     excludedAddresses: list(excluded.map(({ words }) => hostOf(words[0].text))),
+    routes: list(routes.texts),
+    rules: list(rules.texts),
     garp: garp(values, globals, strict),
     track: list(track),
     notify: notifications(values, account),
   });
-  return { data, node, addresses, excluded, tracks };
+  return { data, node, addresses, excluded, routes: routes.nodes, rules: rules.nodes, tracks };
 }
 
 /** The first address says the family; those of the other one are left out, as keepalived does. */

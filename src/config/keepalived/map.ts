@@ -22,6 +22,7 @@ import { isAddress } from './keywords/kinds.js';
 import { tunnelFindings, tunnelOfLine, VIRTUAL_SERVER } from './keywords/lvs.js';
 import { type Data, mapChecks, type Surroundings, timing } from './map-checks.js';
 import { ClientGroups, type MappedClients } from './map-clients.js';
+import { type MappedKernel, mapStatic } from './map-kernel.js';
 import { mapEngine, mapPersistence } from './map-persistence.js';
 import { type MappedVrrp, mapVrrp } from './map-vrrp.js';
 import { addressesIn, parseRange, type Range } from './ranges.js';
@@ -50,6 +51,7 @@ export interface Mapped {
   sync: Data | undefined;
   syncNode: Node | undefined;
   vrrp: MappedVrrp;
+  kernel: MappedKernel;
 }
 
 /** `ports`, `marks`: as the YAML file says them. */
@@ -66,9 +68,9 @@ export function mapKeepalived(
   const services = tree
     .filter(({ words, children: inside }) => words[0].text === 'virtual_server' && inside)
     .flatMap((node) => mapper.service(node));
-  const vrrp = mapper.vrrp(tree, ports);
+  const { vrrp, kernel } = mapper.vrrp(tree, new Interfaces(ports));
   unsupported.finish();
-  return { services, ...mapper.timeouts(), ...mapper.sync(tree), vrrp };
+  return { services, ...mapper.timeouts(), ...mapper.sync(tree), vrrp, kernel };
 }
 
 /** A service's name where the file gives none. */
@@ -172,14 +174,13 @@ class Mapper {
     return { sync: syncBlock(words, idOf), syncNode: node };
   }
 
-  vrrp(tree: readonly Node[], ports: unknown): MappedVrrp {
-    return mapVrrp({
-      tree,
-      globals: this.#globals,
-      account: this.#around.account,
-      interfaces: new Interfaces(ports),
-      unsupported: this.#unsupported,
-    });
+  vrrp(tree: readonly Node[], interfaces: Interfaces): Pick<Mapped, 'vrrp' | 'kernel'> {
+    const { account } = this.#around;
+    const [globals, unsupported] = [this.#globals, this.#unsupported];
+    return {
+      vrrp: mapVrrp({ tree, globals, account, interfaces, unsupported }),
+      kernel: mapStatic(tree, interfaces, globals.text('default_interface')),
+    };
   }
 
   service(node: Node): MappedService[] {

@@ -64,6 +64,8 @@ function inInstance(instance: MappedInstance, path: Path): Found {
   const lines = {
     addresses: instance.addresses,
     excludedAddresses: instance.excluded,
+    routes: instance.routes,
+    rules: instance.rules,
     track: instance.tracks,
     unicastPeers: children(instance.node, 'unicast_peer').flatMap(({ children: of }) => of ?? []),
   }[String(key)];

@@ -16,6 +16,7 @@ import { child, children, title } from './find.js';
 import { type Mapped, type MappedService, mapKeepalived } from './map.js';
 import type { Data } from './map-checks.js';
 import { GROUP_NAMES } from './map-clients.js';
+import { KERNEL_LISTS } from './map-kernel.js';
 import { parseKeepalived } from './parse.js';
 import { findInVrrp, VRRP_LISTS } from './place-vrrp.js';
 import { FEATURE_NAMES } from './support.js';
@@ -38,6 +39,7 @@ export class KeepalivedSource implements ConfigSource {
   #ownTimeouts = new Set<string>();
   #ownSync = false;
   #ownVrrp: Record<string, unknown> = {};
+  #ownKernel: Record<string, unknown> = {};
 
   readonly #accept: readonly string[];
 
@@ -82,7 +84,7 @@ export class KeepalivedSource implements ConfigSource {
 
   #merge(
     value: Record<string, unknown>,
-    { services, timeouts, sync, vrrp }: Mapped,
+    { services, timeouts, sync, vrrp, kernel }: Mapped,
   ): Record<string, unknown> {
     const own = value.services ?? [];
     // A wrong list is the YAML file's mistake, and told as such.
@@ -95,6 +97,7 @@ export class KeepalivedSource implements ConfigSource {
       ...value,
       services: [...own, ...services.map(({ data }) => data)],
       ...(sync && value.sync === undefined ? { sync } : {}),
+      ...(kernel.data ? { kernel: this.#mergeKernel(value.kernel ?? {}, kernel.data) } : {}),
       ...(vrrp.data ? { vrrp: this.#mergeVrrp(value.vrrp ?? {}, vrrp.data) } : {}),
       ...(timeouts && isRecord(said) ? { timeouts: { ...timeouts, ...said } } : {}),
     };
@@ -110,6 +113,16 @@ export class KeepalivedSource implements ConfigSource {
       return second.length > 0 ? [[key, [...first, ...second]]] : [];
     });
     return { ...given, ...own, ...Object.fromEntries(lists) };
+  }
+
+  /** As with services, those of the YAML file come first. */
+  #mergeKernel(own: unknown, given: Data): unknown {
+    if (!isRecord(own)) return own;
+    this.#ownKernel = own;
+    const lists = KERNEL_LISTS.flatMap((key): [string, unknown[]][] =>
+      given[key] === undefined ? [] : [[key, [...listOf(own[key]), ...listOf(given[key])]]],
+    );
+    return { ...own, ...Object.fromEntries(lists) };
   }
 
   #read(file: string | undefined): Given | undefined {
@@ -153,6 +166,12 @@ export class KeepalivedSource implements ConfigSource {
     if (list === 'vrrp' && typeof index === 'string') {
       const before = listOf(this.#ownVrrp[index]).length;
       return findInVrrp(mapped.vrrp, index, before, rest);
+    }
+    const kernelList = list === 'kernel' && KERNEL_LISTS.find((one) => one === index);
+    if (kernelList && typeof rest[0] === 'number') {
+      const at = rest[0] - listOf(this.#ownKernel[kernelList]).length;
+      const line = mapped.kernel.nodes[kernelList][at];
+      return line && { place: placeOf(line), what: line.words[0].text };
     }
     if (list !== 'services' || typeof index !== 'number') return undefined;
     const service = mapped.services[index - this.#before];

@@ -11,8 +11,6 @@ import type { Word } from './words.js';
 
 /** Features by the names that `keepalived.accept` takes, with what going without means. */
 export const FEATURES = {
-  virtual_routes: 'routes and rules do not move with the role: sluice.yaml says them once',
-  static: 'addresses, routes and rules are not given to the kernel: ports and routes say them',
   namespace: 'no network namespace is entered: start sluice inside it (ip netns exec)',
   persistence_engine: 'there is sip alone, for UDP: clients are known by their addresses',
   fwmark: 'no rule in marks of sluice.yaml gives packets that mark: the service is left out',
@@ -27,7 +25,7 @@ export const FEATURES = {
 
 export type Feature = keyof typeof FEATURES;
 /** Done since: files that accept to go without them stay good. */
-const DONE = ['multicast_group'] as const;
+const DONE = ['multicast_group', 'virtual_routes', 'static'] as const;
 export const FEATURE_NAMES = [...DONE, ...Object.keys(FEATURES)] as [string, ...string[]];
 
 export class Unsupported {

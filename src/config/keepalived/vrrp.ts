@@ -36,6 +36,7 @@ export function checkVrrp(
       problems.error('ERR_CONFIG_MISSING', placeOf(node), title(node), message);
     }
   }
+  checkTrackGroups(tree, problems);
   const grouped = new Set<string>();
   for (const node of tree) {
     if (node.words[0].text !== 'vrrp_sync_group') continue;
@@ -212,6 +213,19 @@ function checkTracked(node: Node, known: Record<string, Names>, problems: Proble
       const message = `nothing is called ${name}`;
       problems.error('ERR_CONFIG_REFERENCE', placeOf(line), block, message);
     }
+  }
+}
+
+/** Of static addresses, routes and rules. */
+function checkTrackGroups(tree: readonly Node[], problems: Problems): void {
+  const known = named(tree, 'track_group');
+  const blocks = tree.filter(({ words }) => /^static_/.test(words[0].text));
+  for (const line of blocks.flatMap((block) => block.children ?? [])) {
+    const at = line.words.findIndex(({ text }) => text === 'track_group') + 1;
+    const group = at > 0 ? line.words[at] : undefined;
+    if (!group || known.has(group.text)) continue;
+    const message = `no track_group is called ${group.text}`;
+    problems.error('ERR_CONFIG_REFERENCE', placeOf(line, group), 'track_group', message);
   }
 }
 

@@ -44,6 +44,19 @@ function interfaceOf(ports: readonly PortModel[], name: string): string {
   return /,iface=([^,]+)/.exec(device)?.[1] ?? name;
 }
 
+/** Lines for the kernel, with interfaces in place of ports. */
+function withInterfaces(texts: readonly string[], ports: readonly PortModel[]): string[] {
+  const named = (text: string) =>
+    text.replaceAll(/(?<=(?:^|\s)(?:dev|oif|iif)\s+)\S+/g, (name) => interfaceOf(ports, name));
+  return texts.map(named);
+}
+
+export function writeStatic({ kernel, ports }: Model, lines: Lines): void {
+  writeList('static_ipaddress', withInterfaces(kernel.addresses, ports), lines);
+  writeList('static_routes', withInterfaces(kernel.routes, ports), lines);
+  writeList('static_rules', withInterfaces(kernel.rules, ports), lines);
+}
+
 function writeInstance(
   one: InstanceModel,
   ports: readonly PortModel[],
@@ -84,6 +97,8 @@ function writeInstance(
     writeGarp(one.garp, lines);
     writeList('virtual_ipaddress', one.addresses, lines);
     writeList('virtual_ipaddress_excluded', one.excludedAddresses, lines);
+    writeList('virtual_routes', withInterfaces(one.routes, ports), lines);
+    writeList('virtual_rules', withInterfaces(one.rules, ports), lines);
     // Its own port counts anyway, and without weight.
     const own = (track: TrackModel) => track.kind === 'port' && track.name === one.port;
     for (const { weight } of one.track.filter(own)) {

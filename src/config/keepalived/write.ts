@@ -13,7 +13,7 @@ import { Lines } from './lines.js';
 import { serviceName } from './map.js';
 import { GROUP_NAMES } from './map-clients.js';
 import { commandLine, type Extras, writeCheck } from './write-checks.js';
-import { vrrpGlobals, writeVrrp } from './write-vrrp.js';
+import { vrrpGlobals, writeStatic, writeVrrp } from './write-vrrp.js';
 
 type Wrapping = { mode: Mode; tunnel?: Tunnel };
 
@@ -38,6 +38,7 @@ export function writeKeepalived(model: Model, rest: string): string {
     head.add('');
   }
   const vrrp = new Lines();
+  writeStatic(model, vrrp);
   writeVrrp(model, vrrp);
   writeGlobals(model, head);
   for (const [addresses, name] of locals) {

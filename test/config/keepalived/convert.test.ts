@@ -46,10 +46,7 @@ test('what Sluice does not do becomes a comment with its place', () => {
   const conf = put('unsupported.conf', own);
   const { text } = convert(conf);
   assert.match(text, /^# .*unsupported\.conf:2:5: warning: router_id: has no effect/m);
-  assert.match(
-    text,
-    /^# .*: warning: virtual_routes: accepted: routes and rules do not move with the role/m,
-  );
+  assert.match(text, /^# .*: warning: from: the dataplane goes by the main table alone/m);
   assert.is(loadConfig(put('converted.yaml', text)).model.services.length, 12);
 });
 
@@ -295,6 +292,8 @@ const instanceOf = (version: 2 | 3) =>
       sourceAddress: fc.constant('192.0.2.7'),
       unicastPeers: fc.constant(['192.0.2.8', '192.0.2.9']),
       multicastGroup: fc.constantFrom('224.0.0.99', '239.1.2.3'),
+      routes: fc.constant(['198.18.5.0/24 dev back', 'blackhole 198.18.6.0/24']),
+      rules: fc.constant(['from all iif front table 5 preference 9']),
       virtualMac: fc.constant(false),
       accept: fc.boolean(),
       downAdverts: fc.integer({ min: 1, max: 100 }),

@@ -57,6 +57,10 @@ test('everything that both formats can say gives the same Model', () => {
   const account = 'user: nobody, group: nogroup';
   const yaml = `${BASE}
 timeouts: { tcp: 600, udp: 30 }
+kernel:
+  addresses: [192.0.2.50/24 dev front, 192.0.2.51/32 dev bond0]
+  routes: [198.18.7.0/24 dev bond0]
+  rules: [iif back goto 900 preference 800]
 vrrp:
   startDelay: 3500ms
   notifyFifo: /run/vrrp.fifo
@@ -86,6 +90,8 @@ vrrp:
         - { tracker: proxy }
         - { tracker: b1 }
       garp: { delay: 10s, repeat: 2, refresh: 60s, lowerPriorityRepeat: 1 }
+      routes: ['198.18.5.0/24 via 192.0.2.9 dev front metric 5', 'unreachable 198.18.6.0/24 no_track']
+      rules: ['from 203.0.113.0/24 table 5 preference 100']
       notify: { master: { command: [/bin/tell, master], user: root }, any: { command: [/bin/tell], ${account} } }
     - name: VI_2
       port: back
@@ -203,10 +209,9 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   [
     'what would change where packets go',
-    `${SERVICE('persistence_engine sip\n    ')}vrrp_instance V {\n interface front\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.9\n }\n virtual_routes {\n 10.0.0.0/8 via 192.0.2.3 dev front\n }\n}\n`,
+    `${SERVICE('persistence_engine sip\n    ')}`,
     [
       '5:5: persistence_engine: not supported: there is sip alone, for UDP: clients are known by their addresses (to go without, add persistence_engine to keepalived.accept)',
-      '17:2: virtual_routes: not supported: routes and rules do not move with the role: sluice.yaml says them once (to go without, add virtual_routes to keepalived.accept)',
     ],
   ],
   ['a SYN proxy', SERVICE('syn_proxy'), []],

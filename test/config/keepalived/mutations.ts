@@ -1,6 +1,8 @@
 /** One good file and what may go wrong with it; one table, as keepalived is asked about all of it. */
 /* biome-ignore-all lint/suspicious/noTemplateCurlyInString: keepalived.conf's own syntax */
 
+import { KERNEL_LINES } from './kernel-lines.js';
+
 export const GOOD = `\
 global_defs {
     router_id LVS_1
@@ -186,7 +188,7 @@ export interface Mutation {
   /** … becomes that. */
   to: string;
   /** Why Sluice's verdict is not keepalived's. */
-  differs?: string;
+  differs?: string | undefined;
 }
 
 const row = (what: string, from: string, to: string, differs?: string): Mutation => ({
@@ -624,4 +626,6 @@ export const MUTATIONS: Mutation[] = [
     'track_file load {',
     'include /nonexistent/file\ntrack_file load {',
   ),
+  // Addresses, routes and rules of the kernel.
+  ...KERNEL_LINES,
 ];

@@ -6,6 +6,7 @@ global_defs {
     checker_log_all_failures
     vrrp_startup_delay 3.5
     vrrp_mcast_group4 224.0.0.99
+    default_interface slfront
     vrrp_notify_fifo /run/vrrp.fifo
     vrrp_garp_master_refresh 60
 }
@@ -19,6 +20,16 @@ bfd_instance b1 {
 SSL {
     ca /etc/ssl/ca.pem
     certificate /etc/ssl/one.pem
+}
+static_ipaddress {
+    192.0.2.50/24
+    192.0.2.51/32 dev bond0
+}
+static_routes {
+    198.18.7.0/24 dev bond0
+}
+static_rules {
+    iif slback goto 900 preference 800
 }
 local_address_group locals {
     198.51.100.200-201 dpdk1
@@ -79,6 +90,13 @@ vrrp_instance VI_1 {
     garp_master_delay 10
     garp_master_repeat 2
     garp_lower_prio_repeat 1
+    virtual_routes {
+        198.18.5.0/24 via 192.0.2.9 dev front metric 5
+        unreachable 198.18.6.0/24 no_track
+    }
+    virtual_rules {
+        from 203.0.113.0/24 table 5 preference 100
+    }
     notify_master "/bin/tell master" root
     notify /bin/tell
 }

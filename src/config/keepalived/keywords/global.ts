@@ -188,6 +188,7 @@ export const GLOBAL_DEFS: Block = {
   vrrp_strict: flag,
   vrrp_notify_fifo: fifo,
   vrrp_startup_delay: keyword(one(timer)),
+  default_interface: value,
   vrrp_mcast_group4: keyword(one(group4)),
   vrrp_mcast_group6: keyword(one(group6)),
   ...unsupported(ADVERTS, {
@@ -199,7 +200,6 @@ export const GLOBAL_DEFS: Block = {
     vmac_addr_prefix: value,
   }),
   ...unsupported(VRRP, {
-    default_interface: value,
     vrrp_garp_extra_if: keyword(one(word), optional(word)),
     nftables: nothingOrValue,
     nftables_priority: keyword(one(integer(-2_147_483_648, 2_147_483_647))),

@@ -1,5 +1,6 @@
 /** Every keyword that may stand outside all blocks. */
 import { GLOBAL_DEFS, OUTSIDE } from './global.js';
+import { STATIC_LINES } from './kernel.js';
 import {
   type Block,
   type Keyword,
@@ -13,8 +14,8 @@ import {
 import { CLIENT_GROUP, LOCAL_ADDRESS_GROUP, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP } from './lvs.js';
 import {
   BFD_INSTANCE,
+  DELAYS,
   GARP_GROUP,
-  KERNEL_BLOCKS,
   TRACK_FILE,
   TRACK_PROCESS,
   VRRP_INSTANCE,
@@ -41,21 +42,16 @@ export const TOP: Block = {
   vrrp_sync_group: named(VRRP_SYNC_GROUP),
   vrrp_script: named(VRRP_SCRIPT),
   vrrp_track_process: named(TRACK_PROCESS),
-  ...unsupported(
-    { packets: 'static' },
-    {
-      static_ipaddress: plain(KERNEL_BLOCKS.addresses.block),
-      static_routes: plain(KERNEL_BLOCKS.routes.block),
-      static_rules: plain(KERNEL_BLOCKS.rules.block),
-    },
-  ),
+  static_ipaddress: STATIC_LINES.addresses,
+  static_routes: STATIC_LINES.routes,
+  static_rules: STATIC_LINES.rules,
   ...unsupported(
     { tuning: 'interfaces, addresses and routes are the dataplane’s, which watches them itself' },
     {
       track_group: named({ group: names }),
       garp_group: plain(GARP_GROUP),
       linkbeat_interfaces: names,
-      interface_up_down_delays: KERNEL_BLOCKS.delays,
+      interface_up_down_delays: DELAYS,
     },
   ),
 };

@@ -1,5 +1,6 @@
-/** vrrp_* blocks and what they track; addresses, routes and rules given to the kernel. */
+/** vrrp_* blocks and what they track. */
 import type { Node } from '../tree.js';
+import { VIRTUAL_LINES } from './kernel.js';
 import {
   address,
   type Block,
@@ -13,7 +14,6 @@ import {
   keyword,
   many,
   names,
-  network,
   nothingOrValue,
   one,
   oneOf,
@@ -29,237 +29,24 @@ import {
   word,
 } from './kinds.js';
 
-type Option = 'flag' | 'word' | 'address' | 'network' | 'number';
-
-/** Options of `ip address`, without shortened names. */
-const ADDRESS_OPTIONS: Record<string, Option> = {
-  brd: 'word',
-  broadcast: 'word',
-  dev: 'word',
-  scope: 'word',
-  label: 'word',
-  peer: 'network',
-  home: 'flag',
-  '-nodad': 'flag',
-  nodad: 'flag',
-  mngtmpaddr: 'flag',
-  noprefixroute: 'flag',
-  autojoin: 'flag',
-  no_track: 'flag',
-  track_group: 'word',
-  preferred_lft: 'word',
-  use_vmac: 'flag',
-};
-
-const ROUTE_TYPES = [
-  'unicast',
-  'local',
-  'broadcast',
-  'anycast',
-  'multicast',
-  'throw',
-  'unreachable',
-  'prohibit',
-  'blackhole',
-  'nat',
-];
-
-/** Options of `ip route`. */
-const ROUTE_OPTIONS: Record<string, Option> = {
-  to: 'network',
-  src: 'address',
-  via: 'word',
-  gw: 'address',
-  or: 'address',
-  dev: 'word',
-  oif: 'word',
-  scope: 'word',
-  table: 'word',
-  tos: 'word',
-  dsfield: 'word',
-  protocol: 'word',
-  priority: 'word',
-  preference: 'word',
-  metric: 'word',
-  mtu: 'word',
-  lock: 'number',
-  hoplimit: 'number',
-  advmss: 'word',
-  rtt: 'word',
-  rttvar: 'word',
-  reordering: 'word',
-  window: 'word',
-  cwnd: 'word',
-  ssthresh: 'word',
-  realms: 'word',
-  realm: 'word',
-  rto_min: 'word',
-  initcwnd: 'word',
-  initrwnd: 'word',
-  vrf: 'word',
-  features: 'word',
-  ecn: 'flag',
-  add: 'flag',
-  append: 'flag',
-  fastopen_no_cookie: 'word',
-  quickack: 'word',
-  congctl: 'word',
-  pref: 'word',
-  encap: 'word',
-  expires: 'word',
-  ttl: 'word',
-  'ttl-propagate': 'word',
-  nexthop: 'flag',
-  weight: 'number',
-  onlink: 'flag',
-  pervasive: 'flag',
-  inet: 'flag',
-  inet6: 'flag',
-  no_track: 'flag',
-  track_group: 'word',
-};
-
-/** Options of `ip rule`. */
-const RULE_OPTIONS: Record<string, Option> = {
-  from: 'network',
-  to: 'network',
-  not: 'flag',
-  table: 'word',
-  lookup: 'word',
-  iif: 'word',
-  dev: 'word',
-  oif: 'word',
-  tos: 'word',
-  dsfield: 'word',
-  fwmark: 'word',
-  preference: 'word',
-  order: 'word',
-  priority: 'word',
-  realms: 'word',
-  goto: 'word',
-  uidrange: 'word',
-  protocol: 'word',
-  ip_proto: 'word',
-  ipproto: 'word',
-  sport: 'word',
-  dport: 'word',
-  'tunnel-id': 'word',
-  suppress_prefixlength: 'number',
-  suppress_ifgroup: 'word',
-  l3mdev: 'flag',
-  inet: 'flag',
-  inet6: 'flag',
-  blackhole: 'flag',
-  prohibit: 'flag',
-  unreachable: 'flag',
-  nop: 'flag',
-  no_track: 'flag',
-  track_group: 'word',
-};
-
-const number = integer(0, 0xffff_ffff);
-const EXPECTS: Record<Option, (text: string) => string | undefined> = {
-  flag: () => undefined,
-  word: () => undefined,
-  number: (text) => number(text),
-  address: (text) => address(text),
-  network: (text) => (text === 'all' || text === 'default' ? undefined : network(text)),
-};
-
-function options(
-  node: Node,
-  first: number,
-  known: Record<string, Option>,
-  what: string,
-): Finding[] {
-  const findings: Finding[] = [];
-  const { words } = node;
-  for (let index = first; index < words.length; index++) {
-    const name = (words[index] as { text: string }).text;
-    const kind = known[name];
-    if (kind === undefined) {
-      findings.push({
-        word: index,
-        code: 'ERR_CONFIG_UNKNOWN_KEY',
-        message: `${name} is no option of ${what}`,
-      });
-      return findings;
-    }
-    if (kind === 'flag') continue;
-    const argument = words[++index]?.text;
-    if (argument === undefined) {
-      findings.push({ word: index - 1, message: `${name} needs a value` });
-      return findings;
-    }
-    const expected = EXPECTS[kind](argument);
-    if (expected) {
-      findings.push({ word: index, message: `${name} is ${argument}, expected ${expected}` });
-    }
-  }
-  return findings;
-}
-
-const addressLine = (node: Node): Finding[] => {
-  const text = node.words[0].text;
-  const expected = network(text);
-  if (expected) return [{ word: 0, message: `${text} is no address, expected ${expected}` }];
-  return options(node, 1, ADDRESS_OPTIONS, 'an address');
-};
-
-const routeLine = (node: Node): Finding[] => {
-  const words = node.words.map(({ text }) => text);
-  let index = ROUTE_TYPES.includes(words[0] as string) ? 1 : 0;
-  if (words[index] === 'src') index += 2;
-  const target = words[index];
-  if (target !== undefined && ROUTE_OPTIONS[target] === undefined) {
-    const expected = EXPECTS.network(target);
-    if (expected) {
-      return [{ word: index, message: `${target} is no network, expected ${expected}` }];
-    }
-    index++;
-  }
-  const findings = options(node, index, ROUTE_OPTIONS, 'a route');
-  for (const [old, now] of [
-    ['or', 'nexthop'],
-    ['gw', 'via'],
-  ] as const) {
-    const at = words.indexOf(old);
-    if (at > 0) {
-      findings.push({ word: at, message: `${old} is deprecated, expected ${now}`, warning: true });
-    }
-  }
-  const special = ['blackhole', 'unreachable', 'prohibit', 'throw'].includes(words[0] as string);
-  const placed = ['dev', 'oif', 'nexthop', 'no_track'].some((name) => words.includes(name));
-  if (!placed && (!special || !words.includes('no_track'))) {
-    const message = 'without dev the route cannot be tracked, expected dev or no_track';
-    findings.push({ word: 0, message, warning: true });
-  }
-  return findings;
-};
-
-const ruleLine = (node: Node): Finding[] => {
-  const findings = options(node, 0, RULE_OPTIONS, 'a rule');
-  if (findings.length > 0) return findings;
-  const ranked = ['preference', 'priority', 'order'].some((name) =>
-    node.words.some(({ text }) => text === name),
-  );
-  if (!ranked) {
-    const message = 'no preference is given: the order of rules is left to chance';
-    findings.push({ word: 0, message, warning: true });
-  }
-  return findings;
-};
-
 const peerLine = (node: Node): Finding[] => {
   const { text } = node.words[0];
   const expected = address(text);
   if (expected) return [{ word: 0, message: `${text} is no address, expected ${expected}` }];
-  return options(node, 1, { min_ttl: 'number', max_ttl: 'number' }, 'a unicast peer');
+  const { words } = node;
+  for (let index = 1; index < words.length; index += 2) {
+    const name = (words[index] as { text: string }).text;
+    if (name !== 'min_ttl' && name !== 'max_ttl') {
+      const message = `${name} is no option of a unicast peer`;
+      return [{ word: index, code: 'ERR_CONFIG_UNKNOWN_KEY', message }];
+    }
+    const given = words[index + 1]?.text;
+    const wrong = integer(0, 255)(given ?? '');
+    if (given === undefined) return [{ word: index, message: `${name} needs a value` }];
+    if (wrong) return [{ word: index + 1, message: `${name} is ${given}, expected ${wrong}` }];
+  }
+  return [];
 };
-
-const addresses: Keyword = { args: [], block: addressLine };
-const routes: Keyword = { args: [], block: routeLine };
-const rules: Keyword = { args: [], block: ruleLine };
 
 const KERNEL: Support = {
   tuning: 'interfaces and addresses are the dataplane’s, which makes none in the kernel',
@@ -327,15 +114,16 @@ export const VRRP_INSTANCE: Block = {
     args: [],
     block: { auth_type: keyword(one(oneOf('PASS', 'AH'))), auth_pass: value },
   },
-  virtual_ipaddress: addresses,
-  virtual_ipaddress_excluded: addresses,
+  virtual_ipaddress: VIRTUAL_LINES.addresses,
+  virtual_ipaddress_excluded: VIRTUAL_LINES.addresses,
+  virtual_routes: VIRTUAL_LINES.routes,
+  virtual_rules: VIRTUAL_LINES.rules,
   nopreempt: nothingOrValue,
   preempt: flag,
   preempt_delay: keyword(one(decimal(0, 1000))),
   skip_check_adv_addr: switchable,
   strict_mode: switchable,
   ...NOTIFIES,
-  ...unsupported({ packets: 'virtual_routes' }, { virtual_routes: routes, virtual_rules: rules }),
   ...unsupported(KERNEL, {
     vrf: value,
     use_vmac_addr: flag,
@@ -439,9 +227,4 @@ const delayLine = ({ words }: Node): Finding[] =>
     return expected ? [{ word: index + 1, message: `is ${text}, expected ${expected}` }] : [];
   });
 
-export const KERNEL_BLOCKS = {
-  addresses,
-  routes,
-  rules,
-  delays: { args: [], block: delayLine } satisfies Keyword,
-};
+export const DELAYS: Keyword = { args: [], block: delayLine };

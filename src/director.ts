@@ -11,28 +11,25 @@ import { serve, serveMetrics } from './api/server.js';
 import { TcpApi } from './api/tcp.js';
 import { type Beginning, begin, resume, succeed } from './beginning.js';
 import { formatEndpoint } from './config/address.js';
-import type { Model } from './config/model.js';
 import { Control } from './control.js';
 import { limits } from './engine-options.js';
 import { describe } from './errors.js';
 import { HealthMonitor } from './health/monitor.js';
 import type { MonitorState } from './health/state.js';
+import type { Host } from './host.js';
 import { KernelState } from './kernel/feature.js';
 import { Ledger } from './ledger.js';
 import { type Logger, RateLimit } from './log.js';
-import { type Engine, type EngineEvent, type EngineOptions, native } from './native.js';
+import { type Engine, type EngineEvent, native } from './native.js';
 import { CounterView } from './stats/counters.js';
 import { counterSource } from './stats/live.js';
 import { ProcFiles } from './stats/procfs.js';
 import { RateView, SAMPLE_MS } from './stats/rates.js';
 import { serviceNames } from './stats/report.js';
 import type { Totals } from './stats/totals.js';
-import type { Identity } from './supervisor/identity.js';
-import type { Memory } from './supervisor/memory.js';
 import { rememberDaemons, Sync } from './sync/feature.js';
 import { countsOf, Transactions } from './transaction.js';
-import type { Frozen, UpgradeReport, UpgradeRequest } from './upgrade/departure.js';
-import type { Legacy } from './upgrade/heir.js';
+import type { Frozen } from './upgrade/departure.js';
 import { inherited, listener } from './upgrade/listeners.js';
 import { Accepted } from './vrrp/accepted.js';
 import { Vrrp } from './vrrp/vrrp.js';
@@ -49,32 +46,6 @@ const FAREWELL_MS = 5_000;
 
 /** Health is written down when it changes, but for no more than this part of the time. */
 const HEALTH_SHARE = 0.05;
-
-/** What the director has of the process around it. */
-export interface Host {
-  log: Logger;
-  /** What an earlier control plane of this process has left, and what this one leaves. */
-  memory: Memory;
-  /** Of the process, ms since the epoch. */
-  startedAt: number;
-  /** Control planes before this one. */
-  restarts: number;
-  /** Goes on as `director.user`, in which case it may begin again. */
-  become(identity: Identity): Promise<void>;
-  /** The first control plane of a process that takes over from another has this to do. */
-  succession?: Succession | undefined;
-  /** Has another process take over from this one; freeze() to leave() follow. */
-  upgrade?: (request: UpgradeRequest) => Promise<UpgradeReport>;
-  /** Starts the process's engine. Like become() not called where an earlier control plane has. */
-  startEngine(options: EngineOptions): Promise<void>;
-}
-
-export interface Succession extends Legacy {
-  /** All but forwarding is done; until it may be. */
-  prepared(): Promise<void>;
-  /** Until it forwards. */
-  switched(): Promise<Totals>;
-}
 
 export class Director {
   readonly #host: Host;

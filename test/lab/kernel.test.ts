@@ -1,4 +1,4 @@
-// timeout: 240
+// timeout: 300
 /**
  * Routes and rules of a VRRP instance in a director that lives: with its role, across a control plane
  * that crashes and a hot upgrade, after it was killed, as a user who is not root.

@@ -26,6 +26,8 @@ const FORWARD = [
   'enat/udp/request/1000',
   'fullnat/udp/mixed/1000',
   'dr/udp/request/1000/64/6',
+  'fullnat/tcp/request/1000/64/6',
+  'nat/tcp/reply/1000/64/6',
 ];
 /** New ones, a packet each, as many expiring: connect/mode/protocol/connections. */
 const CONNECT = ['connect/fullnat/udp/10000'];

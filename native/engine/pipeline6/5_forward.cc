@@ -33,8 +33,10 @@ uint32_t mtu_for_senders(uint32_t mtu) {
   return mtu < kLeastMtu6 ? uint32_t{kLeastMtu6} : mtu;
 }
 
+// Inlined though there are two callers by now, those of connections whose numbers are shifted as
+// well.
 template <Direction direction>
-void translate(Packet6& packet, const Connection<V6>& c) {
+[[gnu::always_inline]] inline void translate(Packet6& packet, const Connection<V6>& c) {
   if (packet.protocol == kSctp) {
     mode::translate_sctp<direction>(packet.ip, packet.l4, packet.l4_bytes, c);
   } else {

@@ -6,8 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type FieldChange, fieldChanges, listChange } from './changes/fields.js';
 import { fieldText } from './changes/words.js';
 import { formatCidr, formatEndpoint } from './config/address.js';
-import type { MarkModel } from './config/marks.js';
-import type { Model, ServerModel, ServiceModel } from './config/model.js';
+import type { MarkModel, Model, ServerModel, ServiceModel } from './config/model.js';
 import { serverKey, serviceKey } from './plan.js';
 import { sameData } from './same-data.js';
 

@@ -7,8 +7,8 @@
  */
 import { formatEndpoint, isSix, parseMac, toBytes } from './config/address.js';
 import { clientSet } from './config/client-sets.js';
-import { addressesOf, type MarkModel, rulesOf } from './config/marks.js';
-import type { Model, ServerModel, ServiceModel } from './config/model.js';
+import { addressesOf, rulesOf } from './config/marks.js';
+import type { MarkModel, Model, ServerModel, ServiceModel } from './config/model.js';
 import { netmaskBits, netmaskValue, type Persistence } from './config/persistence.js';
 import { STATES } from './native.js';
 import { sameData } from './same-data.js';

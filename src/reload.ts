@@ -1,8 +1,9 @@
 /** Which changes of a configuration a running director can take over, and which it cannot. */
 import { type Cidr, formatCidr } from './config/address.js';
-import type { Loaded, Path } from './config/load.js';
-import { formatPath } from './config/load.js';
+import type { Loaded } from './config/load.js';
 import type { Model } from './config/model.js';
+import type { Path } from './config/source.js';
+import { formatPath } from './config/source.js';
 import { ConfigError, type Problem } from './errors.js';
 import { withoutSecrets } from './secrets.js';
 

@@ -2,7 +2,8 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import { formatPath, type Loaded, type Path } from '../config/load.js';
+import type { Loaded } from '../config/load.js';
+import { formatPath, type Path } from '../config/source.js';
 import { ConfigError, codeOf, type Problem } from '../errors.js';
 import type { Role } from './callers.js';
 

@@ -1,5 +1,5 @@
 /** Whether the API over TCP is as safe as it has to be. Pure; its files are read elsewhere. */
-import type { Findings } from './check.js';
+import type { Findings } from './findings.js';
 import type { Model } from './model.js';
 import type { Parsed } from './schema.js';
 

@@ -1,10 +1,10 @@
 /** Checks of a service's lists of clients. */
 import { isSix } from './address.js';
-import type { Findings } from './check.js';
 import { countNetworks } from './client-sets.js';
 import { CLIENT_LISTS, MOST_NETWORKS } from './clients.js';
-import type { Path } from './load.js';
+import type { Findings } from './findings.js';
 import type { Model, ServiceModel } from './model.js';
+import type { Path } from './source.js';
 
 export function checkClients(
   { clients, listen }: ServiceModel,

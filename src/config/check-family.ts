@@ -4,10 +4,10 @@
  */
 import type { Check } from '../health/model.js';
 import { isLinkLocal, isSix } from './address.js';
-import type { Findings } from './check.js';
-import type { Path } from './load.js';
+import type { Findings } from './findings.js';
 import type { Model, ServerModel, ServiceModel } from './model.js';
 import { portTowards } from './reach.js';
+import type { Path } from './source.js';
 import { shimBytes } from './tunnel.js';
 
 /** RFC 8200 section 5. */

@@ -1,9 +1,9 @@
 /** Checks of `marks`, and of the services that are for marks. */
 import { bitsOf, formatCidr, isSix, unusableAs } from './address.js';
-import type { Findings } from './check.js';
-import type { Path } from './load.js';
-import { type MarkModel, rulesOf } from './marks.js';
-import type { Model, ServiceModel } from './model.js';
+import type { Findings } from './findings.js';
+import { rulesOf } from './marks.js';
+import type { MarkModel, Model, ServiceModel } from './model.js';
+import type { Path } from './source.js';
 
 /** `taken`: addresses of the file that no service may have, with what each is. */
 export function checkMarks(

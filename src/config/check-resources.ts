@@ -1,5 +1,5 @@
 /** Whether what a configuration asks for fits into the memory and the workers it gives. Pure. */
-import type { Findings } from './check.js';
+import type { Findings } from './findings.js';
 import type { Model } from './model.js';
 
 /** As the engine sizes its pools: native/engine/live/engine.cc, port/ethdev.h and port/eal.cc. */

@@ -1,7 +1,7 @@
 /** Whether scripts can run as the users that they name: only root can become another. Pure. */
 import type { Script } from '../health/model.js';
 import type { VrrpModel } from '../vrrp/model.js';
-import type { Findings } from './check.js';
+import type { Findings } from './findings.js';
 import type { Model, ServiceModel } from './model.js';
 
 export function checkScripts(model: Model, findings: Findings): void {

@@ -2,17 +2,17 @@
 import { checkPassive, checkToVip } from '../health/check.js';
 import { serviceKey } from '../plan.js';
 import { type Cidr, formatEndpoint, isLinkLocal, isSix, unusableAs } from './address.js';
-import type { Findings } from './check.js';
 import { checkClients } from './check-clients.js';
 import { checkFamily } from './check-family.js';
 import { checkMarked, checkMarks } from './check-marks.js';
 import { checkSynProxy } from './check-syn-proxy.js';
-import type { Path } from './load.js';
+import type { Findings } from './findings.js';
 import { addressesOf, isMarked } from './marks.js';
 import { keepsPort, type Model, type ServiceModel, usesLocalAddress } from './model.js';
 import { netmaskFault } from './persistence.js';
 import { portTowards } from './reach.js';
 import type { Parsed } from './schema.js';
+import type { Path } from './source.js';
 import { tunnelFault } from './tunnel.js';
 
 type ParsedService = NonNullable<Parsed['services']>[number];

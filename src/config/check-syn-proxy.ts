@@ -1,8 +1,8 @@
 /** What a service's SYN proxy asks of it: TCP, and servers whose replies pass the director. */
 import type { Mode } from '../native.js';
-import type { Findings } from './check.js';
-import type { Path } from './load.js';
+import type { Findings } from './findings.js';
 import type { Model, ServiceModel } from './model.js';
+import type { Path } from './source.js';
 
 /** Sequence numbers are shifted both ways, so both ways have to lead through the director. */
 export const seesReplies = (mode: Mode) => mode === 'nat' || mode === 'fullnat';

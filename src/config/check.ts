@@ -12,39 +12,12 @@ import { checkApi } from './check-api.js';
 import { checkResources } from './check-resources.js';
 import { checkScripts } from './check-scripts.js';
 import { checkServices } from './check-services.js';
-import type { Path } from './load.js';
+import { type Finding, Findings } from './findings.js';
 import type { Model, ServiceModel } from './model.js';
 import { connectedPort, networkEdge } from './reach.js';
 import type { Parsed } from './schema.js';
+import type { Path } from './source.js';
 import { suggest } from './suggest.js';
-
-export interface Finding {
-  severity: 'error' | 'warning';
-  code: string;
-  path: Path;
-  message: string;
-  /** A later edit of a running director may mend it: ipvsadm adds servers before local addresses. */
-  mendable?: true;
-}
-
-export class Findings {
-  readonly all: Finding[] = [];
-
-  error(code: string, path: Path, message: string): void {
-    this.all.push({ severity: 'error', code, path, message });
-  }
-
-  warning(code: string, path: Path, message: string): void {
-    this.all.push({ severity: 'warning', code, path, message });
-  }
-
-  /** Reports a key's second and later appearances. `first` names where the first one is. */
-  unique(seen: Map<string, string>, key: string, here: string, path: Path, message: string): void {
-    const first = seen.get(key);
-    if (first === undefined) seen.set(key, here);
-    else this.error('ERR_CONFIG_DUPLICATE', path, `${message} ${first}`);
-  }
-}
 
 /**
  * `dropped`: lists that entries were left out of because of errors already reported. `judged`:

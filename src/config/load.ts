@@ -6,10 +6,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ConfigError, type Place, type Problem, SluiceError } from '../errors.js';
+import { buildModel } from './build.js';
 import { check } from './check.js';
 import { readClientFiles } from './client-files.js';
 import { KeepalivedSource } from './keepalived/source.js';
-import { buildModel, type Model } from './model.js';
+import type { Model } from './model.js';
 import { keysAt, type Parsed, schema } from './schema.js';
 import {
   BESIDE,
@@ -32,8 +33,6 @@ export interface Loaded {
   /** SHA-256 of API tokens by their names, where the file has hashes: kept out of the Model's sight. */
   tokenHashes?: ReadonlyMap<string, string>;
 }
-
-export { formatPath, type Path };
 
 /** director.yaml, or a keepalived.conf as it is. */
 export function loadConfig(file: string): Loaded {

@@ -2,7 +2,8 @@
 
 import { sameData } from '../same-data.js';
 import { formatEndpoint } from './address.js';
-import { check, type Finding } from './check.js';
+import { check } from './check.js';
+import type { Finding } from './findings.js';
 import type { Model, ServiceModel } from './model.js';
 import type { Parsed } from './schema.js';
 

@@ -30,7 +30,7 @@ import {
   wideEndpoint,
   word,
 } from './kinds.js';
-import { mark, markRule } from './marks.js';
+import { mark, markRule } from './marks-schema.js';
 import { persistenceSchema } from './persistence.js';
 import { isRecord } from './source.js';
 import { tunnel } from './tunnel.js';

@@ -1,7 +1,7 @@
 /** `health` blocks against the rest of the file. */
-import type { Findings } from '../config/check.js';
-import type { Path } from '../config/load.js';
+import type { Findings } from '../config/findings.js';
 import { keepsPort, type ServiceModel } from '../config/model.js';
+import type { Path } from '../config/source.js';
 import type { Mode } from '../native.js';
 import type { ParsedServerHealth, ParsedServiceHealth } from './schema.js';
 

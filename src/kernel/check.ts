@@ -1,7 +1,7 @@
 /** Lines for the kernel: what is wrong with them, and what the dataplane does not go by. */
-import type { Findings } from '../config/check.js';
-import type { Path } from '../config/load.js';
+import type { Findings } from '../config/findings.js';
 import type { Model } from '../config/model.js';
+import type { Path } from '../config/source.js';
 import {
   addressFaults,
   type Fault,

@@ -1,6 +1,6 @@
 /** Connection sync as the model has it, and what it takes to start it. */
 import type { z } from 'zod';
-import type { Findings } from '../config/check.js';
+import type { Findings } from '../config/findings.js';
 import { keyFrom, LEAST_KEY_BYTES } from '../key-file.js';
 import type { SyncOptions } from '../native.js';
 import type { sync as schema } from './schema.js';

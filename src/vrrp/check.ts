@@ -1,10 +1,10 @@
 /** The `vrrp` block against itself and the rest of the file. */
 import ipaddr from 'ipaddr.js';
 import { unusableAs } from '../config/address.js';
-import type { Findings } from '../config/check.js';
-import type { Path } from '../config/load.js';
+import type { Findings } from '../config/findings.js';
 import { addressesOf } from '../config/marks.js';
 import type { Model } from '../config/model.js';
+import type { Path } from '../config/source.js';
 import { OWNER } from './machine.js';
 import { type InstanceModel, isSix } from './model.js';
 

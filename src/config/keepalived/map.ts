@@ -8,7 +8,7 @@ import { sameData } from '../../same-data.js';
 import { syncBlock } from '../../sync/keepalived.js';
 import { isSix } from '../address.js';
 import { seesReplies } from '../check-syn-proxy.js';
-import { LARGEST_MARK } from '../marks.js';
+import { LARGEST_MARK } from '../marks-schema.js';
 import { keepsPort } from '../model.js';
 import { DEFAULT_PERSISTENCE_S } from '../persistence.js';
 import { isRecord } from '../source.js';

@@ -1,9 +1,10 @@
 /**
  * DPVS's black and white lists: groups of addresses, and the lines of virtual servers that name them.
- * The names have changed with DPVS's versions, and all of them are taken.
  */
+
 import { CLIENT_LISTS, type ClientListName, parseClients } from '../clients.js';
 import { argument, child, type Names, named } from './find.js';
+import { GROUP_NAMES } from './keywords/client-groups.js';
 import type { Data } from './map-checks.js';
 import { type Node, placeOf } from './tree.js';
 import type { Problems } from './validate.js';
@@ -11,12 +12,6 @@ import type { Problems } from './validate.js';
 const GROUPS: Record<ClientListName, string> = {
   allow: 'allow_address_group',
   deny: 'deny_address_group',
-};
-
-/** The first is what is written. */
-export const GROUP_NAMES: Record<ClientListName, readonly [string, ...string[]]> = {
-  allow: ['allow_addr_gname', 'waddr_group_name', 'whtlst_addr_gname'],
-  deny: ['deny_addr_gname', 'daddr_group_name', 'blklst_addr_gname'],
 };
 
 export interface MappedClients {

@@ -13,9 +13,9 @@ import {
 } from '../source.js';
 import { folderOf } from './files.js';
 import { child, children, title } from './find.js';
+import { GROUP_NAMES } from './keywords/client-groups.js';
 import { type Mapped, type MappedService, mapKeepalived } from './map.js';
 import type { Data } from './map-checks.js';
-import { GROUP_NAMES } from './map-clients.js';
 import { KERNEL_LISTS } from './map-kernel.js';
 import { parseKeepalived } from './parse.js';
 import { findInVrrp, VRRP_LISTS } from './place-vrrp.js';

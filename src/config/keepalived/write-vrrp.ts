@@ -4,7 +4,7 @@ import type { GarpModel, InstanceModel, TrackerModel, TrackModel } from '../../v
 import { NO_VRRP, type NotifyModel } from '../../vrrp/model.js';
 import type { Model, PortModel } from '../model.js';
 import type { Lines } from './lines.js';
-import { writeScript } from './write.js';
+import { writeScript } from './write-script.js';
 
 const seconds = (ms: number) => String(ms / 1000);
 

@@ -1,6 +1,5 @@
 /** The Model → keepalived.conf. What that cannot say becomes a comment that begins with `! sluice:`. */
 
-import type { Script } from '../../health/model.js';
 import type { Mode } from '../../native.js';
 import { sameData } from '../../same-data.js';
 import { isSix } from '../address.js';
@@ -9,10 +8,11 @@ import { formatEnd, isMarked } from '../marks.js';
 import type { Model, ServerModel, ServiceModel } from '../model.js';
 import { type Persistence, wholeNetmask } from '../persistence.js';
 import type { Tunnel } from '../tunnel.js';
+import { GROUP_NAMES } from './keywords/client-groups.js';
 import { Lines } from './lines.js';
 import { serviceName } from './map.js';
-import { GROUP_NAMES } from './map-clients.js';
-import { commandLine, type Extras, writeCheck } from './write-checks.js';
+import { type Extras, writeCheck } from './write-checks.js';
+import { writeScript } from './write-script.js';
 import { vrrpGlobals, writeStatic, writeVrrp } from './write-vrrp.js';
 
 type Wrapping = { mode: Mode; tunnel?: Tunnel };
@@ -216,10 +216,4 @@ function writeServer(
     if (server.health.passive) lines.note(`passive: ${JSON.stringify(server.health.passive)}`);
     for (const check of server.health.checks) writeCheck(check, lines, extras);
   });
-}
-
-export function writeScript(keyword: string, script: Script | undefined, lines: Lines): void {
-  if (!script) return;
-  const account = [script.user, script.group].filter((part) => part !== undefined);
-  lines.add([keyword, commandLine(script), ...account].join(' '));
 }

@@ -2,10 +2,10 @@
 
 import { CLIENT_LISTS, parseClients } from '../../clients.js';
 import { type ParsedTunnel, TUNNEL_CHECKSUMS } from '../../tunnel.js';
-import { GROUP_NAMES } from '../map-clients.js';
 import { parseRange } from '../ranges.js';
 import type { Node } from '../tree.js';
 import { CHECKERS, DELAY_LOOP_MOST, TIMING } from './checks.js';
+import { GROUP_NAMES } from './client-groups.js';
 import {
   address,
   also,

@@ -19,7 +19,6 @@ import type {
   VrrpReport,
 } from './api/types.js';
 import type { CaptureLine, CaptureQuery, TraceLine, TraceQuery } from './api/watch.js';
-import { changeLine } from './changes/words.js';
 import { type ClientReport, clientReports, formatEntry, placeOfEntry } from './clients.js';
 import { loadAside } from './config/aside.js';
 import type { Loaded } from './config/load.js';
@@ -315,7 +314,7 @@ export class Control implements Handlers {
       config: loaded.file,
       socket: model.director.socket,
       generation: planned.snapshot.generation,
-      edits: this.#running.edits().map(changeLine),
+      edits: this.#running.editLines(),
       timeouts: { tcp: seconds(tcpMs), tcpFin: seconds(tcpFinMs), udp: seconds(udpMs) },
       counters: source,
       totals: totals(model, planned, this.#parts.rates),
@@ -380,7 +379,7 @@ export class Control implements Handlers {
   }
 
   #tellEdits(): void {
-    const count = this.#running.edits().length;
+    const count = this.#running.editLines().length;
     if (count === 0) return;
     const places = count === 1 ? 'one place' : `${count} places`;
     this.#log.warn(`the running state differs from its file in ${places}: sluice diff`);

@@ -7,7 +7,7 @@
 
 import type { DiffReport, EditReport, HistoryReport, ReloadReport } from './api/types.js';
 import { sharing } from './changes/sharing.js';
-import { changeLine, changeLines, NOTHING, summaryOf } from './changes/words.js';
+import { changeLines, NOTHING, summaryOf } from './changes/words.js';
 import type { Loaded } from './config/load.js';
 import type { Model } from './config/model.js';
 import { recheck } from './config/recheck.js';
@@ -133,15 +133,29 @@ export class Transactions {
 
   /** What the running state has that its file has not, and the other way round. */
   edits(): ModelChange[] {
+    return [...this.#edited().found, ...this.#others()];
+  }
+
+  /** The same in words, a line each. */
+  editLines(): string[] {
+    return [...this.#edited().lines, ...changeLines(this.#others())];
+  }
+
+  #others(): ModelChange[] {
+    return this.#around.others?.edits() ?? [];
+  }
+
+  #edited() {
     const [model, file] = [this.#model, this.#loaded.model];
     if (this.#edits?.model !== model || this.#edits.file !== file) {
-      this.#edits = { model, file, found: model === file ? [] : diffModels(file, model) };
+      const found = model === file ? [] : diffModels(file, model);
+      this.#edits = { model, file, found, lines: changeLines(found) };
     }
-    return [...this.#edits.found, ...(this.#around.others?.edits() ?? [])];
+    return this.#edits;
   }
 
   /** They are asked for more often than anything changes. */
-  #edits: { model: Model; file: Model; found: ModelChange[] } | undefined;
+  #edits: { model: Model; file: Model; found: ModelChange[]; lines: string[] } | undefined;
 
   /** Plans the same Model anew, for health that has changed; no generation to return to. */
   replan(): Planned {
@@ -160,6 +174,7 @@ export class Transactions {
     refuseRestartSettings(this.#loaded.model, file);
     const next = { ...file, model: sharing(file.model, this.#model) };
     const { model, overruled } = this.#target(next, policy);
+    const others = policy === 'discard' ? this.#others().map(taken) : [];
     const { warnings, ...done } = this.#change(model, cause);
     // Keys that the file names by their paths may have changed.
     if (done.changes.length === 0) this.#around.adopt?.(this.#model);
@@ -170,9 +185,9 @@ export class Transactions {
     const gaveWay = overruled.map((key) => `the file's change of ${key} replaced a run-time edit`);
     return {
       generation: this.#planned.snapshot.generation,
-      ...done,
+      ...besides(done, others),
       warnings: [...next.warnings.map(formatProblem), ...gaveWay, ...warnings],
-      edits: this.edits().map(changeLine),
+      edits: this.editLines(),
     };
   }
 
@@ -217,7 +232,7 @@ export class Transactions {
         ...staying.map((path) => `${path} stays as it is: only a restart changes it`),
         ...warnings,
       ],
-      edits: this.edits().map(changeLine),
+      edits: this.editLines(),
     };
   }
 
@@ -245,7 +260,7 @@ export class Transactions {
     const next = { ...file, model: sharing(file.model, this.#model) };
     const { model, overruled } = this.#target(next, policy);
     const restart = restartPaths(this.#loaded.model, next.model).map(({ path }) => path.join('.'));
-    const others = policy === 'discard' ? (this.#around.others?.edits() ?? []) : [];
+    const others = policy === 'discard' ? this.#others() : [];
     return {
       file: next.file,
       changes: this.#withConnections([
@@ -348,6 +363,14 @@ export class Transactions {
 function told(changes: ModelChange[]): Omit<Done, 'warnings'> {
   const more = Math.max(0, changes.length - TOLD);
   return { summary: summaryOf(changes), changes: changes.slice(0, TOLD), more };
+}
+
+/** And what has changed besides the Model. */
+function besides(done: Omit<Done, 'warnings'>, others: ModelChange[]): Omit<Done, 'warnings'> {
+  if (others.length === 0) return done;
+  const { summary, changes, more } = done;
+  const parts = [...(changes.length > 0 ? [summary] : []), summaryOf(others)];
+  return { summary: parts.join('; '), changes: [...changes, ...others], more };
 }
 
 /** What a start has, of which nothing has changed. */

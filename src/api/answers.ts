@@ -315,7 +315,9 @@ const modelChange = z
 /** What a change of the running state has changed. */
 const done = {
   summary: z.string().describe('What has changed, in a line: nothing changed, where nothing has.'),
-  changes: z.array(modelChange).describe('The first of them; none: there is no new generation.'),
+  changes: z
+    .array(modelChange)
+    .describe('The first of them; none: nothing has changed, and the generation is the same.'),
   more: count.describe('How many there are besides.'),
 };
 

@@ -306,7 +306,8 @@ test('sync daemons of run time are edits: told, in the way of a file, kept or dr
   assert.match(message, /:\n {2}\+ sync daemon master on vec0 \(syncid 3\)$/);
   assert.equal((await director.client.reload({ edits: 'keep' })).edits, [edit]);
   assert.is((await director.client.sync()).daemons.length, 1);
-  assert.equal((await director.client.reload({ edits: 'discard' })).edits, []);
+  const discarded = await director.client.reload({ edits: 'discard' });
+  assert.equal([discarded.summary, discarded.edits], [edit.replace('+', '-'), []]);
   assert.equal((await director.client.sync()).daemons, []);
   await run('--start-daemon backup --mcast-interface vec0');
   await run('--stop-daemon backup');

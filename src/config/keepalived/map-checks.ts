@@ -3,6 +3,7 @@
 import { argument, child, children, type Names } from './find.js';
 import { CHECKERS, HTTP_URL } from './keywords/checks.js';
 import type { Block } from './keywords/kinds.js';
+import { flagsOf, hasOption, translated } from './regex.js';
 import type { Unsupported } from './support.js';
 import type { Node } from './tree.js';
 import { lookUp } from './validate.js';
@@ -123,39 +124,27 @@ function http(
   return { ...common, fastRecovery, virtualhost, urls };
 }
 
-/** PCRE2's options that JavaScript has as flags, and those that only guard or tune PCRE2. */
-const FLAGS: Record<string, string> = {
-  caseless: 'i',
-  multiline: 'm',
-  dotall: 's',
-  utf: 'u',
-  ucp: 'u',
-  never_utf: '',
-  never_ucp: '',
-  never_backslash_c: '',
-  no_auto_capture: '',
-  no_auto_possess: '',
-  no_dotstar_anchor: '',
-  no_start_optimize: '',
-  use_offset_limit: '',
-};
-
 function mapUrl(values: Values, unsupported: Unsupported): Data {
   const regex = values.text('regex');
   const options = values.words('regex_options') ?? [];
   const line = child(values.node, 'regex_options');
   options.forEach((option, index) => {
-    if (FLAGS[option] === undefined && line) {
+    if (!hasOption(option) && line) {
       unsupported.packets('regex', line, `regex_options ${option}`, line.words[index + 1]);
     }
   });
-  const flags = [...new Set(options.map((option) => FLAGS[option] ?? '').join(''))].join('');
+  const flags = flagsOf(options);
+  const said = child(values.node, 'regex');
+  const ours = regex === undefined ? undefined : translated(unescapedPattern(regex), options);
+  for (const what of ours?.unknown ?? []) {
+    if (said) unsupported.packets('regex', said, `regex ${what}`, said.words[1]);
+  }
   return without({
     path: values.text('path'),
     status: values.words('status_code'),
     digest: values.text('digest'),
     virtualhost: values.text('virtualhost'),
-    regex: regex === undefined ? undefined : unescapedPattern(regex),
+    regex: ours?.pattern,
     regexFlags: flags === '' ? undefined : flags,
     regexNoMatch: values.flag('regex_no_match'),
     regexMinOffset: values.number('regex_min_offset'),

@@ -16,7 +16,7 @@ export const FEATURES = {
   fwmark: 'no rule in marks of sluice.yaml gives packets that mark: the service is left out',
   scheduler: 'there is no such scheduler: wlc schedules instead',
   method: 'there is no SNAT: the service is left out',
-  regex: 'regular expressions are JavaScript’s and have no such option: it is left out',
+  regex: 'regular expressions are JavaScript’s, which have nothing alike: it is left out',
   syn_proxy: 'the SYN proxy is for TCP to NAT and FNAT servers: SYNs reach them as they come',
   proxy_protocol: 'no PROXY protocol is spoken: servers learn the client’s address by TOA',
   hash_target: 'only addresses and ports are hashed',

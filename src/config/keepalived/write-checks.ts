@@ -14,6 +14,7 @@ import {
   type Timing,
 } from '../../health/model.js';
 import type { Lines } from './lines.js';
+import { needsEndOnly } from './regex.js';
 
 /** Blocks outside services that checks refer to. */
 export interface Extras {
@@ -163,10 +164,9 @@ function writeUrl(url: HttpUrl, lines: Lines): void {
   }
   lines.given('virtualhost', url.virtualhost);
   if (url.regex !== undefined) lines.add(`regex "${escaped(url.regex)}"`);
-  if (url.regexFlags !== '') {
-    const words = [...url.regexFlags].map((flag) => OPTIONS[flag] as string);
-    lines.add(`regex_options ${words.join(' ')}`);
-  }
+  const words = [...url.regexFlags].map((flag) => OPTIONS[flag] as string);
+  if (needsEndOnly(url.regex ?? '', url.regexFlags)) words.push('dollar_endonly');
+  if (words.length > 0) lines.add(`regex_options ${words.join(' ')}`);
   if (url.regexNoMatch) lines.add('regex_no_match');
   if (url.regexMinOffset !== 0) lines.add(`regex_min_offset ${url.regexMinOffset}`);
   lines.given('regex_max_offset', url.regexMaxOffset);

@@ -261,10 +261,10 @@ const rows: [it: string, conf: string, says: string[]][] = [
   ],
   [
     'a pattern that JavaScript does not know, and an option it does not have',
-    SERVICE('', 'HTTP_GET {\n url {\n path /\n regex "a(?i)b"\n regex_options ungreedy\n }\n }'),
+    SERVICE('', 'HTTP_GET {\n url {\n path /\n regex "a(?i)b"\n regex_options firstline\n }\n }'),
     [
       '10:8: regex: is "a(?i)b", expected a regular expression: Invalid regular expression: /a(?i)b/: Invalid group',
-      '11:16: regex_options ungreedy: not supported: regular expressions are JavaScript’s and have no such option: it is left out (to go without, add regex to keepalived.accept)',
+      '11:16: regex_options firstline: not supported: regular expressions are JavaScript’s, which have nothing alike: it is left out (to go without, add regex to keepalived.accept)',
     ],
   ],
   [

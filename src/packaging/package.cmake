@@ -49,7 +49,7 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # Drivers are plugins that no library names.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "librte-meta-net, librte-meta-bus, librte-meta-mempool")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "dpdk")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "dpdk, iproute2")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "ipvsadm, keepalived, bird2, prometheus-node-exporter")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

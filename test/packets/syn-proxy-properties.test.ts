@@ -104,8 +104,7 @@ for (const [family, mode] of WAYS) {
             const server = kind === 2 || kind >= 4;
             one.bench.run([server ? fromBack(frame) : fromFront(frame)], one.now++);
           }
-          assert.equal(one.bench.invariants(), []);
-          // Whatever has become of it, nothing is left in the end.
+          // Whatever has become of it, and fragments wait a while, nothing is left in the end.
           for (let at = 0; at < 20; at++) one.bench.advance(one.now + at * 60_000);
           assert.is(one.bench.counters().extra.connections, 0);
           assert.equal(one.bench.invariants(), []);

@@ -205,7 +205,7 @@ if (process.getuid?.() !== 0) {
     assert.match(history, /^\* .* ipvsadm -R \(\d+ lines\) /m);
     assert.match(bench.director.log, /ipvsadm -E -t /);
     const back = bench.director.cli('reload', '--discard-edits');
-    assert.match(back.stdout, /^reloaded: /);
+    assert.match(back.stdout, /^reloaded:/);
     assert.match(bench.director.cli('diff').stdout, /^the running director is what /);
   });
 }

@@ -1,6 +1,7 @@
 /** The thread of aside.ts: reads one configuration, hands it over part by part, and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { ConfigError, SluiceError } from '../errors.js';
+import { plainEnvironment } from '../threads.js';
 import type { FromReader } from './aside.js';
 import { loadConfig } from './load.js';
 import type { Model } from './model.js';
@@ -34,6 +35,7 @@ function problemsOf(error: unknown): FromReader {
   return { type: 'error', code, message, stack };
 }
 
+plainEnvironment();
 const all = parts(workerData as string);
 parentPort?.on('message', () => {
   const { value, done } = all.next();

@@ -5,6 +5,7 @@ import { SluiceError } from '../errors.js';
 import { createLogger } from '../log.js';
 import type { EngineOptions } from '../native.js';
 import { NO_TOTALS, type Totals } from '../stats/totals.js';
+import { plainEnvironment } from '../threads.js';
 import type { UpgradeReport, UpgradeRequest } from '../upgrade/departure.js';
 import { errorFrom, reportError } from './error-report.js';
 import type { Identity } from './identity.js';
@@ -12,6 +13,7 @@ import { Memory } from './memory.js';
 import type { ControlData, FromControl, ToControl } from './protocol.js';
 import { BEAT_MS } from './pulse.js';
 
+plainEnvironment();
 const port = parentPort as MessagePort;
 const data = workerData as ControlData;
 

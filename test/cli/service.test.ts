@@ -118,7 +118,7 @@ if (process.getuid?.() !== 0 || spawnSync('unshare', ['--net', 'true']).status !
       log += chunk;
     });
     await until('READY=1', () => told.includes('READY=1'));
-    assert.match(told, /^READY=1\|STATUS=forwarding; 1 services, 1 servers, generation 1\|$/m);
+    assert.match(told, /^READY=1\|STATUS=forwarding; 1 service, 1 server, generation 1\|$/m);
     assert.match(log, /^<6>goes on as user nobody with CAP_NET_BIND_SERVICE CAP_NET_ADMIN/m);
     assert.match(log, /^<6>director d1 forwards on CPU/m, 'the log goes on where it was');
     assert.not.match(log, /^<[34]>/m, 'neither errors nor warnings');

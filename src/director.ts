@@ -193,7 +193,6 @@ export class Director {
       // Not before: the old process might have gone on, and its edits were kept.
       this.#running.keep();
     }
-    this.#kernel.open();
     const { model, planned } = this.#running;
     const { socket, socketGroup, name } = model.director;
     const report = (error: unknown) => this.#report('control', error);
@@ -214,6 +213,8 @@ export class Director {
       memory: this.#host.memory,
       listener: (at) => there('api', at),
     });
+    // Not before: a start that fails leaves the kernel as it was.
+    this.#kernel.open();
     this.#every(WATCH_MS, 'watch', () => this.#checkWorkers());
     this.#every(WATCH_MS, 'alerts', () => this.#alerts.look());
     this.#every(SAMPLE_MS, 'rates', () => this.#rates.sample());

@@ -5,9 +5,9 @@
  * parts, and a part is kept once, under a number.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { ModelChange } from './changes/change.js';
 import { type Loaded, loadConfig } from './config/load.js';
 import type { Model } from './config/model.js';
-import type { ModelChange } from './model-diff.js';
 import type { SlotEntry, Slots } from './slots.js';
 import type { Memory, Store } from './supervisor/memory.js';
 

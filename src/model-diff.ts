@@ -2,38 +2,15 @@
  * What differs between two Models, for people: by service and server, with the settings that
  * differ. And the merge of a file that changed with a running state that was edited.
  */
+
 import { isDeepStrictEqual } from 'node:util';
+import type { ModelChange } from './changes/change.js';
 import { type FieldChange, fieldChanges, listChange } from './changes/fields.js';
 import { fieldText } from './changes/words.js';
 import { formatCidr, formatEndpoint } from './config/address.js';
 import type { MarkModel, Model, ServerModel, ServiceModel } from './config/model.js';
 import { serverKey, serviceKey } from './plan.js';
 import { sameData } from './same-data.js';
-
-export const CHANGED_THINGS = [
-  'service',
-  'server',
-  'timeouts',
-  'route',
-  'neighbour',
-  'mark',
-  'vrrp',
-  'kernel',
-  'clients',
-  'sync daemon',
-  'setting',
-] as const;
-
-export interface ModelChange {
-  what: (typeof CHANGED_THINGS)[number];
-  change: 'added' | 'removed' | 'changed';
-  /** `tcp 203.0.113.10:80`, of a server with ` 198.51.100.11:8080` after it. */
-  key: string;
-  /** What of it has changed. */
-  fields: FieldChange[];
-  /** The same in words: `weight 1 → 5` … */
-  details: string[];
-}
 
 /** Empty only where both say the same. */
 export function diffModels(before: Model, after: Model): ModelChange[] {

@@ -6,6 +6,7 @@
  */
 
 import type { DiffReport, EditReport, HistoryReport, ReloadReport } from './api/types.js';
+import type { ModelChange } from './changes/change.js';
 import { sharing } from './changes/sharing.js';
 import { changeLines, NOTHING, summaryOf } from './changes/words.js';
 import type { Loaded } from './config/load.js';
@@ -14,7 +15,7 @@ import { recheck } from './config/recheck.js';
 import type { EditPolicy } from './edits/policies.js';
 import { ERRORS, type ErrorCode, formatProblem, SluiceError } from './errors.js';
 import type { Generation, Ledger, Past } from './ledger.js';
-import { diffModels, type ModelChange, mergeModels } from './model-diff.js';
+import { diffModels, mergeModels } from './model-diff.js';
 import { type Edit, type Edited, editModel, type ServiceId } from './model-edit.js';
 import { ALL_UP, type Health, type Planned, plan, type Role, serviceKey } from './plan.js';
 import { asStarted, refuseRestartSettings, restartPaths } from './reload.js';

@@ -3,9 +3,9 @@
  * objects come from them, and so does the OpenAPI document.
  */
 import { z } from 'zod';
+import { CHANGED_THINGS } from '../changes/change.js';
 import { ENGINES } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
-import { CHANGED_THINGS } from '../model-diff.js';
 import { MODES, SCHEDULERS, STATES, VERDICT_KINDS } from '../native.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 import { ROLES } from './callers.js';

@@ -9,7 +9,7 @@ import { ENGINES, isNetmask } from '../config/persistence.js';
 import { tunnelReport } from '../config/tunnel.js';
 import { EDIT_POLICIES } from '../edits/policies.js';
 import { MODES, SCHEDULERS } from '../native.js';
-import { SORTS, STATES_OF_SERVICES } from '../stats/selection.js';
+import { SORTS, STATES_OF_SERVICES } from '../stats/sorts.js';
 import { DAEMON_ROLES } from '../sync/daemons.js';
 
 /** Text that `parse` understands. */

@@ -1,5 +1,5 @@
 /** Changes as people read them: a line each, or all of them in one line. */
-import type { ModelChange } from '../model-diff.js';
+import type { ModelChange } from './change.js';
 import type { FieldChange, Told } from './fields.js';
 
 /** Characters of a value; the report has more of it. */

@@ -1,4 +1,5 @@
 /** Which services and servers a listing has, in which order: decided in slices, and by no report. */
+
 import type { ServicesQuery } from '../api/requests.js';
 import { formatEndpoint } from '../config/address.js';
 import { formatEnd } from '../config/marks.js';
@@ -7,16 +8,13 @@ import type { Planned } from '../plan.js';
 import { pacer } from '../slices.js';
 import { partAt, serverCounts } from './effect.js';
 import type { Rates, RateView } from './rates.js';
+import type { Sort } from './sorts.js';
 
 /** By their places in the configuration. */
 export interface Chosen {
   index: number;
   servers: Iterable<number>;
 }
-
-export const SORTS = ['configured', 'packets', 'bits', 'connections', 'name'] as const;
-export type Sort = (typeof SORTS)[number];
-export const STATES_OF_SERVICES = ['any', 'degraded', 'down'] as const;
 
 /** What is busiest comes first. */
 const BUSY: Record<Exclude<Sort, 'configured' | 'name'>, (rates: Rates) => number> = {

@@ -1,7 +1,9 @@
 /** Connection sync of a running director: started with it, shown, and started or stopped since. */
+
+import type { ModelChange } from '../changes/change.js';
 import { describe, SluiceError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { changes, type ModelChange } from '../model-diff.js';
+import { changes } from '../model-diff.js';
 import type { Engine, SyncFigures } from '../native.js';
 import { Memory, type Store } from '../supervisor/memory.js';
 import {

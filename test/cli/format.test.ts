@@ -2,11 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ConnectionReport, ServiceReport } from '../../src/api/types.js';
+import type { ModelChange } from '../../src/changes/change.js';
 import { summaryOf } from '../../src/changes/words.js';
 import { connectionLine, formatDrops, formatServices, table } from '../../src/cli/format.js';
 import { formatHistory } from '../../src/cli/format-changes.js';
 import { scaled } from '../../src/ipvsadm/format.js';
-import type { ModelChange } from '../../src/model-diff.js';
 import { NO_RATES } from '../../src/stats/rates.js';
 
 const STATUS = { version: '0.1.0', maxConnections: 4096 };

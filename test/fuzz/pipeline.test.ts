@@ -1,4 +1,4 @@
-// timeout: 900
+// timeout: 2400
 /**
  * libFuzzer over the packet path, parse to transmit, under the address and undefined-behaviour
  * sanitizers: bounded in time (SLUICE_FUZZ_SECONDS), from a seed corpus. What must hold after every input stands in
@@ -29,7 +29,7 @@ function build(): void {
   if (!existsSync(join(BUILD, 'build.ninja'))) {
     run('cmake', ['-S', '.', '-B', BUILD, '-G', 'Ninja', ...options], 120);
   }
-  run('ninja', ['-C', BUILD, 'fuzz_pipeline'], 600);
+  run('ninja', ['-C', BUILD, 'fuzz_pipeline'], 1500);
 }
 
 test('a bounded run from the seeds finds nothing', () => {

@@ -1,4 +1,4 @@
-// timeout: 900
+// timeout: 2400
 /**
  * Packet tables under the address and undefined-behaviour sanitizers, with every crew of workers that
  * they run with: a part here, all of test/packets by `npm run sanitize`. The build is kept in

@@ -1,4 +1,4 @@
-// timeout: 900
+// timeout: 2400
 /**
  * The live engine with a plain main under the thread sanitizer: workers that forward and hand off,
  * the slow path, and a main thread that publishes, lists and counts. The build is kept in build/tsan;

@@ -1,5 +1,5 @@
-// A director in memory for the fuzzers: services in every mode, two ports, and a Sink that checks
-// each frame that leaves.
+// A director in memory for the fuzzers: services of both families in every mode, two ports, and a
+// Sink that checks each frame that leaves.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -12,6 +12,7 @@
 
 #include "engine/net/checksum.h"
 #include "engine/net/headers.h"
+#include "engine/net/ipv6.h"
 #include "engine/port/eal.h"
 #include "engine/snapshot.h"
 #include "engine/worker.h"
@@ -40,73 +41,107 @@ inline WideAddress wide(be32 address) {
   return a;
 }
 
-// One service a mode and protocol: VIP 203.0.113.(10 + mode), port 80 (TCP, and SCTP where the mode
-// takes it) or 53 (UDP), two servers each.
-inline std::vector<uint8_t> snapshot_bytes() {
+enum class Net { front, back, vip };
+
+// 192.0.2.LAST, 198.51.100.LAST, 203.0.113.LAST; 2001:db8:1::LAST, 2001:db8:2::LAST,
+// 2001:db8:f::LAST.
+inline WideAddress address_of(uint8_t family, Net net, uint8_t last) {
+  if (family == 4) {
+    if (net == Net::front) return wide(v4(192, 0, 2, last));
+    return wide(net == Net::back ? v4(198, 51, 100, last) : v4(203, 0, 113, last));
+  }
+  WideAddress a{0x20, 0x01, 0x0d, 0xb8};
+  a[5] = net == Net::front ? 1 : net == Net::back ? 2 : 15;
+  a[15] = last;
+  return a;
+}
+
+// What services take of a snapshot.
+struct Served {
   std::vector<wire::Service> services;
   std::vector<wire::Server> servers;
-  std::vector<WideAddress> locals{wide(v4(198, 51, 100, 200))}, owned{locals[0]};
-  for (unsigned mode = 0; mode < kModes; ++mode) {
-    const WideAddress vip = wide(v4(203, 0, 113, static_cast<uint8_t>(10 + mode)));
-    owned.push_back(vip);
+  std::vector<WideAddress> locals, owned;
+};
+
+// Two servers by `mode`: IPIP and GUE, GRE and GUE with checksums. UDP's second tunnel leads to a
+// server of the other family.
+inline void add_servers(Served& all, uint8_t family, Mode mode, uint8_t protocol) {
+  for (uint8_t i = 0; i < 2; ++i) {
+    wire::Server server{};
+    const bool crosses = mode == Mode::tun && protocol == kUdp && i == 1;
+    const uint8_t its = crosses ? 10 - family : family;
+    server.address = address_of(its, Net::back, static_cast<uint8_t>(11 + i));
+    server.port = static_cast<uint16_t>(8000 + static_cast<unsigned>(mode));
+    server.mode = static_cast<uint8_t>(mode);
+    server.up = 1;
+    server.weight = 1 + i;
+    server.slot = static_cast<uint32_t>(all.servers.size());
+    server.wrap = static_cast<uint8_t>(protocol == kUdp ? 2 + 2 * i : 3 * i);
+    server.tunnel_port = 6080;
+    all.servers.push_back(server);
+  }
+}
+
+// One service a mode and protocol: VIP 203.0.113.(10 + mode), or 2001:db8:f:: and that number, port
+// 80 (TCP, and SCTP where the mode takes it) or 53 (UDP). TCP by NAT and FullNAT once more, behind
+// a SYN proxy, at (20 + mode).
+inline void add_services(Served& all, uint8_t family) {
+  const auto local = static_cast<uint32_t>(all.locals.size());
+  all.locals.push_back(address_of(family, Net::back, 200));
+  all.owned.push_back(all.locals.back());
+  for (unsigned number = 0; number < kModes; ++number) {
+    const auto mode = static_cast<Mode>(number);
+    if (mode == Mode::enat && family == 6) continue;
     for (const uint8_t protocol : {kTcp, kUdp, kSctp}) {
-      if (protocol == kSctp && static_cast<Mode>(mode) == Mode::enat) continue;
+      if (protocol == kSctp && mode == Mode::enat) continue;
       wire::Service s{};
-      s.address = vip;
+      s.address = address_of(family, Net::vip, static_cast<uint8_t>(10 + number));
       s.port = protocol == kUdp ? 53 : 80;
       s.protocol = protocol;
-      s.family = 4;
-      s.scheduler = static_cast<uint8_t>(mode);
-      s.flags = wire::kClientAddress | (mode == 2 ? wire::kResetOnServerRemoved : 0);
+      s.family = family;
+      s.scheduler = static_cast<uint8_t>(number);
+      s.flags = wire::kClientAddress | (mode == Mode::tun ? wire::kResetOnServerRemoved : 0);
       s.toa_kind = 254;
-      s.slot = static_cast<uint32_t>(services.size());
-      s.first_server = static_cast<uint32_t>(servers.size());
+      s.slot = static_cast<uint32_t>(all.services.size());
+      s.first_server = static_cast<uint32_t>(all.servers.size());
       s.server_count = 2;
+      s.first_local = local;
       s.local_count = 1;
-      services.push_back(s);
-      for (uint8_t i = 0; i < 2; ++i) {
-        wire::Server server{};
-        server.address = wide(v4(198, 51, 100, static_cast<uint8_t>(11 + i)));
-        server.port = static_cast<uint16_t>(8000 + mode);
-        server.mode = static_cast<uint8_t>(mode);
-        server.up = 1;
-        server.weight = 1 + i;
-        server.slot = static_cast<uint32_t>(servers.size());
-        // IPIP and GUE, GRE and GUE with checksums.
-        const unsigned wrap = protocol == kUdp ? 2 + 2 * i : 3 * i;
-        server.wrap = static_cast<uint8_t>(wrap);
-        server.tunnel_port = 6080;
-        servers.push_back(server);
-      }
+      all.services.push_back(s);
+      if (protocol == kTcp) all.owned.push_back(s.address);
+      add_servers(all, family, mode, protocol);
+      if (protocol != kTcp || (mode != Mode::nat && mode != Mode::fullnat)) continue;
+      s.address = address_of(family, Net::vip, static_cast<uint8_t>(20 + number));
+      s.slot = static_cast<uint32_t>(all.services.size());
+      s.syn_proxy = 1;
+      all.services.push_back(s);
+      all.owned.push_back(s.address);
     }
   }
-  // NAT and FullNAT once more, behind a SYN proxy: 203.0.113.20 and .23.
-  for (const Mode mode : {Mode::nat, Mode::fullnat}) {
-    const auto last = static_cast<uint8_t>(20 + static_cast<unsigned>(mode));
-    wire::Service s = services[3 * static_cast<size_t>(mode)];
-    s.address = wide(v4(203, 0, 113, last));
-    s.slot = static_cast<uint32_t>(services.size());
-    s.syn_proxy = 1;
-    SLUICE_REQUIRE(s.protocol == kTcp &&
-                   servers[s.first_server].mode == static_cast<uint8_t>(mode));
-    owned.push_back(s.address);
-    services.push_back(s);
-  }
-  std::vector<wire::Route> routes(1);
-  routes[0].address = wide(0);
-  routes[0].via = wide(v4(192, 0, 2, 254));
-  routes[0].family = 4;
+}
+
+inline std::vector<uint8_t> snapshot_bytes() {
+  Served all;
+  std::vector<wire::Route> routes(2);
   std::vector<wire::Neighbour> neighbours;
-  auto neighbour = [&](be32 address, uint8_t port) {
+  std::vector<wire::PortAddress> addresses;
+  auto neighbour = [&](const WideAddress& address, uint8_t port) {
     neighbours.push_back(
-        {wide(address), {2, 0, 0, 0, 9, static_cast<uint8_t>(neighbours.size())}, port, 0});
+        {address, {2, 0, 0, 0, 9, static_cast<uint8_t>(neighbours.size())}, port, 0});
   };
-  neighbour(v4(192, 0, 2, 254), 0);
-  neighbour(v4(198, 51, 100, 11), 1);
-  neighbour(v4(198, 51, 100, 12), 1);
-  std::vector<wire::PortAddress> addresses(2);
-  addresses[0] = {wide(v4(192, 0, 2, 1)), 24, 0, {}};
-  addresses[1] = {wide(v4(198, 51, 100, 1)), 24, 1, {}};
+  for (const uint8_t family : {uint8_t{4}, uint8_t{6}}) {
+    add_services(all, family);
+    wire::Route& route = routes[family == 6];
+    route.address = family == 4 ? wide(0) : WideAddress{};
+    route.via = address_of(family, Net::front, 254);
+    route.family = family;
+    neighbour(route.via, 0);
+    neighbour(address_of(family, Net::back, 11), 1);
+    neighbour(address_of(family, Net::back, 12), 1);
+    const uint8_t length = family == 4 ? 24 : 64;
+    addresses.push_back({address_of(family, Net::front, 1), length, 0, {}});
+    addresses.push_back({address_of(family, Net::back, 1), length, 1, {}});
+  }
 
   std::vector<uint8_t> bytes(sizeof(wire::Header));
   wire::Header header{};
@@ -122,10 +157,10 @@ inline std::vector<uint8_t> snapshot_bytes() {
     bytes.insert(bytes.end(), at, at + records.size() * sizeof(records[0]));
     bytes.resize((bytes.size() + 7) & ~size_t{7});
   };
-  section(services);
-  section(servers);
-  section(locals);
-  section(owned);
+  section(all.services);
+  section(all.servers);
+  section(all.locals);
+  section(all.owned);
   section(routes);
   section(neighbours);
   section(addresses);
@@ -160,15 +195,29 @@ class CheckingSink final : public Sink {
     __rte_mbuf_sanity_check(mbuf, 1);
     const auto* ethernet = rte_pktmbuf_mtod(mbuf, const net::Ethernet*);
     SLUICE_REQUIRE(ethernet->source == (port == 0 ? kFront : kBack));
-    if (ethernet->type != net::kEtherIpv4) return;
-    const auto* ip = reinterpret_cast<const net::Ipv4*>(ethernet + 1);
+    const auto bytes = rte_pktmbuf_data_len(mbuf) - sizeof *ethernet;
+    if (ethernet->type == net::kEtherIpv4) {
+      check_ipv4(port, reinterpret_cast<const net::Ipv4*>(ethernet + 1), bytes);
+    } else if (ethernet->type == net::kEtherIpv6) {
+      check_ipv6(port, reinterpret_cast<const net::Ipv6*>(ethernet + 1), bytes);
+    }
+  }
+  void check_ipv4(uint16_t port, const net::Ipv4* ip, size_t bytes) {
     SLUICE_REQUIRE(ip->version_ihl >> 4 == 4 && ip->header_bytes() >= 20);
-    SLUICE_REQUIRE(from_be(ip->total_length) + sizeof *ethernet == rte_pktmbuf_data_len(mbuf));
+    SLUICE_REQUIRE(from_be(ip->total_length) == bytes && bytes <= 1500);
     SLUICE_REQUIRE(net::fold(net::sum_bytes(ip, ip->header_bytes())) == 0xffff);
-    SLUICE_REQUIRE(from_be(ip->total_length) <= 1500);
     SLUICE_REQUIRE(ip->ttl > 0);
-    if (port != 0 || ip->protocol != kTcp || ip->header_bytes() != sizeof *ip) return;
-    const auto* tcp = reinterpret_cast<const net::Tcp*>(ip + 1);
+    const bool bare = ip->header_bytes() == sizeof *ip;
+    if (port == 0 && ip->protocol == kTcp && bare) look_for_cookie(ip + 1);
+  }
+  void check_ipv6(uint16_t port, const net::Ipv6* ip, size_t bytes) {
+    SLUICE_REQUIRE(ip->version() == 6);
+    SLUICE_REQUIRE(from_be(ip->payload) + sizeof *ip == bytes && bytes <= 1500);
+    SLUICE_REQUIRE(ip->hops > 0);
+    if (port == 0 && ip->next == kTcp) look_for_cookie(ip + 1);
+  }
+  void look_for_cookie(const void* segment) {
+    const auto* tcp = static_cast<const net::Tcp*>(segment);
     constexpr uint8_t kSynAck = net::kSyn | net::kAck;
     if ((tcp->flags & kSynAck) == kSynAck) cookie_ = from_be(tcp->sequence);
   }

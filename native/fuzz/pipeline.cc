@@ -1,8 +1,8 @@
 // libFuzzer target: bytes become a series of frames into a worker, from parse to transmit.
 //
 // Input: records of [control, length (u16 LE), frame bytes]. Control bits 0: port; 1: repair the
-// IPv4 and L4 checksums (so that mutations get past them); 2: repair the destination MAC; 3: start
-// a new burst; 4–5: let time pass (0, 1 s, 61 s, 20 min) first; 6: acknowledge the latest
+// IPv4, ICMP and L4 checksums (so that mutations get past them); 2: repair the destination MAC; 3:
+// start a new burst; 4–5: let time pass (0, 1 s, 61 s, 20 min) first; 6: acknowledge the latest
 // SYN-ACK's number.
 #include <rte_mempool.h>
 
@@ -32,9 +32,8 @@ struct Director {
   }
 };
 
-// Makes a mutated frame's checksums right where its lengths allow it.
-void repair(uint8_t* frame, size_t n) {
-  if (n < 34 || frame[12] != 8 || frame[13] != 0) return;
+void repair_ipv4(uint8_t* frame, size_t n) {
+  if (n < 34) return;
   auto* ip = reinterpret_cast<net::Ipv4*>(frame + 14);
   const size_t header = ip->header_bytes(), total = from_be(ip->total_length);
   if (header < 20 || header > total || total > n - 14) return;
@@ -54,10 +53,48 @@ void repair(uint8_t* frame, size_t n) {
   }
 }
 
+// Behind extension headers they stay as they are.
+void repair_ipv6(uint8_t* frame, size_t n) {
+  if (n < 54) return;
+  const auto* ip = reinterpret_cast<const net::Ipv6*>(frame + 14);
+  const uint16_t bytes = from_be(ip->payload);
+  if (bytes > n - 54) return;
+  uint8_t* l4 = frame + 54;
+  auto set = [&](be16& checksum) {
+    checksum = 0;
+    const be16 sum = net::l4_checksum(ip->source, ip->destination, ip->next, l4, bytes);
+    checksum = ip->next == kUdp && sum == 0 ? be16{0xffff} : sum;
+  };
+  if (ip->next == kTcp && bytes >= sizeof(net::Tcp)) {
+    set(reinterpret_cast<net::Tcp*>(l4)->checksum);
+  } else if (ip->next == kUdp && bytes >= sizeof(net::Udp)) {
+    set(reinterpret_cast<net::Udp*>(l4)->checksum);
+  } else if (ip->next == net::kIcmp6 && bytes >= sizeof(net::Icmp)) {
+    set(reinterpret_cast<net::Icmp*>(l4)->checksum);
+  } else if (ip->next == kSctp && bytes >= sizeof(net::Sctp)) {
+    reinterpret_cast<net::Sctp*>(l4)->checksum = net::sctp_checksum(l4, bytes);
+  }
+}
+
+bool is_ipv6(const uint8_t* frame) {
+  return frame[12] == 0x86 && frame[13] == 0xdd;
+}
+
+// Makes a mutated frame's checksums right where its lengths allow it.
+void repair(uint8_t* frame, size_t n) {
+  if (n < 14) return;
+  if (frame[12] == 8 && frame[13] == 0) repair_ipv4(frame, n);
+  if (is_ipv6(frame)) repair_ipv6(frame, n);
+}
+
 // Has a segment acknowledge a SYN proxy's cookie, which no mutation would hit upon.
 void return_cookie(uint8_t* frame, size_t n, uint32_t cookie) {
-  if (n < 54 || frame[12] != 8 || frame[13] != 0 || frame[14] != 0x45 || frame[23] != kTcp) return;
-  reinterpret_cast<net::Tcp*>(frame + 34)->acknowledgement = to_be(cookie + 1);
+  if (n < 54) return;
+  size_t at = 0;
+  if (frame[12] == 8 && frame[13] == 0 && frame[14] == 0x45 && frame[23] == kTcp) at = 34;
+  if (is_ipv6(frame) && frame[20] == kTcp) at = 54;
+  if (at == 0 || n < at + sizeof(net::Tcp)) return;
+  reinterpret_cast<net::Tcp*>(frame + at)->acknowledgement = to_be(cookie + 1);
 }
 
 void run(Worker& worker, uint16_t port, std::vector<rte_mbuf*>& burst) {

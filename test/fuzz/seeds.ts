@@ -1,36 +1,16 @@
 /**
- * Seeds of the pipeline fuzzer: a conversation a mode, in the record format of
- * native/fuzz/pipeline.cc (control byte, u16 LE length, frame), against the director that
- * native/fuzz/fixture.h sets up.
+ * Seeds of the pipeline fuzzer: a conversation a mode, against the director that
+ * native/fuzz/fixture.h sets up. IPv4's here, IPv6's in seeds6.ts.
  */
 import * as p from '../support/packet.js';
 import { sctp } from '../support/sctp.js';
-
-/** Control bits of a record. */
-const BACK = 1;
-const REPAIR_CHECKSUMS = 2;
-const REPAIR_MAC = 4;
-const MINUTE_LATER = 0x20;
-const NEW_BURST = 8;
-const RETURN_COOKIE = 0x40;
-const SECOND_LATER = 0x10;
+import { back, front, MINUTE_LATER, NEW_BURST, RETURN_COOKIE, SECOND_LATER } from './record.js';
+import { seeds6 } from './seeds6.js';
 
 const CLIENT = '198.18.0.2';
 const SERVERS = ['198.51.100.11', '198.51.100.12'];
 const TCP_CLIENT = `${CLIENT}:40000`;
 const UDP_CLIENT = `${CLIENT}:4000`;
-
-function record(control: number, frame: Uint8Array): Uint8Array {
-  const head = Uint8Array.of(
-    control | REPAIR_CHECKSUMS | REPAIR_MAC,
-    frame.length & 255,
-    frame.length >> 8,
-  );
-  return p.concat(head, frame);
-}
-
-const front = (frame: Uint8Array, control = 0) => record(control, frame);
-const back = (frame: Uint8Array) => record(BACK, frame);
 
 function requests(vip: string): Uint8Array[] {
   const tcp = { from: TCP_CLIENT, to: `${vip}:80` };
@@ -153,7 +133,7 @@ function proxied(vip: string): Uint8Array[] {
 
 /** Name of each seed and its bytes. */
 export function seeds(): Map<string, Uint8Array> {
-  const all = new Map<string, Uint8Array>();
+  const all = seeds6();
   ['nat', 'dr', 'tun', 'fullnat', 'enat'].forEach((name, mode) => {
     const vip = `203.0.113.${10 + mode}`;
     const conversation = [

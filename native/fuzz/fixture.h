@@ -4,6 +4,7 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -170,6 +171,9 @@ inline std::vector<uint8_t> snapshot_bytes() {
   return bytes;
 }
 
+// Source and destination.
+using Ports = std::array<be16, 2>;
+
 // Checks and frees what the worker sends.
 class CheckingSink final : public Sink {
  public:
@@ -185,6 +189,11 @@ class CheckingSink final : public Sink {
   void note(Note, uint32_t, uint32_t) override {}
   // Of the latest SYN-ACK to a client, host order: the cookie of a SYN proxy, most likely.
   uint32_t cookie() const { return cookie_; }
+  // Of the latest packets to servers, with the ports that followed their headers.
+  const net::Ipv4& to_server4() const { return to_server4_; }
+  const net::Ipv6& to_server6() const { return to_server6_; }
+  const Ports& ports4() const { return ports4_; }
+  const Ports& ports6() const { return ports6_; }
 
  private:
   static uint16_t free_all(rte_mbuf** packets, uint16_t n) {
@@ -208,21 +217,34 @@ class CheckingSink final : public Sink {
     SLUICE_REQUIRE(net::fold(net::sum_bytes(ip, ip->header_bytes())) == 0xffff);
     SLUICE_REQUIRE(ip->ttl > 0);
     const bool bare = ip->header_bytes() == sizeof *ip;
-    if (port == 0 && ip->protocol == kTcp && bare) look_for_cookie(ip + 1);
+    if (!bare || !has_ports(ip->protocol)) return;
+    if (port == 0) return look_for_cookie(ip->protocol, ip + 1);
+    to_server4_ = *ip;
+    ports4_ = load<Ports>(ip + 1);
   }
   void check_ipv6(uint16_t port, const net::Ipv6* ip, size_t bytes) {
     SLUICE_REQUIRE(ip->version() == 6);
     SLUICE_REQUIRE(from_be(ip->payload) + sizeof *ip == bytes && bytes <= 1500);
     SLUICE_REQUIRE(ip->hops > 0);
-    if (port == 0 && ip->next == kTcp) look_for_cookie(ip + 1);
+    if (!has_ports(ip->next)) return;
+    if (port == 0) return look_for_cookie(ip->next, ip + 1);
+    to_server6_ = *ip;
+    ports6_ = load<Ports>(ip + 1);
   }
-  void look_for_cookie(const void* segment) {
+  static bool has_ports(uint8_t protocol) {
+    return protocol == kTcp || protocol == kUdp || protocol == kSctp;
+  }
+  void look_for_cookie(uint8_t protocol, const void* segment) {
+    if (protocol != kTcp) return;
     const auto* tcp = static_cast<const net::Tcp*>(segment);
     constexpr uint8_t kSynAck = net::kSyn | net::kAck;
     if ((tcp->flags & kSynAck) == kSynAck) cookie_ = from_be(tcp->sequence);
   }
 
   uint32_t cookie_ = 0;
+  net::Ipv4 to_server4_{};
+  net::Ipv6 to_server6_{};
+  Ports ports4_{}, ports6_{};
 };
 
 inline uint64_t sum_of_ends(Worker& worker) {

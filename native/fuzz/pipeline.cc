@@ -3,7 +3,7 @@
 // Input: records of [control, length (u16 LE), frame bytes]. Control bits 0: port; 1: repair the
 // IPv4, ICMP and L4 checksums (so that mutations get past them); 2: repair the destination MAC; 3:
 // start a new burst; 4–5: let time pass (0, 1 s, 61 s, 20 min) first; 6: acknowledge the latest
-// SYN-ACK's number.
+// SYN-ACK's number; 7: answer the latest packet to a server.
 #include <rte_mempool.h>
 
 #include <algorithm>
@@ -44,6 +44,12 @@ void repair_ipv4(uint8_t* frame, size_t n) {
     auto* tcp = reinterpret_cast<net::Tcp*>(l4);
     tcp->checksum = 0;
     tcp->checksum = net::l4_checksum(*ip, l4, bytes);
+  } else if (ip->protocol == kUdp && bytes >= sizeof(net::Udp)) {
+    auto* udp = reinterpret_cast<net::Udp*>(l4);
+    if (udp->checksum == 0) return;  // none
+    udp->checksum = 0;
+    const be16 sum = net::l4_checksum(*ip, l4, bytes);
+    udp->checksum = sum == 0 ? be16{0xffff} : sum;
   } else if (ip->protocol == kSctp && bytes >= sizeof(net::Sctp)) {
     reinterpret_cast<net::Sctp*>(l4)->checksum = net::sctp_checksum(l4, bytes);
   } else if (ip->protocol == kIcmp && bytes >= sizeof(net::Icmp)) {
@@ -97,6 +103,21 @@ void return_cookie(uint8_t* frame, size_t n, uint32_t cookie) {
   reinterpret_cast<net::Tcp*>(frame + at)->acknowledgement = to_be(cookie + 1);
 }
 
+// Makes a frame come from whom the latest packet to a server went to, and go to whom that had come
+// from: a local port of FullNAT is nothing that a mutation would hit upon either.
+void become_answer(uint8_t* frame, size_t n, const CheckingSink& sink) {
+  auto turn = [&](auto* ip, const auto& asked, const Ports& ports) {
+    ip->source = asked.destination;
+    ip->destination = asked.source;
+    store(ip + 1, Ports{ports[1], ports[0]});
+  };
+  if (n >= 38 && frame[12] == 8 && frame[13] == 0 && frame[14] == 0x45) {
+    turn(reinterpret_cast<net::Ipv4*>(frame + 14), sink.to_server4(), sink.ports4());
+  } else if (n >= 58 && is_ipv6(frame)) {
+    turn(reinterpret_cast<net::Ipv6*>(frame + 14), sink.to_server6(), sink.ports6());
+  }
+}
+
 void run(Worker& worker, uint16_t port, std::vector<rte_mbuf*>& burst) {
   if (burst.empty()) return;
   worker.receive(port, burst.data(), static_cast<uint16_t>(burst.size()));
@@ -146,6 +167,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::memcpy(frame, data, length);
       if ((control & 4) && length >= 6) std::memcpy(frame, (port == 0 ? kFront : kBack).data(), 6);
       if (control & 0x40) return_cookie(frame, length, sink.cookie());
+      if (control & 0x80) become_answer(frame, length, sink);
       if (control & 2) repair(frame, length);
       burst.push_back(mbuf);
       ++offered;

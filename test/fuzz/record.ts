@@ -9,6 +9,7 @@ export const MINUTE_LATER = 0x20;
 export const NEW_BURST = 8;
 export const RETURN_COOKIE = 0x40;
 export const SECOND_LATER = 0x10;
+export const ANSWER = 0x80;
 
 function record(control: number, frame: Uint8Array): Uint8Array {
   const head = Uint8Array.of(
@@ -20,4 +21,4 @@ function record(control: number, frame: Uint8Array): Uint8Array {
 }
 
 export const front = (frame: Uint8Array, control = 0) => record(control, frame);
-export const back = (frame: Uint8Array) => record(BACK, frame);
+export const back = (frame: Uint8Array, control = 0) => record(BACK | control, frame);

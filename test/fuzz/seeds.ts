@@ -4,7 +4,15 @@
  */
 import * as p from '../support/packet.js';
 import { sctp } from '../support/sctp.js';
-import { back, front, MINUTE_LATER, NEW_BURST, RETURN_COOKIE, SECOND_LATER } from './record.js';
+import {
+  ANSWER,
+  back,
+  front,
+  MINUTE_LATER,
+  NEW_BURST,
+  RETURN_COOKIE,
+  SECOND_LATER,
+} from './record.js';
 import { seeds6 } from './seeds6.js';
 
 const CLIENT = '198.18.0.2';
@@ -18,9 +26,11 @@ function requests(vip: string): Uint8Array[] {
   const options = [p.mss(1460), p.sackOk, p.timestamps(1, 0), p.nop, p.wscale(7)];
   return [
     front(p.tcp({ ...tcp, flags: 'S', seq: 1000, options })),
+    back(p.tcp({ ...tcp, flags: 'SA', seq: 5000, ack: 1001, options }), ANSWER),
     front(p.tcp({ ...tcp, flags: 'A', seq: 1001, ack: 5001 })),
     front(p.tcp({ ...tcp, flags: 'PA', seq: 1001, ack: 5001, df: true, payload: p.pattern(1460) })),
     front(p.udp({ ...udp, payload: 'query' })),
+    back(p.udp({ ...udp, payload: 'answer' }), ANSWER),
     front(p.udp({ ...udp, payload: 'query', checksum: 'none' })),
     front(p.udp({ ...udp, payload: 'query', checksum: 'partial' })),
     front(p.udp({ ...udp, payload: p.pattern(1472) })),
@@ -105,13 +115,12 @@ function fragments(vip: string): Uint8Array[] {
   return [...parts, ...[...parts].reverse()];
 }
 
-/** A connection of the SYN proxy by NAT, data both ways included, and one whose server is silent. */
+/** A connection of the SYN proxy, data both ways included, and one whose server is silent. */
 function proxied(vip: string): Uint8Array[] {
   const tcp = { from: TCP_CLIENT, to: `${vip}:80` };
-  const server = { from: `${SERVERS[0]}:8000`, to: TCP_CLIENT };
   const options = [p.mss(1460), p.sackOk, p.nop, p.wscale(9)];
   const returned = RETURN_COOKIE | NEW_BURST;
-  const synAck = p.tcp({ ...server, flags: 'SA', seq: 5000, ack: 1001, options });
+  const synAck = p.tcp({ ...tcp, flags: 'SA', seq: 5000, ack: 1001, options });
   const opened = [
     front(p.tcp({ ...tcp, flags: 'S', seq: 1000, options })),
     front(p.tcp({ ...tcp, flags: 'A', seq: 1001 }), returned),
@@ -120,10 +129,10 @@ function proxied(vip: string): Uint8Array[] {
   return [
     ...opened,
     front(p.tcp({ ...tcp, flags: 'PA', seq: 1001, payload: 'early' }), returned),
-    back(synAck),
-    back(synAck),
+    back(synAck, ANSWER),
+    back(synAck, ANSWER),
     front(p.tcp({ ...tcp, flags: 'PA', seq: 1001, payload: 'data', options: blocks }), returned),
-    back(p.tcp({ ...server, flags: 'PA', seq: 5001, ack: 1005, payload: p.pattern(1460) })),
+    back(p.tcp({ ...tcp, flags: 'PA', seq: 5001, ack: 1005, payload: p.pattern(1460) }), ANSWER),
     front(p.tcp({ ...tcp, flags: 'RA', seq: 1005 }), returned),
     ...opened,
     front(p.tcp({ ...tcp, flags: 'A', seq: 1000 }), returned | SECOND_LATER),

@@ -3,7 +3,15 @@ import { concat, u16, u32 } from '../support/bytes.js';
 import * as p from '../support/packet.js';
 import * as six from '../support/packet6.js';
 import { sctp6 } from '../support/sctp.js';
-import { back, front, MINUTE_LATER, NEW_BURST, RETURN_COOKIE, SECOND_LATER } from './record.js';
+import {
+  ANSWER,
+  back,
+  front,
+  MINUTE_LATER,
+  NEW_BURST,
+  RETURN_COOKIE,
+  SECOND_LATER,
+} from './record.js';
 
 const CLIENT = '2001:db8:c::2';
 const TCP_CLIENT = `[${CLIENT}]:40000`;
@@ -24,9 +32,11 @@ function requests(vip: string): Uint8Array[] {
   const quote = six.tcp6({ from: `[${vip}]:80`, to: TCP_CLIENT, flags: 'PA', payload: 'x' });
   return [
     front(six.tcp6({ ...tcp, flags: 'S', seq: 1000, options })),
+    back(six.tcp6({ ...tcp, flags: 'SA', seq: 5000, ack: 1001, options }), ANSWER),
     front(six.tcp6({ ...tcp, flags: 'A', seq: 1001, ack: 5001, extensions: [DESTINATION] })),
     front(six.tcp6({ ...tcp, flags: 'PA', seq: 1001, ack: 5001, payload: p.pattern(1440) })),
     front(six.udp6({ ...udp, payload: 'query', trafficClass: 0x2e, flow: 0xabcde })),
+    back(six.udp6({ ...udp, payload: 'answer' }), ANSWER),
     front(six.udp6({ ...udp, payload: 'query', extensions: [HOP_BY_HOP] })),
     front(six.udp6({ ...udp, payload: p.pattern(1452) })),
     front(sctp6({ from: TCP_CLIENT, to: `[${vip}]:80`, chunks: ['INIT'] })),
@@ -95,10 +105,9 @@ function fragments(vip: string): Uint8Array[] {
   return [...parts([], 77), ...parts([], 78).reverse(), ...parts([HOP_BY_HOP, DESTINATION], 79)];
 }
 
-/** A connection of the SYN proxy by NAT, data both ways included, and one whose server is silent. */
+/** A connection of the SYN proxy, data both ways included, and one whose server is silent. */
 function proxied(vip: string): Uint8Array[] {
   const tcp = { from: TCP_CLIENT, to: `[${vip}]:80` };
-  const server = { from: `[${SERVERS[0]}]:8000`, to: TCP_CLIENT };
   const options = [p.mss(1440), p.sackOk, p.nop, p.wscale(9)];
   const returned = RETURN_COOKIE | NEW_BURST;
   const opened = [
@@ -108,9 +117,9 @@ function proxied(vip: string): Uint8Array[] {
   const blocks = [p.nop, p.nop, p.sack(1, 2, 3, 4)];
   return [
     ...opened,
-    back(six.tcp6({ ...server, flags: 'SA', seq: 5000, ack: 1001, options })),
+    back(six.tcp6({ ...tcp, flags: 'SA', seq: 5000, ack: 1001, options }), ANSWER),
     front(six.tcp6({ ...tcp, flags: 'PA', seq: 1001, payload: 'data', options: blocks }), returned),
-    back(six.tcp6({ ...server, flags: 'PA', seq: 5001, ack: 1005, payload: p.pattern(1440) })),
+    back(six.tcp6({ ...tcp, flags: 'PA', seq: 5001, ack: 1005, payload: p.pattern(1440) }), ANSWER),
     front(six.tcp6({ ...tcp, flags: 'RA', seq: 1005 }), returned),
     ...opened,
     front(six.tcp6({ ...tcp, flags: 'A', seq: 1000 }), returned | SECOND_LATER),

@@ -1,5 +1,5 @@
 /** `sluice realserver` inside a real server's namespace. */
-import { LabError, until } from './command.js';
+import { LabError, START_MS, until } from './command.js';
 import { sluiceCommand } from './director.js';
 import type { Lab } from './lab.js';
 import type { LabProcess } from './namespace.js';
@@ -15,7 +15,7 @@ export async function startAgent(lab: Lab, role: string): Promise<LabProcess> {
     ...Object.values(VIP).flatMap((vip) => ['--vip', vip]),
   ];
   const agent = lab.ns(role).spawn(argv);
-  await until(() => agent.status !== undefined || agent.stdout.includes('\n'), 20_000);
+  await until(() => agent.status !== undefined || agent.stdout.includes('\n'), START_MS);
   if (agent.status !== undefined || !agent.stdout.includes('\n')) {
     await agent.stop();
     throw new LabError('ERR_LAB_AGENT', `the agent on ${role} does not attach: ${agent.output}`);

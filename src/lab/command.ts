@@ -63,6 +63,9 @@ export function sleepSync(milliseconds: number): void {
 export const sleep = (milliseconds: number) =>
   new Promise<void>((done) => setTimeout(done, milliseconds));
 
+/** A program that starts on a busy machine may take so long, ms. */
+export const START_MS = 60_000;
+
 /** Waits until the condition holds; false when it never did. */
 export async function until(
   condition: () => boolean | Promise<boolean>,

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LabError, sleep } from './command.js';
+import { LabError, START_MS, sleep } from './command.js';
 import type { Lab } from './lab.js';
 import type { LabProcess, Namespace } from './namespace.js';
 
@@ -73,7 +73,7 @@ export class Director {
   }
 
   /** Starts it and waits until its control socket says that it forwards. */
-  async start(timeoutMs = 60_000): Promise<void> {
+  async start(timeoutMs = START_MS): Promise<void> {
     if (this.running) throw new LabError('ERR_LAB_DIRECTOR', `${this.name} runs already`);
     const { nodeArguments = [], runArguments = [], env } = this.#options;
     const [node = '', ...sluice] = sluiceCommand();

@@ -1,6 +1,6 @@
 /** The real servers' programs: Debian's own nginx, iperf3 and dnsmasq, with files in the lab. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { LabError, until } from './command.js';
+import { LabError, START_MS, until } from './command.js';
 import type { Lab } from './lab.js';
 import type { LabProcess, Namespace } from './namespace.js';
 
@@ -24,7 +24,7 @@ export async function listening(
   const list = ['ss', '-Hln', protocol === 'tcp' ? '-t' : '-u', 'sport', '=', `:${port}`];
   const good = await until(
     () => process.status !== undefined || namespace.try(list).stdout.trim() !== '',
-    10_000,
+    START_MS,
   );
   if (process.status !== undefined || !good) {
     throw new LabError(

@@ -119,7 +119,7 @@ export function plan(
       !part.judged &&
       !isJudged;
     if (isSame && slotsStay) return part;
-    return { ...planService(one, health, as, assigned, slotsStay, clientFiles), judged: isJudged };
+    return planService(one, health, as, assigned, slotsStay, clientFiles, isJudged);
   });
   const services = parts.map(({ service }) => service);
   const portIndex = new Map(model.ports.map((port, index) => [port.name, index]));
@@ -270,7 +270,8 @@ function planService(
   slots: Assigned,
   slotsStay: boolean,
   clientFiles: Model['clientFiles'],
-): Omit<Part, 'judged'> {
+  judged: boolean,
+): Part {
   const standsIn = sorryKey !== undefined && health.lost.has(key);
   const states = health.servers.size > 0 ? health.servers : undefined;
   let changed = part?.servers.length !== model.servers.length;
@@ -316,15 +317,22 @@ function planService(
     allow: clientSet(model.clients.allow, clientFiles, isSix(model.listen.address)),
     deny: clientSet(model.clients.deny, clientFiles, isSix(model.listen.address)),
   };
-  const made = { model, clientFiles };
-  if (part && sameData(service, part.service) && serverKeys === part.serverKeys) {
-    return { ...part, sorryKey, ...made };
-  }
-  const { address } = model.listen;
-  const localAddresses = [...model.localAddresses];
-  const addresses = model.servers.map((server) => server.address.address);
-  const said = { key, serverKeys, sorryKey, address, localAddresses, service, addresses };
-  return { ...said, servers, ...made };
+  const same = part && sameData(service, part.service) && serverKeys === part.serverKeys;
+  const was = same ? part : undefined;
+  // Written out: objects that are spread together take twice the time of all the rest here.
+  return {
+    key,
+    serverKeys,
+    sorryKey,
+    address: was?.address ?? model.listen.address,
+    localAddresses: was?.localAddresses ?? [...model.localAddresses],
+    addresses: was?.addresses ?? model.servers.map((server) => server.address.address),
+    service: was?.service ?? service,
+    servers: was?.servers ?? servers,
+    model,
+    clientFiles,
+    judged,
+  };
 }
 
 /** A netmask with holes is told as it is. */

@@ -194,8 +194,7 @@ class Worker : public SyncHalf<Worker, V4>, public ProxyHalf<Worker, V4> {
   static bool begins_anew(const Packet& packet, const Record& c);
   SLUICE_ASIDE bool find_call(const Packet& packet, const Service& service, Calls::Key& call) const;
   SLUICE_ASIDE uint32_t schedule_persistent(const ScheduleContext& context, const Calls::Key* call);
-  SLUICE_ASIDE uint32_t choose(const TupleOf<V4>& tuple, const Service& service,
-                               const Calls::Key* call);
+  uint32_t choose(const TupleOf<V4>& tuple, const Service& service, const Calls::Key* call);
   SLUICE_ASIDE void keep_server(be32 client, const Service& service, const Server& server,
                                 uint32_t record, const Calls::Key* call);
   SLUICE_ASIDE void leave_template(uint32_t record);

@@ -1,4 +1,4 @@
-/** Values against one another: names, addresses, next hops, modes and their needs. */
+/** Values against one another: names, addresses, next hops, modes and their needs; one table. */
 import { test } from 'uvu';
 import { BASE, service, table } from './support.js';
 

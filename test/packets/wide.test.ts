@@ -9,7 +9,7 @@ import * as p from '../support/packet.js';
 import * as q from '../support/packet6.js';
 import { type Arriving, Bench, type BenchOptions } from '../support/replay.js';
 import { CREWS, fromBack, fromFront, nameOf } from '../support/table.js';
-import { BACK_MAC, FRONT_MAC, ROUTER_MAC, serverAddress, serverMac } from '../support/world.js';
+import { ROUTER_MAC, serverAddress, TWO_FAMILIES } from '../support/world.js';
 import { yamlWorld } from '../support/yaml.js';
 
 const VIP = '203.0.113.10';
@@ -19,21 +19,7 @@ const VIP6 = '2001:db8:1::10';
 
 const yaml = (services: string, marks = '') => `
 director: { hugepages: false }
-ports:
-  - { name: front, mac: "${FRONT_MAC}", addresses: [192.0.2.1/24, "2001:db8::1/64"] }
-  - { name: back, mac: "${BACK_MAC}", addresses: [198.51.100.1/24, "2001:db8:2::1/64"] }
-routes:
-  - { to: 0.0.0.0/0, via: 192.0.2.254 }
-  - { to: "::/0", via: "2001:db8::fe" }
-neighbours:
-  - { address: 192.0.2.254, mac: "${ROUTER_MAC}", port: front }
-  - { address: "2001:db8::fe", mac: "${ROUTER_MAC}", port: front }
-${[1, 2, 3]
-  .map(
-    (n) => `  - { address: ${serverAddress(n)}, mac: "${serverMac(n)}", port: back }
-  - { address: "2001:db8:2::${10 + n}", mac: "${serverMac(n)}", port: back }`,
-  )
-  .join('\n')}
+${TWO_FAMILIES}
 ${marks === '' ? '' : `marks:\n${marks}`}
 services:
 ${services}

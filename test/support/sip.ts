@@ -3,7 +3,7 @@ import * as p from './packet.js';
 import * as q from './packet6.js';
 import type { Arriving } from './replay.js';
 import { fromFront } from './table.js';
-import { BACK_MAC, FRONT_MAC, ROUTER_MAC, serverAddress, serverMac } from './world.js';
+import { serverAddress, TWO_FAMILIES } from './world.js';
 
 const LIP = '198.51.100.200';
 const LIP6 = '2001:db8:2::200';
@@ -55,21 +55,7 @@ export function yaml(name: FamilyName, words: Words): string {
     : `listen: "${virtual(name)}"\n    protocol: udp`;
   return `
 director: { hugepages: false }
-ports:
-  - { name: front, mac: "${FRONT_MAC}", addresses: [192.0.2.1/24, "2001:db8::1/64"] }
-  - { name: back, mac: "${BACK_MAC}", addresses: [198.51.100.1/24, "2001:db8:2::1/64"] }
-routes:
-  - { to: 0.0.0.0/0, via: 192.0.2.254 }
-  - { to: "::/0", via: "2001:db8::fe" }
-neighbours:
-  - { address: 192.0.2.254, mac: "${ROUTER_MAC}", port: front }
-  - { address: "2001:db8::fe", mac: "${ROUTER_MAC}", port: front }
-${[1, 2, 3]
-  .map(
-    (n) => `  - { address: ${serverAddress(n)}, mac: "${serverMac(n)}", port: back }
-  - { address: "2001:db8:2::${10 + n}", mac: "${serverMac(n)}", port: back }`,
-  )
-  .join('\n')}
+${TWO_FAMILIES}
 ${mark ? `marks: [{ mark: 5, to: "${vip}" }]` : ''}
 services:
   - name: calls

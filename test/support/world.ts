@@ -187,3 +187,20 @@ export function world(words: WorldWords, slots: Slots = new Map(), generation = 
     ],
   };
 }
+
+/** Ports, routes and neighbours of both families, with three servers, as a director.yaml has them. */
+export const TWO_FAMILIES = `ports:
+  - { name: front, mac: "${FRONT_MAC}", addresses: [192.0.2.1/24, "2001:db8::1/64"] }
+  - { name: back, mac: "${BACK_MAC}", addresses: [198.51.100.1/24, "2001:db8:2::1/64"] }
+routes:
+  - { to: 0.0.0.0/0, via: 192.0.2.254 }
+  - { to: "::/0", via: "2001:db8::fe" }
+neighbours:
+  - { address: 192.0.2.254, mac: "${ROUTER_MAC}", port: front }
+  - { address: "2001:db8::fe", mac: "${ROUTER_MAC}", port: front }
+${[1, 2, 3]
+  .map(
+    (n) => `  - { address: ${serverAddress(n)}, mac: "${serverMac(n)}", port: back }
+  - { address: "2001:db8:2::${10 + n}", mac: "${serverMac(n)}", port: back }`,
+  )
+  .join('\n')}`;

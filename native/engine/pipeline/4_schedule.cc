@@ -118,10 +118,7 @@ void Worker::first_packet(Packet& packet) {
     if (!find_call(packet, *service, id)) return drop(packet, End::no_call_id);
     call = &id;
   }
-  const ScheduleContext context{
-      *service, schedulers_[service->slot], counters_, overloaded_.data(), tuple, scheduler_own_};
-  const uint32_t chosen =
-      service->persistence_ms == 0 ? schedule_at_once(context) : schedule_persistent(context, call);
+  const uint32_t chosen = choose(tuple, *service, call);
   if (chosen == kNone) {
     return answer_icmp(packet, kUnreachable, 3, 0, tuple.destination,
                        End::answered_port_unreachable);
@@ -172,8 +169,11 @@ uint32_t Worker::schedule_persistent(const ScheduleContext& context, const Calls
   return kept != kNone ? kept : schedule(context);
 }
 
-// Index of the server that a new connection goes to; kNone: none takes it.
-uint32_t Worker::choose(const TupleOf<V4>& tuple, const Service& service, const Calls::Key* call) {
+// Index of the server that a new connection goes to; kNone: none takes it. Inlined into the way of
+// first packets, though the SYN proxy asks as well.
+[[gnu::always_inline]] inline uint32_t Worker::choose(const TupleOf<V4>& tuple,
+                                                      const Service& service,
+                                                      const Calls::Key* call) {
   const ScheduleContext context{
       service, schedulers_[service.slot], counters_, overloaded_.data(), tuple, scheduler_own_};
   return service.persistence_ms == 0 ? schedule_at_once(context)

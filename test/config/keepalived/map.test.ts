@@ -1,4 +1,4 @@
-/** keepalived.conf → Model: the same as director.yaml says it, and every finding with its place. */
+/** keepalived.conf → Model: the same as director.yaml says it, and every finding with its place; one table of them. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
